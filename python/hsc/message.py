@@ -1,0 +1,105 @@
+"""What a codec hands to the air interface, and what the air interface hands back.
+
+A *message* is what a codec makes of one image: streams, and the few bytes that its receiver needs to know (they travel in
+every packet header). An *analog* stream is real values, sent two to a complex symbol; a *digital* stream is bytes, sent
+through LDPC and QAM at one MCS. Everything in a `ReceivedMessage` came through the channel.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+MAX_DIGITAL_STREAMS = 2
+MAX_PARAMETER_BYTES = 8
+
+
+@dataclass(frozen=True)
+class Link:
+    """What the transmitter knows of the link when it encodes.
+
+    Attributes:
+        snr_db: expected Es/N0 per complex channel use [dB]; None when there is no return path.
+        cbr: budget of complex channel uses / (C·H·W), payload only; None for no limit.
+        mcs: MCS of the digital streams, a name from `phy.mcs.TABLE` such as ``"16QAM-1/2"``; None leaves it to the codec.
+    """
+
+    snr_db: float | None = None
+    cbr: float | None = None
+    mcs: str | None = None
+
+
+@dataclass(frozen=True)
+class DigitalStream:
+    """Bytes and the MCS that protects them."""
+
+    data: bytes
+    mcs: str
+
+
+@dataclass(frozen=True)
+class Message:
+    """What a codec makes of one image.
+
+    Attributes:
+        codec: registered name of the codec, e.g. ``"hsc"``.
+        shape: (H, W, C) of the image.
+        parameters: at most 8 bytes that the codec's own receiver needs; sent in every packet header.
+        analog: float32 array (n,) of real values, any scale, or None.
+        digital: at most two digital streams, most important first.
+    """
+
+    codec: str
+    shape: tuple[int, int, int]
+    parameters: bytes = b""
+    analog: np.ndarray | None = None
+    digital: tuple[DigitalStream, ...] = ()
+
+
+@dataclass(frozen=True)
+class ReceivedAnalog:
+    """An analog stream after the channel.
+
+    Attributes:
+        values: float32 (n,), unbiased (zero-forcing) estimates of the values sent; 0 where `received` is False. n is even:
+            a stream of odd length comes back with one value of padding.
+        noise_variance: float32 (n,), variance of the error of each value, same scale as `values`; inf where lost.
+        received: bool (n,), False where the packet was lost.
+    """
+
+    values: np.ndarray
+    noise_variance: np.ndarray
+    received: np.ndarray
+
+
+@dataclass(frozen=True)
+class ReceivedDigital:
+    """A digital stream after LDPC decoding.
+
+    Attributes:
+        data: bytes, the stream's full length; zeros where a block was lost.
+        received: bool (len(data),), False for the bytes of lost blocks.
+        lost_blocks: indices of the LDPC blocks whose check failed or whose packet never came.
+    """
+
+    data: bytes
+    received: np.ndarray
+    lost_blocks: tuple[int, ...] = ()
+
+    @property
+    def complete(self) -> bool:
+        """True when every byte arrived intact."""
+        return not self.lost_blocks
+
+
+@dataclass(frozen=True)
+class ReceivedMessage:
+    """A message as far as it arrived. `analog` is None when none was sent; lost parts are marked inside the streams."""
+
+    codec: str
+    shape: tuple[int, int, int]
+    parameters: bytes = b""
+    analog: ReceivedAnalog | None = None
+    digital: tuple[ReceivedDigital, ...] = field(default=())
+    snr_db: float | None = None
