@@ -1,0 +1,324 @@
+"""Packet header, splitting a message over numbered packets, and putting it together again from those that arrived.
+
+Every packet repeats the whole layout of its message, so that a receiver may start with any packet and knows what it lacks.
+The format is written down in docs/packet-format.md.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections import OrderedDict, deque
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from ..codecs import registry
+from ..errors import HscError
+from ..message import MAX_DIGITAL_STREAMS, MAX_PARAMETER_BYTES, Message, ReceivedMessage
+from . import analog, digital, interleaver, ldpc, mcs, qam
+from .crc import crc16
+
+VERSION = 1
+HEADER_BYTES = 36
+HEADER_SYMBOLS = 624
+MAX_PACKET_SYMBOLS = 1 << 17
+MAX_MESSAGE_SYMBOLS = 1 << 24
+MAX_SIDE = 1 << 14
+DEFAULT_PACKET_SYMBOLS = 4096
+
+# version and channels, codec, message id, index, count, height, width, analog symbols (24 bit), scale, 2 x (MCS, bytes (24 bit)), parameters
+_LAYOUT = struct.Struct(">BBHHHHH3sHB3sB3s8s")
+_NO_MCS = 0xFF
+
+
+@dataclass(frozen=True)
+class Header:
+    """What every packet says of itself and of its message.
+
+    Attributes:
+        codec: registered codec name.
+        message_id: 0..65535, consecutive messages count up from a random start.
+        index, count: this is packet `index` of `count`.
+        shape: (H, W, C) of the image.
+        analog_symbols: complex symbols of the whole message's analog stream.
+        scale: log-coded RMS of the analog stream (`phy.analog`).
+        digital: for each digital stream (MCS name, bytes).
+        parameters: 8 bytes for the codec's receiver, zero padded.
+    """
+
+    codec: str
+    message_id: int
+    index: int
+    count: int
+    shape: tuple[int, int, int]
+    analog_symbols: int = 0
+    scale: int = 0
+    digital: tuple[tuple[str, int], ...] = ()
+    parameters: bytes = bytes(MAX_PARAMETER_BYTES)
+
+    @property
+    def layout(self) -> Header:
+        """The header with index 0: equal for all packets of one message."""
+        return replace(self, index=0)
+
+    def slices(self, index: int | None = None) -> list[slice]:
+        """Symbols of each stream (analog first) that packet `index` carries. Digital slices end between LDPC blocks."""
+        i = self.index if index is None else index
+        parts = [slice(self.analog_symbols * i // self.count, self.analog_symbols * (i + 1) // self.count)]
+        for name, n_bytes in self.digital:
+            blocks, size = digital.block_count(n_bytes, name), digital.symbols_per_block(name)
+            parts.append(slice(blocks * i // self.count * size, blocks * (i + 1) // self.count * size))
+        return parts
+
+    @property
+    def payload_symbols(self) -> int:
+        """Complex symbols in this packet."""
+        return sum(part.stop - part.start for part in self.slices())
+
+    @property
+    def message_symbols(self) -> int:
+        """Complex symbols of the whole message."""
+        return self.analog_symbols + sum(digital.symbol_count(n_bytes, name) for name, n_bytes in self.digital)
+
+
+def pack(header: Header) -> bytes:
+    """Header -> 36 bytes, the last two a CRC-16 over the rest. Raises HscError when a field does not fit the format."""
+    h, w, c = header.shape
+    if not (1 <= h <= MAX_SIDE and 1 <= w <= MAX_SIDE and c in (1, 3)):
+        raise HscError(f"image of {h} x {w} x {c} cannot be sent: sides must be 1 to {MAX_SIDE} pixels, 1 or 3 channels")
+    if len(header.digital) > MAX_DIGITAL_STREAMS or len(header.parameters) > MAX_PARAMETER_BYTES:
+        raise HscError("a message holds at most 2 digital streams and 8 bytes of parameters")
+    if header.message_symbols > MAX_MESSAGE_SYMBOLS or header.count > 0xFFFF:
+        raise HscError(f"message of {header.message_symbols} symbols is too long: lower the CBR or the rank, or send a smaller image")
+    streams = [(mcs.TABLE[name].index, n.to_bytes(3, "big")) for name, n in header.digital]
+    streams += [(_NO_MCS, bytes(3))] * (MAX_DIGITAL_STREAMS - len(streams))
+    body = _LAYOUT.pack(
+        VERSION << 4 | c, registry.number(header.codec), header.message_id, header.index, header.count, h, w,
+        header.analog_symbols.to_bytes(3, "big"), header.scale, *streams[0], *streams[1], header.parameters.ljust(MAX_PARAMETER_BYTES, b"\0"),
+    )  # fmt: skip
+    return body + crc16(body).to_bytes(2, "big")
+
+
+def unpack(data: bytes) -> Header | None:
+    """36 received bytes -> Header, or None when the CRC fails or a field is impossible. Never raises on any bytes."""
+    if len(data) != HEADER_BYTES or crc16(data[:-2]) != int.from_bytes(data[-2:], "big"):
+        return None
+    first, codec, message_id, index, count, h, w, n_analog, scale, m0, n0, m1, n1, parameters = _LAYOUT.unpack(data[:-2])
+    streams = [(m, int.from_bytes(n, "big")) for m, n in ((m0, n0), (m1, n1)) if m != _NO_MCS]
+    try:
+        header = Header(
+            codec=registry.name_of(codec), message_id=message_id, index=index, count=count, shape=(h, w, first & 0xF),
+            analog_symbols=int.from_bytes(n_analog, "big"), scale=scale,
+            digital=tuple((mcs.by_index(m).name, n) for m, n in streams), parameters=parameters,
+        )  # fmt: skip
+    except HscError:
+        return None
+    return header if first >> 4 == VERSION and _possible(header) else None
+
+
+def _possible(header: Header) -> bool:
+    h, w, c = header.shape
+    return (
+        header.index < header.count
+        and 1 <= h <= MAX_SIDE
+        and 1 <= w <= MAX_SIDE
+        and c in (1, 3)
+        and header.message_symbols <= MAX_MESSAGE_SYMBOLS
+        and header.payload_symbols <= MAX_PACKET_SYMBOLS
+    )
+
+
+def encode_header(header: Header) -> np.ndarray:
+    """Header -> 624 BPSK symbols, complex64: 802.11ad LDPC 1/2 shortened to 288 information bits."""
+    bits = np.unpackbits(np.frombuffer(pack(header), np.uint8))
+    return qam.modulate(ldpc.header_code().encode(bits[None])[0], 1)
+
+
+def decode_header(llr: np.ndarray) -> Header | None:
+    """624 LLRs -> Header, or None when it did not survive."""
+    return decode_headers(np.asarray(llr)[None])[0]
+
+
+def decode_headers(llr: np.ndarray) -> list[Header | None]:
+    """LLRs (B, 624) -> B headers, None for each that did not survive."""
+    bits, _ = ldpc.header_code().decode(llr)
+    return [unpack(row.tobytes()) for row in np.packbits(bits, axis=1)]
+
+
+@dataclass(frozen=True)
+class Packet:
+    """Header and its slice of the message's symbols, complex64 (header.payload_symbols,), analog before digital."""
+
+    header: Header
+    symbols: np.ndarray
+
+
+@dataclass(frozen=True)
+class ReceivedPacket:
+    """A packet after equalisation.
+
+    Attributes:
+        header: as decoded, CRC verified.
+        symbols: complex64 (payload_symbols,), zero-forced.
+        noise_variance: float32 (payload_symbols,), complex noise variance left on each symbol.
+        snr_db: measured mean Es/N0 over the carriers [dB].
+        cfo: measured carrier frequency offset [subcarriers].
+        sfo_ppm: measured sample-clock offset [parts per million].
+        sample_index: position of the burst's first sample in the stream.
+    """
+
+    header: Header
+    symbols: np.ndarray
+    noise_variance: np.ndarray
+    snr_db: float = 0.0
+    cfo: float = 0.0
+    sfo_ppm: float = 0.0
+    sample_index: int = 0
+
+
+@dataclass(frozen=True)
+class Modulated:
+    """A whole message as symbols: the layout header and one complex64 array for each stream, analog first (maybe empty)."""
+
+    header: Header
+    streams: tuple[np.ndarray, ...]
+
+
+def modulate(message: Message, message_id: int, packet_symbols: int = DEFAULT_PACKET_SYMBOLS) -> Modulated:
+    """Message -> symbols and layout. Raises HscError when the message does not fit the packet format."""
+    values = np.zeros(0, np.float32) if message.analog is None else message.analog
+    symbols, scale = analog.modulate(values)
+    return assemble(
+        message.codec, message_id, message.shape, message.parameters, symbols, scale,
+        [(digital.modulate(s.data, s.mcs), s.mcs, len(s.data)) for s in message.digital], packet_symbols,
+    )  # fmt: skip
+
+
+def assemble(
+    codec: str,
+    message_id: int,
+    shape: tuple[int, int, int],
+    parameters: bytes,
+    analog_symbols: np.ndarray,
+    scale: int,
+    digital_streams: list[tuple[np.ndarray, str, int]],
+    packet_symbols: int = DEFAULT_PACKET_SYMBOLS,
+) -> Modulated:
+    """Modulated streams -> `Modulated`. Each digital stream is (symbols, MCS name, bytes). Raises HscError as `pack` does."""
+    if not 1 <= packet_symbols <= MAX_PACKET_SYMBOLS // 2:
+        raise HscError(f"{packet_symbols} symbols in a packet: choose 1 to {MAX_PACKET_SYMBOLS // 2}")
+    total = len(analog_symbols) + sum(len(s) for s, _, _ in digital_streams)
+    header = Header(
+        codec=codec, message_id=message_id & 0xFFFF, index=0, count=max(1, -(-total // packet_symbols)), shape=shape, analog_symbols=len(analog_symbols),
+        scale=scale, digital=tuple((name, n) for _, name, n in digital_streams), parameters=parameters.ljust(MAX_PARAMETER_BYTES, b"\0"),
+    )  # fmt: skip
+    pack(header)  # refuses here, at the transmitter, what no header can carry
+    return Modulated(header, (analog_symbols, *(s for s, _, _ in digital_streams)))
+
+
+def split(message: Modulated) -> list[Packet]:
+    """Message -> packets. Analog symbols are interleaved over all packets, so that a lost packet is a sprinkling of erasures."""
+    first, *rest = message.streams
+    streams = [first[interleaver.permutation(len(first))], *rest]
+    headers = [replace(message.header, index=i) for i in range(message.header.count)]
+    return [Packet(h, np.concatenate([s[part] for s, part in zip(streams, h.slices(), strict=True)]).astype(np.complex64)) for h in headers]
+
+
+@dataclass
+class AssembledMessage:
+    """The symbols of one message as far as they arrived.
+
+    Attributes:
+        header: the layout (index 0).
+        streams: for each stream (analog first) complex64 symbols and float32 noise variance, inf where lost.
+        packets: indices of the packets that arrived.
+        snr_db: mean measured SNR of those packets [dB].
+        sample_index: where the last of them began in the sample stream.
+    """
+
+    header: Header
+    streams: tuple[tuple[np.ndarray, np.ndarray], ...]
+    packets: tuple[int, ...]
+    snr_db: float
+    sample_index: int = 0
+
+    @property
+    def complete(self) -> bool:
+        """True when every packet arrived."""
+        return len(self.packets) == self.header.count
+
+
+def demodulate(message: AssembledMessage) -> ReceivedMessage:
+    """Symbols as far as they arrived -> values and bytes, losses marked."""
+    header = message.header
+    (symbols, variance), *rest = message.streams
+    return ReceivedMessage(
+        codec=header.codec,
+        shape=header.shape,
+        parameters=header.parameters,
+        analog=analog.demodulate(symbols, variance, np.isfinite(variance), header.scale) if header.analog_symbols else None,
+        digital=tuple(digital.demodulate(s, v, n, name) for (s, v), (name, n) in zip(rest, header.digital, strict=True)),
+        snr_db=message.snr_db,
+    )
+
+
+def join(packets: list[ReceivedPacket]) -> AssembledMessage:
+    """Received packets of one message (at least one) -> its symbols in order, erasures where packets are missing."""
+    header = packets[0].header.layout
+    sizes = [header.analog_symbols, *(digital.symbol_count(n, name) for name, n in header.digital)]
+    streams = [(np.zeros(n, np.complex64), np.full(n, np.inf, np.float32)) for n in sizes]
+    for packet in packets:
+        offset = 0
+        for (symbols, variance), part in zip(streams, packet.header.slices(), strict=True):
+            end = offset + part.stop - part.start
+            symbols[part], variance[part] = packet.symbols[offset:end], packet.noise_variance[offset:end]
+            offset = end
+    order = interleaver.permutation(header.analog_symbols)
+    spread = [np.empty_like(a) for a in streams[0]]
+    for source, target in zip(streams[0], spread, strict=True):
+        target[order] = source
+    snr = 10 * np.log10(np.mean([10 ** (p.snr_db / 10) for p in packets]))
+    return AssembledMessage(
+        header, (tuple(spread), *streams[1:]), tuple(sorted(p.header.index for p in packets)), float(snr), max(p.sample_index for p in packets)
+    )
+
+
+@dataclass
+class MessageAssembler:
+    """Collects packets of several messages, in any order, and gives each message back once: whole, or as far as it came.
+
+    A message leaves whole as soon as its last packet is in; else when `max_open` newer messages have begun, when
+    `expire` finds it older than `hold` samples, or on `flush`. Memory is bounded by `max_open` messages of
+    MAX_MESSAGE_SYMBOLS symbols; late packets of a message that already left are counted in `late`.
+    """
+
+    max_open: int = 4
+    late: int = 0
+    duplicates: int = 0
+    _open: OrderedDict[Header, dict[int, ReceivedPacket]] = field(default_factory=OrderedDict)
+    _left: deque[Header] = field(default_factory=lambda: deque(maxlen=16))
+
+    def push(self, packet: ReceivedPacket) -> list[AssembledMessage]:
+        """Take one packet; returns the messages that leave because of it."""
+        key = packet.header.layout
+        if key in self._left:
+            self.late += 1
+            return []
+        parts = self._open.setdefault(key, {})
+        self.duplicates += packet.header.index in parts
+        parts.setdefault(packet.header.index, packet)
+        if len(parts) == key.count:
+            return [self._leave(key)]
+        return [self._leave(next(iter(self._open)))] if len(self._open) > self.max_open else []
+
+    def expire(self, sample_index: int, hold: int) -> list[AssembledMessage]:
+        """Messages whose newest packet began more than `hold` samples before `sample_index`."""
+        return [self._leave(k) for k, parts in list(self._open.items()) if max(p.sample_index for p in parts.values()) + hold < sample_index]
+
+    def flush(self) -> list[AssembledMessage]:
+        """All messages still open."""
+        return [self._leave(key) for key in list(self._open)]
+
+    def _leave(self, key: Header) -> AssembledMessage:
+        self._left.append(key)
+        return join(list(self._open.pop(key).values()))
