@@ -12,10 +12,9 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from ..codecs import registry
 from ..errors import HscError
-from ..message import MAX_DIGITAL_STREAMS, MAX_PARAMETER_BYTES, Message, ReceivedMessage
-from . import analog, digital, interleaver, ldpc, mcs, qam
+from ..message import MAX_DIGITAL_STREAMS, MAX_PARAMETER_BYTES
+from . import digital, interleaver, ldpc, mcs, qam
 from .crc import crc16
 
 VERSION = 1
@@ -36,7 +35,7 @@ class Header:
     """What every packet says of itself and of its message.
 
     Attributes:
-        codec: registered codec name.
+        codec: the codec's number in `codecs.registry`.
         message_id: 0..65535, consecutive messages count up from a random start.
         index, count: this is packet `index` of `count`.
         shape: (H, W, C) of the image.
@@ -46,7 +45,7 @@ class Header:
         parameters: 8 bytes for the codec's receiver, zero padded.
     """
 
-    codec: str
+    codec: int
     message_id: int
     index: int
     count: int
@@ -93,7 +92,7 @@ def pack(header: Header) -> bytes:
     streams = [(mcs.TABLE[name].index, n.to_bytes(3, "big")) for name, n in header.digital]
     streams += [(_NO_MCS, bytes(3))] * (MAX_DIGITAL_STREAMS - len(streams))
     body = _LAYOUT.pack(
-        VERSION << 4 | c, registry.number(header.codec), header.message_id, header.index, header.count, h, w,
+        VERSION << 4 | c, header.codec, header.message_id, header.index, header.count, h, w,
         header.analog_symbols.to_bytes(3, "big"), header.scale, *streams[0], *streams[1], header.parameters.ljust(MAX_PARAMETER_BYTES, b"\0"),
     )  # fmt: skip
     return body + crc16(body).to_bytes(2, "big")
@@ -107,7 +106,7 @@ def unpack(data: bytes) -> Header | None:
     streams = [(m, int.from_bytes(n, "big")) for m, n in ((m0, n0), (m1, n1)) if m != _NO_MCS]
     try:
         header = Header(
-            codec=registry.name_of(codec), message_id=message_id, index=index, count=count, shape=(h, w, first & 0xF),
+            codec=codec, message_id=message_id, index=index, count=count, shape=(h, w, first & 0xF),
             analog_symbols=int.from_bytes(n_analog, "big"), scale=scale,
             digital=tuple((mcs.by_index(m).name, n) for m, n in streams), parameters=parameters,
         )  # fmt: skip
@@ -184,18 +183,8 @@ class Modulated:
     streams: tuple[np.ndarray, ...]
 
 
-def modulate(message: Message, message_id: int, packet_symbols: int = DEFAULT_PACKET_SYMBOLS) -> Modulated:
-    """Message -> symbols and layout. Raises HscError when the message does not fit the packet format."""
-    values = np.zeros(0, np.float32) if message.analog is None else message.analog
-    symbols, scale = analog.modulate(values)
-    return assemble(
-        message.codec, message_id, message.shape, message.parameters, symbols, scale,
-        [(digital.modulate(s.data, s.mcs), s.mcs, len(s.data)) for s in message.digital], packet_symbols,
-    )  # fmt: skip
-
-
 def assemble(
-    codec: str,
+    codec: int,
     message_id: int,
     shape: tuple[int, int, int],
     parameters: bytes,
@@ -246,20 +235,6 @@ class AssembledMessage:
     def complete(self) -> bool:
         """True when every packet arrived."""
         return len(self.packets) == self.header.count
-
-
-def demodulate(message: AssembledMessage) -> ReceivedMessage:
-    """Symbols as far as they arrived -> values and bytes, losses marked."""
-    header = message.header
-    (symbols, variance), *rest = message.streams
-    return ReceivedMessage(
-        codec=header.codec,
-        shape=header.shape,
-        parameters=header.parameters,
-        analog=analog.demodulate(symbols, variance, np.isfinite(variance), header.scale) if header.analog_symbols else None,
-        digital=tuple(digital.demodulate(s, v, n, name) for (s, v), (name, n) in zip(rest, header.digital, strict=True)),
-        snr_db=message.snr_db,
-    )
 
 
 def join(packets: list[ReceivedPacket]) -> AssembledMessage:
