@@ -25,8 +25,8 @@ MAX_MESSAGE_SYMBOLS = 1 << 24
 MAX_SIDE = 1 << 14
 DEFAULT_PACKET_SYMBOLS = 4096
 
-# version and channels, codec, message id, index, count, height, width, analog symbols (24 bit), scale, 2 x (MCS, bytes (24 bit)), parameters
-_LAYOUT = struct.Struct(">BBHHHHH3sHB3sB3s8s")
+# version and channels, codec, message id, index, count, height, width, analog symbols, scale, 2 x (MCS, bytes), parameters, one reserved byte
+_LAYOUT = struct.Struct(">BBHHHHH3sHB3sB3s8sx")
 _NO_MCS = 0xFF
 
 
@@ -91,10 +91,9 @@ def pack(header: Header) -> bytes:
         raise HscError(f"message of {header.message_symbols} symbols is too long: lower the CBR or the rank, or send a smaller image")
     streams = [(mcs.TABLE[name].index, n.to_bytes(3, "big")) for name, n in header.digital]
     streams += [(_NO_MCS, bytes(3))] * (MAX_DIGITAL_STREAMS - len(streams))
-    body = _LAYOUT.pack(
-        VERSION << 4 | c, header.codec, header.message_id, header.index, header.count, h, w,
-        header.analog_symbols.to_bytes(3, "big"), header.scale, *streams[0], *streams[1], header.parameters.ljust(MAX_PARAMETER_BYTES, b"\0"),
-    )  # fmt: skip
+    count = header.analog_symbols.to_bytes(3, "big")
+    identity = (VERSION << 4 | c, header.codec, header.message_id, header.index, header.count, h, w)
+    body = _LAYOUT.pack(*identity, count, header.scale, *streams[0], *streams[1], header.parameters.ljust(MAX_PARAMETER_BYTES, b"\0"))
     return body + crc16(body).to_bytes(2, "big")
 
 
@@ -198,9 +197,16 @@ def assemble(
         raise HscError(f"{packet_symbols} symbols in a packet: choose 1 to {MAX_PACKET_SYMBOLS // 2}")
     total = len(analog_symbols) + sum(len(s) for s, _, _ in digital_streams)
     header = Header(
-        codec=codec, message_id=message_id & 0xFFFF, index=0, count=max(1, -(-total // packet_symbols)), shape=shape, analog_symbols=len(analog_symbols),
-        scale=scale, digital=tuple((name, n) for _, name, n in digital_streams), parameters=parameters.ljust(MAX_PARAMETER_BYTES, b"\0"),
-    )  # fmt: skip
+        codec=codec,
+        message_id=message_id & 0xFFFF,
+        index=0,
+        count=max(1, -(-total // packet_symbols)),
+        shape=shape,
+        analog_symbols=len(analog_symbols),
+        scale=scale,
+        digital=tuple((name, n) for _, name, n in digital_streams),
+        parameters=parameters.ljust(MAX_PARAMETER_BYTES, b"\0"),
+    )
     pack(header)  # refuses here, at the transmitter, what no header can carry
     return Modulated(header, (analog_symbols, *(s for s, _, _ in digital_streams)))
 
@@ -254,7 +260,11 @@ def join(packets: list[ReceivedPacket]) -> AssembledMessage:
         target[order] = source
     snr = 10 * np.log10(np.mean([10 ** (p.snr_db / 10) for p in packets]))
     return AssembledMessage(
-        header, (tuple(spread), *streams[1:]), tuple(sorted(p.header.index for p in packets)), float(snr), max(p.sample_index for p in packets)
+        header,
+        (tuple(spread), *streams[1:]),
+        tuple(sorted(p.header.index for p in packets)),
+        float(snr),
+        max(p.sample_index for p in packets),
     )
 
 
@@ -288,7 +298,8 @@ class MessageAssembler:
 
     def expire(self, sample_index: int, hold: int) -> list[AssembledMessage]:
         """Messages whose newest packet began more than `hold` samples before `sample_index`."""
-        return [self._leave(k) for k, parts in list(self._open.items()) if max(p.sample_index for p in parts.values()) + hold < sample_index]
+        last = {key: max(p.sample_index for p in parts.values()) for key, parts in self._open.items()}
+        return [self._leave(key) for key, index in last.items() if index + hold < sample_index]
 
     def flush(self) -> list[AssembledMessage]:
         """All messages still open."""
