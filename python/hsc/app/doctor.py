@@ -1,0 +1,248 @@
+"""What this installation has and lacks: every line is ok, or says what to do.
+
+Only the standard library is imported here, so that the checks also run where pieces are missing
+(``python3 -m hsc.app.doctor`` from the source tree).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TextIO
+
+PACKAGE = Path(__file__).resolve().parents[1]
+RADIO_TIMEOUT_S = 20.0
+_FREE_BYTES = 200_000_000
+
+
+@dataclass(frozen=True)
+class Check:
+    """One line of the report. `remedy` is empty where `ok`."""
+
+    name: str
+    ok: bool
+    detail: str
+    remedy: str = ""
+
+
+class _Fault(Exception):
+    """A probe found something wrong; its text becomes the line's detail."""
+
+
+def checks() -> list[Check]:
+    """Run every probe. Never raises: whatever a probe raises becomes a failed line."""
+    return [_run(name, probe, remedy) for name, probe, remedy in _PROBES]
+
+
+def report(results: Sequence[Check], file: TextIO | None = None) -> bool:
+    """Print one line per check to `file` (standard output by default), with what to do below each that failed.
+
+    Returns True when all are ok.
+    """
+    width = max((len(check.name) for check in results), default=0)
+    for check in results:
+        print(f"{'ok ' if check.ok else 'BAD'}  {check.name:<{width}}  {check.detail}", file=file)
+        if not check.ok:
+            print(f"{'':<{width + 7}}what to do: {check.remedy}", file=file)
+    return all(check.ok for check in results)
+
+
+def _run(name: str, probe: Callable[[], str], remedy: str) -> Check:
+    try:
+        return Check(name, True, probe())
+    except _Fault as fault:
+        return Check(name, False, str(fault), remedy)
+    except Exception as error:  # noqa: BLE001  a broken library may raise anything at all
+        text = " ".join(str(error).split())
+        return Check(name, False, f"{type(error).__name__}: {text}"[:200], remedy)
+
+
+def _version_tuple(version: str) -> tuple[int, ...]:
+    return tuple(int("".join(c for c in part if c.isdigit()) or 0) for part in version.lstrip("v").split(".")[:3])
+
+
+def _python() -> str:
+    if not (3, 11) <= sys.version_info < (3, 13):
+        raise _Fault(f"{platform.python_version()} at {sys.executable}; the pinned packages need 3.11 or 3.12")
+    return f"{platform.python_version()} at {sys.executable}"
+
+
+def _gnuradio() -> str:
+    version = importlib.import_module("gnuradio.gr").version()
+    if _version_tuple(version) < (3, 10, 5):
+        raise _Fault(f"{version} is older than 3.10.5")
+    return f"{version} at {Path(importlib.import_module('gnuradio').__file__).parent}"
+
+
+def _numpy() -> str:
+    """numpy's binary interface and GNU Radio's must agree: an array has to survive the way through a PMT."""
+    np = importlib.import_module("numpy")
+    try:
+        pmt = importlib.import_module("pmt")
+    except ImportError as error:
+        raise _Fault(f"{np.__version__}, and GNU Radio's pmt does not import with it: {error}") from error
+    sent = np.arange(8).astype(np.complex64)
+    if not np.array_equal(pmt.to_python(pmt.to_pmt(sent)), sent):
+        raise _Fault(f"{np.__version__} changes arrays on their way through GNU Radio")
+    return f"{np.__version__}, agrees with this GNU Radio"
+
+
+def _torch() -> str:
+    torch = importlib.import_module("torch")
+    torch.nn.functional.conv2d(torch.zeros(1, 1, 8, 8), torch.zeros(1, 1, 3, 3))
+    gpu = f", GPU {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ", no GPU (none is needed)"
+    return f"{torch.__version__}, {torch.get_num_threads()} threads{gpu}"
+
+
+def _module() -> str:
+    module = importlib.import_module("gnuradio.hsc")
+    blocks = importlib.import_module("gnuradio.hsc.blocks")
+    missing = [name for name in blocks.__all__ if not hasattr(blocks, name)]
+    if missing:
+        raise _Fault(f"blocks that do not load: {', '.join(missing)}")
+    return f"gnuradio.hsc {module.__version__}, {len(blocks.__all__)} blocks, at {Path(module.__file__).parent}"
+
+
+def _weights() -> str:
+    """Every weights file has a card, every card its file, and the hash on the card is the file's."""
+    folder = PACKAGE / "weights"
+    files = {path.stem: path for path in folder.glob("*.safetensors")}
+    cards = {path.stem: path for path in folder.glob("*.json")}
+    if not files:
+        raise _Fault(f"no weights in {folder}")
+    if odd := sorted(files.keys() ^ cards.keys()):
+        raise _Fault(f"weights without a card, or a card without weights: {', '.join(odd)}")
+    wrong = [
+        stem
+        for stem, path in files.items()
+        if json.loads(cards[stem].read_text())["sha256"] != hashlib.sha256(path.read_bytes()).hexdigest()
+    ]
+    if wrong:
+        raise _Fault(f"files whose hash is not the one on their card: {', '.join(sorted(wrong))}")
+    size = sum(path.stat().st_size for path in files.values())
+    return f"{len(files)} files, {size / 1e6:.1f} MB, all hashes right"
+
+
+def _jpeg2000() -> str:
+    glymur = importlib.import_module("glymur")
+    np = importlib.import_module("numpy")
+    image = np.arange(64 * 64, dtype=np.uint16).reshape(64, 64)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "image.jp2"
+        glymur.Jp2k(path, data=image)
+        if not np.array_equal(glymur.Jp2k(path)[:], image):
+            raise _Fault("a lossless image comes back changed")
+    return f"OpenJPEG {glymur.version.openjpeg_version} through glymur {glymur.__version__}, lossless round trip"
+
+
+def _block_paths() -> list[Path]:
+    """Where GNU Radio Companion looks for blocks, as its own configuration has it (gnuradio/grc/core/Config.py)."""
+    paths = os.environ.get("GRC_BLOCKS_PATH", "").split(os.pathsep)
+    prefs = importlib.import_module("gnuradio.gr").prefs()
+    for key in ("local_blocks_path", "global_blocks_path"):
+        paths += prefs.get_string("grc", key, "").split(os.pathsep)
+    return [Path(path).expanduser() for path in paths if path]
+
+
+def _companion() -> str:
+    gi = importlib.import_module("gi")
+    gi.require_version("Gtk", "3.0")
+    program = shutil.which("gnuradio-companion")
+    if program is None:
+        raise _Fault("gnuradio-companion is not on PATH")
+    for path in _block_paths():
+        if count := len(list(path.glob("hsc_*.block.yml"))):
+            return f"{program}, {count} HSC blocks in {path}"
+    raise _Fault("no HSC block in any folder that GNU Radio Companion looks in")
+
+
+def examples_folder() -> Path | None:
+    """The examples: in the source tree, or where CMake installed them under the package's prefix. None when there are none."""
+    candidates = [PACKAGE.parents[1] / "examples"] if PACKAGE.parent.name == "python" else []
+    candidates += [parent / "share/gnuradio/examples/hsc" for parent in PACKAGE.parents]
+    return next((path for path in candidates if path.is_dir()), None)
+
+
+def _examples() -> str:
+    folder = examples_folder()
+    if folder is None or not (flowgraphs := sorted(folder.rglob("*.grc"))):
+        raise _Fault("no example flowgraph found")
+    return f"{len(flowgraphs)} flowgraphs in {folder}"
+
+
+def _find(command: Sequence[str]) -> str | None:
+    """Output of a device search; None where the program is missing, empty where it found nothing or hung."""
+    if shutil.which(command[0]) is None:
+        return None
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=RADIO_TIMEOUT_S, stdin=subprocess.DEVNULL, check=False)
+    except subprocess.TimeoutExpired:
+        return ""
+    return done.stdout
+
+
+def _values(output: str, keys: Sequence[str]) -> list[str]:
+    """Values of ``key = value`` and ``key: value`` lines."""
+    pairs = (line.replace("=", ":", 1).split(":", 1) for line in output.splitlines() if ":" in line or "=" in line)
+    return [value.strip() for key, value in pairs if key.strip() in keys and value.strip()]
+
+
+def _radios() -> str:
+    """Radios are optional: none found is not a fault."""
+    soapy = _find(["SoapySDRUtil", "--find"])
+    uhd = _find(["uhd_find_devices"])
+    found = [f"{driver} (SoapySDR)" for driver in _values(soapy or "", ["driver"])]
+    found += [f"{product} (UHD)" for product in _values(uhd or "", ["product"])]
+    if found:
+        return ", ".join(found)
+    searched = [name for name, output in (("SoapySDR", soapy), ("UHD", uhd)) if output is not None]
+    if searched:
+        return f"none found by {' and '.join(searched)}; simulation needs none"
+    return "not searched: that needs the Debian packages soapysdr-tools and soapysdr-module-all, or uhd-host; simulation needs none"
+
+
+def _disk() -> str:
+    folders = {"temporary files": Path(tempfile.gettempdir()), "this folder": Path.cwd()}
+    free = {name: shutil.disk_usage(path).free for name, path in folders.items()}
+    for name, path in folders.items():
+        if not os.access(path, os.W_OK):
+            raise _Fault(f"{path} ({name}) cannot be written to")
+        if free[name] < _FREE_BYTES:
+            raise _Fault(f"{path} ({name}) has {free[name] / 1e6:.0f} MB free")
+    return ", ".join(f"{path} {free[name] / 1e9:.1f} GB free" for name, path in folders.items())
+
+
+def _processors() -> str:
+    return f"{len(os.sched_getaffinity(0))} of {os.cpu_count()} cores, {platform.machine()}"
+
+
+_SET_UP = "run ./gr-hsc test in the checkout: it sets up what is missing"
+_REINSTALL = "delete .venv in the checkout and run ./gr-hsc doctor"
+_PROBES: tuple[tuple[str, Callable[[], str], str], ...] = (
+    ("Python", _python, "use Debian 12 or Ubuntu 24.04, and start gr-hsc by ./gr-hsc"),
+    ("GNU Radio", _gnuradio, "apt-get install gnuradio gnuradio-dev, and start gr-hsc by ./gr-hsc"),
+    ("numpy", _numpy, f"{_REINSTALL}; if it persists, unset PYTHONPATH: another numpy comes first"),
+    ("torch", _torch, _REINSTALL),
+    ("gr-hsc", _module, _SET_UP),
+    ("weights", _weights, "git restore python/hsc/weights, then run ./gr-hsc doctor"),
+    ("JPEG 2000", _jpeg2000, f"apt-get install libopenjp2-7; {_REINSTALL}"),
+    ("GRC", _companion, "start it by ./gr-hsc companion, or set GRC_BLOCKS_PATH to <prefix>/share/gnuradio/grc/blocks"),
+    ("examples", _examples, _SET_UP),
+    ("radios", _radios, ""),
+    ("disk", _disk, "free some space, or run in a folder you can write to"),
+    ("processor", _processors, ""),
+)
+
+
+if __name__ == "__main__":
+    sys.exit(0 if report(checks()) else 1)
