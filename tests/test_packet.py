@@ -38,8 +38,9 @@ def test_header_survives_as_symbols_at_3_db():
     sent = packet.encode_header(HEADER)
     assert sent.shape == (packet.HEADER_SYMBOLS,)
     variance = 10**-0.3
-    llr = 4 * (sent.real + rng.normal(0, (variance / 2) ** 0.5, (50, len(sent)))) / variance
-    assert packet.decode_headers(llr.astype(np.float32)) == [HEADER] * 50
+    noisy = sent + (variance / 2) ** 0.5 * (rng.standard_normal((50, len(sent), 2)) @ [1, 1j])
+    llr = packet.qam.demodulate(noisy.ravel().astype(np.complex64), variance, 1).reshape(50, -1)
+    assert packet.decode_headers(llr) == [HEADER] * 50
 
 
 @pytest.mark.parametrize(

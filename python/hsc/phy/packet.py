@@ -129,7 +129,7 @@ def _possible(header: Header) -> bool:
 def encode_header(header: Header) -> np.ndarray:
     """Header -> 624 BPSK symbols, complex64: 802.11ad LDPC 1/2 shortened to 288 information bits."""
     bits = np.unpackbits(np.frombuffer(pack(header), np.uint8))
-    return qam.modulate(ldpc.header_code().encode(bits[None])[0], 1)
+    return qam.modulate(ldpc.shortened("1/2", 8 * HEADER_BYTES).encode(bits[None])[0], 1)
 
 
 def decode_header(llr: np.ndarray) -> Header | None:
@@ -139,7 +139,7 @@ def decode_header(llr: np.ndarray) -> Header | None:
 
 def decode_headers(llr: np.ndarray) -> list[Header | None]:
     """LLRs (B, 624) -> B headers, None for each that did not survive."""
-    bits, _ = ldpc.header_code().decode(llr)
+    bits, _ = ldpc.shortened("1/2", 8 * HEADER_BYTES).decode(llr)
     return [unpack(row.tobytes()) for row in np.packbits(bits, axis=1)]
 
 
