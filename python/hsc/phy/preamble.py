@@ -1,0 +1,58 @@
+"""The two known symbols that open a burst: a Schmidl-Cox symbol (even carriers, two equal halves), then one of all carriers.
+
+Both are QPSK from the PN sequence; of 256 starting points the one with the lowest crest factor is taken, which both ends compute.
+Source: T. M. Schmidl and D. C. Cox, "Robust frequency and timing synchronization for OFDM", IEEE Trans. Commun. 45 (12), 1997.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+from scipy import fft
+
+from .numerology import Numerology, pn_phases
+
+_CANDIDATES = 256
+_OVERSAMPLING = 4
+
+
+@lru_cache(maxsize=16)
+def preamble_carriers(numerology: Numerology) -> np.ndarray:
+    """complex64 (2, used): both symbols on the occupied carriers, boost included; odd carriers of the first are empty.
+
+    Each has the same energy, so the carriers of the first are sqrt(2) stronger.
+    """
+    even = numerology.carriers % 2 == 0
+    first, second = even.astype(np.float32) * np.sqrt(numerology.used / even.sum()), np.ones(numerology.used, np.float32)
+    chosen = [amplitude * _lowest_crest(numerology, amplitude, seed) for amplitude, seed in ((first, 0), (second, 8191))]
+    carriers = (10 ** (numerology.boost_db / 20) * np.stack(chosen)).astype(np.complex64)
+    carriers.flags.writeable = False
+    return carriers
+
+
+@lru_cache(maxsize=16)
+def preamble_samples(numerology: Numerology) -> np.ndarray:
+    """complex64 (2 · symbol,): the preamble as it is sent, cyclic prefixes included."""
+    samples = symbols_to_samples(numerology, preamble_carriers(numerology))
+    samples.flags.writeable = False
+    return samples
+
+
+def symbols_to_samples(numerology: Numerology, carriers: np.ndarray) -> np.ndarray:
+    """complex64 (rows, used) -> samples (rows · symbol,): orthonormal IFFT, cyclic prefix in front of each row."""
+    grid = np.zeros((len(carriers), numerology.n_fft), np.complex64)
+    half = numerology.used // 2
+    grid[:, -half:], grid[:, 1 : half + 1] = carriers[:, :half], carriers[:, half:]
+    body = fft.ifft(grid, axis=1, norm="ortho", overwrite_x=True)
+    samples = np.empty((len(carriers), numerology.symbol), np.complex64)
+    samples[:, : numerology.cp], samples[:, numerology.cp :] = body[:, numerology.n_fft - numerology.cp :], body
+    return samples.ravel()
+
+
+def _lowest_crest(numerology: Numerology, amplitude: np.ndarray, seed: int) -> np.ndarray:
+    """The PN phases (used,) that give the lowest peak among 256 starting points."""
+    phases = np.stack([pn_phases(numerology.used, seed + 29 * i) for i in range(_CANDIDATES)])
+    grid = np.zeros((_CANDIDATES, _OVERSAMPLING * numerology.n_fft), np.complex64)
+    grid[:, numerology.carriers] = amplitude * phases
+    return phases[np.argmin(np.abs(fft.ifft(grid, axis=1)).max(axis=1))]
