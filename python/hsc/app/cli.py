@@ -1,0 +1,123 @@
+"""The commands. Each is a thin wrapper; what is slow to import is imported when a command needs it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from .. import __version__
+from .link import LinkSettings
+from .options import EXIT_FAILED, OneLineErrors, link_options
+
+_ERRORS = """\b
+Errors: one line on stderr and exit status 2 for
+  a file that is missing, damaged or not an image; a folder without images
+  an image with a side under 8 or over 16384 pixels, or of more than 80 megapixels
+  an unknown codec, channel, MCS or numerology; a value out of range
+  --rank, --psnr and --cbr together; a budget that the codec cannot meet
+  a message too long for the packet format; missing weights
+  an output folder that cannot be written; an output that would overwrite an input
+{more}The other images of the call are still sent. Exit status 1: of an image nothing arrived.
+"""
+_EXAMPLES = """\b
+Examples
+  gr-hsc {command} photo.jpg --rank 24 --snr 12
+  gr-hsc {command} digits/ --semantic vqvae --symbols 16 --channel rayleigh --out received
+  gr-hsc {command} photo.jpg --cbr 1/6 --loss 0.1 --json | python3 -m json.tool
+"""
+
+
+@click.group(cls=OneLineErrors, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+def main() -> None:
+    """Semantic image transmission on the air: codecs of published systems over one OFDM link in GNU Radio."""
+
+
+@main.command()
+def version() -> None:
+    """Print the version."""
+    click.echo(__version__)
+
+
+@main.command(
+    epilog=_EXAMPLES.format(command="simulate")
+    + "\n"
+    + _ERRORS.format(more="  --cfo, --sfo or --channel multipath: they need OFDM, use send\n")
+)
+@link_options
+def simulate(settings: LinkSettings, images: tuple[Path, ...], out: Path, as_json: bool) -> int:
+    """Send IMAGES over the symbol channel: same codec, packets and channel uses as `send`, without OFDM and without GNU Radio.
+
+    IMAGES are files or folders, in any format that pillow reads. For each, OUT/<stem>.png is what was received and
+    OUT/<stem>_compare.png shows it beside the original; OUT/metrics.json is a list with one entry for each image. Each packet sees
+    one channel gain, known to the receiver; --loss drops packets.
+    """
+    from .report import transmit_all
+    from .simulate import transmit
+
+    return transmit_all(images, settings, transmit, out, as_json)
+
+
+@main.command(epilog=_EXAMPLES.format(command="send") + "\n" + _ERRORS.format(more="  GNU Radio not installed: use simulate\n"))
+@link_options
+def send(settings: LinkSettings, images: tuple[Path, ...], out: Path, as_json: bool) -> int:
+    """Send IMAGES through the GNU Radio flowgraph: OFDM bursts, GNU Radio's channel blocks, synchronisation and all.
+
+    IMAGES are files or folders, in any format that pillow reads. For each, OUT/<stem>.png is what was received and
+    OUT/<stem>_compare.png shows it beside the original; OUT/metrics.json is a list with one entry for each image. Fading is slow
+    against a burst; --loss takes whole packets out between the OFDM receiver and the assembly of messages.
+    """
+    from .report import transmit_all
+    from .send import transmit
+
+    return transmit_all(images, settings, transmit, out, as_json)
+
+
+@main.command()
+@click.option("--out", type=click.Path(path_type=Path), default=Path("hsc-demo"), show_default=True, help="Folder for the pictures.")
+def demo(out: Path) -> int:
+    """Send sample photographs and digits over a simulated OFDM link as HSC, and show what arrives.
+
+    Takes under a minute. Exit status 2 with one line when GNU Radio or the weights are missing or OUT cannot be written.
+    """
+    from .demo import run
+
+    return run(out)
+
+
+@main.command()
+@click.argument("part", type=click.Choice(["ldpc", "ofdm", "hsc"]))
+@click.option("--json", "as_json", is_flag=True, help="Print a list of {name, unit, ours, reference, reference_name, ratio}.")
+def bench(part: str, as_json: bool) -> None:
+    """Measure a PART against a named alternative in the same run.
+
+    \b
+    ldpc  our LDPC decoder against gr-fec, same soft bits
+    ofdm  our OFDM receiver against digital.ofdm_rx, same samples
+    hsc   HSC end to end against JPEG 2000 in the same packets
+
+    \b
+    Examples
+      gr-hsc bench ldpc
+      gr-hsc bench ofdm --json
+
+    Errors: one line on stderr and exit status 2 for an unknown part, missing weights, or GNU Radio not installed.
+    """
+    from .bench import run, table
+
+    rows = run(part)
+    if as_json:
+        click.echo(json.dumps(rows, indent=2, allow_nan=False))
+        return
+    from rich.console import Console
+
+    Console().print(table(rows))
+
+
+@main.command()
+def doctor() -> int:
+    """Check versions, weights, paths and radios: each line ok, or what to do. Exit status 1 when something is wrong."""
+    from .doctor import checks, report
+
+    return 0 if report(checks()) else EXIT_FAILED

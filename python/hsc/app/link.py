@@ -1,0 +1,188 @@
+"""What `send` and `simulate` share: the settings of a link, the outcome of one image, and its entry in metrics.json."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from .. import metrics
+from ..codecs import registry
+from ..errors import HscError
+from ..message import Link, ReceivedDigital, ReceivedMessage
+from ..phy.ledger import Ledger
+from ..phy.packet import DEFAULT_PACKET_SYMBOLS
+
+CHANNELS = ("ideal", "awgn", "rayleigh", "rician", "multipath")
+
+
+@dataclass(frozen=True)
+class LinkSettings:
+    """One link, from the transmitter's codec to the receiver's.
+
+    Attributes:
+        codec, codec_options: name in `codecs.registry`, and the fields of its options that were given.
+        mcs: MCS of the digital streams, None leaves it to the codec.
+        cbr: budget of payload channel uses / (C·H·W), None for none.
+        snr_db: Es/N0 per complex channel use [dB].
+        channel: one of CHANNELS.
+        cfo: carrier frequency offset [subcarriers].
+        sfo_ppm: sample-clock offset [parts per million].
+        loss: probability that a packet is dropped.
+        numerology: preset of `phy.ofdm`.
+        packet_symbols: largest number of payload symbols in a packet.
+        seed: of channel, losses and message ids.
+    """
+
+    codec: str = "hsc"
+    codec_options: dict[str, object] = field(default_factory=dict)
+    mcs: str | None = None
+    cbr: float | None = None
+    snr_db: float = 10.0
+    channel: str = "awgn"
+    cfo: float = 0.0
+    sfo_ppm: float = 0.0
+    loss: float = 0.0
+    numerology: str = "ofdm64"
+    packet_symbols: int = DEFAULT_PACKET_SYMBOLS
+    seed: int = 1
+
+    @property
+    def link(self) -> Link:
+        """What the transmitter is told of the link."""
+        return Link(snr_db=self.snr_db, cbr=self.cbr, mcs=self.mcs)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One image after the link.
+
+    Attributes:
+        sent: uint8 (H, W, C).
+        received: the same shape, or None when nothing arrived that a picture can be made of.
+        analog_only: what the analog stream alone gives (for HSC: SR only), or None for codecs without the two parts.
+        ledger: channel uses of the message.
+        packets_sent, packets_received: numbers of packets.
+        snr_measured_db: mean over the packets received, None when there were none.
+        seconds: time of each stage.
+        error: why there is no picture, or None.
+    """
+
+    sent: np.ndarray
+    received: np.ndarray | None
+    analog_only: np.ndarray | None
+    ledger: Ledger
+    packets_sent: int
+    packets_received: int
+    snr_measured_db: float | None
+    seconds: dict[str, float]
+    error: str | None = None
+
+
+Runner = Callable[[np.ndarray, LinkSettings], Outcome]
+
+
+def create_codec(settings: LinkSettings) -> registry.Codec:
+    """The codec that `settings` name. Raises HscError for unknown names or options."""
+    return registry.create(settings.codec, **settings.codec_options)
+
+
+class Stopwatch:
+    """Seconds of named stages: `with watch("encode"): …`."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def __call__(self, stage: str) -> Iterator[None]:
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - start
+
+
+def decode(codec: registry.Codec, received: ReceivedMessage) -> tuple[np.ndarray | None, np.ndarray | None, str | None]:
+    """Received message -> picture, picture from the analog stream alone, reason when there is no picture."""
+    analog_only = None
+    if received.analog is not None and received.digital:
+        analog_only = _try_decode(codec, replace(received, digital=tuple(_lost(d) for d in received.digital)))[0]
+    picture, error = _try_decode(codec, received)
+    return picture, analog_only, error
+
+
+def _try_decode(codec: registry.Codec, received: ReceivedMessage) -> tuple[np.ndarray | None, str | None]:
+    try:
+        return codec.decode(received), None
+    except HscError as error:
+        return None, str(error)
+
+
+def _lost(stream: ReceivedDigital) -> ReceivedDigital:
+    """The stream as if no block of it had come."""
+    return ReceivedDigital(bytes(len(stream.data)), np.zeros(len(stream.data), bool), (0,) if stream.data else ())
+
+
+def record(name: str, settings: LinkSettings, outcome: Outcome, notes: tuple[str, ...] = ()) -> dict[str, object]:
+    """Entry of metrics.json for an image that was sent."""
+    shape, picture = outcome.sent.shape, outcome.received
+    return {
+        **_identity(name, settings),
+        "shape": list(shape),
+        "psnr_db": None if picture is None else metrics.psnr_db(picture, outcome.sent),
+        "ms_ssim": None if picture is None else metrics.ms_ssim(picture, outcome.sent),
+        "mse": None if picture is None else metrics.mse(picture, outcome.sent),
+        "cbr": outcome.ledger.cbr(shape),
+        "cbr_with_overhead": outcome.ledger.cbr_with_overhead(shape),
+        "channel_uses": outcome.ledger.as_dict(),
+        "snr_measured_db": _finite(outcome.snr_measured_db),
+        "packets_sent": outcome.packets_sent,
+        "packets_received": outcome.packets_received,
+        "seconds": outcome.seconds,
+        "notes": list(notes),
+        "error": outcome.error,
+    }
+
+
+def failure(name: str, settings: LinkSettings, error: str) -> dict[str, object]:
+    """Entry of metrics.json for an image that could not be sent: the same keys, null where there is nothing to say."""
+    empty = dict.fromkeys(
+        (
+            "shape",
+            "psnr_db",
+            "ms_ssim",
+            "mse",
+            "cbr",
+            "cbr_with_overhead",
+            "channel_uses",
+            "snr_measured_db",
+            "packets_sent",
+            "packets_received",
+        )
+    )
+    return {**_identity(name, settings), **empty, "seconds": {}, "notes": [], "error": error}
+
+
+def _identity(name: str, settings: LinkSettings) -> dict[str, object]:
+    return {
+        "image": name,
+        "codec": settings.codec,
+        "codec_options": {**settings.codec_options, **({"cbr": settings.cbr} if settings.cbr else {})},
+        "mcs": settings.mcs,
+        "channel": settings.channel,
+        "snr_db": settings.snr_db,
+        "cfo": settings.cfo,
+        "sfo_ppm": settings.sfo_ppm,
+        "loss": settings.loss,
+        "numerology": settings.numerology,
+        "packet_symbols": settings.packet_symbols,
+        "seed": settings.seed,
+    }
+
+
+def _finite(value: float | None) -> float | None:
+    return None if value is None or not math.isfinite(value) else float(value)

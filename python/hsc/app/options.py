@@ -1,0 +1,136 @@
+"""The options that `send` and `simulate` have in common, each defined once, and the group that turns errors into one line."""
+
+from __future__ import annotations
+
+import functools
+import math
+import sys
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ..codecs import registry
+from ..errors import HscError
+from ..phy import mcs
+from ..phy.numerology import PRESETS
+from ..phy.packet import DEFAULT_PACKET_SYMBOLS, MAX_PACKET_SYMBOLS
+from .link import CHANNELS, LinkSettings
+
+EXIT_FAILED = 1
+EXIT_BAD_INPUT = 2
+
+
+class OneLineErrors(click.Group):
+    """A command group that reports what the user can mend as one line on stderr, with exit status 2."""
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        kwargs["standalone_mode"] = False
+        try:
+            status = super().main(*args, **kwargs)
+        except HscError as error:
+            _leave(str(error), EXIT_BAD_INPUT)
+        except click.exceptions.NoArgsIsHelpError as error:
+            click.echo(error.ctx.get_help())
+            sys.exit(EXIT_BAD_INPUT)
+        except click.UsageError as error:
+            where = f"{error.ctx.command_path} --help" if error.ctx else "--help"
+            _leave(f"{error.format_message()} (see {where})", EXIT_BAD_INPUT)
+        except click.ClickException as error:
+            _leave(error.format_message(), EXIT_BAD_INPUT)
+        except (click.Abort, KeyboardInterrupt):
+            _leave("interrupted", 130)
+        sys.exit(status if isinstance(status, int) else 0)
+
+
+def _leave(message: str, status: int) -> None:
+    click.echo(f"gr-hsc: {' '.join(message.split())}", err=True)
+    sys.exit(status)
+
+
+class Number(click.ParamType):
+    """A finite real number in [low, high]; a fraction such as 1/24 is understood."""
+
+    name = "number"
+
+    def __init__(self, low: float = -math.inf, high: float = math.inf, above: bool = False) -> None:
+        self.low, self.high, self.above = low, high, above
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        try:
+            number = float(Fraction(str(value)))
+        except (ValueError, ZeroDivisionError, OverflowError):
+            self.fail(f"'{value}' is not a number", param, ctx)
+        if not self.low <= number <= self.high or (self.above and number == self.low):
+            self.fail(f"{value} is out of range: give {'more than ' if self.above else ''}{self.low:g} to {self.high:g}", param, ctx)
+        return number
+
+
+_LINK_OPTIONS = (
+    click.option("--codec", type=click.Choice(registry.names()), default="hsc", show_default=True, help="Codec."),
+    click.option("--rank", type=click.IntRange(0), help="HSC: rank k of the complementary representation; 0 sends the SR alone."),
+    click.option("--psnr", type=Number(0, 100, above=True), help="HSC: smallest rank that reaches this PSNR [dB]."),
+    click.option("--cbr", type=Number(0, 1000, above=True), help="Budget: payload channel uses / (C·H·W), for example 1/6."),
+    click.option("--cr", type=click.Choice(["paper", "residual"]), help="HSC: how the complementary representation is sent."),
+    click.option("--semantic", type=click.Choice(["vae", "vqvae"]), help="HSC: semantic codec of digits."),
+    click.option("--symbols", type=click.IntRange(1), help="HSC: complex symbols M of the semantic representation of digits."),
+    click.option("--tuning", help="HSC: which weights for digits: none, few-shot or ncr."),
+    click.option(
+        "--mcs", type=click.Choice(list(mcs.TABLE)), metavar="NAME",
+        help="MCS of the digital streams, such as 16QAM-1/2; the codec chooses if left out.",
+    ),
+    click.option("--snr", type=Number(-30, 60), default=10.0, show_default=True, help="Es/N0 per complex channel use [dB]."),
+    click.option("--channel", type=click.Choice(CHANNELS), default="awgn", show_default=True, help="Channel."),
+    click.option("--cfo", type=Number(-8, 8), default=0.0, help="Carrier frequency offset [subcarriers], OFDM only."),
+    click.option("--sfo", type=Number(-100, 100), default=0.0, help="Sample-clock offset [ppm], OFDM only."),
+    click.option("--loss", type=Number(0, 1), default=0.0, help="Probability that a whole packet is dropped."),
+    click.option("--numerology", type=click.Choice(list(PRESETS)), default="ofdm64", show_default=True, help="OFDM symbol format."),
+    click.option(
+        "--packet-symbols", type=click.IntRange(1, MAX_PACKET_SYMBOLS // 2), default=DEFAULT_PACKET_SYMBOLS, show_default=True,
+        help="Most payload symbols in a packet.",
+    ),
+    click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Seed of channel, losses and message ids."),
+)  # fmt: skip
+
+_FILE_OPTIONS = (
+    click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path)),
+    click.option(
+        "--out", type=click.Path(path_type=Path), default=Path("hsc-out"), show_default=True, help="Folder for pictures and metrics.json."
+    ),
+    click.option("--json", "as_json", is_flag=True, help="Print metrics.json's list instead of the table; nothing else goes to stdout."),
+)
+
+
+def link_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give `command` the options of a link, and images, --out, --json; it is called with (settings, images, out, as_json)."""
+
+    @functools.wraps(command)
+    def wrapper(images: tuple[Path, ...], out: Path, as_json: bool, **values: Any) -> Any:
+        return command(settings=settings_of(**values), images=images, out=out, as_json=as_json)
+
+    for option in reversed((*_FILE_OPTIONS, *_LINK_OPTIONS)):
+        wrapper = option(wrapper)
+    return wrapper
+
+
+def settings_of(**values: Any) -> LinkSettings:
+    """Values of the options -> settings. Raises click.UsageError for options that contradict each other."""
+    if sum(values[name] is not None for name in ("rank", "psnr", "cbr")) > 1:
+        raise click.UsageError("--rank, --psnr and --cbr exclude each other: give one of them")
+    codec_options = {"rank": values["rank"], "psnr_db": values["psnr"], **{n: values[n] for n in ("cr", "semantic", "symbols", "tuning")}}
+    return LinkSettings(
+        codec=values["codec"],
+        codec_options={name: value for name, value in codec_options.items() if value is not None},
+        mcs=values["mcs"],
+        cbr=values["cbr"],
+        snr_db=values["snr"],
+        channel=values["channel"],
+        cfo=values["cfo"],
+        sfo_ppm=values["sfo"],
+        loss=values["loss"],
+        numerology=values["numerology"],
+        packet_symbols=values["packet_symbols"],
+        seed=values["seed"],
+    )

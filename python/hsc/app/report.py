@@ -1,0 +1,159 @@
+"""Running a list of images through a link, and telling what came of it: pictures, metrics.json, a table."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+from rich import box
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from .. import metrics
+from ..errors import HscError
+from . import images, pictures
+from .link import LinkSettings, Outcome, Runner, failure, record
+from .options import EXIT_BAD_INPUT, EXIT_FAILED
+
+Record = dict[str, object]
+
+
+def transmit_all(paths: Sequence[Path], settings: LinkSettings, runner: Runner, out: Path, as_json: bool) -> int:
+    """Send images one after another; an image that fails does not stop the others. Returns the exit status.
+
+    Writes OUT/<stem>.png, OUT/<stem>_compare.png and OUT/metrics.json. Raises HscError when nothing can be begun.
+    """
+    sources = images.find(paths)
+    targets = list(images.output_paths(sources, out))
+    make_folder(out)
+    records: list[Record] = []
+    status = 0
+    with progress_bar() as progress:
+        task = progress.add_task("sending", total=len(sources))
+        for source, target in zip(sources, targets, strict=True):
+            progress.update(task, description=source.name)
+            entry, code = _transmit_one(source, target, settings, runner)
+            if entry["error"]:
+                prefix = "" if str(source) in str(entry["error"]) else f"{source}: "
+                progress.console.print(f"gr-hsc: {prefix}{entry['error']}", markup=False, highlight=False, soft_wrap=True)
+            records.append(entry)
+            status = max(status, code)
+            progress.advance(task)
+    text = json.dumps(records, indent=2, allow_nan=False, ensure_ascii=False)
+    _write_text(out / "metrics.json", text + "\n")
+    if as_json:
+        click.echo(text)
+    elif any(r["shape"] for r in records):
+        print_table(table(records, settings))
+        click.echo(f"pictures and metrics.json are in {out}")
+    return status
+
+
+def _transmit_one(source: Path, target: images.OutputPaths, settings: LinkSettings, runner: Runner) -> tuple[Record, int]:
+    """One image -> its entry in metrics.json and the exit status it asks for."""
+    try:
+        loaded = images.load(source)
+        outcome = runner(loaded.pixels, settings)
+    except HscError as error:
+        return failure(source.name, settings, str(error)), EXIT_BAD_INPUT
+    entry = record(source.name, settings, outcome, loaded.notes)
+    _save(comparison(outcome, entry), target.compare)
+    if outcome.received is None:
+        target.received.unlink(missing_ok=True)  # an older run's picture must not pass for this one's
+        return entry, EXIT_FAILED
+    _save(images.picture(outcome.received), target.received)
+    return {**entry, "received": target.received.name, "compare": target.compare.name}, 0
+
+
+def comparison(outcome: Outcome, entry: Record) -> images.Image.Image:
+    """Original, analog part alone where there is one, received: side by side with figures."""
+    h, w, _ = outcome.sent.shape
+    tiles = [pictures.Tile(outcome.sent, "original", f"{w} x {h}")]
+    if outcome.analog_only is not None:
+        psnr = metrics.psnr_db(outcome.analog_only, outcome.sent)
+        tiles.append(pictures.Tile(outcome.analog_only, "semantic part alone", f"{psnr:.2f} dB"))
+    snr = f"SNR {entry['snr_db']:g} dB, CBR {entry['cbr']:.3f} ({entry['cbr_with_overhead']:.3f} with overhead)"
+    psnr = "" if outcome.received is None else f"{entry['psnr_db']:.2f} dB, "
+    tiles.append(pictures.Tile(outcome.received, f"received, {entry['codec']}", psnr + snr))
+    return pictures.compare(tiles)
+
+
+def table(records: Sequence[Record], settings: LinkSettings) -> Table:
+    """The figures that matter, one line for each image."""
+    title = f"{settings.codec} over {settings.channel}, SNR {settings.snr_db:g} dB"
+    caption = "CBR: channel uses of the payload / (C·H·W); overall: with every overhead; SNR: as the receiver measured it"
+    result = Table(title=title, title_justify="left", caption=caption, caption_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    result.add_column("image", overflow="ellipsis", no_wrap=True)
+    for name in ("size", "CBR", "overall", "PSNR dB", "MS-SSIM", "SNR dB", "packets", "seconds"):
+        result.add_column(name, justify="right", no_wrap=True)
+    for entry in records:
+        result.add_row(*_row(entry))
+    return result
+
+
+def print_table(content: Table) -> None:
+    """To stdout; a pipe gets as many columns as the table needs."""
+    console = Console()
+    width = None if console.is_terminal else Console(width=1000).measure(content).maximum
+    Console(width=width).print(content)
+
+
+def _row(entry: Record) -> list[str]:
+    shape = entry["shape"]
+    if not shape:
+        return [str(entry["image"]), "failed", *[""] * 7]
+    cells = [
+        _figure(entry[key], digits)
+        for key, digits in (("cbr", 4), ("cbr_with_overhead", 4), ("psnr_db", 2), ("ms_ssim", 4), ("snr_measured_db", 1))
+    ]
+    seconds = sum(entry["seconds"].values())
+    return [
+        str(entry["image"]),
+        f"{shape[1]} x {shape[0]}",
+        *cells,
+        f"{entry['packets_received']}/{entry['packets_sent']}",
+        f"{seconds:.2f}",
+    ]
+
+
+def _figure(value: float | None, digits: int) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"
+
+
+def progress_bar() -> Progress:
+    """A bar on stderr that is there only when a person looks at it."""
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+
+
+def make_folder(folder: Path) -> None:
+    """Make the output folder and see that files can be written there. Raises HscError when not."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / ".hsc-probe"
+        probe.write_bytes(b"")
+        probe.unlink()
+    except OSError as error:
+        raise _unwritable(folder, error) from None
+
+
+def _save(image: images.Image.Image, path: Path) -> None:
+    try:
+        image.save(path)
+    except OSError as error:
+        raise _unwritable(path, error) from None
+
+
+def _write_text(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise _unwritable(path, error) from None
+
+
+def _unwritable(path: Path, error: OSError) -> HscError:
+    return HscError(f"cannot write {path} ({error.strerror or error}): choose another folder with --out")

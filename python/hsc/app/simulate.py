@@ -1,0 +1,57 @@
+"""The link at symbol level: codec, modem, packets and `channel.py`, without OFDM and without GNU Radio."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .. import channel, modem
+from ..errors import HscError
+from ..phy import qam
+from ..phy.ledger import Ledger
+from ..phy.numerology import preset
+from ..phy.packet import Packet, ReceivedPacket, decode_header, encode_header, join, split
+from .link import LinkSettings, Outcome, Stopwatch, create_codec, decode
+
+
+def transmit(image: np.ndarray, settings: LinkSettings) -> Outcome:
+    """Send one uint8 (H, W, C) image over the symbol channel. Every packet sees one channel gain, which the receiver knows.
+
+    The ledger counts what the same packets cost as OFDM bursts. Raises HscError for an image, option or budget that cannot be served.
+    """
+    if settings.channel not in channel.KINDS:
+        raise HscError(f"channel '{settings.channel}' needs OFDM: use send, or choose one of {', '.join(channel.KINDS)}")
+    if settings.cfo or settings.sfo_ppm:
+        raise HscError("--cfo and --sfo need OFDM: use send, or leave them out")
+    rng, watch, codec = np.random.default_rng(settings.seed), Stopwatch(), create_codec(settings)
+    with watch("encode"):
+        message = codec.encode(image, settings.link)
+    with watch("modulate"):
+        modulated = modem.modulate(message, int(rng.integers(1 << 16)), settings.packet_symbols)
+        packets = split(modulated)
+    with watch("channel"):
+        lost = channel.erased(len(packets), settings.loss, rng)
+        normal = channel.numpy_normal(rng)
+        arrived = [r for p, gone in zip(packets, lost, strict=True) if not gone and (r := _cross(p, settings, normal))]
+    picture = analog_only = snr = None
+    error = "nothing arrived"
+    if arrived:
+        with watch("demodulate"):
+            assembled = join(arrived)
+            received = modem.demodulate(assembled)
+        with watch("decode"):
+            picture, analog_only, error = decode(codec, received)
+        snr = assembled.snr_db
+    ledger = Ledger.of_message(modulated.header, preset(settings.numerology))
+    return Outcome(image, picture, analog_only, ledger, len(packets), len(arrived), snr, watch.seconds, error)
+
+
+def _cross(packet: Packet, settings: LinkSettings, normal: channel.Normal) -> ReceivedPacket | None:
+    """One packet, header included, over the channel; None when its header does not survive."""
+    header = encode_header(packet.header)
+    sent = np.concatenate([header, packet.symbols])
+    symbols, variance = channel.transmit(sent, settings.snr_db, settings.channel, normal)
+    noise = np.full(len(sent), max(float(variance[0]), 1e-10), np.float32)
+    decoded = decode_header(qam.demodulate(symbols[: len(header)], noise[: len(header)], 1))
+    if decoded is None:
+        return None
+    return ReceivedPacket(decoded, symbols[len(header) :], noise[len(header) :], snr_db=float(-10 * np.log10(noise[0])))
