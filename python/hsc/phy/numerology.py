@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 
 import numpy as np
 
@@ -101,40 +101,3 @@ def preset(name: str) -> Numerology:
     if name not in PRESETS:
         raise HscError(f"unknown numerology '{name}': choose one of {', '.join(PRESETS)}")
     return PRESETS[name]
-
-
-@lru_cache(maxsize=1)
-def _pn_period() -> np.ndarray:
-    """One period (32767) of the maximum length sequence of x^15 + x^14 + 1, uint8, from an all-ones register."""
-    bits = np.ones(32767, np.uint8)
-    for start in range(15, len(bits), 14):
-        stop = min(start + 14, len(bits))
-        bits[start:stop] = bits[start - 15 : stop - 15] ^ bits[start - 14 : stop - 14]
-    return bits
-
-
-def pn_bits(length: int, offset: int = 0) -> np.ndarray:
-    """uint8 (length,): the PN sequence of x^15 + x^14 + 1, repeated, from bit `offset` on."""
-    return np.take(_pn_period(), np.arange(offset, offset + length), mode="wrap")
-
-
-def pn_bpsk(length: int, offset: int = 0) -> np.ndarray:
-    """float32 (length,): +1 for PN bit 0, -1 for PN bit 1."""
-    return 1 - 2 * pn_bits(length, offset).astype(np.float32)
-
-
-def pn_phases(length: int, offset: int = 0) -> np.ndarray:
-    """complex64 (length,): 1, j, -1 or -j from pairs of PN bits."""
-    bits = pn_bits(2 * length, offset).reshape(-1, 2)
-    return np.array([1, 1j, -1, -1j], np.complex64)[2 * bits[:, 0] + bits[:, 1]]
-
-
-def spread(length: int) -> np.ndarray:
-    """int64 (length,): item i goes to place spread[i], a stride near the golden section of the length.
-
-    Neighbours land far apart in time and on different carriers, and any run of lost places is a sprinkling of lost items.
-    """
-    stride = max(1, round(length * 0.6180339887498949))
-    while np.gcd(stride, length) != 1:
-        stride += 1
-    return np.arange(length) * stride % max(length, 1)

@@ -8,9 +8,10 @@ from functools import lru_cache
 import numpy as np
 
 from ..errors import HscError
-from .numerology import PRESETS, Numerology, pn_bpsk, pn_phases, preset, spread
+from .interleaver import permutation, pn_signs
+from .numerology import PRESETS, Numerology, preset
 from .packet import MAX_PACKET_SYMBOLS, Packet, encode_header
-from .preamble import preamble_carriers, symbols_to_samples
+from .preamble import pn_phases, preamble_carriers, symbols_to_samples
 
 __all__ = ["PRESETS", "Numerology", "header_grid", "header_mapping", "modulate", "payload_mapping", "pilot_symbols", "preset"]
 
@@ -29,20 +30,20 @@ class Mapping:
 def header_mapping(numerology: Numerology) -> Mapping:
     """Mapping of the header's coded bits, repeated in a cycle until the last header row is full: (header_symbols · data,)."""
     size = numerology.header_symbols * numerology.data
-    return Mapping(spread(size), pn_bpsk(size, _HEADER_OFFSET))
+    return Mapping(permutation(size), pn_signs(size, _HEADER_OFFSET))
 
 
 @lru_cache(maxsize=64)
 def payload_mapping(numerology: Numerology, rows: int) -> Mapping:
     """Mapping of the payload's symbols and padding over `rows` OFDM symbols: (rows · data,)."""
     size = rows * numerology.data
-    return Mapping(spread(size), pn_phases(size))
+    return Mapping(permutation(size), pn_phases(size))
 
 
 @lru_cache(maxsize=64)
 def pilot_symbols(numerology: Numerology, rows: int) -> np.ndarray:
     """float32 (rows, pilots): the known ±1 on the pilot carriers of the header and payload rows."""
-    return pn_bpsk(rows * numerology.pilots, _PILOT_OFFSET).reshape(rows, numerology.pilots)
+    return pn_signs(rows * numerology.pilots, _PILOT_OFFSET).reshape(rows, numerology.pilots)
 
 
 def header_grid(numerology: Numerology, coded: np.ndarray) -> np.ndarray:
@@ -67,7 +68,7 @@ def modulate(packet: Packet, numerology: Numerology) -> np.ndarray:
     rows = numerology.payload_rows(symbols.size)
     mapping = payload_mapping(numerology, rows)
     data = np.empty(mapping.place.size, np.complex64)
-    padding = pn_bpsk(data.size - symbols.size, _PADDING_OFFSET)
+    padding = pn_signs(data.size - symbols.size, _PADDING_OFFSET)
     data[mapping.place] = np.concatenate([symbols, padding]) * mapping.phases
     pilots = pilot_symbols(numerology, numerology.header_symbols + rows)[numerology.header_symbols :]
     carriers = np.concatenate([preamble_carriers(numerology), header, _with_pilots(numerology, data, pilots)])

@@ -11,7 +11,8 @@ from functools import lru_cache
 import numpy as np
 from scipy import fft
 
-from .numerology import Numerology, pn_phases
+from .interleaver import pn_bits
+from .numerology import Numerology
 
 _CANDIDATES = 256
 _OVERSAMPLING = 4
@@ -48,6 +49,12 @@ def symbols_to_samples(numerology: Numerology, carriers: np.ndarray) -> np.ndarr
     samples = np.empty((len(carriers), numerology.symbol), np.complex64)
     samples[:, : numerology.cp], samples[:, numerology.cp :] = body[:, numerology.n_fft - numerology.cp :], body
     return samples.ravel()
+
+
+def pn_phases(length: int, offset: int = 0) -> np.ndarray:
+    """complex64 (length,): 1, j, -1 or -j from pairs of bits of the PN sequence."""
+    bits = pn_bits(2 * length, offset).reshape(-1, 2)
+    return np.array([1, 1j, -1, -1j], np.complex64)[2 * bits[:, 0] + bits[:, 1]]
 
 
 def _lowest_crest(numerology: Numerology, amplitude: np.ndarray, seed: int) -> np.ndarray:
