@@ -1,0 +1,27 @@
+"""GNU Radio blocks: thin wrappers around codecs, phy, channel and metrics. `from gnuradio import hsc; hsc.image_source(...)`."""
+
+from .air import ofdm_receiver, ofdm_transmitter
+from .images import image_sink, image_source, quality_meter
+from .messages import message_decoder, message_demux, message_encoder, message_mux
+from .modulation import analog_demodulator, analog_modulator, digital_demodulator, digital_modulator
+from .symbols import symbol_channel
+from .systems import image_receiver, image_transmitter
+
+__all__ = [
+    "analog_demodulator",
+    "analog_modulator",
+    "digital_demodulator",
+    "digital_modulator",
+    "image_receiver",
+    "image_sink",
+    "image_source",
+    "image_transmitter",
+    "message_decoder",
+    "message_demux",
+    "message_encoder",
+    "message_mux",
+    "ofdm_receiver",
+    "ofdm_transmitter",
+    "quality_meter",
+    "symbol_channel",
+]

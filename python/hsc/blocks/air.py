@@ -1,0 +1,172 @@
+"""The air interface on a sample stream: OFDM Transmitter and OFDM Receiver, one Python block on each side."""
+
+from __future__ import annotations
+
+from collections import deque
+
+import numpy as np
+from gnuradio import gr
+
+from ..errors import HscError
+from ..phy import ofdm
+from ..phy.packet import Header
+from ..phy.receiver import BurstReceiver
+from . import pdu
+from .base import Ports
+
+_WORK_DONE = -1
+
+
+class ofdm_transmitter(Ports, gr.sync_block):
+    """Packets to OFDM bursts. Message ports: in `packets` (`Packet`), out `sent` (`Sent` for each message, `Failed` for one refused).
+
+    Stream out: complex samples; one sample at `amplitude` 1 has a mean power of used carriers / FFT length within a burst, and the
+    noise variance of a sample is that of a carrier. Radios with a full scale of 1 need about 0.2, which leaves room for peaks.
+
+    Args:
+        numerology: preset of `phy.ofdm`.
+        amplitude: factor on all samples.
+        continuous: zeros while there is nothing to send, as a radio needs them; else the stream waits for the next packet.
+        gap: zeros after each burst, besides the symbol of gap that is part of it [samples].
+        trailing: zeros after the last burst, before the stream ends [samples].
+        queue: packets that may wait; a message that begins when more do is refused.
+
+    Raises:
+        HscError: unknown numerology.
+    """
+
+    def __init__(
+        self,
+        numerology: str = "ofdm64",
+        amplitude: float = 1.0,
+        continuous: bool = True,
+        gap: int = 0,
+        trailing: int = 1 << 16,
+        queue: int = 4096,
+    ) -> None:
+        gr.sync_block.__init__(self, name="OFDM Transmitter", in_sig=None, out_sig=[np.complex64])
+        handlers = {pdu.Packet: self._packet, pdu.End: self._last}
+        self.open_ports({"packets": handlers}, ("sent",), queue=None)
+        self._numerology, self._amplitude = ofdm.preset(numerology), float(amplitude)
+        self._continuous, self._gap, self._trailing, self._limit = continuous, max(0, gap), max(0, trailing), queue
+        self._tail = np.zeros(0, np.complex64)
+        self._queue_of_packets: deque[pdu.Packet] = deque()
+        self._samples, self._position = np.zeros(0, np.complex64), 0
+        self._current: pdu.Packet | None = None
+        self._seconds: float | None = None
+        self._refused: int | None = None
+        self._ending = False
+
+    def set_amplitude(self, amplitude: float) -> None:
+        """Factor on all samples, from the next burst on."""
+        self._amplitude = float(amplitude)
+
+    def start(self) -> bool:
+        self._ending, self._tail = False, np.zeros(self._trailing, np.complex64)
+        return super().start()
+
+    def _packet(self, p: pdu.Packet) -> None:
+        if p.header.index == 0:
+            self._refused = p.message_id if len(self._queue_of_packets) >= self._limit else None
+            if self._refused is not None:
+                self.counters["dropped"] += 1
+                raise HscError(f"message {p.message_id}: {self._limit} packets wait to be sent, send images more slowly")
+        if p.message_id != self._refused:
+            self._queue_of_packets.append(p)
+
+    def _last(self, _: pdu.End) -> None:
+        self._ending = True
+
+    def work(self, _: list[np.ndarray], output_items: list[np.ndarray]) -> int:
+        out, filled = output_items[0], 0
+        while filled < len(out):
+            if self._position == len(self._samples) and not self._next():
+                break
+            count = min(len(out) - filled, len(self._samples) - self._position)
+            out[filled : filled + count] = self._samples[self._position : self._position + count]
+            filled, self._position = filled + count, self._position + count
+        if filled or not (self._ending or self._continuous):
+            return filled
+        if self._ending:
+            self.publish("sent", pdu.End())
+            return _WORK_DONE
+        out[:] = 0
+        return len(out)
+
+    def _next(self) -> bool:
+        """Report the burst that is out, make the next one; False when there is none."""
+        self._report()
+        if self._queue_of_packets:
+            self._current = self._queue_of_packets.popleft()
+            burst = np.zeros(0, np.complex64)
+            with self.contain(self._current.message_id):
+                burst = ofdm.modulate(self._current.packet, self._numerology) * np.float32(self._amplitude)
+            self._samples = np.concatenate([burst, np.zeros(self._gap, np.complex64)])
+        elif self._ending and self._tail.size:
+            self._samples, self._tail = self._tail, self._tail[:0]
+        else:
+            return False
+        self._position = 0
+        return True
+
+    def _report(self) -> None:
+        packet, self._current = self._current, None
+        if packet is None:
+            return
+        header: Header = packet.header
+        self.counters["packets"] += 1
+        self._seconds = packet.seconds if header.index == 0 else self._seconds
+        if header.index == header.count - 1:
+            self.counters["messages"] += 1
+            self.publish("sent", pdu.Sent(header.layout, header.count, self._seconds))
+
+
+class ofdm_receiver(Ports, gr.sync_block):
+    """OFDM bursts to packets. Stream in: complex samples. Message port: out `packets` (`ReceivedPacket`, and `Tick` in between).
+
+    Args:
+        numerology: preset of `phy.ofdm`.
+        tick: distance of the `Tick` PDUs, which carry the sample clock [samples].
+        chunk: samples that are searched at once.
+
+    Raises:
+        HscError: unknown numerology.
+    """
+
+    def __init__(self, numerology: str = "ofdm64", tick: int = 1 << 16, chunk: int = 1 << 16) -> None:
+        gr.sync_block.__init__(self, name="OFDM Receiver", in_sig=[np.complex64], out_sig=None)
+        self.open_ports({}, ("packets",))
+        self._numerology, self._tick, self._chunk = ofdm.preset(numerology), max(1, tick), max(1, chunk)
+        self._reset()
+
+    def _reset(self) -> None:
+        self._receiver = BurstReceiver(self._numerology)
+        self._waiting: list[np.ndarray] = []
+        self._waiting_samples = self._clock = self._next_tick = 0
+
+    def work(self, input_items: list[np.ndarray], _: list[np.ndarray]) -> int:
+        samples = input_items[0]
+        self._waiting.append(samples.copy())
+        self._waiting_samples += len(samples)
+        if self._waiting_samples >= self._chunk:
+            self._search()
+        return len(samples)
+
+    def stop(self) -> bool:
+        # The stream has run dry. Message blocks ignore GNU Radio's `done`, so they are still there to hear this.
+        self._search()
+        self.publish("packets", pdu.End())
+        self._reset()
+        return True
+
+    def _search(self) -> None:
+        samples = np.concatenate([*self._waiting, np.zeros(0, np.complex64)])
+        self._waiting, self._waiting_samples = [], 0
+        with self.contain(None):
+            for received in self._receiver.push(samples):
+                self.counters["packets"] += 1
+                self.publish("packets", pdu.ReceivedPacket.of(received))
+        self._clock += len(samples)
+        if self._clock >= self._next_tick:
+            self._next_tick = self._clock + self._tick
+            self.publish("packets", pdu.Tick(self._clock))

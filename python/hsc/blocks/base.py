@@ -1,0 +1,216 @@
+"""What all blocks share: message ports that cannot kill a block, bounded queues, counters, and an orderly end.
+
+How a flowgraph ends by itself: the source of images sends an `End` PDU after the last one. Each block passes it on behind its last
+output and finishes; the OFDM Transmitter ends the sample stream. The OFDM Receiver, whose stream has then run dry, sends the `End` of
+the receive side. GNU Radio's own `done` message is ignored: it comes from the first neighbour that finishes, whatever the others
+still have to say, and may overtake messages that wait in a queue.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import traceback
+from collections import Counter, OrderedDict, deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import Any
+
+import pmt
+from gnuradio import gr
+
+from ..errors import HscError
+from . import pdu
+
+DEFAULT_QUEUE = 64
+_LOGGED = 20  # so many errors are logged one by one, and then every so many
+_SYSTEM, _FINISH = pmt.intern("system"), pmt.intern("finish")
+_DONE = pmt.cons(pmt.intern("done"), pmt.from_long(1))
+
+Handler = Callable[[Any], None]
+
+
+@lru_cache(maxsize=1)
+def limit_torch_threads() -> None:
+    """Leave one core to the sample-rate threads: inference with all cores starves them, and gains little itself."""
+    import torch
+
+    torch.set_num_threads(max(1, (os.cpu_count() or 2) - 1))
+
+
+class Ports:
+    """Mixin for message ports. A subclass calls `open_ports` once, after its GNU Radio base class is made.
+
+    Attributes:
+        counters: what happened, by name: `received`, `dropped`, `errors` and what a block adds.
+    """
+
+    counters: Counter[str]
+
+    def open_ports(
+        self,
+        inputs: dict[str, dict[type[pdu.Pdu], Handler]],
+        outputs: tuple[str, ...],
+        ends: tuple[str, ...] | None = None,
+        queue: int | None = DEFAULT_QUEUE,
+    ) -> None:
+        """Register message ports.
+
+        Args:
+            inputs: port -> handler for each kind of PDU that it takes. A handler may raise: the block reports it and goes on.
+            outputs: ports, to which `End` and `Failed` are passed on. The port `status` comes in addition: it tells of every failure.
+            ends: input ports on which `End` must have come before the block ends; all of them when None.
+            queue: a PDU is dropped, and counted, when more than `queue` younger ones wait on the same port; None for no limit.
+        """
+        self.counters = Counter()
+        self._outputs, self._ended = outputs, set()
+        self._queue = math.inf if queue is None else max(1, int(queue))
+        self._ends = set(inputs if ends is None else ends)
+        for port in (*outputs, "status"):
+            self.message_port_register_out(pmt.intern(port))
+        for port, handlers in inputs.items():
+            self.message_port_register_in(pmt.intern(port))
+            self._listen(port, lambda message, port=port, handlers=handlers: self._guard(port, handlers, message))
+        self._listen("system", lambda message: pmt.eq(message, _FINISH) and self.gateway.system_handler(_DONE))
+
+    def start(self) -> bool:
+        """Called by the scheduler; a flowgraph may run more than once."""
+        self._ended.clear()
+        return True
+
+    def publish(self, port: str, message: pdu.Pdu) -> None:
+        """Send a PDU."""
+        self.message_port_pub(pmt.intern(port), message.to_pdu())
+
+    def connected(self, port: str) -> bool:
+        """True when somebody listens to an output port."""
+        return pmt.is_pair(self.message_subscribers(pmt.intern(port)))
+
+    def on_failed(self, failed: pdu.Failed) -> None:
+        """A message failed before it came here: pass it on. Blocks that join parts override this."""
+        self._pass_on(failed)
+
+    def on_end(self) -> None:
+        """All inputs have ended: hand out what is left. The End PDU follows."""
+
+    def fail(self, message_id: int | None, reason: str) -> None:
+        """Count a failure, log one line, tell `status`, and pass it on in place of the message when it is known which."""
+        self.counters["errors"] += 1
+        if self.counters["errors"] <= _LOGGED or self.counters["errors"] % _LOGGED == 0:
+            self.logger.error(f"{reason} (error {self.counters['errors']})")
+        failed = pdu.Failed(message_id or 0, self.name(), reason)
+        self.publish("status", failed)
+        if message_id is not None:
+            self._pass_on(failed)
+
+    @contextmanager
+    def contain(self, message_id: int | None) -> Iterator[None]:
+        """Turn any exception into a failure of this message: one that left a handler would end the block's thread without a word."""
+        try:
+            yield
+        except HscError as error:
+            self.fail(message_id, str(error))
+        except Exception as error:
+            self.logger.error(traceback.format_exc())
+            self.fail(message_id, f"{type(error).__name__}: {error}")
+
+    def finish(self) -> None:
+        """Leave the flowgraph; a stream block does so in `work` instead."""
+
+    def _listen(self, port: str, handler: Callable[[Any], None]) -> None:
+        # The gateway finds a handler again by its name, as an attribute of the block.
+        handler.__name__ = f"_on_{port}"
+        setattr(self, handler.__name__, handler)
+        self.set_msg_handler(pmt.intern(port), handler)
+
+    def _pass_on(self, message: pdu.Pdu) -> None:
+        for port in self._outputs:
+            self.publish(port, message)
+
+    def _guard(self, port: str, handlers: dict[type[pdu.Pdu], Handler], message: Any) -> None:
+        with self.contain(None):
+            received = pdu.parse(message)
+            with self.contain(getattr(received, "message_id", None)):
+                self._dispatch(port, handlers, received)
+
+    def _dispatch(self, port: str, handlers: dict[type[pdu.Pdu], Handler], received: pdu.Pdu) -> None:
+        handler = handlers.get(type(received))
+        if handler is None and isinstance(received, pdu.End):
+            self._end(port)
+        elif handler is None and isinstance(received, pdu.Failed):
+            self.on_failed(received)
+        elif handler is None:
+            kinds = " or ".join(kind.kind for kind in handlers)
+            raise HscError(f"port '{port}' takes {kinds} PDUs and got one of kind {received.kind}: connect another port")
+        elif self.nmsgs(pmt.intern(port)) > self._queue and not isinstance(received, pdu.End):
+            self.counters["dropped"] += 1
+            raise HscError(f"port '{port}' has more than {self._queue} PDUs waiting: send them more slowly")
+        else:
+            self.counters["received"] += 1
+            handler(received)
+
+    def _end(self, port: str) -> None:
+        self._ended.add(port)
+        if port in self._ends and self._ended >= self._ends:
+            try:
+                self.on_end()
+            finally:
+                self._pass_on(pdu.End())
+                self.finish()
+
+
+class MessageBlock(Ports, gr.basic_block):
+    """A block with message ports only. Its handlers run in a thread of its own, so inference belongs here."""
+
+    def __init__(self, name: str) -> None:
+        gr.basic_block.__init__(self, name=name, in_sig=None, out_sig=None)
+
+    def finish(self) -> None:
+        """Leave the flowgraph. May be called from any thread."""
+        # By a message: the scheduler forgets a `done` that comes between `start` and its first round.
+        self._post(_SYSTEM, _FINISH)
+
+
+class Joiner:
+    """Collects the parts of messages, in any order, and gives each message back once.
+
+    Attributes:
+        max_open: when more messages than this are open, the oldest leaves with what came of it.
+    """
+
+    def __init__(self, max_open: int = 8) -> None:
+        self.max_open = max_open
+        self._open: OrderedDict[int, dict[Any, Any]] = OrderedDict()
+        self._left: deque[int] = deque(maxlen=4 * max_open)
+
+    def put(self, message_id: int, part: Any, value: Any) -> dict[Any, Any]:
+        """Add a part; returns all parts of that message so far, none for a message that has left already."""
+        if message_id in self._left:
+            return {}
+        parts = self._open.setdefault(message_id, {})
+        parts[part] = value
+        return parts
+
+    def take(self, message_id: int) -> bool:
+        """Let a message leave; False when it had left before."""
+        if message_id in self._left:
+            return False
+        self._open.pop(message_id, None)
+        self._left.append(message_id)
+        return True
+
+    def overflow(self) -> list[tuple[int, dict[Any, Any]]]:
+        """Messages that have to leave because too many are open, oldest first."""
+        return self._oldest(len(self._open) - self.max_open)
+
+    def flush(self) -> list[tuple[int, dict[Any, Any]]]:
+        """All messages still open, oldest first. Messages that left before may come again: the flowgraph may run again."""
+        leaving = self._oldest(len(self._open))
+        self._left.clear()
+        return leaving
+
+    def _oldest(self, count: int) -> list[tuple[int, dict[Any, Any]]]:
+        leaving = [self._open.popitem(last=False) for _ in range(max(0, count))]
+        self._left.extend(message_id for message_id, _ in leaving)
+        return leaving

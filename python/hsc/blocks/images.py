@@ -1,0 +1,204 @@
+"""Images in and out: Image Source, Image Sink, Quality Meter."""
+
+from __future__ import annotations
+
+import glob
+import random
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from .. import metrics
+from ..app import images as files_
+from ..errors import HscError
+from . import pdu
+from .base import Joiner, MessageBlock
+
+
+def _paths(patterns: str | Sequence[str]) -> list[Path]:
+    """Files, folders and glob patterns -> image files. Raises HscError when a pattern or folder has none."""
+    found: list[Path] = []
+    for pattern in [patterns] if isinstance(patterns, str) else patterns:
+        matches = [Path(p) for p in sorted(glob.glob(str(Path(pattern).expanduser())))]
+        if not matches:
+            raise HscError(f"no file matches '{pattern}': give a file, a folder or a pattern such as 'images/*.png'")
+        found += files_.find(matches)
+    if not found:
+        raise HscError("no image file given: name files, folders or patterns")
+    return found
+
+
+class image_source(MessageBlock):
+    """Reads image files and sends them as `Image` PDUs, then `End`.
+
+    Message ports: in `next` (optional, `Sent` or `Failed`): releases one more image; out `images`.
+
+    Args:
+        files: a file, folder or glob pattern, or a list of them.
+        repeat: start again after the last image instead of ending.
+        interval: least time between two images [s].
+        in_flight: images sent before the first message on `next` comes; 0 does not wait for `next` at all.
+        first_id: message id of the first image, the others count up; -1 for a random one.
+
+    Raises:
+        HscError: no such file or folder.
+    """
+
+    def __init__(
+        self, files: str | Sequence[str], repeat: bool = False, interval: float = 0.0, in_flight: int = 0, first_id: int = -1
+    ) -> None:
+        super().__init__("Image Source")
+        self.open_ports({"next": {pdu.Sent: self._release}}, ("images",), ends=())
+        self._paths = _paths(files)
+        self.repeat, self._interval, self._in_flight = repeat, max(0.0, interval), in_flight
+        self._next_id = random.randrange(1 << 16) if first_id < 0 else first_id
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def set_interval(self, interval: float) -> None:
+        """Least time between two images [s]."""
+        self._interval = max(0.0, interval)
+
+    def start(self) -> bool:
+        self._stop.clear()
+        self._credit = threading.Semaphore(self._in_flight)
+        self._thread = threading.Thread(target=self._run, name="image_source", daemon=True)
+        self._thread.start()
+        return super().start()
+
+    def stop(self) -> bool:
+        self._stop.set()
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join(timeout=10)
+        return True
+
+    def on_failed(self, failed: pdu.Failed) -> None:
+        self._release(failed)
+
+    def _release(self, _: pdu.Sent | pdu.Failed) -> None:
+        self._credit.release()
+
+    def _run(self) -> None:
+        for path, name in self._order():
+            if not self._wait():
+                return
+            try:
+                pixels = files_.load(path).pixels
+            except HscError as error:
+                self.fail(None, str(error))
+                self._credit.release()
+                continue
+            self.publish("images", pdu.Image(self._next_id, pixels.shape, pixels.ravel(), name))
+            self.counters["sent"] += 1
+            self._next_id = (self._next_id + 1) & 0xFFFF
+            self._stop.wait(self._interval)
+        self.publish("images", pdu.End())
+        self.finish()
+
+    def _order(self) -> Iterator[tuple[Path, str]]:
+        """Paths and names to go by: the stem, numbered where several files have the same."""
+        while not self._stop.is_set():
+            seen: dict[str, int] = {}
+            for path in self._paths:
+                seen[path.stem] = seen.get(path.stem, 0) + 1
+                yield path, path.stem if seen[path.stem] == 1 else f"{path.stem}-{seen[path.stem]}"
+            if not self.repeat or self.counters["sent"] == 0:
+                return
+
+    def _wait(self) -> bool:
+        """Wait for leave to send one image; False when the flowgraph stops."""
+        while not self._stop.is_set():
+            if self._in_flight <= 0 or self._credit.acquire(timeout=0.1):
+                return not self._stop.is_set()
+        return False
+
+
+class image_sink(MessageBlock):
+    """Writes received images as PNG files: `<name>.png`, or `message_<id>.png` for an image that has no name.
+
+    Message port: in `images`.
+
+    Args:
+        folder: where to write; made when it is not there. Empty: write nothing, keep the last images only.
+        keep: how many images stay in `images`, a dictionary of message id -> uint8 (H, W, C); the oldest leave first.
+    """
+
+    def __init__(self, folder: str = "", keep: int = 16) -> None:
+        super().__init__("Image Sink")
+        self.open_ports({"images": {pdu.Image: self._write}}, ())
+        self._folder = Path(folder).expanduser() if folder else None
+        self._keep = keep
+        self.images: dict[int, np.ndarray] = {}
+
+    def _write(self, image: pdu.Image) -> None:
+        self.images.pop(image.message_id, None)
+        self.images[image.message_id] = image.pixels
+        while len(self.images) > self._keep:
+            self.images.pop(next(iter(self.images)))
+        if self._folder is not None:
+            stem = Path(image.name).name if image.name else ""
+            try:
+                self._folder.mkdir(parents=True, exist_ok=True)
+                files_.picture(image.pixels).save(self._folder / f"{stem or f'message_{image.message_id:05d}'}.png")
+            except OSError as error:
+                raise HscError(f"cannot write to '{self._folder}': {error.strerror or error}; choose another folder") from None
+        self.counters["written"] += 1
+
+
+class quality_meter(MessageBlock):
+    """Compares received images with those that were sent, joined by message id.
+
+    Message ports: in `reference` and `received` (`Image`); out `images`, the received image with the name of the reference, and
+    `quality`: PSNR, MSE and MS-SSIM. A message that never came is a `Failed` on both.
+
+    Attributes:
+        results: message id -> `Quality` of the last `keep` images.
+    """
+
+    def __init__(self, keep: int = 1024) -> None:
+        super().__init__("Quality Meter")
+        inputs = {"reference": {pdu.Image: self._reference}, "received": {pdu.Image: self._received}}
+        self.open_ports(inputs, ("images", "quality"))
+        self._joiner, self._keep = Joiner(max_open=64), keep
+        self.results: dict[int, pdu.Quality] = {}
+
+    def _reference(self, image: pdu.Image) -> None:
+        self._put(image.message_id, "reference", image)
+
+    def _received(self, image: pdu.Image) -> None:
+        self._put(image.message_id, "received", image)
+
+    def _put(self, message_id: int, part: str, image: pdu.Image) -> None:
+        parts = self._joiner.put(message_id, part, image)
+        if len(parts) == 2:
+            self._joiner.take(message_id)
+            self._compare(parts["reference"], parts["received"])
+        for lost, _ in self._joiner.overflow():
+            self._missing(lost)
+
+    def _compare(self, reference: pdu.Image, received: pdu.Image) -> None:
+        self.publish("images", pdu.Image(**{**vars(received), "name": reference.name}))
+        if received.shape != reference.shape:
+            raise HscError(f"message {received.message_id}: received as {received.shape}, sent as {reference.shape}: not the same message")
+        pair = received.pixels, reference.pixels
+        quality = pdu.Quality(
+            reference.message_id, metrics.psnr_db(*pair), metrics.mse(*pair), metrics.ms_ssim(*pair), reference.name
+        )  # fmt: skip
+        self.results[reference.message_id] = quality
+        while len(self.results) > self._keep:
+            self.results.pop(next(iter(self.results)))
+        self.publish("quality", quality)
+        self.logger.info(f"{reference.name or reference.message_id}: PSNR {quality.psnr_db:.2f} dB")
+
+    def on_failed(self, failed: pdu.Failed) -> None:
+        if self._joiner.take(failed.message_id):
+            super().on_failed(failed)
+
+    def on_end(self) -> None:
+        for message_id, _ in self._joiner.flush():
+            self._missing(message_id)
+
+    def _missing(self, message_id: int) -> None:
+        self.fail(message_id, f"message {message_id}: only one of reference and received image came")

@@ -1,0 +1,468 @@
+"""PDU schema: the one place where metadata keys are defined. Written down in docs/pdu.md.
+
+A PDU is a pair of a metadata dictionary and a uniform vector (GNU Radio's convention). Here each kind is a dataclass: its
+fields are the metadata keys, typed and bounded on both sides, and at most one field is the vector. `to_pdu()` writes,
+`parse()` reads; whatever is wrong with a PDU is one HscError.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import Field, dataclass, field, fields
+from typing import Any, ClassVar
+
+import numpy as np
+import pmt
+
+from ..errors import HscError
+from ..message import MAX_DIGITAL_STREAMS, MAX_PARAMETER_BYTES, ReceivedAnalog, ReceivedDigital
+from ..phy import digital, mcs, packet
+
+MAX_VECTOR_ITEMS = 1 << 26
+_MAX_INTEGER = (1 << 62) - 1
+_DTYPES = {"u8": np.uint8, "s32": np.int32, "f32": np.float32, "c32": np.complex64}
+_WRITE = {"u8": pmt.init_u8vector, "s32": pmt.init_s32vector, "f32": pmt.init_f32vector, "c32": pmt.init_c32vector}
+_IS = {"u8": pmt.is_u8vector, "s32": pmt.is_s32vector, "f32": pmt.is_f32vector, "c32": pmt.is_c32vector}
+_READ = {"u8": pmt.u8vector_elements, "s32": pmt.s32vector_elements, "f32": pmt.f32vector_elements, "c32": pmt.c32vector_elements}
+
+
+@dataclass(frozen=True)
+class Key:
+    """How a metadata value is written to a PMT and read from one; `read` raises HscError for a wrong type or a value out of bounds."""
+
+    write: Callable[[Any], Any]
+    read: Callable[[Any], Any]
+    text: str
+
+
+def _require(condition: bool, text: str) -> None:
+    if not condition:
+        raise HscError(text)
+
+
+def _integer(low: int, high: int) -> Key:
+    def read(value: Any) -> int:
+        _require(pmt.is_integer(value) and low <= pmt.to_long(value) <= high, f"must be an integer from {low} to {high}")
+        return pmt.to_long(value)
+
+    return Key(lambda value: pmt.from_long(int(value)), read, f"integer {low} … {high}")
+
+
+def _real() -> Key:
+    def read(value: Any) -> float:
+        _require((pmt.is_real(value) or pmt.is_integer(value)) and not math.isnan(pmt.to_double(value)), "must be a real number")
+        return pmt.to_double(value)
+
+    return Key(lambda value: pmt.from_double(float(value)), read, "real")
+
+
+def _text(limit: int) -> Key:
+    def read(value: Any) -> str:
+        _require(pmt.is_symbol(value), "must be a symbol")
+        text = pmt.symbol_to_string(value)
+        _require(len(text) <= limit and text.isprintable(), f"must be at most {limit} printable characters")
+        return text
+
+    return Key(
+        lambda value: pmt.intern("".join(c if c.isprintable() else " " for c in str(value)[:limit])),
+        read,
+        f"symbol, at most {limit} characters",
+    )
+
+
+def write_vector(values: np.ndarray | bytes, item: str) -> Any:
+    """Array or bytes -> uniform vector of item "u8", "s32", "f32" or "c32". Lists: 3.10.5 converts them faster than arrays."""
+    values = list(values) if isinstance(values, bytes) else np.ravel(values).astype(_DTYPES[item], copy=False).tolist()
+    return _WRITE[item](len(values), values)
+
+
+def read_vector(value: Any, item: str, limit: int = MAX_VECTOR_ITEMS) -> np.ndarray:
+    """Uniform vector -> flat array. Raises HscError for another type or more than `limit` items."""
+    _require(_IS[item](value), f"must be a vector of {item}")
+    _require(pmt.length(value) <= limit, f"must have at most {limit} items")
+    return np.array(_READ[item](value), _DTYPES[item])
+
+
+def _vector(item: str, limit: int = MAX_VECTOR_ITEMS) -> Key:
+    return Key(lambda value: write_vector(value, item), lambda value: read_vector(value, item, limit), f"vector of {item}")
+
+
+def _bytes(limit: int) -> Key:
+    def read(value: Any) -> bytes:
+        return read_vector(value, "u8", limit).tobytes()
+
+    return Key(lambda value: write_vector(value, "u8"), read, f"vector of u8, at most {limit}")
+
+
+def _shape() -> Key:
+    def read(value: Any) -> tuple[int, int, int]:
+        shape = tuple(read_vector(value, "s32", 3).tolist())
+        fits = len(shape) == 3 and all(1 <= side <= packet.MAX_SIDE for side in shape[:2]) and shape[2] in (1, 3)
+        _require(fits, f"must be height and width from 1 to {packet.MAX_SIDE} and 1 or 3 channels")
+        return shape
+
+    return Key(lambda value: write_vector(np.array(value), "s32"), read, "vector of s32: height, width, channels")
+
+
+def _mcs() -> Key:
+    text = _text(16)
+
+    def read(value: Any) -> str:
+        name = text.read(value)
+        _require(name in mcs.TABLE, f"is no MCS of this version: '{name}'")
+        return name
+
+    return Key(text.write, read, "symbol, a name in phy.mcs.TABLE")
+
+
+def _header() -> Key:
+    def read(value: Any) -> packet.Header:
+        header = packet.unpack(read_vector(value, "u8", packet.HEADER_BYTES).tobytes())
+        _require(header is not None, "is no packet header of this version")
+        return header
+
+    return Key(
+        lambda value: write_vector(packet.pack(value), "u8"),
+        read,
+        "vector of u8, the header of docs/packet-format.md",
+    )
+
+
+def _key(key: Key, **default: Any) -> Any:
+    return field(metadata={"key": key}, **default)
+
+
+def _optional(key: Key) -> Any:
+    return _key(key, default=None)
+
+
+def _payload(item: str) -> Any:
+    return field(metadata={"payload": item})
+
+
+_ID = _integer(0, 0xFFFF)
+_STREAM = _integer(0, MAX_DIGITAL_STREAMS)
+_COUNT = _integer(0, 0xFFFF)
+_POSITION = _integer(-_MAX_INTEGER, _MAX_INTEGER)  # a burst may seem to begin just before the stream
+_BYTES_OF_STREAM = _integer(0, (1 << 24) - 1)
+
+
+class Pdu:
+    """Base of all kinds."""
+
+    kind: ClassVar[str]
+
+    def to_pdu(self) -> Any:
+        """The PMT pair. Keys whose value is None are left out."""
+        meta, vector = pmt.dict_add(pmt.make_dict(), pmt.intern("kind"), pmt.intern(self.kind)), pmt.PMT_NIL
+        for f in fields(self):
+            value = getattr(self, f.name)
+            if "payload" in f.metadata:
+                vector = write_vector(value, f.metadata["payload"])
+            elif value is not None:
+                meta = pmt.dict_add(meta, pmt.intern(f.name), f.metadata["key"].write(value))
+        return pmt.cons(meta, vector)
+
+
+def _agree(received: np.ndarray | None, count: int, name: str) -> None:
+    _require(received is None or len(received) == count, f"{name}: must have one item for each item of the vector")
+
+
+@dataclass(frozen=True)
+class Image(Pdu):
+    """An image at a port. What a receiver knows of the link comes along: measured SNR, packets of the message, packets received."""
+
+    kind: ClassVar[str] = "image"
+    message_id: int = _key(_ID)
+    shape: tuple[int, int, int] = _key(_shape())
+    data: np.ndarray = _payload("u8")
+    name: str | None = _optional(_text(255))
+    snr_db: float | None = _optional(_real())
+    packets: int | None = _optional(_COUNT)
+    packets_received: int | None = _optional(_COUNT)
+    seconds: float | None = _optional(_real())
+
+    def __post_init__(self) -> None:
+        _require(self.data.size == math.prod(self.shape), "vector: must have height x width x channels items")
+
+    @property
+    def pixels(self) -> np.ndarray:
+        """uint8 (H, W, C)."""
+        return self.data.reshape(self.shape)
+
+
+@dataclass(frozen=True)
+class Generated(Pdu):
+    """The image that the semantic decoder makes of the SR, in [0, 1]: at the receiver, or predicted by the transmitter."""
+
+    kind: ClassVar[str] = "generated"
+    message_id: int = _key(_ID)
+    shape: tuple[int, int, int] = _key(_shape())
+    data: np.ndarray = _payload("f32")
+
+    def __post_init__(self) -> None:
+        _require(self.data.size == math.prod(self.shape), "vector: must have height x width x channels items")
+
+    @property
+    def pixels(self) -> np.ndarray:
+        """float32 (H, W, C)."""
+        return self.data.reshape(self.shape)
+
+
+@dataclass(frozen=True)
+class Analog(Pdu):
+    """Real values of an analog stream. Received: with the variance of each value's error, inf where it was lost."""
+
+    kind: ClassVar[str] = "analog"
+    message_id: int = _key(_ID)
+    codec: str = _key(_text(32))
+    shape: tuple[int, int, int] = _key(_shape())
+    values: np.ndarray = _payload("f32")
+    parameters: bytes = _key(_bytes(MAX_PARAMETER_BYTES), default=b"")
+    noise_variance: np.ndarray | None = _optional(_vector("f32"))
+    snr_db: float | None = _optional(_real())
+    packets: int | None = _optional(_COUNT)
+    packets_received: int | None = _optional(_COUNT)
+
+    def __post_init__(self) -> None:
+        _agree(self.noise_variance, len(self.values), "noise_variance")
+
+    @property
+    def received(self) -> ReceivedAnalog:
+        """As `message.ReceivedAnalog`; values without a variance count as received without error."""
+        variance = np.zeros(len(self.values), np.float32) if self.noise_variance is None else self.noise_variance
+        return ReceivedAnalog(self.values, variance, np.isfinite(variance))
+
+
+@dataclass(frozen=True)
+class Digital(Pdu):
+    """Bytes of digital stream number `stream` of `streams`; `streams` 0: the message has none. Received: with what was lost."""
+
+    kind: ClassVar[str] = "digital"
+    message_id: int = _key(_ID)
+    codec: str = _key(_text(32))
+    shape: tuple[int, int, int] = _key(_shape())
+    data: np.ndarray = _payload("u8")
+    stream: int = _key(_STREAM, default=1)
+    streams: int = _key(_STREAM, default=1)
+    mcs: str | None = _optional(_mcs())
+    parameters: bytes = _key(_bytes(MAX_PARAMETER_BYTES), default=b"")
+    received_bytes: np.ndarray | None = _optional(_vector("u8"))
+    lost_blocks: np.ndarray | None = _optional(_vector("s32"))
+    snr_db: float | None = _optional(_real())
+
+    def __post_init__(self) -> None:
+        _agree(self.received_bytes, len(self.data), "received_bytes")
+
+    @property
+    def received(self) -> ReceivedDigital:
+        """As `message.ReceivedDigital`; without a mask every byte counts as received."""
+        mask = np.ones(len(self.data), bool) if self.received_bytes is None else self.received_bytes.astype(bool)
+        lost = () if self.lost_blocks is None else tuple(self.lost_blocks.tolist())
+        return ReceivedDigital(self.data.tobytes(), mask, lost)
+
+
+@dataclass(frozen=True)
+class Symbols(Pdu):
+    """A modulated stream at the transmitter: stream 0 is analog and has a scale, 1 … `streams` are digital and have an MCS."""
+
+    kind: ClassVar[str] = "symbols"
+    message_id: int = _key(_ID)
+    codec: str = _key(_text(32))
+    shape: tuple[int, int, int] = _key(_shape())
+    symbols: np.ndarray = _payload("c32")
+    stream: int = _key(_STREAM, default=0)
+    streams: int = _key(_STREAM, default=1)
+    parameters: bytes = _key(_bytes(MAX_PARAMETER_BYTES), default=b"")
+    scale: int = _key(_integer(0, 0xFFFF), default=0)
+    mcs: str | None = _optional(_mcs())
+    n_bytes: int = _key(_BYTES_OF_STREAM, default=0)
+
+    def __post_init__(self) -> None:
+        if self.stream and self.streams:
+            _require(self.mcs is not None, "mcs: is missing")
+            count = digital.symbol_count(self.n_bytes, self.mcs)
+            _require(len(self.symbols) == count, f"vector: {self.n_bytes} bytes at {self.mcs} are {count} symbols")
+
+
+@dataclass(frozen=True)
+class ReceivedSymbols(Pdu):
+    """The symbols of one stream of a message as far as they arrived; noise variance inf where they did not.
+
+    Stream 1 without symbols stands for a message that has no digital stream.
+    """
+
+    kind: ClassVar[str] = "received_symbols"
+    header: packet.Header = _key(_header())
+    symbols: np.ndarray = _payload("c32")
+    noise_variance: np.ndarray = _key(_vector("f32"))
+    stream: int = _key(_STREAM, default=0)
+    snr_db: float = _key(_real(), default=0.0)
+    packets_received: int = _key(_COUNT, default=0)
+
+    def __post_init__(self) -> None:
+        _agree(self.noise_variance, len(self.symbols), "noise_variance")
+        streams = self.header.digital
+        _require(self.stream <= max(1, len(streams)), "stream: the header has no such stream")
+        name, n_bytes = streams[self.stream - 1] if self.stream and streams else (None, 0)
+        count = digital.symbol_count(n_bytes, name) if name else 0 if self.stream else self.header.analog_symbols
+        _require(len(self.symbols) == count, f"vector: the header asks for {count} symbols")
+
+    @property
+    def message_id(self) -> int:
+        """From the header."""
+        return self.header.message_id
+
+
+@dataclass(frozen=True)
+class Packet(Pdu):
+    """A packet at the transmitter. The first of a message may say how long the codec took."""
+
+    kind: ClassVar[str] = "packet"
+    header: packet.Header = _key(_header())
+    symbols: np.ndarray = _payload("c32")
+    seconds: float | None = _optional(_real())
+
+    def __post_init__(self) -> None:
+        _require(len(self.symbols) == self.header.payload_symbols, f"vector: the header asks for {self.header.payload_symbols} symbols")
+
+    @property
+    def message_id(self) -> int:
+        """From the header."""
+        return self.header.message_id
+
+    @property
+    def packet(self) -> packet.Packet:
+        """As `phy.packet.Packet`."""
+        return packet.Packet(self.header, self.symbols)
+
+
+@dataclass(frozen=True)
+class ReceivedPacket(Pdu):
+    """A packet after equalisation. It has no `message_id` of its own: that it is lost does not mean that its message is."""
+
+    kind: ClassVar[str] = "received_packet"
+    header: packet.Header = _key(_header())
+    symbols: np.ndarray = _payload("c32")
+    noise_variance: np.ndarray = _key(_vector("f32"))
+    snr_db: float = _key(_real(), default=0.0)
+    cfo: float = _key(_real(), default=0.0)
+    sfo_ppm: float = _key(_real(), default=0.0)
+    sample_index: int = _key(_POSITION, default=0)
+
+    def __post_init__(self) -> None:
+        _require(len(self.symbols) == self.header.payload_symbols, f"vector: the header asks for {self.header.payload_symbols} symbols")
+        _agree(self.noise_variance, len(self.symbols), "noise_variance")
+
+    @classmethod
+    def of(cls, received: packet.ReceivedPacket) -> ReceivedPacket:
+        """From `phy.packet.ReceivedPacket`."""
+        return cls(**{f.name: getattr(received, f.name) for f in fields(packet.ReceivedPacket)})
+
+    @property
+    def packet(self) -> packet.ReceivedPacket:
+        """As `phy.packet.ReceivedPacket`."""
+        return packet.ReceivedPacket(**{f.name: getattr(self, f.name) for f in fields(self)})
+
+
+@dataclass(frozen=True)
+class Tick(Pdu):
+    """The receiver's sample clock: it has searched the stream up to `sample_index`; of the last burst the end may be missing."""
+
+    kind: ClassVar[str] = "tick"
+    sample_index: int = _key(_POSITION)
+
+
+@dataclass(frozen=True)
+class Sent(Pdu):
+    """The last sample of a message has left the transmitter. The header describes the whole message, and so its channel uses."""
+
+    kind: ClassVar[str] = "sent"
+    header: packet.Header = _key(_header())
+    packets: int = _key(_COUNT)
+    seconds: float | None = _optional(_real())
+
+    @property
+    def message_id(self) -> int:
+        """From the header."""
+        return self.header.message_id
+
+
+@dataclass(frozen=True)
+class Quality(Pdu):
+    """Quality of one received image against the image that was sent."""
+
+    kind: ClassVar[str] = "quality"
+    message_id: int = _key(_ID)
+    psnr_db: float = _key(_real())
+    mse: float = _key(_real())
+    ms_ssim: float | None = _optional(_real())
+    name: str | None = _optional(_text(255))
+
+
+@dataclass(frozen=True)
+class Failed(Pdu):
+    """A message that a block could not serve, passed on in place of it so that nothing waits for it."""
+
+    kind: ClassVar[str] = "failed"
+    message_id: int = _key(_ID)
+    block: str = _key(_text(64))
+    reason: str = _key(_text(400))
+
+
+@dataclass(frozen=True)
+class End(Pdu):
+    """Nothing follows. Each block passes it on after its last output, and ends."""
+
+    kind: ClassVar[str] = "end"
+
+
+KINDS: dict[str, type[Pdu]] = {
+    cls.kind: cls
+    for cls in (
+        Image, Generated, Analog, Digital, Symbols, ReceivedSymbols, Packet, ReceivedPacket, Tick, Sent, Quality, Failed, End,
+    )
+}  # fmt: skip
+
+
+def parse(message: Any) -> Pdu:
+    """PMT -> PDU. Raises HscError, and nothing else, for whatever is not one of KINDS with its keys in type and bounds."""
+    try:
+        return _parse(message)
+    except (
+        RuntimeError,
+        ValueError,
+        TypeError,
+        IndexError,
+        AttributeError,
+        OverflowError,
+    ) as error:  # what the PMT binding throws, UnicodeDecodeError too
+        raise HscError(f"not a PDU of this module: {error}") from error
+
+
+def _parse(message: Any) -> Pdu:
+    _require(pmt.is_pair(message) and pmt.is_dict(pmt.car(message)), "not a PDU: give a pair of a metadata dictionary and a vector")
+    meta, vector = pmt.car(message), pmt.cdr(message)
+    kind = pmt.dict_ref(meta, pmt.intern("kind"), pmt.PMT_NIL)
+    name = pmt.symbol_to_string(kind) if pmt.is_symbol(kind) else ""
+    _require(name in KINDS, f"PDU without a known kind: set the key 'kind' to one of {', '.join(KINDS)}")
+    values = {f.name: value for f in fields(KINDS[name]) if (value := _read(name, f, meta, vector)) is not None}
+    try:
+        return KINDS[name](**values)
+    except HscError as error:
+        raise HscError(f"{name} PDU, {error}") from error
+
+
+def _read(kind: str, f: Field, meta: Any, vector: Any) -> Any:
+    """Value of one field, None for a key that may be left out and is."""
+    try:
+        if "payload" in f.metadata:
+            return read_vector(vector, f.metadata["payload"])
+        value = pmt.dict_ref(meta, pmt.intern(f.name), pmt.PMT_NIL)
+        if pmt.is_null(value):
+            _require(f.default is not f.default_factory, "is missing")  # both are MISSING when there is no default
+            return None
+        return f.metadata["key"].read(value)
+    except HscError as error:
+        raise HscError(f"{kind} PDU, {'vector' if 'payload' in f.metadata else f.name}: {error}") from error
