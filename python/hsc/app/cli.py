@@ -79,7 +79,7 @@ def send(settings: LinkSettings, images: tuple[Path, ...], out: Path, as_json: b
 def demo(out: Path) -> int:
     """Send sample photographs and digits over a simulated OFDM link as HSC, and show what arrives.
 
-    Takes under a minute. Exit status 2 with one line when GNU Radio or the weights are missing or OUT cannot be written.
+    Takes under a minute. Errors: one line on stderr and exit status 2 when GNU Radio or the weights are missing or OUT cannot be written.
     """
     from .demo import run
 
@@ -113,6 +113,37 @@ def bench(part: str, as_json: bool) -> None:
     from rich.console import Console
 
     Console().print(table(rows))
+
+
+@main.command()
+@click.argument("name", type=click.Choice(["hsc-fig2", "hsc-fig3", "hsc-fig4", "hsc-fig6"]))
+@click.option("--quick", is_flag=True, help="Few images and few points: to see that it runs.")
+@click.option("--images", "count", type=click.IntRange(2, 10_000), help="Number of test images.")
+@click.option("--data", type=click.Path(path_type=Path), help="Data folder as docs/training.md has it; default: $HSC_DATA.")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder for the result file and the figure.")
+def evaluate(name: str, quick: bool, count: int | None, data: Path | None, out: Path | None) -> None:
+    """Measure a curve of a paper: NAME.json and NAME.png.
+
+    \b
+    hsc-fig2  MSE against CBR, SR growing against CR growing, VAE and VQ-VAE
+    hsc-fig3  the same from several M: where HSC begins to be better
+    hsc-fig4  Rayleigh fading: no tuning, few-shot tuning, NCR adapters
+    hsc-fig6  a colour photograph with growing rank k
+
+    Without --out, a run without --quick from the top of a checkout renews python/hsc/evaluation/results and docs/images; any other
+    writes to hsc-results/. The figures of digits need MNIST.
+
+    \b
+    Examples
+      gr-hsc evaluate hsc-fig3 --images 200 --data ~/data
+      gr-hsc evaluate hsc-fig6 --quick
+
+    Errors: one line on stderr and exit status 2 for an unknown NAME, missing data or weights, or a folder that cannot be written.
+    """
+    from .evaluate import Request, run
+
+    for path in run(Request(name, count, quick, data), out):
+        click.echo(path)
 
 
 @main.command()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -33,9 +34,9 @@ def transmit_all(paths: Sequence[Path], settings: LinkSettings, runner: Runner, 
     status = 0
     with progress_bar() as progress:
         task = progress.add_task("sending", total=len(sources))
-        for source, target in zip(sources, targets, strict=True):
+        for index, (source, target) in enumerate(zip(sources, targets, strict=True)):
             progress.update(task, description=source.name)
-            entry, code = _transmit_one(source, target, settings, runner)
+            entry, code = _transmit_one(source, target, replace(settings, seed=settings.seed + index), runner)
             if entry["error"]:
                 prefix = "" if str(source) in str(entry["error"]) else f"{source}: "
                 progress.console.print(f"gr-hsc: {prefix}{entry['error']}", markup=False, highlight=False, soft_wrap=True)
@@ -60,11 +61,11 @@ def _transmit_one(source: Path, target: images.OutputPaths, settings: LinkSettin
     except HscError as error:
         return failure(source.name, settings, str(error)), EXIT_BAD_INPUT
     entry = record(source.name, settings, outcome, loaded.notes)
-    _save(comparison(outcome, entry), target.compare)
+    save_picture(comparison(outcome, entry), target.compare)
     if outcome.received is None:
         target.received.unlink(missing_ok=True)  # an older run's picture must not pass for this one's
         return entry, EXIT_FAILED
-    _save(images.picture(outcome.received), target.received)
+    save_picture(images.picture(outcome.received), target.received)
     return {**entry, "received": target.received.name, "compare": target.compare.name}, 0
 
 
@@ -141,7 +142,8 @@ def make_folder(folder: Path) -> None:
         raise _unwritable(folder, error) from None
 
 
-def _save(image: images.Image.Image, path: Path) -> None:
+def save_picture(image: images.Image.Image, path: Path) -> None:
+    """Write a picture. Raises HscError when that is not possible."""
     try:
         image.save(path)
     except OSError as error:

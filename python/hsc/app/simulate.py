@@ -6,10 +6,10 @@ import numpy as np
 
 from .. import channel, modem
 from ..errors import HscError
-from ..phy import qam
 from ..phy.ledger import Ledger
 from ..phy.numerology import preset
-from ..phy.packet import Packet, ReceivedPacket, decode_header, encode_header, join, split
+from ..phy.packet import join, split
+from ..symbol_link import cross
 from .link import LinkSettings, Outcome, Stopwatch, create_codec, decode
 
 
@@ -31,7 +31,9 @@ def transmit(image: np.ndarray, settings: LinkSettings) -> Outcome:
     with watch("channel"):
         lost = channel.erased(len(packets), settings.loss, rng)
         normal = channel.numpy_normal(rng)
-        arrived = [r for p, gone in zip(packets, lost, strict=True) if not gone and (r := _cross(p, settings, normal))]
+        arrived = [
+            r for p, gone in zip(packets, lost, strict=True) if not gone and (r := cross(p, settings.snr_db, settings.channel, normal))
+        ]
     picture = analog_only = snr = None
     error = "nothing arrived"
     if arrived:
@@ -43,15 +45,3 @@ def transmit(image: np.ndarray, settings: LinkSettings) -> Outcome:
         snr = assembled.snr_db
     ledger = Ledger.of_message(modulated.header, preset(settings.numerology))
     return Outcome(image, picture, analog_only, ledger, len(packets), len(arrived), snr, watch.seconds, error)
-
-
-def _cross(packet: Packet, settings: LinkSettings, normal: channel.Normal) -> ReceivedPacket | None:
-    """One packet, header included, over the channel; None when its header does not survive."""
-    header = encode_header(packet.header)
-    sent = np.concatenate([header, packet.symbols])
-    symbols, variance = channel.transmit(sent, settings.snr_db, settings.channel, normal)
-    noise = np.full(len(sent), max(float(variance[0]), 1e-10), np.float32)
-    decoded = decode_header(qam.demodulate(symbols[: len(header)], noise[: len(header)], 1))
-    if decoded is None:
-        return None
-    return ReceivedPacket(decoded, symbols[len(header) :], noise[len(header) :], snr_db=float(-10 * np.log10(noise[0])))

@@ -1,0 +1,102 @@
+"""`evaluate`: the papers' curves, as result files and figures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from .. import data
+from ..errors import HscError
+from ..evaluation import curves, figures, hsc
+from . import images, pictures, samples, simulate
+from .link import LinkSettings
+from .report import make_folder, progress_bar, save_picture
+
+NAMES = ("hsc-fig2", "hsc-fig3", "hsc-fig4", "hsc-fig6")
+DEFAULT_IMAGES = {"hsc-fig2": 500, "hsc-fig3": 200, "hsc-fig4": 300}
+QUICK_IMAGES = 20
+PHOTO = "kodim23.png"
+_CHECKOUT_RESULTS, _CHECKOUT_FIGURES = Path("python/hsc/evaluation/results"), Path("docs/images")
+_ELSEWHERE = Path("hsc-results")
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to evaluate: a name of NAMES, how many images (None: the figure's own number), coarsely or not, and where data are."""
+
+    name: str
+    count: int | None = None
+    quick: bool = False
+    data: Path | None = None
+
+    @property
+    def command(self) -> str:
+        """What a user types to get the same."""
+        count = f" --images {self.count}" if self.count is not None else ""
+        return f"./gr-hsc evaluate {self.name}{count}{' --quick' if self.quick else ''}"
+
+
+def run(request: Request, out: Path | None) -> list[Path]:
+    """Measure, write the result file and draw the figure: paths written, JSON first.
+
+    Without `out`, a full run from the top of a checkout renews the results and figures there; any other goes to hsc-results/.
+    Raises HscError for missing data or weights, or a folder that cannot be written.
+    """
+    in_checkout = out is None and not request.quick and _CHECKOUT_RESULTS.parent.is_dir()
+    results = _CHECKOUT_RESULTS if in_checkout else out or _ELSEWHERE
+    drawings = _CHECKOUT_FIGURES if in_checkout else results
+    make_folder(results)
+    make_folder(drawings)
+    with progress_bar() as bar:
+        task = bar.add_task(request.name, total=None)
+        found, picture = _measure(request, lambda text: bar.update(task, description=f"{request.name}: {text}"))
+    paths = [curves.save(found, results), figures.draw(found, drawings)]
+    if picture is not None:
+        paths.append(drawings / f"{request.name}-pictures.png")
+        save_picture(picture, paths[-1])
+    return paths
+
+
+def _measure(request: Request, progress: hsc.Progress) -> tuple[curves.Curves, images.Image.Image | None]:
+    if request.name == "hsc-fig6":
+        return _photograph(request, progress)
+    count = request.count or (QUICK_IMAGES if request.quick else DEFAULT_IMAGES[request.name])
+    digits = data.mnist("test", request.data)[:count, ..., None]
+    if request.name == "hsc-fig2":
+        return hsc.fig2(digits, request.command, progress, **({"ranks": (0, 4, 12, 28)} if request.quick else {})), None
+    if request.name == "hsc-fig3":
+        return hsc.fig3(digits, request.command, progress, **({"ranks": (0, 4, 12, 28)} if request.quick else {})), None
+    return hsc.fig4(digits, request.command, progress, **({"ranks": (0, 4), "snrs": (0, 10, 20)} if request.quick else {})), None
+
+
+def _photograph(request: Request, progress: hsc.Progress) -> tuple[curves.Curves, images.Image.Image]:
+    name, pixels = _photo(request)
+    height = pixels.shape[0]
+    ranks = [
+        0,
+        *(round(height * share) for share in ((1 / 32, 1 / 4) if request.quick else (1 / 64, 1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 1))),
+    ]
+    found = hsc.fig6(pixels, name, request.command, progress, ranks)
+    progress("pictures")
+    tiles = [pictures.Tile(pixels, "original", name)]
+    for k, psnr, cbr in zip(ranks, found.series[1].y.values, found.series[1].x.values, strict=True):
+        settings = LinkSettings(codec_options={"rank": k, "cr": "residual"}, channel="ideal")
+        received = simulate.transmit(pixels, settings).received
+        tiles.append(pictures.Tile(received, "SR alone" if k == 0 else f"k = {k}", f"{psnr:.1f} dB, CBR {cbr:.3f}"))
+    rows = [tiles[i : i + 3] for i in range(0, len(tiles), 3)]
+    return found, pictures.grid(rows, tile_height=256, heading="HSC, error-free channel, CR coded as residual")
+
+
+def _photo(request: Request) -> tuple[str, np.ndarray]:
+    """The Kodak photograph where the data folder has it, else a shipped sample."""
+    try:
+        path = data.data_folder(request.data) / "kodak" / PHOTO
+    except HscError:
+        if request.data is not None:
+            raise
+        path = None
+    if path is None or not path.is_file():
+        path = samples.photographs()[0]
+    return path.name, images.load(path).pixels

@@ -1,0 +1,161 @@
+"""The link as a GNU Radio flowgraph: OFDM bursts through GNU Radio's own channel blocks.
+
+    Message Encoder - OFDM Transmitter - [fading_model] - channel_model - OFDM Receiver - packet loss - Message Decoder
+
+Noise of a sample has the variance of the noise of a carrier, 10^(-SNR/10) (docs/architecture.md, conventions). Fading is flat and
+slow: `fading_model`'s sum of sinusoids with FADING_DOPPLER, so that a burst sees nearly one gain. Losses are packets taken out after
+the OFDM receiver, before messages are put together.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import numpy as np
+
+from .. import channel as symbol_channel
+from ..errors import HscError
+from ..phy.ledger import Ledger
+from ..phy.numerology import preset
+from .link import LinkSettings, Outcome
+
+try:
+    import pmt
+    from gnuradio import channels, gr
+
+    from ..blocks import message_decoder, message_encoder, ofdm_receiver, ofdm_transmitter, pdu
+    from ..blocks.base import MessageBlock
+except ModuleNotFoundError as missing:
+    if (missing.name or "").split(".")[0] not in ("gnuradio", "pmt"):
+        raise
+    raise HscError("GNU Radio is not installed: run ./gr-hsc, which installs it, or use simulate") from None
+
+_IMAGES = pmt.intern("images")
+FADING_DOPPLER = 1e-6  # Doppler frequency x sample time: the gain keeps over some 10^5 samples, a burst has some 10^4
+FADING_SINUSOIDS = 8
+RICIAN_K = 1.0
+# Two echoes of -6 and -10 dB; both lie inside the shortest cyclic prefix.
+MULTIPATH = np.array([1, 0, 0, 0.5j, 0, 0, 0, -0.32 + 0j], np.complex64)
+
+
+class _packet_loss(MessageBlock):  # noqa: N801 - blocks are named as GNU Radio names them
+    """Drops received packets at random. Message ports: in and out `packets`."""
+
+    def __init__(self, probability: float, seed: int) -> None:
+        super().__init__("Packet Loss")
+        self.open_ports({"packets": {pdu.ReceivedPacket: self._packet, pdu.Tick: self._pass}}, ("packets",), queue=None)
+        self._probability, self._rng = probability, np.random.default_rng(seed)
+
+    def _packet(self, packet: pdu.ReceivedPacket) -> None:
+        if not symbol_channel.erased(1, self._probability, self._rng)[0]:
+            self.publish("packets", packet)
+
+    def _pass(self, tick: pdu.Tick) -> None:
+        self.publish("packets", tick)
+
+
+class _collector(MessageBlock):  # noqa: N801
+    """Keeps what a transmission gave: the header sent, the image, the image of the analog part alone, the first failure."""
+
+    def __init__(self) -> None:
+        super().__init__("Collector")
+        inputs = {"images": {pdu.Image: self._image}, "analog_only": {pdu.Image: self._analog_only}, "sent": {pdu.Sent: self._sent}}
+        self.open_ports({**inputs, "failures": {}}, (), ends=("images", "sent"))
+        self.image: pdu.Image | None = None
+        self.analog_only: pdu.Image | None = None
+        self.sent: pdu.Sent | None = None
+        self.failure: str | None = None
+        self.ended = threading.Event()
+
+    def _image(self, image: pdu.Image) -> None:
+        self.image = image
+
+    def _analog_only(self, image: pdu.Image) -> None:
+        self.analog_only = image
+
+    def _sent(self, sent: pdu.Sent) -> None:
+        self.sent = sent
+
+    def on_failed(self, failed: pdu.Failed) -> None:
+        self.failure = self.failure or failed.reason
+
+    def on_end(self) -> None:
+        self.ended.set()
+
+
+class _flowgraph(gr.top_block):  # noqa: N801
+    """One image over one link."""
+
+    def __init__(self, settings: LinkSettings) -> None:
+        gr.top_block.__init__(self, "gr-hsc send", catch_exceptions=True)
+        self.encoder = message_encoder(
+            settings.codec, settings.codec_options, settings.snr_db, settings.cbr, settings.mcs or "", settings.packet_symbols
+        )
+        self.transmitter = ofdm_transmitter(settings.numerology, continuous=False)
+        self.channel = _channel(settings)
+        self.receiver = ofdm_receiver(settings.numerology)
+        self.loss = _packet_loss(settings.loss, settings.seed)
+        self.decoder = message_decoder({settings.codec: settings.codec_options})
+        self.collector = _collector()
+        self.connect(self.transmitter, *self.channel, self.receiver)
+        self.msg_connect(self.encoder, "packets", self.transmitter, "packets")
+        self.msg_connect(self.transmitter, "sent", self.collector, "sent")
+        self.msg_connect(self.receiver, "packets", self.loss, "packets")
+        self.msg_connect(self.loss, "packets", self.decoder, "packets")
+        for port in ("images", "analog_only"):
+            self.msg_connect(self.decoder, port, self.collector, port)
+        for block in (self.encoder, self.transmitter, self.receiver, self.decoder):
+            self.msg_connect(block, "status", self.collector, "failures")
+
+    def transmit(self, image: pdu.Image) -> None:
+        """Send one image and wait until the receiver has ended."""
+        for message in (image, pdu.End()):
+            self.encoder._post(_IMAGES, message.to_pdu())
+        self.start()
+        try:
+            while not self.collector.ended.wait(0.2):  # in slices, so that Ctrl-C is heard
+                pass
+        finally:
+            self.stop()
+            self.wait()
+
+
+def _channel(settings: LinkSettings) -> list[gr.basic_block]:
+    """GNU Radio's blocks for the channel of `settings`."""
+    taps = MULTIPATH / np.linalg.norm(MULTIPATH) if settings.channel == "multipath" else np.ones(1, np.complex64)
+    noise = 0.0 if settings.channel == "ideal" else 10 ** (-settings.snr_db / 20)
+    offset = settings.cfo / preset(settings.numerology).n_fft
+    model = channels.channel_model(noise, offset, 1 + settings.sfo_ppm * 1e-6, taps.tolist(), settings.seed + 1, False)
+    if settings.channel not in ("rayleigh", "rician"):
+        return [model]
+    fading = channels.fading_model(FADING_SINUSOIDS, FADING_DOPPLER, settings.channel == "rician", RICIAN_K, settings.seed + 1)
+    return [fading, model]
+
+
+def transmit(image: np.ndarray, settings: LinkSettings) -> Outcome:
+    """Send one uint8 (H, W, C) image through the flowgraph.
+
+    Raises HscError for an image, option or budget that cannot be served.
+    """
+    begun = time.perf_counter()
+    flowgraph = _flowgraph(settings)
+    message_id = int(np.random.default_rng(settings.seed).integers(1 << 16))
+    flowgraph.transmit(pdu.Image(message_id, image.shape, image.ravel()))
+    whole = time.perf_counter() - begun
+    seen = flowgraph.collector
+    if seen.sent is None:
+        raise HscError(seen.failure or "the transmitter sent nothing")
+    got = seen.image
+    stages = {"encode": seen.sent.seconds or 0.0, "decode": (got and got.seconds) or 0.0}
+    return Outcome(
+        sent=image,
+        received=got and got.pixels,
+        analog_only=seen.analog_only and seen.analog_only.pixels,
+        ledger=Ledger.of_message(seen.sent.header, preset(settings.numerology)),
+        packets_sent=seen.sent.packets,
+        packets_received=(got and got.packets_received) or 0,
+        snr_measured_db=got and got.snr_db,
+        seconds={**stages, "flowgraph": whole - sum(stages.values())},
+        error=None if got else seen.failure or "nothing arrived",
+    )

@@ -1,0 +1,108 @@
+"""Figures from the result files, and from nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import HscError
+from .curves import Curves, Series
+
+_FLOOR = 1e-6  # an MSE of 0 is drawn here: the logarithmic axis has no zero
+_COLOURS = ("#1f77b4", "#d62728", "#2ca02c", "#9467bd", "#ff7f0e", "#17becf", "#8c564b", "#e377c2")
+_CBR_PANELS = (("cbr", "CBR, payload only"), ("cbr_with_overhead", "CBR with every overhead"))
+
+
+def draw(curves: Curves, folder: Path) -> Path:
+    """Draw `folder`/<name>.png. Raises HscError for a result without a figure, or a folder that cannot be written."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    if curves.name not in _DRAWINGS:
+        raise HscError(f"no figure for '{curves.name}': choose one of {', '.join(_DRAWINGS)}")
+    figure = _DRAWINGS[curves.name](curves)
+    path = folder / f"{curves.name}.png"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        figure.savefig(path, dpi=110)
+    except OSError as error:
+        raise HscError(f"cannot write {path} ({error.strerror}): choose another folder with --out") from None
+    return path
+
+
+def _panels(count: int, width: float = 6.0):  # noqa: ANN202 - matplotlib is imported late
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width * count, 4.6), layout="constrained")
+    return figure, figure.subplots(1, count, squeeze=False)[0]
+
+
+def _x(series: Series, column: str) -> list[float]:
+    return series.x.values if column == series.x.name else series.also[column]
+
+
+def _against_cbr(curves: Curves, shown: Callable[[Series], dict | None], y_label: str, logarithmic: bool = True):  # noqa: ANN202
+    """One panel for each kind of CBR; `shown` gives a series its line style, or None to leave it out."""
+    figure, axes = _panels(len(_CBR_PANELS))
+    for axis, (column, label) in zip(axes, _CBR_PANELS, strict=True):
+        for series in curves.series:
+            if (style := shown(series)) is not None:
+                y = np.maximum(series.y.values, _FLOOR) if logarithmic else series.y.values
+                axis.plot(_x(series, column), y, label=series.name, **style)
+        axis.set(xlabel=f"{label} (channel uses / C·H·W)", ylabel=y_label, xscale="log", yscale="log" if logarithmic else "linear")
+        axis.grid(alpha=0.3, which="both")
+    axes[0].legend(fontsize=8)
+    return figure
+
+
+def _fig2(curves: Curves):  # noqa: ANN202
+    def style(series: Series) -> dict:
+        colour = _COLOURS["vqvae" in series.name]
+        line = {"SC": "o-", "paper": "s--"}.get("SC" if series.name.startswith("SC") else series.name.rsplit(" ", 1)[1], "^-.")
+        return {"color": colour, "linestyle": line[1:], "marker": line[0], "markersize": 4}
+
+    return _against_cbr(curves, style, "MSE (0 drawn at 1e-6)")
+
+
+def _fig3(curves: Curves):  # noqa: ANN202
+    loads = list(dict.fromkeys(s.name.split(",")[1] for s in curves.series if s.name != "SC"))
+
+    def style(series: Series) -> dict:
+        if series.name == "SC":
+            return {"color": "black", "marker": "o", "markerfacecolor": "white", "linewidth": 2, "zorder": 5}
+        dashed = series.name.endswith("paper")
+        return {
+            "color": _COLOURS[loads.index(series.name.split(",")[1])],
+            "linestyle": "--" if dashed else "-",
+            "marker": "s" if dashed else "^",
+            "markersize": 3,
+        }
+
+    return _against_cbr(curves, style, "MSE (0 drawn at 1e-6)")
+
+
+def _fig4(curves: Curves):  # noqa: ANN202
+    ranks = list(dict.fromkeys(s.name.split("k = ")[1] for s in curves.series))
+    figure, axes = _panels(len(ranks), width=3.2)
+    for axis, rank in zip(axes, ranks, strict=True):
+        for colour, series in zip(_COLOURS, (s for s in curves.series if s.name.split("k = ")[1] == rank), strict=False):
+            axis.errorbar(series.x.values, series.y.values, series.confidence, color=colour, marker="o", markersize=4, capsize=2,
+                          label=series.name.split(",")[0])  # fmt: skip
+        axis.set(xlabel="mean SNR [dB]", title=f"k = {rank}", yscale="log")
+        axis.grid(alpha=0.3, which="both")
+        axis.legend(fontsize=8)
+        axis.sharey(axes[0])
+    axes[0].set_ylabel("MSE")
+    return figure
+
+
+def _fig6(curves: Curves):  # noqa: ANN202
+    def style(series: Series) -> dict:
+        return {"color": _COLOURS[series.name.endswith("residual")], "marker": "o", "markersize": 4}
+
+    return _against_cbr(curves, style, "PSNR [dB]", logarithmic=False)
+
+
+_DRAWINGS = {"hsc-fig2": _fig2, "hsc-fig3": _fig3, "hsc-fig4": _fig4, "hsc-fig6": _fig6}

@@ -1,0 +1,226 @@
+"""The curves of the HSC paper (arXiv 2507.17196, section IV), measured with this module's codec.
+
+Figures 2 and 3 are over an error-free channel, figure 4 over independent slow Rayleigh fading of SR and CR, eqs. (3)-(5).
+Header and packets are left out of the channel there, as in the paper; both CBRs are reported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from .. import channel, metrics, modem
+from ..codecs import registry
+from ..errors import HscError
+from ..message import Link, Message, ReceivedAnalog, ReceivedDigital, ReceivedMessage
+from ..phy import analog, digital
+from ..phy.ledger import Ledger
+from ..phy.numerology import Numerology, preset
+from ..phy.packet import Modulated
+from .curves import Axis, Curves, Series, crossing, mean_and_confidence
+
+MCS = "16QAM-1/2"  # section IV-A
+RAW_BITS_PER_USE = 2.0  # of that MCS: what the raw image would be sent with, for eq. (21)
+SYMBOLS = (4, 8, 16, 32, 64, 128)
+DEFAULT_SYMBOLS = {"vae": 8, "vqvae": 8}
+FADING_SNRS = (0, 5, 10, 15, 20)
+FADING_RANKS = (0, 2, 4, 8, 16)
+TUNINGS = ("none", "few-shot", "ncr")
+PAPER_REDUCTION_PERCENT = 74.0
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Point:
+    """One operating point over a set of images: all arrays (n,).
+
+    Attributes:
+        mse: of the received uint8 images, pixels in [0, 1].
+        cbr, cbr_with_overhead: channel uses / (C·H·W).
+        ratio: compression ratio of eq. (21).
+        lost: share of images whose CR did not arrive whole.
+    """
+
+    mse: np.ndarray
+    cbr: np.ndarray
+    cbr_with_overhead: np.ndarray
+    ratio: np.ndarray
+    lost: float = 0.0
+
+
+def error_free(message: Message) -> ReceivedMessage:
+    """What an error-free channel delivers."""
+    values = None
+    if message.analog is not None:
+        n = message.analog.size
+        values = ReceivedAnalog(np.asarray(message.analog, np.float32).ravel(), np.zeros(n, np.float32), np.ones(n, bool))
+    streams = tuple(ReceivedDigital(s.data, np.ones(len(s.data), bool)) for s in message.digital)
+    return ReceivedMessage(message.codec, message.shape, message.parameters.ljust(8, b"\0"), values, streams)
+
+
+def fading(modulated: Modulated, snr_db: float, normal: channel.Normal) -> ReceivedMessage:
+    """Each stream over its own block Rayleigh channel, known to the receiver: eqs. (3)-(5)."""
+    header = modulated.header
+    received = []
+    for symbols in modulated.streams:
+        values, variance = channel.transmit(symbols, snr_db, "rayleigh", normal)
+        received.append((values, np.broadcast_to(variance, values.shape)))
+    (values, variance), *rest = received
+    return ReceivedMessage(
+        registry.name_of(header.codec),
+        header.shape,
+        header.parameters,
+        analog.demodulate(values, variance, None, header.scale) if header.analog_symbols else None,
+        tuple(digital.demodulate(s, v, n, name) for (s, v), (name, n) in zip(rest, header.digital, strict=True)),
+        snr_db,
+    )
+
+
+def measure(
+    images: np.ndarray,
+    options: dict[str, object],
+    snr_db: float | None = None,
+    seed: int = 1,
+    numerology: Numerology | None = None,
+) -> Point:
+    """Send images uint8 (n, H, W, C), each as one message; `snr_db` None is the error-free channel."""
+    codec, link = registry.create("hsc", **options), Link(snr_db=snr_db, mcs=MCS)
+    normal = channel.numpy_normal(np.random.default_rng(seed))
+    numerology = numerology or preset("ofdm64")
+    rows, lost = [], 0
+    for image in images:
+        message = codec.encode(image, link)
+        modulated = modem.modulate(message, 0)
+        received = error_free(message) if snr_db is None else fading(modulated, snr_db, normal)
+        lost += not all(stream.complete for stream in received.digital)
+        ledger = Ledger.of_message(modulated.header, numerology)
+        raw_uses = 8 * image.size / RAW_BITS_PER_USE
+        error = metrics.mse(codec.decode(received), image)
+        rows.append((error, ledger.cbr(image.shape), ledger.cbr_with_overhead(image.shape), float(ledger.payload) / raw_uses))
+    return Point(*np.array(rows).T, lost / len(images))
+
+
+def series(name: str, points: Sequence[Point], **also: Sequence[float]) -> Series:
+    """Mean MSE against mean payload CBR."""
+    mse, confidence = mean_and_confidence(np.array([p.mse for p in points]))
+    columns = {key: [float(getattr(p, key).mean()) for p in points] for key in ("cbr_with_overhead", "ratio")}
+    return Series(
+        name,
+        "measured",
+        Axis("cbr", "payload channel uses / (C·H·W)", [float(p.cbr.mean()) for p in points]),
+        Axis("mse", "pixels in [0, 1]", mse),
+        confidence,
+        {**columns, **{key: [float(v) for v in values] for key, values in also.items()}},
+    )
+
+
+def trained_symbols(semantic: str) -> list[int]:
+    """Those M of SYMBOLS for which weights are there. Raises HscError when there are none."""
+    found = []
+    for m in SYMBOLS:
+        try:
+            measure(np.zeros((1, 28, 28, 1), np.uint8), {"semantic": semantic, "symbols": m, "rank": 0})
+            found.append(m)
+        except HscError:
+            continue
+    if not found:
+        raise HscError(f"no weights for digits with semantic codec '{semantic}': run train, or reinstall")
+    return found
+
+
+def fig2(digits: np.ndarray, command: str, progress: Progress, ranks: Sequence[int] = range(0, 29, 2)) -> Curves:
+    """SC with growing M against HSC with growing k at one M, for VAE and VQ-VAE, both codings of the CR; error-free channel."""
+    found, findings = [], {"images": len(digits)}
+    for semantic in ("vae", "vqvae"):
+        loads, m = trained_symbols(semantic), DEFAULT_SYMBOLS[semantic]
+        progress(f"SC, {semantic}")
+        sc = series(f"SC, {semantic}", [measure(digits, {"semantic": semantic, "symbols": n, "rank": 0}) for n in loads], symbols=loads)
+        found.append(sc)
+        for cr in ("paper", "residual"):
+            progress(f"HSC, {semantic}, CR {cr}")
+            points = [measure(digits, {"semantic": semantic, "symbols": m, "rank": k, "cr": cr}) for k in ranks]
+            curve = series(f"HSC, {semantic}, CR {cr}", points, rank=ranks)
+            found.append(curve)
+            key = f"{semantic}, CR {cr}"
+            findings[f"{key}: CBR from which HSC (M = {m}) is below SC"] = _crossing(curve, sc)
+            findings[f"{key}: MSE at full rank"] = curve.y.values[-1]
+        findings[f"{semantic}: least MSE of SC"] = min(sc.y.values)
+    text = "MNIST test digits, error-free channel: MSE against CBR when the SR grows (SC, rank 0) and when the CR grows (HSC)."
+    return Curves("hsc-fig2", text, command, found, findings)
+
+
+def fig3(digits: np.ndarray, command: str, progress: Progress, ranks: Sequence[int] = (0, 2, 4, 8, 12, 16, 20, 24, 28)) -> Curves:
+    """HSC with growing k for several M against SC with growing M: the CBR from which HSC is better, for each M."""
+    loads = trained_symbols("vae")
+    progress("SC")
+    sc = series("SC", [measure(digits, {"semantic": "vae", "symbols": n, "rank": 0}) for n in loads], symbols=loads)
+    found, findings = [sc], {"images": len(digits)}
+    for cr in ("paper", "residual"):
+        for m in loads:
+            progress(f"M = {m}, CR {cr}")
+            points = [measure(digits, {"semantic": "vae", "symbols": m, "rank": k, "cr": cr}) for k in ranks]
+            curve = series(f"HSC, M = {m}, CR {cr}", points, rank=ranks)
+            found.append(curve)
+            findings[f"M = {m}, CR {cr}: CBR from which HSC is below SC"] = _crossing(curve, sc)
+    text = "MNIST test digits, error-free channel, VAE: SC at several M, and HSC from each of them with growing rank k."
+    return Curves("hsc-fig3", text, command, found, findings)
+
+
+def _crossing(curve: Series, sc: Series) -> float | None:
+    return crossing(curve.x.values, curve.y.values, sc.x.values, sc.y.values)
+
+
+def fig4(
+    digits: np.ndarray,
+    command: str,
+    progress: Progress,
+    ranks: Sequence[int] = FADING_RANKS,
+    snrs: Sequence[float] = FADING_SNRS,
+    cr: str = "paper",
+) -> Curves:
+    """MSE under Rayleigh fading against mean SNR for each k, without tuning, with few-shot tuning, and with NCR adapters too."""
+    m = DEFAULT_SYMBOLS["vae"]
+    found, mean = [], {}
+    for tuning in TUNINGS:
+        for k in (r for r in ranks if r or tuning != "ncr"):  # adapters belong to a CR
+            progress(f"{tuning}, k = {k}")
+            options = {"semantic": "vae", "symbols": m, "rank": k, "cr": cr, "tuning": tuning}
+            points = [measure(digits, options, snr) for snr in snrs]
+            found.append(_fading_series(f"{tuning}, k = {k}", snrs, points))
+            mean[tuning, k] = float(np.mean([p.mse.mean() for p in points]))
+    findings: dict[str, object] = {"images": len(digits), "M": m, "CR": cr, "paper: reduction with NCR [%]": PAPER_REDUCTION_PERCENT}
+    for tuning in TUNINGS[1:]:
+        shares = {k: 100 * (1 - mean[tuning, k] / mean["none", k]) for k in ranks if (tuning, k) in mean}
+        findings |= {f"{tuning}, k = {k}: MSE lower than untuned by [%]": share for k, share in shares.items()}
+        findings[f"{tuning}: MSE lower than untuned by, mean over k [%]"] = float(np.mean(list(shares.values())))
+    text = (
+        f"MNIST test digits, VAE with M = {m}, CR {cr} through JPEG2000, LDPC 1/2 and 16QAM; SR and CR each over its own block Rayleigh "
+        "channel of mean gain 1, known to the receiver. Equal channel uses at equal k."
+    )
+    return Curves("hsc-fig4", text, command, found, findings)
+
+
+def _fading_series(name: str, snrs: Sequence[float], points: Sequence[Point]) -> Series:
+    mse, confidence = mean_and_confidence(np.array([p.mse for p in points]))
+    columns = {key: [float(getattr(p, key).mean()) for p in points] for key in ("cbr", "cbr_with_overhead", "ratio")}
+    x = Axis("snr", "mean Es/N0 [dB]", [float(s) for s in snrs])
+    return Series(name, "measured", x, Axis("mse", "pixels in [0, 1]", mse), confidence, {**columns, "cr_lost": [p.lost for p in points]})
+
+
+def fig6(photo: np.ndarray, name: str, command: str, progress: Progress, ranks: Sequence[int]) -> Curves:
+    """A colour photograph uint8 (H, W, 3) with growing k: PSNR against CBR, both codings of the CR; error-free channel."""
+    found = []
+    for cr in ("paper", "residual"):
+        points = []
+        for k in ranks:
+            progress(f"CR {cr}, k = {k}")
+            points.append(measure(photo[None], {"rank": k, "cr": cr}))
+        curve = series(f"HSC, CR {cr}", points, rank=ranks)
+        psnr = [-10 * np.log10(max(v, 1e-10)) for v in curve.y.values]
+        found.append(Series(curve.name, curve.source, curve.x, Axis("psnr", "dB", psnr), None, {**curve.also, "mse": curve.y.values}))
+    h, w, _ = photo.shape
+    text = f"{name}, {w} x {h}, error-free channel, convolutional VAE: quality as the rank k of the CR grows from 0 (SR alone)."
+    return Curves("hsc-fig6", text, command, found)
