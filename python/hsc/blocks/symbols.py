@@ -14,8 +14,9 @@ from .base import MessageBlock
 class symbol_channel(MessageBlock):
     """A channel for packets, or for the bytes of digital streams.
 
-    Message ports: in `in`: `Packet`, which comes out as `ReceivedPacket` after one channel gain that the receiver knows, or `Digital`,
-    which comes out with flipped bits; out `out`. The channel uses that packets took are the sample clock of the `Tick` PDUs.
+    Message ports: in `in`: `Packet`, which comes out as `ReceivedPacket` after one channel gain that the receiver knows, `Digital`,
+    which comes out with flipped bits, or `ReceivedPacket`, which is lost or not: an erasure channel behind an OFDM Receiver; out `out`.
+    The channel uses that packets took are the sample clock of the `Tick` PDUs.
 
     Args:
         kind: "ideal", "awgn", "rayleigh" or "rician".
@@ -33,7 +34,8 @@ class symbol_channel(MessageBlock):
         self, kind: str = "awgn", snr_db: float = 10.0, loss: float = 0.0, flip: float = 0.0, rician_k: float = 1.0, seed: int = 1
     ) -> None:
         super().__init__("Symbol Channel")
-        self.open_ports({"in": {pdu.Packet: self._packet, pdu.Digital: self._bytes}}, ("out",), queue=None)
+        handlers = {pdu.Packet: self._packet, pdu.ReceivedPacket: self._erase, pdu.Tick: self._pass, pdu.Digital: self._bytes}
+        self.open_ports({"in": handlers}, ("out",), queue=None)
         if kind not in channel.KINDS:
             raise HscError(f"unknown channel '{kind}': choose one of {', '.join(channel.KINDS)}")
         self._kind, self._rician_k, self._clock = kind, rician_k, 0
@@ -55,7 +57,7 @@ class symbol_channel(MessageBlock):
         self._flip = _probability(flip)
 
     def _packet(self, packet: pdu.Packet) -> None:
-        lost = bool(channel.erased(1, self._loss, self._rng)[0])
+        lost = self._lost()
         received = cross(packet.packet, self._snr_db, self._kind, channel.numpy_normal(self._rng), self._rician_k, self._clock)
         self._clock += packet.symbols.size
         if lost or received is None:
@@ -64,8 +66,20 @@ class symbol_channel(MessageBlock):
             self.publish("out", pdu.ReceivedPacket.of(received))
         self.publish("out", pdu.Tick(self._clock))
 
+    def _erase(self, received: pdu.ReceivedPacket) -> None:
+        if self._lost():
+            self.counters["lost"] += 1
+        else:
+            self.publish("out", received)
+
+    def _pass(self, tick: pdu.Tick) -> None:
+        self.publish("out", tick)
+
+    def _lost(self) -> bool:
+        return bool(channel.erased(1, self._loss, self._rng)[0])
+
     def _bytes(self, stream: pdu.Digital) -> None:
-        if channel.erased(1, self._loss, self._rng)[0]:
+        if self._lost():
             raise HscError(f"message {stream.message_id}: digital stream {stream.stream} was lost in the channel")
         data = np.packbits(channel.bsc(np.unpackbits(stream.data), self._flip, self._rng))
         self.publish("out", pdu.Digital(**{**vars(stream), "data": data}))
