@@ -6,12 +6,13 @@ between the two. `drift` is how much later each row comes than the one before it
 
 from __future__ import annotations
 
+import cmath
 from functools import lru_cache
 
 import numpy as np
 from scipy import fft
 
-from .numerology import Numerology
+from .numerology import PREAMBLE_SYMBOLS, Numerology
 
 REFERENCE_ROW = 0.5
 MAX_DRIFT = 60e-6
@@ -19,6 +20,7 @@ _EXPECTED_DRIFT = 30e-6
 # Pilots averaged for one phase: 64 cost 0.03 dB at 5 dB SNR.
 _PHASE_PILOTS = 64
 _LEAST_LOADING = 1e-7
+_DRIFT_STEPS = 3
 
 
 class ChannelEstimator:
@@ -51,8 +53,31 @@ class ChannelEstimator:
 
 
 def window_margin(numerology: Numerology) -> int:
-    """Samples by which an FFT window starts before the end of the cyclic prefix of the first path."""
+    """Samples by which an FFT window starts before the end of the cyclic prefix of the first path, as long as no echoes are known."""
     return numerology.cp // 8
+
+
+def best_margin(numerology: Numerology, channel: np.ndarray, noise_variance: float) -> int:
+    """The margin that puts the windows in the middle of what the echoes leave of the cyclic prefix.
+
+    Symbol edges ring between samples, so distance from both counts. The last echo is the last delay with a thousandth of the strongest
+    one's power, or what stands out of the noise of the preamble.
+    """
+    taper = _taper(numerology)
+    grid = np.zeros(numerology.n_fft, np.complex64)
+    grid[numerology.carriers] = channel * taper
+    grid[0] = (grid[1] + grid[-1]) / 2
+    delays = np.abs(fft.ifft(grid)[: numerology.cp + window_margin(numerology)]) ** 2
+    floor = 10 * noise_variance / 4 * float(taper @ taper) / numerology.n_fft**2
+    last = int(np.flatnonzero(delays >= min(max(1e-3 * float(delays.max()), floor), float(delays.max())))[-1])
+    spread = max(last - window_margin(numerology), 0)
+    return int(np.clip((numerology.cp - spread) // 2, window_margin(numerology), numerology.cp // 2))
+
+
+@lru_cache(maxsize=16)
+def _taper(numerology: Numerology) -> np.ndarray:
+    """Hann window over the occupied carriers, float32 (used,): sidelobes of the delays below a thousandth."""
+    return np.hanning(numerology.used + 2)[1:-1].astype(np.float32)
 
 
 def occupied_carriers(numerology: Numerology, samples: np.ndarray, starts: np.ndarray, cfo: float) -> np.ndarray:
@@ -74,65 +99,62 @@ def fit_rotation(phasors: np.ndarray) -> tuple[float, float]:
     """Phasors of consecutive rows, complex (rows,) -> radians per row and phase at the first: periodogram, then least squares."""
     rows = len(phasors)
     size = 1 << max(6, (4 * rows - 1).bit_length())
-    peak = int(np.argmax(np.abs(fft.fft(phasors, size))))
-    rate = 2 * np.pi * ((peak + size // 2) % size - size // 2) / size
+    spectrum = fft.fft(phasors, size)
+    peak = int(np.argmax(spectrum.real**2 + spectrum.imag**2))
+    total = complex(spectrum[peak])
+    rate = 2 * np.pi * (peak - size * (peak > size // 2)) / size
     index = np.arange(rows)
-    level = phasors * np.exp(-1j * rate * index)
-    total = level.sum()
-    level = level * np.conj(total) / max(abs(total), 1e-30)
+    level = phasors * (unit_phasors(-rate * index) * (total.conjugate() / max(abs(total), 1e-30)))
     weight = np.maximum(level.real, 0)
     weights = max(float(weight.sum()), 1e-30)
-    centred = index - float(weight @ index) / weights
+    middle = float(weight @ index) / weights
+    centred = index - middle
     step = float(centred @ level.imag) / max(float(weight @ centred**2), 1e-30)
-    offset = float(np.angle(total))
-    return rate + step, offset - step * float(weight @ index) / weights
+    return rate + step, cmath.phase(total) - step * middle
 
 
-def fit_drift(numerology: Numerology, pilots: np.ndarray, rows: np.ndarray, noise_variance: float) -> float:
-    """Drift [samples per row] from pilots times conjugate channel, complex (rows, pilots), the common phase of each row unknown.
+def fit_drift(numerology: Numerology, pilots: np.ndarray, noise_variance: float) -> tuple[float, tuple[float, float]]:
+    """Pilot rows from row 2 on, times conjugate channel and known values, complex (rows, pilots) -> drift [samples per row], rotation.
 
     A search without phase over ±60 ppm where the drift would turn the outer pilots by more than a radian, then least squares on the
-    phases with the prior that a drift is some 30 ppm.
-
-    Args:
-        pilots: received · conj(known · channel).
-        rows: their row numbers, counted from `REFERENCE_ROW`.
-        noise_variance: of each entry of `pilots`.
+    phases with the prior that a drift is some 30 ppm, a constant delay and the common phase of each row being unknown.
+    `noise_variance` is that of the received carriers. The rotation is that of `fit_rotation` once the drift is undone.
     """
-    carriers = numerology.carriers[numerology.pilot_index]
-    slope = -2 * np.pi / numerology.n_fft * carriers  # radians per sample of delay
+    slope = (-2 * np.pi / numerology.n_fft) * numerology.carriers[numerology.pilot_index]  # radians per sample of delay
+    rows = np.arange(PREAMBLE_SYMBOLS, PREAMBLE_SYMBOLS + len(pilots)) - REFERENCE_ROW
+    turns = np.outer(rows, slope)
     most = MAX_DRIFT * numerology.symbol
     drift = 0.0
     reach = most * abs(slope[0]) * rows[-1]
     if reach > 1:
         grid = np.linspace(-most, most, 2 * int(np.ceil(reach)) + 1)
-        power = [np.sum(np.abs(np.sum(pilots * unit_phasors(-d * np.outer(rows, slope)), axis=1)) ** 2) for d in grid]
+        power = [np.sum(np.abs(np.sum(pilots * unit_phasors(-d * turns), axis=1)) ** 2) for d in grid]
         drift = float(grid[int(np.argmax(power))])
-    for _ in range(2):
-        level = pilots * unit_phasors(-drift * np.outer(rows, slope))
-        level *= unit_phasors(-smooth_phase(numerology, level.sum(axis=1)))[:, None]
-        drift += _drift_step(level, rows, slope, noise_variance, _EXPECTED_DRIFT * numerology.symbol, drift)
-    return float(np.clip(drift, -most, most))
-
-
-def _drift_step(level: np.ndarray, rows: np.ndarray, slope: np.ndarray, noise_variance: float, expected: float, drift: float) -> float:
-    """Least squares step of the drift, with a constant delay as the second unknown: phase = slope · (delay + drift · (row - mean row))."""
-    weight = np.maximum(level.real, 0)
-    row_weight = weight @ slope**2
-    total = max(float(row_weight.sum()), 1e-30)
-    mean = float(row_weight @ rows) / total
-    across = level.imag @ slope
-    information = float(row_weight @ (rows - mean) ** 2)
-    prior = noise_variance / 2 / expected**2
-    return (float((rows - mean) @ across) - prior * drift) / max(information + prior, 1e-30)
-
-
-def smooth_phase(numerology: Numerology, phasors: np.ndarray) -> np.ndarray:
-    """Phase of each row, float (rows,): a straight line, and what is left smoothed over the neighbours that give 64 pilots together."""
+        pilots = pilots * unit_phasors(-drift * turns)
+    phasors = pilots.sum(axis=1)
     rate, phase = fit_rotation(phasors)
+    level = pilots * unit_phasors(-smooth_phase(numerology, phasors, (rate, phase)))[:, None]
+    strength = np.maximum(level.real, 0).sum(axis=0)
+    mean = float(strength @ slope) / max(float(strength.sum()), 1e-30)
+    across = slope - mean  # what the common phase cannot take up
+    prior = noise_variance / 2 / (_EXPECTED_DRIFT * numerology.symbol) ** 2
+    step = 0.0
+    for _ in range(_DRIFT_STEPS):
+        now = level * unit_phasors(-step * turns) if step else level
+        row_weight = np.maximum(now.real, 0) @ across**2
+        centred = rows - float(row_weight @ rows) / max(float(row_weight.sum()), 1e-30)
+        information = float(row_weight @ centred**2) + prior
+        step += (float(centred @ (now.imag @ across)) - prior * (drift + step)) / max(information, 1e-30)
+    return min(max(drift + step, -most), most), (rate - step * mean, phase - step * mean * rows[0])
+
+
+def smooth_phase(numerology: Numerology, phasors: np.ndarray, rotation: tuple[float, float]) -> np.ndarray:
+    """Phase of each row, float (rows,): a straight line, and what is left smoothed over the neighbours that give 64 pilots together."""
+    rate, phase = rotation
     line = phase + rate * np.arange(len(phasors))
     length = min(2 * (_PHASE_PILOTS // numerology.pilots // 2) + 1, 2 * ((len(phasors) - 1) // 2) + 1)
-    return line + np.angle(np.convolve(phasors * np.exp(-1j * line), np.ones(length), mode="same"))
+    left = np.convolve(phasors * unit_phasors(-line), np.ones(length, np.float32), mode="same")
+    return line + np.arctan2(left.imag, left.real)
 
 
 def smooth_variance(raw: np.ndarray, samples: float) -> np.ndarray:
@@ -142,7 +164,8 @@ def smooth_variance(raw: np.ndarray, samples: float) -> np.ndarray:
     """
     length = min(2 * round(32 / samples) + 1, len(raw) // 2 * 2 - 1)
     outlier = 1 + 6 / np.sqrt(samples)
-    calm = np.minimum(raw, outlier * max(float(np.median(raw)), 1e-30))
+    median = float(np.partition(raw, len(raw) // 2)[len(raw) // 2])
+    calm = np.minimum(raw, outlier * max(median, 1e-30))
     kernel = np.ones(length, np.float32)
     base = np.convolve(calm, kernel, mode="same") / _overlap(len(raw), length)
     return np.where(raw > outlier * base, raw, base).astype(np.float32)
