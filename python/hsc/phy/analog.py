@@ -68,7 +68,7 @@ def demodulate(symbols: np.ndarray, noise_variance: np.ndarray | float, received
         scale_code: the code that came with the stream.
 
     Returns:
-        ReceivedAnalog of 2m values; a value has the variance N0 / 2 · scale². Symbols that are not finite, or absurdly large, count as lost.
+        ReceivedAnalog of 2m values; a value has the variance N0 / 2 · scale². Symbols that are not finite or above 10^6 count as lost.
     """
     scale = decode_scale(scale_code)
     symbols = np.asarray(symbols, dtype=np.complex64).ravel()

@@ -52,7 +52,7 @@ def modulate(data: bytes, mcs: str | Mcs) -> np.ndarray:
     for first in range(0, blocks, _CHUNK):
         part = slice(first, first + _CHUNK)
         words = _code(mcs).encode(_information(payload[part], _code(mcs).k))
-        bits = words[:, interleaver.permutation(ldpc.N)]
+        bits = words[:, interleaver.bit_permutation(ldpc.N, mcs.bits_per_symbol)]
         bits ^= interleaver.pn_bits(bits.size, first * ldpc.N).reshape(bits.shape)
         symbols[part] = qam.modulate(bits, mcs.bits_per_symbol).reshape(len(bits), -1)
     return symbols.ravel()
@@ -85,7 +85,7 @@ def demodulate(
     noise_variance = np.broadcast_to(np.asarray(noise_variance, dtype=np.float32), symbols.shape)
     payload = np.empty((blocks, payload_bytes_per_block(mcs)), dtype=np.uint8)
     good = np.empty(blocks, dtype=bool)
-    inverse = interleaver.inverse_permutation(ldpc.N)
+    inverse = interleaver.inverse(interleaver.bit_permutation(ldpc.N, mcs.bits_per_symbol))
     for first in range(0, blocks, _CHUNK):
         part = slice(first, first + _CHUNK)
         chunk = slice(first * per_block, (first + _CHUNK) * per_block)

@@ -13,7 +13,8 @@ import numpy as np
 
 BATCH = 512
 
-# 8-bit arithmetic that cannot overflow: |posterior| <= CHANNEL_LIMIT + 4 · 24 = 127; 24 is 13/16 of MESSAGE_LIMIT, 4 the largest column weight.
+# 8-bit arithmetic that cannot overflow: |posterior| <= CHANNEL_LIMIT + 4 · 24 = 127, 4 being the largest column weight and 24 the largest
+# message, 13/16 of MESSAGE_LIMIT.
 _CHANNEL_LIMIT = 31
 _MESSAGE_LIMIT = 30
 _CHANNEL_MEAN = 10.0
