@@ -24,5 +24,8 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> list[str]:
-    blocks = importlib.import_module(".blocks", __name__)
-    return sorted({*globals(), *getattr(blocks, "__all__", ())})
+    try:
+        blocks = importlib.import_module(".blocks", __name__).__all__
+    except ImportError:  # no GNU Radio here
+        blocks = []
+    return sorted({*globals(), *blocks})
