@@ -59,6 +59,7 @@ def load(path: Path) -> SourceImage:
     """
     try:
         with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # pillow remarks on odd metadata
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(path) as file:
                 _check_size(path, *file.size)

@@ -44,11 +44,11 @@ def transmit_all(paths: Sequence[Path], settings: LinkSettings, runner: Runner, 
             status = max(status, code)
             progress.advance(task)
     text = json.dumps(records, indent=2, allow_nan=False, ensure_ascii=False)
-    _write_text(out / "metrics.json", text + "\n")
+    write_text(out / "metrics.json", text + "\n")
     if as_json:
         click.echo(text)
     elif any(r["shape"] for r in records):
-        print_table(table(records, settings))
+        print_table(table(records, f"{settings.codec} over {settings.channel}, SNR {settings.snr_db:g} dB"))
         click.echo(f"pictures and metrics.json are in {out}")
     return status
 
@@ -82,9 +82,8 @@ def comparison(outcome: Outcome, entry: Record) -> images.Image.Image:
     return pictures.compare(tiles)
 
 
-def table(records: Sequence[Record], settings: LinkSettings) -> Table:
+def table(records: Sequence[Record], title: str) -> Table:
     """The figures that matter, one line for each image."""
-    title = f"{settings.codec} over {settings.channel}, SNR {settings.snr_db:g} dB"
     caption = "CBR: channel uses of the payload / (C·H·W); overall: with every overhead; SNR: as the receiver measured it"
     result = Table(title=title, title_justify="left", caption=caption, caption_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     result.add_column("image", overflow="ellipsis", no_wrap=True)
@@ -150,7 +149,8 @@ def save_picture(image: images.Image.Image, path: Path) -> None:
         raise _unwritable(path, error) from None
 
 
-def _write_text(path: Path, text: str) -> None:
+def write_text(path: Path, text: str) -> None:
+    """Write a text file. Raises HscError when that is not possible."""
     try:
         path.write_text(text, encoding="utf-8")
     except OSError as error:
