@@ -31,18 +31,27 @@ def examples():
     ones = np.ones(40, np.uint8)
     return [
         pdu.Image(0, (2, 3, 1), np.arange(6, dtype=np.uint8), "näme", 9.5, 3, 2, 0.25),
-        pdu.Generated(1, (2, 3, 1), np.linspace(0, 1, 6, dtype=np.float32)),
+        pdu.Generated(1, (2, 3, 1), np.linspace(0, 1, 6, dtype=np.float32), 16, b"12345"),
+        pdu.Generated(1, (2, 3, 1), np.zeros(0, np.float32)),
         pdu.Analog(
             **identity,
             values=np.arange(4, dtype=np.float32),
             parameters=b"12",
             noise_variance=lost[:4],
             snr_db=3.0,
-            packets=4,
-            packets_received=1,
         ),
         pdu.Digital(
-            **identity, data=ones, stream=2, streams=2, mcs="16QAM-1/2", parameters=b"", received_bytes=ones, lost_blocks=np.array([0, 5])
+            **identity,
+            data=ones,
+            stream=2,
+            streams=2,
+            mcs="16QAM-1/2",
+            parameters=b"",
+            received_bytes=ones,
+            lost_blocks=np.array([0, 5]),
+            snr_db=1.0,
+            packets=4,
+            packets_received=1,
         ),
         pdu.Symbols(**identity, symbols=complex_noise(336 * 2), stream=1, streams=1, scale=5, mcs="QPSK-1/2", n_bytes=41),
         pdu.ReceivedSymbols(HEADER, complex_noise(total), lost, 0, 12.5, 1),

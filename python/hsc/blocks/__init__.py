@@ -4,14 +4,19 @@ from .air import ofdm_receiver, ofdm_transmitter
 from .images import image_sink, image_source, quality_meter
 from .messages import message_decoder, message_demux, message_encoder, message_mux
 from .modulation import analog_demodulator, analog_modulator, digital_demodulator, digital_modulator
+from .semantic import cr_projection, cr_recomposition, semantic_decoder, semantic_encoder
 from .symbols import symbol_channel
-from .systems import image_receiver, image_transmitter
+from .systems import hsc_receiver, hsc_transmitter, image_receiver, image_transmitter
 
 __all__ = [
     "analog_demodulator",
     "analog_modulator",
+    "cr_projection",
+    "cr_recomposition",
     "digital_demodulator",
     "digital_modulator",
+    "hsc_receiver",
+    "hsc_transmitter",
     "image_receiver",
     "image_sink",
     "image_source",
@@ -23,5 +28,7 @@ __all__ = [
     "ofdm_receiver",
     "ofdm_transmitter",
     "quality_meter",
+    "semantic_decoder",
+    "semantic_encoder",
     "symbol_channel",
 ]

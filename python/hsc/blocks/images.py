@@ -10,8 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .. import metrics
-from ..app import images as files_
+from .. import image_files, metrics
 from ..errors import HscError
 from . import pdu
 from .base import Joiner, MessageBlock
@@ -24,7 +23,7 @@ def _paths(patterns: str | Sequence[str]) -> list[Path]:
         matches = [Path(p) for p in sorted(glob.glob(str(Path(pattern).expanduser())))]
         if not matches:
             raise HscError(f"no file matches '{pattern}': give a file, a folder or a pattern such as 'images/*.png'")
-        found += files_.find(matches)
+        found += image_files.find(matches)
     if not found:
         raise HscError("no image file given: name files, folders or patterns")
     return found
@@ -85,7 +84,7 @@ class image_source(MessageBlock):
             if not self._wait():
                 return
             try:
-                pixels = files_.load(path).pixels
+                pixels = image_files.load(path).pixels
             except HscError as error:
                 self.fail(None, str(error))
                 self._credit.release()
@@ -141,7 +140,7 @@ class image_sink(MessageBlock):
             stem = Path(image.name).name if image.name else ""
             try:
                 self._folder.mkdir(parents=True, exist_ok=True)
-                files_.picture(image.pixels).save(self._folder / f"{stem or f'message_{image.message_id:05d}'}.png")
+                image_files.picture(image.pixels).save(self._folder / f"{stem or f'message_{image.message_id:05d}'}.png")
             except OSError as error:
                 raise HscError(f"cannot write to '{self._folder}': {error.strerror or error}; choose another folder") from None
         self.counters["written"] += 1

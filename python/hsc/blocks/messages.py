@@ -57,10 +57,10 @@ class message_mux(MessageBlock):
 
     def _send(self, parts: dict[int, pdu.Symbols]) -> None:
         streams = [p for i, p in sorted(parts.items()) if i and p.streams]
-        first = parts.get(0) or streams[0]
+        first = parts[min(parts)]
         none = np.zeros(0, np.complex64)
-        # The codec's parameters may come with either part: the CR is made last and knows the most.
-        parameters = next((p.parameters for p in (*reversed(streams), first) if p.parameters), b"")
+        # The codec's parameters may come with any part: the digital one is made last and knows the most.
+        parameters = next((p.parameters for _, p in sorted(parts.items(), reverse=True) if p.parameters), b"")
         modulated = packet.assemble(
             registry.number(first.codec), first.message_id, first.shape, parameters,
             parts[0].symbols if 0 in parts else none, parts[0].scale if 0 in parts else 0,

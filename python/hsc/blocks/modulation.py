@@ -43,7 +43,7 @@ class analog_demodulator(MessageBlock):
             "analog",
             pdu.Analog(
                 header.message_id, registry.name_of(header.codec), header.shape, received.values, header.parameters,
-                received.noise_variance, stream.snr_db, header.count, stream.packets_received,
+                received.noise_variance, stream.snr_db,
             ),
         )  # fmt: skip
 
@@ -97,7 +97,8 @@ class digital_demodulator(MessageBlock):
     def _demodulate(self, stream: pdu.ReceivedSymbols) -> None:
         header = stream.header
         head = header.message_id, registry.name_of(header.codec), header.shape
-        common = {"stream": stream.stream, "streams": len(header.digital), "parameters": header.parameters, "snr_db": stream.snr_db}
+        link = {"snr_db": stream.snr_db, "packets": header.count, "packets_received": stream.packets_received}
+        common = {"stream": stream.stream, "streams": len(header.digital), "parameters": header.parameters, **link}
         if not header.digital:
             self.publish("digital", pdu.Digital(*head, np.zeros(0, np.uint8), **common))
             return

@@ -194,20 +194,22 @@ class Image(Pdu):
 
 @dataclass(frozen=True)
 class Generated(Pdu):
-    """The image that the semantic decoder makes of the SR, in [0, 1]: at the receiver, or predicted by the transmitter."""
+    """The image G that the semantic decoder makes of the SR, or that the transmitter predicts; empty when nothing of the SR arrived."""
 
     kind: ClassVar[str] = "generated"
     message_id: int = _key(_ID)
     shape: tuple[int, int, int] = _key(_shape())
     data: np.ndarray = _payload("f32")
+    sr_values: int = _key(_BYTES_OF_STREAM, default=0)
+    parameters: bytes = _key(_bytes(MAX_PARAMETER_BYTES), default=b"")
 
     def __post_init__(self) -> None:
-        _require(self.data.size == math.prod(self.shape), "vector: must have height x width x channels items")
+        _require(self.data.size in (0, math.prod(self.shape)), "vector: must have height x width x channels items, or none")
 
     @property
-    def pixels(self) -> np.ndarray:
-        """float32 (H, W, C)."""
-        return self.data.reshape(self.shape)
+    def pixels(self) -> np.ndarray | None:
+        """float32 (H, W, C) in [0, 1], or None."""
+        return self.data.reshape(self.shape) if self.data.size else None
 
 
 @dataclass(frozen=True)
@@ -222,8 +224,6 @@ class Analog(Pdu):
     parameters: bytes = _key(_bytes(MAX_PARAMETER_BYTES), default=b"")
     noise_variance: np.ndarray | None = _optional(_vector("f32"))
     snr_db: float | None = _optional(_real())
-    packets: int | None = _optional(_COUNT)
-    packets_received: int | None = _optional(_COUNT)
 
     def __post_init__(self) -> None:
         _agree(self.noise_variance, len(self.values), "noise_variance")
@@ -251,6 +251,8 @@ class Digital(Pdu):
     received_bytes: np.ndarray | None = _optional(_vector("u8"))
     lost_blocks: np.ndarray | None = _optional(_vector("s32"))
     snr_db: float | None = _optional(_real())
+    packets: int | None = _optional(_COUNT)
+    packets_received: int | None = _optional(_COUNT)
 
     def __post_init__(self) -> None:
         _agree(self.received_bytes, len(self.data), "received_bytes")
