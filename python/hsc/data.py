@@ -104,3 +104,13 @@ def _decode(folder: Path) -> tuple[np.ndarray, np.ndarray]:
         raise HscError(f"no photographs in '{folder}': put JPEG files there")
     images = [np.asarray(Image.open(file).convert("RGB")) for file in files]
     return np.concatenate([image.ravel() for image in images]), np.array([image.shape[:2] for image in images])
+
+
+def kodak(path: str | Path | None = None) -> list[np.ndarray]:
+    """The Kodak test photographs in `kodak/*.png`, uint8 (H, W, 3), in the order of their names. For evaluation only."""
+    from PIL import Image
+
+    files = sorted((data_folder(path) / "kodak").glob("*.png"))
+    if not files:
+        raise HscError(f"no Kodak photographs in '{data_folder(path) / 'kodak'}': put the PNG files there")
+    return [np.asarray(Image.open(file).convert("RGB")) for file in files]

@@ -12,7 +12,6 @@ from . import jpeg2000
 from .chunks import frame, intact_prefix
 
 SLAB_VALUES = 1 << 17
-_PROJECTION_STEP = 2.0**-8
 _MIDDLE = 1 << 15
 
 
@@ -34,7 +33,7 @@ def encode(matrix: np.ndarray, rows: np.ndarray, step: float, ratio: float = 1.0
         Chunks, one for each slab of rows.
     """
     n, columns = matrix.shape
-    levels = np.rint(rows / _PROJECTION_STEP)
+    levels = np.rint(rows * (12 * np.sqrt(n)))  # 7 bits for the entries of a unit vector; finer did not pay
     slab = rows_per_slab(n, columns)
     projected = np.rint(_orthonormal(levels) @ matrix / step)
     whole = np.clip(np.hstack([levels, projected]) + _MIDDLE, 0, 2 * _MIDDLE - 1).astype(np.uint16)

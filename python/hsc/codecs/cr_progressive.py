@@ -1,9 +1,10 @@
 """Our coding of the CR: rows of A as Householder coordinates, projections beside them, usable after every chunk.
 
 For every row i, in the order of the eigenvalues: the coordinates of A's row (`stiefel`), with a step that suits its eigenvalue, and
-the row of A (X − R) with one common step Δ, R being the generated image or a flat one; all Golomb-Rice coded (`rice`). A's rows are
-orthonormal whatever the quantisation, and A (X − R) is computed with the quantised A, so a coarse A costs energy compaction only.
-A coefficient's rounding error never exceeds the coefficient, hence every further row lowers the error or leaves it.
+the row of A (X − R), transformed (`row_transform`), with one common step Δ, R being the generated image or a flat one; all
+Golomb-Rice coded (`rice`) in segments of 48. A's rows are orthonormal whatever the quantisation, and A (X − R) is computed with the
+quantised A, so a coarse A costs energy compaction only. A coefficient's rounding error never exceeds the coefficient, and everything
+is orthonormal, hence every further row lowers the error or leaves it.
 """
 
 from __future__ import annotations
@@ -13,13 +14,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from . import rice, stiefel
+from . import rice, row_transform, stiefel
 from .chunks import frame, intact_prefix
 
 CHUNK_VALUES = 256
-_STEP_BITS = 4
-_HEADER_BITS = _STEP_BITS + 2 * rice.PARAMETER_BITS
-_ROW_STEP_SCALE = 1.0
+SEGMENT = 48
+_ROW_STEP_SCALE = 0.6
 _LARGEST_COEFFICIENT = 1 << 20
 
 
@@ -29,7 +29,7 @@ def coefficient_step(code: int) -> float:
 
 
 def _row_step(code: int) -> float:
-    return 2.0 ** (-(code + 1) / 2)
+    return 2.0 ** (-(int(code) + 1) / 2)
 
 
 def _row_step_code(eigenvalue: float, columns: int, n: int, channels: int, step: float) -> int:
@@ -45,30 +45,42 @@ def rows_per_chunk(n: int, columns: int) -> int:
 
 @dataclass(frozen=True)
 class Coded:
-    """A coded CR: `chunks` of `rows` rows each; the last may have fewer."""
+    """A coded CR: chunks of some rows each.
+
+    Attributes:
+        chunks: bytes, usable in order.
+        ranks: rows of A after each chunk.
+        errors: squared error over the whole image after each chunk, float64, when both sides have the same G.
+    """
 
     chunks: list[bytes]
-    rows: int
-    rank: int
+    ranks: np.ndarray
+    errors: np.ndarray
 
-    def prefix(self, n_bytes: int) -> tuple[bytes, int]:
-        """The longest whole-chunk prefix within `n_bytes`, and its rank."""
-        sizes = np.cumsum([len(chunk) for chunk in self.chunks])
-        count = int(np.searchsorted(sizes, n_bytes, side="right"))
-        return b"".join(self.chunks[:count]), min(self.rank, count * self.rows)
+    def cut(self, count: int) -> tuple[bytes, int]:
+        """The first `count` chunks as one stream, and their rank."""
+        return b"".join(self.chunks[:count]), int(self.ranks[count - 1]) if count else 0
+
+    @property
+    def sizes(self) -> np.ndarray:
+        """Bytes of the stream after each chunk."""
+        return np.cumsum([len(chunk) for chunk in self.chunks], dtype=np.int64)
 
 
-def encode(difference: np.ndarray, rows: np.ndarray, eigenvalues: np.ndarray, channels: int, step_code: int) -> Coded:
-    """Code the CR of `difference`.
+def encode(
+    reference_error: np.ndarray, source: np.ndarray, rows: np.ndarray, eigenvalues: np.ndarray, channels: int, step_code: int
+) -> Coded:
+    """Code the CR.
 
     Args:
-        difference: X − R as a matrix, float64 (n, W·C).
+        reference_error: D = X − G as a matrix, float64 (n, W·C).
+        source: what is projected, X − R, float64 (n, W·C).
         rows: A, orthonormal eigenvectors, float64 (k, n).
         eigenvalues: λ, (≥ k,), of the error matrix.
         channels: C.
         step_code: 0…31, see `coefficient_step`.
     """
-    n, columns = difference.shape
+    n, columns = source.shape
     step = coefficient_step(step_code)
     codes = [_row_step_code(eigenvalues[i], columns, n, channels, step) for i in range(len(rows))]
     indices: list[np.ndarray] = []
@@ -78,16 +90,19 @@ def encode(difference: np.ndarray, rows: np.ndarray, eigenvalues: np.ndarray, ch
         return indices[i] * _row_step(codes[i])
 
     projection = stiefel.rows_from(stiefel.coordinates(rows, quantise), n)
-    levels = np.rint(projection @ difference / step).astype(np.int64).clip(-_LARGEST_COEFFICIENT, _LARGEST_COEFFICIENT)
+    coefficients = row_transform.forward(projection @ source, channels)
+    levels = np.rint(coefficients / step).astype(np.int64).clip(-_LARGEST_COEFFICIENT, _LARGEST_COEFFICIENT)
+    removed = np.square(projection @ reference_error).sum(1) - np.square(coefficients - levels * step).sum(1)
     group = rows_per_chunk(n, columns)
-    chunks = [
-        frame(_encode_group(codes[i : i + group], indices[i : i + group], list(levels[i : i + group]))) for i in range(0, len(rows), group)
-    ]
-    return Coded(chunks, group, len(rows))
+    starts = range(0, len(rows), group)
+    chunks = [frame(_encode_group(codes[i : i + group], indices[i : i + group], list(levels[i : i + group]))) for i in starts]
+    ranks = np.minimum(np.arange(1, len(chunks) + 1) * group, len(rows))
+    left = np.square(reference_error).sum() - np.cumsum(removed)
+    return Coded(chunks, ranks, left[ranks - 1])
 
 
 def decode(
-    data: bytes, received: np.ndarray | None, n: int, columns: int, rank: int, step_code: int
+    data: bytes, received: np.ndarray | None, n: int, columns: int, channels: int, rank: int, step_code: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """A (k', n) and A (X − R) (k', columns), k' ≤ rank being as many rows as arrived whole. Any bytes are safe."""
     group = rows_per_chunk(n, columns)
@@ -103,28 +118,38 @@ def decode(
             break
         vectors += decoded[0]
         levels += decoded[1]
-    projected = np.array(levels, np.float64).reshape(len(levels), columns)
-    return stiefel.rows_from(vectors, n), projected * coefficient_step(step_code)
+    coefficients = np.array(levels, np.float64).reshape(len(levels), columns) * coefficient_step(step_code)
+    return stiefel.rows_from(vectors, n), row_transform.inverse(coefficients, channels)
 
 
 def _encode_group(codes: list[int], indices: list[np.ndarray], levels: list[np.ndarray]) -> bytes:
-    parameters, bits = rice.encode(indices + levels)
-    count = len(codes)
-    fields = np.array([codes, parameters[:count], parameters[count:]], np.uint8).T.ravel()
+    lengths = [part for row in indices + levels for part in _segments(len(row))]
+    values = np.concatenate(indices + levels)
+    parameters, bits = rice.encode(np.split(values, np.cumsum(lengths)[:-1]) if lengths else [])
+    fields = np.array(codes + parameters, np.uint8)
     return np.packbits(np.concatenate([np.unpackbits(fields[:, None], axis=1)[:, 4:].ravel(), bits])).tobytes()
 
 
 def _decode_group(payload: bytes, lengths: list[int], columns: int) -> tuple[list[np.ndarray], list[np.ndarray]] | None:
     count = len(lengths)
+    row_lengths = lengths + [columns] * count
+    segments = [part for length in row_lengths for part in _segments(length)]
     bits = np.unpackbits(np.frombuffer(payload, np.uint8))
-    if len(bits) < count * _HEADER_BITS:
+    header_bits = 4 * (count + len(segments))
+    if len(bits) < header_bits:
         return None
-    fields = (bits[: count * _HEADER_BITS].reshape(count, 3, 4) @ np.array([8, 4, 2, 1])).astype(int)
-    rows = rice.decode(bits[count * _HEADER_BITS :], fields[:, 1:].T.ravel().tolist(), lengths + [columns] * count)
-    if rows is None:
+    fields = bits[:header_bits].reshape(-1, 4) @ np.array([8, 4, 2, 1])
+    parts = rice.decode(bits[header_bits:], fields[count:].tolist(), segments)
+    if parts is None:
         return None
-    vectors = [row * _row_step(code) for row, code in zip(rows[:count], fields[:, 0], strict=True)]
-    # |v| ≤ 1 up to rounding: anything larger is no code of ours.
+    rows = np.split(np.concatenate([*parts, np.zeros(0, np.int64)]), np.cumsum(row_lengths)[:-1])
+    vectors = [row * _row_step(code) for row, code in zip(rows[:count], fields[:count], strict=True)]
+    # |v| ≤ 1 up to rounding: anything much larger is no code of ours.
     if any(v @ v > 4 * (1 + len(v)) for v in vectors) or any(np.abs(row).max(initial=0) > _LARGEST_COEFFICIENT for row in rows[count:]):
         return None
     return vectors, rows[count:]
+
+
+def _segments(length: int) -> list[int]:
+    """Lengths of the segments of a row: SEGMENT each, the last what is left."""
+    return [min(SEGMENT, length - start) for start in range(0, length, SEGMENT)]

@@ -7,12 +7,14 @@ from dataclasses import dataclass, replace
 from torch import nn
 
 from ..errors import HscError
+from ..nn.adapters import AdaptedVae
 from ..nn.conv_vae import ConvVae
 from ..nn.vae import Vae
 from ..nn.vqvae import VqVae
 
 SYMBOLS = (4, 8, 16, 32, 64, 128)  # M of the SR, swept in the paper's figures 2 and 3
-NCR_RANKS = (2, 4, 8, 12, 16, 20, 24, 28)
+TUNED_SYMBOLS = (8,)  # M of the few-shot models and their NCR adapters
+NCR_RANKS = (2, 4, 8, 12, 16, 20, 24)
 
 
 @dataclass(frozen=True)
@@ -58,20 +60,40 @@ class Recipe:
     seed: int = 1
 
 
+# Few-shot fine-tuning, eq. (22): Rayleigh, mean SNR 0-5 dB, few samples, squared error only. NCR, eq. (23): the SNRs of the tests.
+_FEW_SHOT = {
+    "samples": 2048, "steps": 4000, "learning_rate": 3e-4, "regulariser": 0.0, "fading": Fading("rayleigh", 0.0, 5.0)
+}  # fmt: skip
+_NCR = {"samples": 2048, "steps": 2000, "learning_rate": 1e-3, "fading": Fading("rayleigh", 0.0, 20.0)}
+_PHOTO_FEW_SHOT = {"steps": 3000, "learning_rate": 3e-4, "regulariser": 0.0, "fading": Fading("rayleigh", 0.0, 20.0)}
+
+
 def build(recipe: Recipe) -> nn.Module:
     """The untrained network of a recipe."""
     if recipe.model == "vae":
         return Vae(recipe.symbols)
     if recipe.model == "vqvae":
         return VqVae(recipe.symbols)
+    if recipe.model == "ncr":
+        return AdaptedVae(Vae(recipe.symbols))
     return ConvVae(recipe.symbols)
 
 
 def _recipes() -> dict[str, Recipe]:
-    ideal = [Recipe(f"hsc-mnist-vae-m{m}", "vae", m) for m in SYMBOLS]
-    quantised = [Recipe(f"hsc-mnist-vqvae-m{m}", "vqvae", m, regulariser=1.0) for m in SYMBOLS]
+    digit = Recipe("", "vae", 0, steps=30_000, batch=128)
+    ideal = [replace(digit, name=f"hsc-mnist-vae-m{m}", symbols=m) for m in SYMBOLS]
+    quantised = [replace(digit, name=f"hsc-mnist-vqvae-m{m}", model="vqvae", symbols=m, regulariser=1.0) for m in SYMBOLS]
+    few_shot = [
+        replace(start, name=f"{start.name}-few-shot", start=start.name, **_FEW_SHOT) for start in ideal if start.symbols in TUNED_SYMBOLS
+    ]
+    adapters = [
+        replace(start, name=f"{start.start}-ncr-k{k}", model="ncr", start=start.name, rank=k, **_NCR)
+        for start in few_shot
+        for k in NCR_RANKS
+    ]
     photo = Recipe("hsc-photo-vae", "photo-vae", 32, "photos", steps=20_000, batch=16, learning_rate=7e-4, regulariser=1e-3)
-    return {recipe.name: recipe for recipe in (*ideal, *quantised, photo)}
+    photo_few_shot = replace(photo, name="hsc-photo-vae-few-shot", start=photo.name, **_PHOTO_FEW_SHOT)
+    return {recipe.name: recipe for recipe in (*ideal, *quantised, *few_shot, *adapters, photo, photo_few_shot)}
 
 
 RECIPES = _recipes()

@@ -1,0 +1,122 @@
+"""How much CR to send: the rank, and the quantiser step that suits it, for a rank, a target PSNR or a byte budget."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from . import cr, cr_paper, cr_progressive
+from .cr_progressive import Coded, coefficient_step
+
+FINEST_STEP = 14  # 2^-7: quantisation noise alone is 53 dB
+COARSEST_STEP = 2
+NOISE_SHARE = 0.05  # of the closed-form error, what quantisation may add when the rank is given
+_FIRST_ROWS = 16
+
+
+@dataclass(frozen=True)
+class Source:
+    """One image as the CR coders need it.
+
+    Attributes:
+        difference: D = X − G, float64 (n, W·C).
+        projected: what A is applied to: X, or X − G.
+        rows, eigenvalues: of the error matrix.
+        channels: C.
+    """
+
+    difference: np.ndarray
+    projected: np.ndarray
+    rows: np.ndarray
+    eigenvalues: np.ndarray
+    channels: int
+
+    @property
+    def tails(self) -> np.ndarray:
+        """Σ_{i>k} λ_i over all channels, for k = 0…n: eq. (19)."""
+        return cr.closed_form_errors(self.eigenvalues) * self.channels
+
+    def progressive(self, rank: int, step_code: int) -> Coded:
+        """The progressive coding of `rank` rows."""
+        return cr_progressive.encode(self.difference, self.projected, self.rows[:rank], self.eigenvalues, self.channels, step_code)
+
+    def paper(self, rank: int, step_code: int, ratio: float) -> bytes:
+        """The paper's coding of `rank` rows."""
+        return b"".join(cr_paper.encode(self.projected, self.rows[:rank], coefficient_step(step_code), ratio))
+
+
+def source(image: np.ndarray, generated: np.ndarray, of_residual: bool) -> Source:
+    """Prepare an image (H, W, C) in [0, 1] with its generated image; `of_residual`: project X − G instead of X."""
+    difference = cr.as_matrix(image) - cr.as_matrix(generated)
+    eigenvalues, rows = cr.eigen_rows(cr.error_matrix(image, generated))
+    return Source(difference, difference if of_residual else cr.as_matrix(image), rows, eigenvalues, image.shape[-1])
+
+
+def step_for_rank(tails: np.ndarray, rank: int, columns: int) -> int:
+    """The coarsest step that adds at most NOISE_SHARE to the closed-form error at `rank`; FINEST_STEP at full rank."""
+    for code in range(COARSEST_STEP, FINEST_STEP):
+        if rank * columns * coefficient_step(code) ** 2 / 12 <= NOISE_SHARE * tails[rank]:
+            return code
+    return FINEST_STEP
+
+
+def progressive_for_budget(prepared: Source, n_bytes: int) -> tuple[bytes, int, int]:
+    """Stream, rank and step code with the least error within `n_bytes`: a descent over the step."""
+
+    def best(code: int) -> tuple[float, bytes, int, int]:
+        coded = _until(prepared, code, lambda found: found.sizes[-1] > n_bytes)
+        count = int(np.searchsorted(coded.sizes, n_bytes, side="right"))
+        error = coded.errors[count - 1] if count else np.inf
+        return (float(error), *coded.cut(count), code)
+
+    found = best(6)
+    for direction in (2, -2):
+        while COARSEST_STEP <= found[3] + direction <= FINEST_STEP:
+            tried = best(found[3] + direction)
+            if tried[0] >= found[0]:
+                break
+            found = tried
+    return found[1:]
+
+
+def progressive_for_error(prepared: Source, largest_error: float) -> tuple[bytes, int, int]:
+    """Stream, rank and step code with the fewest bytes whose squared error over the image is at most `largest_error`."""
+    best: tuple[bytes, int, int] | None = None
+    even = largest_error / prepared.projected.size  # quantisation noise of this size everywhere would use the error up
+    coarsest = int(np.clip(np.ceil(-np.log2(12 * even)), COARSEST_STEP, FINEST_STEP))
+    for code in range(coarsest - 2, min(coarsest + 5, FINEST_STEP + 3), 2):
+        coded = _until(prepared, max(code, 0), lambda found: found.errors[-1] <= largest_error)
+        met = np.flatnonzero(coded.errors <= largest_error)
+        if len(met) and (best is None or coded.sizes[met[0]] < len(best[0])):
+            best = (*coded.cut(int(met[0]) + 1), max(code, 0))
+    return best or (*_all(prepared.progressive(len(prepared.rows), FINEST_STEP)), FINEST_STEP)
+
+
+def paper_for_budget(prepared: Source, n_bytes: int) -> tuple[bytes, int, int]:
+    """The largest rank whose reversible payload fits in `n_bytes`, by bisection: stream, rank, step code."""
+    low, high = 0, len(prepared.rows) + 1
+    best: tuple[bytes, int, int] = (b"", 0, FINEST_STEP)
+    while high - low > 1:
+        rank = (low + high) // 2
+        code = step_for_rank(prepared.tails, rank, prepared.difference.shape[1])
+        data = prepared.paper(rank, code, 1.0)
+        if len(data) <= n_bytes:
+            low, best = rank, (data, rank, code)
+        else:
+            high = rank
+    return best
+
+
+def _until(prepared: Source, code: int, enough) -> Coded:
+    """Code more and more rows until `enough(coded)`, or all."""
+    rank = min(_FIRST_ROWS, len(prepared.rows))
+    while True:
+        coded = prepared.progressive(rank, code)
+        if rank == len(prepared.rows) or enough(coded):
+            return coded
+        rank = min(2 * rank, len(prepared.rows))
+
+
+def _all(coded: Coded) -> tuple[bytes, int]:
+    return coded.cut(len(coded.chunks))

@@ -1,0 +1,280 @@
+"""HSC: hybrid semantic-complementary transmission (arXiv 2507.17196).
+
+    image ─▶ semantic encoder ─▶ SR (analog) ──────────────▶ semantic decoder ─▶ G ─┐
+      │             └▶ semantic decoder ─▶ G                                         ├▶ recomposition ─▶ image
+      └────────────────── X, G ─▶ CR: A, A X ─▶ (digital) ─▶ A, A X ────────────────┘
+
+The functions are what the fine blocks call; `HscCodec` is the whole system.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..errors import HscError
+from ..message import DigitalStream, Link, Message, ReceivedAnalog, ReceivedDigital, ReceivedMessage
+from ..phy import analog, digital
+from . import cr, cr_paper, cr_progressive, cr_rate, hsc_models
+
+DEFAULT_MCS = "16QAM-1/2"  # section IV-A
+CODINGS = ("paper", "residual", "projection")
+LARGEST_RANK = 4096
+
+
+@dataclass(frozen=True)
+class HscOptions:
+    """Options of HSC.
+
+    Attributes:
+        semantic: "vae" or "vqvae"; photographs are always served by the convolutional VAE.
+        symbols: M, complex channel uses of the SR of a digit: 4, 8, 16, 32, 64 or 128.
+        rank, psnr_db, cbr: at most one of them says how much CR to send: k, a PSNR in an error-free channel, or complex channel uses
+            of SR and CR over C·H·W. With none, the link's CBR, else DEFAULT_CBR.
+        cr: coding of the CR: "paper" (A and A X through JPEG2000), "residual" (A and A (X − G), progressive; smallest), or "projection"
+            (A and A X in the progressive coding; better than "residual" when the SR arrives noisy).
+        jpeg2000_ratio: with "paper" and a rank: 1 is reversible, above it the compression ratio wanted.
+        tuning: "none", "few-shot" or "ncr": which fine-tuned networks to use; "ncr" needs a rank.
+        mcs: MCS of the CR; the link's comes first.
+        sampling: send a sample of the VAE's posterior instead of its mean.
+    """
+
+    semantic: str = "vae"
+    symbols: int = 8
+    rank: int | None = None
+    psnr_db: float | None = None
+    cbr: float | None = None
+    cr: str = "residual"
+    jpeg2000_ratio: float = 1.0
+    tuning: str = "none"
+    mcs: str = DEFAULT_MCS
+    sampling: bool = False
+
+    def __post_init__(self) -> None:
+        for name, value, known in (
+            ("semantic", self.semantic, ("vae", "vqvae")),
+            ("cr", self.cr, CODINGS),
+            ("tuning", self.tuning, hsc_models.TUNINGS),
+        ):
+            if value not in known:
+                raise HscError(f"HSC option {name} '{value}' is unknown: choose one of {', '.join(known)}")
+        if sum(value is not None for value in (self.rank, self.psnr_db, self.cbr)) > 1:
+            raise HscError("HSC takes one of rank, psnr_db and cbr: leave the others out")
+        if self.rank is not None and self.rank < 0:
+            raise HscError(f"the CR's rank is {self.rank}: give 0 (SR alone) or more")
+        if self.cbr is not None and not self.cbr > 0:
+            raise HscError(f"the CBR is {self.cbr}: give a number above 0, such as 0.1667")
+        if self.psnr_db is not None and not 0 < self.psnr_db <= 60:
+            raise HscError(f"the target PSNR is {self.psnr_db} dB: give a number above 0, at most 60")
+        if self.tuning == "ncr" and self.rank is None:
+            raise HscError("tuning 'ncr' has one pair of adapters per rank: give the rank")
+        if not 1 <= self.jpeg2000_ratio <= 1000:
+            raise HscError(f"the JPEG2000 ratio is {self.jpeg2000_ratio}: give 1 (reversible) to 1000")
+
+
+# Budgets where nothing else is said: three LDPC blocks on a digit, the usual 1/6 on a photograph.
+DEFAULT_CBR_DIGIT, DEFAULT_CBR_PHOTO = 0.67, 1 / 6
+
+
+@dataclass(frozen=True)
+class HscParameters:
+    """What the receiver has to know, 5 bytes: model number, coding and tuning, quantiser step, rank.
+
+    Attributes:
+        model: number of the semantic model in `hsc_models.MODELS`.
+        tuning: index into `hsc_models.TUNINGS`.
+        coding: index into CODINGS.
+        reversible: JPEG2000 mode of the paper's coding.
+        step: quantiser step code, 0…31.
+        rank: k.
+    """
+
+    model: int
+    tuning: int = 0
+    coding: int = 0
+    reversible: bool = True
+    step: int = 0
+    rank: int = 0
+
+    def pack(self) -> bytes:
+        """5 bytes."""
+        flags = self.tuning | self.coding << 2 | self.reversible << 4
+        return bytes([self.model, flags, self.step]) + self.rank.to_bytes(2, "big")
+
+    @classmethod
+    def unpack(cls, data: bytes) -> HscParameters:
+        """From the first 5 bytes of any byte string. Raises HscError for what no version of this codec sends."""
+        if len(data) < 5:
+            raise HscError(f"HSC parameters are 5 bytes, not {len(data)}: the packet comes from another codec")
+        parameters = cls(data[0], data[1] & 3, data[1] >> 2 & 3, bool(data[1] >> 4 & 1), data[2], int.from_bytes(data[3:5], "big"))
+        usable = parameters.coding < len(CODINGS) and parameters.tuning < len(hsc_models.TUNINGS) and parameters.step < 32
+        if not usable or data[1] >> 5 or parameters.rank > LARGEST_RANK:
+            raise HscError("HSC parameters make no sense: the packet comes from a newer version, update this receiver")
+        return parameters
+
+
+@dataclass(frozen=True)
+class Semantic:
+    """Outcome of the semantic encoder.
+
+    Attributes:
+        values: the SR, float32 (n,), two values to a complex symbol.
+        generated: G as the receiver would have it over an ideal channel, float32 (H, W, C) in [0, 1].
+        model: number of the network.
+    """
+
+    values: np.ndarray
+    generated: np.ndarray
+    model: int
+
+
+@dataclass(frozen=True)
+class Complementary:
+    """Outcome of the CR encoder: the digital stream, and the parameters for the receiver. `data` is empty at rank 0."""
+
+    data: bytes
+    parameters: HscParameters
+
+
+def semantic_encode(image: np.ndarray, options: HscOptions) -> Semantic:
+    """uint8 image (H, W, C) -> SR and predicted G, eqs. (1) and (6). Raises HscError for an image or a model that is not served."""
+    if image.dtype != np.uint8 or image.ndim != 3:
+        raise HscError(f"HSC takes uint8 images (H, W, C), not {image.dtype} of shape {image.shape}")
+    shape = tuple(image.shape)
+    number = hsc_models.model_number(shape, options.semantic, options.symbols)
+    hsc_models.value_count(number, shape)
+    model = hsc_models.load_model(number, options.tuning, options.rank or 0)
+    values = hsc_models.encode_values(model, image, options.sampling)
+    return Semantic(values, hsc_models.decode_values(model, values, 0.0, shape), number)
+
+
+def complementary_encode(
+    image: np.ndarray, semantic: Semantic, options: HscOptions, cbr: float | None = None, mcs: str | None = None
+) -> Complementary:
+    """uint8 image (H, W, C) and its SR -> CR, eq. (2).
+
+    Args:
+        cbr, mcs: the link's wishes; the options' own CBR comes before the link's, the link's MCS before the options'.
+
+    Raises:
+        HscError: rank above the image's height, or a budget that the SR alone exceeds.
+    """
+    height = image.shape[0]
+    tuning, coding = hsc_models.TUNINGS.index(options.tuning), CODINGS.index(options.cr)
+    if options.rank is not None and options.rank > height:
+        raise HscError(f"rank {options.rank} is above full rank: an image {height} pixels high has ranks 0 to {height}")
+    budget = None
+    if options.rank is None and options.psnr_db is None:
+        digit = tuple(image.shape) == hsc_models.DIGIT_SHAPE
+        wanted = options.cbr or cbr or (DEFAULT_CBR_DIGIT if digit else DEFAULT_CBR_PHOTO)
+        budget = cr_bytes(wanted, image.size, semantic.values.size, mcs or options.mcs)
+    if options.rank == 0 or budget == 0:
+        return Complementary(b"", HscParameters(semantic.model, tuning, coding))
+    if height > LARGEST_RANK:
+        raise HscError(f"the CR of an image {height} pixels high takes too long: scale it to {LARGEST_RANK} or less, or send rank 0")
+    prepared = cr_rate.source(image / 255.0, semantic.generated, options.cr == "residual")
+    data, rank, step = _code(prepared, options, budget)
+    return Complementary(data, HscParameters(semantic.model, tuning, coding, options.jpeg2000_ratio == 1, step, rank))
+
+
+def _code(prepared: cr_rate.Source, options: HscOptions, budget: int | None) -> tuple[bytes, int, int]:
+    """Stream, rank and step code for whichever of budget, PSNR and rank was given."""
+    columns = prepared.difference.shape[1]
+    progressive = options.cr != "paper"
+    if budget is not None:
+        return (cr_rate.progressive_for_budget if progressive else cr_rate.paper_for_budget)(prepared, budget)
+    rank = options.rank
+    if options.psnr_db is not None:
+        largest_error = prepared.difference.size * 10 ** (-options.psnr_db / 10)
+        if progressive:
+            return cr_rate.progressive_for_error(prepared, largest_error) if largest_error < prepared.tails[0] else (b"", 0, 0)
+        rank = cr.smallest_rank(prepared.tails * (1 + cr_rate.NOISE_SHARE), largest_error)
+        if rank == 0:
+            return b"", 0, 0
+    step = cr_rate.step_for_rank(prepared.tails, rank, columns)
+    if progressive:
+        coded = prepared.progressive(rank, step)
+        return (*coded.cut(len(coded.chunks)), step)
+    return prepared.paper(rank, step, options.jpeg2000_ratio), rank, step
+
+
+def cr_bytes(cbr: float, pixels: int, n_values: int, mcs: str) -> int:
+    """Bytes of CR that fit beside the SR: whole LDPC blocks within cbr · C·H·W channel uses. Raises HscError when the SR does not fit."""
+    uses = int(cbr * pixels) - analog.symbol_count(n_values)
+    if uses < 0:
+        least = analog.symbol_count(n_values) / pixels
+        raise HscError(f"a CBR of {cbr:.4g} does not hold the SR: give at least {np.ceil(least * 1e4) / 1e4:.4f}")
+    blocks = min(uses // digital.symbols_per_block(mcs), digital.LARGEST_STREAM // digital.payload_bytes_per_block(mcs))
+    return blocks * digital.payload_bytes_per_block(mcs)
+
+
+def semantic_decode(received: ReceivedAnalog | None, shape: tuple[int, int, int], parameters: HscParameters) -> np.ndarray | None:
+    """Received SR -> G, float32 (H, W, C) in [0, 1], eq. (6); None when nothing of it came.
+
+    Raises HscError for a shape or a model number that cannot be served.
+    """
+    count = hsc_models.value_count(parameters.model, shape)
+    if received is None or len(received.values) < count or not received.received[:count].any():
+        return None
+    model = hsc_models.load_model(parameters.model, hsc_models.TUNINGS[parameters.tuning], parameters.rank)
+    return hsc_models.decode_values(model, received.values[:count], received.noise_variance[:count], shape)
+
+
+def recompose(
+    generated: np.ndarray | None, received: ReceivedDigital | None, shape: tuple[int, int, int], parameters: HscParameters
+) -> np.ndarray:
+    """G and the received CR -> image, uint8 (H, W, C): eqs. (7) and (8), from as many rows of A as arrived intact.
+
+    Without CR the generated image; without SR the CR over a flat grey image. Raises HscError when there is neither.
+    """
+    height, width, channels = shape
+    projection = np.zeros((0, height))
+    if received is not None and parameters.rank:
+        projection, projected = _decode_cr(received, shape, parameters)
+    if generated is None:
+        if not len(projection):
+            raise HscError("nothing usable of the image arrived: neither SR nor CR")
+        generated = np.full(shape, 0.5)
+    image = np.asarray(generated, np.float64)
+    if len(projection):
+        combine = cr.add_residual if CODINGS[parameters.coding] == "residual" else cr.recompose
+        image = combine(image, projection, projected)
+    return np.rint(np.nan_to_num(image, nan=0.5).clip(0, 1) * 255).astype(np.uint8)
+
+
+def _decode_cr(received: ReceivedDigital, shape: tuple[int, int, int], parameters: HscParameters) -> tuple[np.ndarray, np.ndarray]:
+    height, width, channels = shape
+    columns, rank = width * channels, min(parameters.rank, height)
+    if CODINGS[parameters.coding] == "paper":
+        step = cr_progressive.coefficient_step(parameters.step)
+        return cr_paper.decode(received.data, received.received, height, columns, rank, step, parameters.reversible)
+    return cr_progressive.decode(received.data, received.received, height, columns, channels, rank, parameters.step)
+
+
+class HscCodec:
+    """HSC as one codec: `encode` at the transmitter, `decode` at the receiver. Keyword arguments are the fields of `HscOptions`."""
+
+    name = "hsc"
+
+    def __init__(self, **options: object) -> None:
+        try:
+            self.options = HscOptions(**options)
+        except TypeError as error:
+            known = ", ".join(HscOptions.__dataclass_fields__)
+            raise HscError(f"HSC has no such option ({error}): choose from {known}") from error
+
+    def encode(self, image: np.ndarray, link: Link | None = None) -> Message:
+        """uint8 (H, W, C) -> message with the SR as analog stream, and the CR as digital stream unless its rank is 0."""
+        link = link or Link()
+        mcs = link.mcs or self.options.mcs
+        semantic = semantic_encode(image, self.options)
+        extra = complementary_encode(image, semantic, self.options, link.cbr, mcs)
+        streams = (DigitalStream(extra.data, mcs),) if extra.data else ()
+        return Message(self.name, tuple(image.shape), extra.parameters.pack(), semantic.values, streams)
+
+    def decode(self, received: ReceivedMessage) -> np.ndarray:
+        """Received message -> uint8 (H, W, C), from whatever arrived. Raises HscError when nothing usable did."""
+        parameters = HscParameters.unpack(received.parameters)
+        generated = semantic_decode(received.analog, received.shape, parameters)
+        return recompose(generated, received.digital[0] if received.digital else None, received.shape, parameters)

@@ -1,0 +1,122 @@
+"""`python -m hsc.training RECIPE`, and `./gr-hsc train RECIPE`: train a recipe and write its weights with their card."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+import torch
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from .. import data, weights
+from ..errors import HscError
+from . import loop, ncr
+from .export import export, finish
+from .recipes import RECIPES, Recipe, build, recipe
+
+
+def train(
+    name: str,
+    path: str | Path | None = None,
+    minutes: float | None = None,
+    steps: int | None = None,
+    resume: bool = False,
+    out: Path = Path("runs"),
+    threads: int = 1,
+) -> dict[str, float]:
+    """Train recipe `name` and write weights and card into `out`.
+
+    Args:
+        path: data folder; default $HSC_DATA.
+        minutes, steps: shorten the schedule; at most one.
+        resume: go on from the checkpoint in `out`, else from the shipped weights of that name.
+        out: folder for checkpoint, weights and card; also where a decoded copy of the photographs is kept.
+        threads: of torch on the CPU.
+
+    Returns:
+        Figures on held-out data, as in the card. Raises HscError for an unknown recipe or missing data.
+    """
+    torch.set_num_threads(threads)
+    chosen = recipe(name, **({"steps": steps} if steps else {}))
+    data.data_folder(path)
+    if not resume:
+        (out / f"{name}.checkpoint.pt").unlink(missing_ok=True)
+    with _bar(chosen) as report:
+        how = {"path": path, "cache": out / "photos" if chosen.data == "photos" else None, "minutes": minutes, "report": report}
+        if chosen.model == "ncr":
+            return _train_adapters(chosen, out, how)
+        start = chosen.start or (name if resume and name in weights.names() else "")
+        model, done = loop.train(chosen, out, start=_weights(start, out) if start else None, **how)
+    return finish(chosen, model, done, path, out)
+
+
+def _train_adapters(chosen: Recipe, out: Path, how: dict) -> dict[str, float]:
+    model = build(chosen)
+    model.vae.load_state_dict(_weights(chosen.start, out))
+    digits = torch.from_numpy(data.mnist("test", how["path"]).copy())[:, None].float() / 255
+    text = f"mnist test, Rayleigh 0-20 dB, recomposed at k = {chosen.rank}: MSE"
+    found = {f"{text} without adapters": ncr.figures(model, digits, chosen)}
+    model, done = loop.train(chosen, out, model=model, loss_function=ncr.loss, **how)
+    export(chosen, model.adapters.state_dict(), done, {}, out)
+    model.adapters.load_state_dict(weights.load(chosen.name, out))
+    found[text] = ncr.figures(model, digits, chosen)
+    export(chosen, model.adapters.state_dict(), done, found, out)
+    return found
+
+
+def _weights(name: str, out: Path) -> dict[str, torch.Tensor]:
+    """Weights to start from: those of an earlier run in `out`, else the shipped ones."""
+    return weights.load(name, out if (out / f"{name}.safetensors").is_file() else weights.FOLDER)
+
+
+class _bar:
+    """A progress bar on a terminal, a line now and then elsewhere."""
+
+    def __init__(self, chosen: Recipe) -> None:
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.fields[mse]}"),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+        )
+        self.bar = Progress(*columns, disable=not sys.stderr.isatty())
+        self.task = self.bar.add_task(chosen.name, total=chosen.steps, mse="")
+        self.mean = 0.0
+
+    def __enter__(self):
+        self.bar.start()
+        return self.report
+
+    def __exit__(self, *_: object) -> None:
+        self.bar.stop()
+
+    def report(self, at: loop.Progress) -> None:
+        self.mean = at.mse if at.step == 1 else 0.99 * self.mean + 0.01 * at.mse
+        self.bar.update(self.task, completed=at.step, mse=f"MSE {self.mean:.5f}")
+        if self.bar.disable and at.step % 1000 == 0:
+            click.echo(f"step {at.step} of {at.steps}, MSE {self.mean:.5f}", err=True)
+
+
+@click.command("train")
+@click.argument("name", metavar="RECIPE", type=click.Choice(sorted(RECIPES)))
+@click.option("--data", "path", type=click.Path(path_type=Path), help="Data folder as docs/training.md has it; default: $HSC_DATA.")
+@click.option("--minutes", type=click.FloatRange(min=0, min_open=True), help="Shorten the schedule to this time.")
+@click.option("--steps", type=click.IntRange(min=1), help="Shorten the schedule to these steps.")
+@click.option("--resume", is_flag=True, help="Go on from the checkpoint in --out, else from the shipped weights.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Folder for checkpoint, weights, card."
+)
+@click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, help="CPU threads.")
+def cli(name: str, path: Path | None, minutes: float | None, steps: int | None, resume: bool, out: Path, threads: int) -> None:
+    """Train RECIPE; weights and card are written to --out. Runs on a GPU when torch finds one."""
+    if minutes and steps:
+        raise click.UsageError("give --minutes or --steps, not both")
+    try:
+        figures = train(name, path, minutes, steps, resume, out, threads)
+    except HscError as error:
+        click.echo(f"error: {error}", err=True)
+        raise SystemExit(2) from None
+    for text, value in figures.items():
+        click.echo(f"{text}: {value:.5g}")
