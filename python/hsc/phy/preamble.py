@@ -1,6 +1,7 @@
 """The two known symbols that open a burst: a Schmidl-Cox symbol (even carriers, two equal halves), then one of all carriers.
 
-Both are QPSK from the PN sequence; of 256 starting points the one with the lowest crest factor is taken, which both ends compute.
+Both begin as QPSK from the PN sequence, of 64 starting points the one with the lowest crest factor; a few rounds of clipping in time that
+keep the carriers' amplitudes bring it down by 3 dB more. Both ends compute the same, to float32 rounding.
 Source: T. M. Schmidl and D. C. Cox, "Robust frequency and timing synchronization for OFDM", IEEE Trans. Commun. 45 (12), 1997.
 """
 
@@ -14,8 +15,10 @@ from scipy import fft
 from .interleaver import pn_bits
 from .numerology import Numerology
 
-_CANDIDATES = 256
+_CANDIDATES = 64
 _OVERSAMPLING = 4
+_CLIPPING_ROUNDS = 20
+_CLIPPING_LEVEL = 1.3
 
 
 @lru_cache(maxsize=16)
@@ -58,8 +61,16 @@ def pn_phases(length: int, offset: int = 0) -> np.ndarray:
 
 
 def _lowest_crest(numerology: Numerology, amplitude: np.ndarray, seed: int) -> np.ndarray:
-    """The PN phases (used,) that give the lowest peak among 256 starting points."""
+    """Phases (used,) of unit size with a low peak for these amplitudes."""
     phases = np.stack([pn_phases(numerology.used, seed + 29 * i) for i in range(_CANDIDATES)])
-    grid = np.zeros((_CANDIDATES, _OVERSAMPLING * numerology.n_fft), np.complex64)
+    grid = np.zeros((_CANDIDATES, _OVERSAMPLING * numerology.n_fft), np.complex128)
     grid[:, numerology.carriers] = amplitude * phases
-    return phases[np.argmin(np.abs(fft.ifft(grid, axis=1)).max(axis=1))]
+    best = int(np.argmin(np.abs(fft.ifft(grid, axis=1)).max(axis=1)))
+    grid, chosen = grid[best], phases[best].astype(np.complex128)
+    for _ in range(_CLIPPING_ROUNDS):
+        wave = fft.ifft(grid)
+        size = np.abs(wave)
+        clipped = fft.fft(wave * np.minimum(1, _CLIPPING_LEVEL * np.sqrt(np.mean(size**2)) / np.maximum(size, 1e-30)))[numerology.carriers]
+        chosen = clipped / np.maximum(np.abs(clipped), 1e-30)
+        grid[numerology.carriers] = amplitude * chosen
+    return chosen

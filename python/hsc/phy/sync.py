@@ -84,8 +84,9 @@ class Synchroniser:
 
         Entry i is for the window that starts at sample i · step; entries whose windows do not fit are left out.
         """
-        cells = len(samples) // self.step * self.step
-        x = samples[:cells]
+        if len(samples) < self.window + self.half:
+            return np.zeros(0, np.complex64), np.zeros(0, np.float32)
+        x = samples[: len(samples) // self.step * self.step]
         product = _sum_cells(np.conj(x[: -self.half]) * x[self.half :], self.step)
         parts = x.view(np.float32)
         energy = moving_sum(_sum_cells(parts * parts, 2 * self.step), self.window // self.step)

@@ -1,0 +1,83 @@
+"""Search and confirmation of preambles: against a direct evaluation of Schmidl and Cox's formulas, and at the rates that the link needs."""
+
+import numpy as np
+import pytest
+from gnuradio.hsc.phy.numerology import PRESETS
+from gnuradio.hsc.phy.receiver import BurstReceiver
+from gnuradio.hsc.phy.sync import Synchroniser, moving_sum
+from ofdm_channel import bursts, channel, make_packet, noise
+
+ALL = list(PRESETS.values())
+
+
+@pytest.mark.parametrize("length", [1, 2, 3, 12, 20, 33])
+def test_moving_sum(length):
+    x = np.random.default_rng(length).standard_normal(100)
+    np.testing.assert_allclose(moving_sum(x, length), np.convolve(x, np.ones(length), mode="valid"))
+
+
+@pytest.mark.parametrize("n", ALL, ids=lambda n: n.name)
+def test_metric_is_schmidl_and_cox(n):
+    samples = noise(5 * n.symbol + 3, 1.0, np.random.default_rng(1))
+    sync = Synchroniser(n)
+    correlation, energy = sync.metric(samples)
+    window, half = n.cp + n.n_fft // 2, n.n_fft // 2
+    for i in (0, 1, len(correlation) // 2, len(correlation) - 1):
+        first, second = samples[i * sync.step :][:window], samples[i * sync.step + half :][:window]
+        assert correlation[i] == pytest.approx(np.vdot(first, second), rel=1e-4)
+        assert energy[i] == pytest.approx((np.vdot(first, first).real + np.vdot(second, second).real) / 2, rel=1e-4)
+    assert (len(correlation)) * sync.step + window + half > len(samples) - sync.step
+
+
+def detect(n, rng, trials, **options):
+    """Share of single bursts whose preamble is found within a sample or two, and the CFO errors."""
+    errors = []
+    for _ in range(trials):
+        before = int(rng.integers(2 * n.symbol, 3 * n.symbol))
+        cfo = rng.uniform(-8, 8)
+        samples = channel(bursts([make_packet(0, rng)], n, before), n, rng, cfo=cfo, phase=rng.uniform(0, 6), **options)
+        sync = Synchroniser(n)
+        for _, best, fraction in sync.candidates(*sync.metric(samples)):
+            at = best * sync.step
+            if sync.lookback <= at <= len(samples) - sync.lookahead:
+                found = sync.confirm(samples, np.array([at]), np.array([fraction]))
+                if found is not None and abs(found.start - before) <= n.cp // 8:
+                    errors.append(found.cfo - cfo)
+                    break
+    return len(errors) / trials, np.array(errors)
+
+
+@pytest.mark.parametrize(("n", "trials"), zip(ALL, (300, 200, 100), strict=True), ids=lambda n: getattr(n, "name", str(n)))
+def test_sync_at_0_db(n, trials):
+    rate, errors = detect(n, np.random.default_rng(2), trials, snr_db=0)
+    assert rate >= 0.99
+    assert np.abs(errors).max() < 0.2, "the header stage can put right a fifth of a subcarrier"
+
+
+def test_sync_with_echoes():
+    rate, _ = detect(PRESETS["ofdm64"], np.random.default_rng(3), 200, snr_db=10, taps={0: 0.75, 5: 0.53j, 11: -0.4})
+    assert rate >= 0.99
+
+
+def test_no_packet_in_ten_million_noise_samples():
+    rng = np.random.default_rng(4)
+    receiver = BurstReceiver(PRESETS["ofdm64"])
+    assert not any(receiver.push(noise(1_000_000, 1.0, rng)) for _ in range(10))
+    assert receiver.counters.candidates > 0 and receiver.counters.detections <= 1
+
+
+@pytest.mark.parametrize("n", ALL, ids=lambda n: n.name)
+@pytest.mark.parametrize("kind", ["zeros", "constant", "tone", "impulses", "noise bursts"])
+def test_nothing_is_found_where_nothing_was_sent(n, kind):
+    rng = np.random.default_rng(5)
+    size = 40_000
+    samples = {
+        "zeros": lambda: np.zeros(size),
+        "constant": lambda: np.full(size, 3 + 4j),
+        "tone": lambda: 100 * np.exp(0.3j * np.arange(size)),
+        "impulses": lambda: (np.arange(size) % 97 == 0).astype(complex),
+        "noise bursts": lambda: noise(size, 1.0, rng) * (np.arange(size) // 700 % 2),
+    }[kind]()
+    receiver = BurstReceiver(n)
+    assert receiver.push(samples.astype(np.complex64)) == []
+    assert receiver.counters.detections == 0
