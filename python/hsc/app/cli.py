@@ -105,14 +105,13 @@ def bench(part: str, as_json: bool) -> None:
     Errors: one line on stderr and exit status 2 for an unknown part, missing weights, or GNU Radio not installed.
     """
     from .bench import run, table
+    from .report import print_table
 
     rows = run(part)
     if as_json:
         click.echo(json.dumps(rows, indent=2, allow_nan=False))
         return
-    from rich.console import Console
-
-    Console().print(table(rows))
+    print_table(table(rows))
 
 
 @main.command()
@@ -144,6 +143,15 @@ def evaluate(name: str, quick: bool, count: int | None, data: Path | None, out: 
 
     for path in run(Request(name, count, quick, data), out):
         click.echo(path)
+
+
+@main.command(add_help_option=False, context_settings={"ignore_unknown_options": True})
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def train(arguments: tuple[str, ...]) -> None:
+    """Train or fine-tune the networks of a codec: `train --help` lists the recipes."""
+    from ..training.cli import cli
+
+    cli.main(list(arguments), prog_name="gr-hsc train", standalone_mode=False)
 
 
 @main.command()
