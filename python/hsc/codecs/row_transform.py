@@ -22,6 +22,8 @@ def forward(rows: np.ndarray, channels: int) -> np.ndarray:
 
 def inverse(coefficients: np.ndarray, channels: int) -> np.ndarray:
     """Inverse of `forward`."""
+    if not len(coefficients):
+        return coefficients
     planes = np.empty_like(coefficients.reshape(len(coefficients), channels, -1))
     planes[..., _order(planes.shape[2])] = coefficients.reshape(planes.shape)
     return idct(_blocks(idct, planes).transpose(0, 2, 1), axis=2, norm="ortho").reshape(coefficients.shape)
