@@ -21,6 +21,7 @@ __all__ = [
     "image_sink",
     "image_source",
     "image_transmitter",
+    "image_viewer",
     "message_decoder",
     "message_demux",
     "message_encoder",
@@ -32,3 +33,12 @@ __all__ = [
     "semantic_encoder",
     "symbol_channel",
 ]
+
+
+def __getattr__(name: str) -> type:
+    """The Image Viewer, loaded on first use: it alone needs PyQt5."""
+    if name == "image_viewer":
+        from .viewer import image_viewer
+
+        return image_viewer
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 
 import numpy as np
+import pmt
 from gnuradio import gr
 
 from ..errors import HscError
@@ -15,6 +16,7 @@ from . import pdu
 from .base import Ports
 
 _WORK_DONE = -1
+_SYMBOLS = pmt.intern("symbols")
 
 
 class ofdm_transmitter(Ports, gr.sync_block):
@@ -122,7 +124,10 @@ class ofdm_transmitter(Ports, gr.sync_block):
 
 
 class ofdm_receiver(Ports, gr.sync_block):
-    """OFDM bursts to packets. Stream in: complex samples. Message port: out `packets` (`ReceivedPacket`, and `Tick` in between).
+    """OFDM bursts to packets. Stream in: complex samples.
+
+    Message ports: out `packets` (`ReceivedPacket`, and `Tick` in between), and `symbols`, the payload of each packet as a plain PDU of
+    complex numbers, for GNU Radio's own sinks.
 
     Args:
         numerology: preset of `phy.ofdm`.
@@ -136,6 +141,7 @@ class ofdm_receiver(Ports, gr.sync_block):
     def __init__(self, numerology: str = "ofdm64", tick: int = 1 << 16, chunk: int = 1 << 16) -> None:
         gr.sync_block.__init__(self, name="OFDM Receiver", in_sig=[np.complex64], out_sig=None)
         self.open_ports({}, ("packets",))
+        self.message_port_register_out(_SYMBOLS)
         self._numerology, self._tick, self._chunk = ofdm.preset(numerology), max(1, tick), max(1, chunk)
         self._reset()
 
@@ -166,6 +172,8 @@ class ofdm_receiver(Ports, gr.sync_block):
             for received in self._receiver.push(samples):
                 self.counters["packets"] += 1
                 self.publish("packets", pdu.ReceivedPacket.of(received))
+                if self.connected("symbols"):
+                    self.message_port_pub(_SYMBOLS, pmt.cons(pmt.PMT_NIL, pdu.write_vector(received.symbols, "c32")))
         self._clock += len(samples)
         if self._clock >= self._next_tick:
             self._next_tick = self._clock + self._tick

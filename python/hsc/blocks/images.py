@@ -15,15 +15,24 @@ from ..errors import HscError
 from . import pdu
 from .base import Joiner, MessageBlock
 
+_PACKAGE = Path(__file__).resolve().parents[1]
+
+
+def examples_folder() -> Path | None:
+    """The examples: in the source tree, or where CMake installed them under the package's prefix. None when they are not there."""
+    candidates = [_PACKAGE.parents[1] / "examples", *(parent / "share/gnuradio/examples/hsc" for parent in _PACKAGE.parents)]
+    return next((path for path in candidates if (path / "images").is_dir()), None)
+
 
 def _paths(patterns: str | Sequence[str]) -> list[Path]:
     """Files, folders and glob patterns -> image files. Raises HscError when a pattern or folder has none."""
     found: list[Path] = []
     for pattern in [patterns] if isinstance(patterns, str) else patterns:
-        matches = [Path(p) for p in sorted(glob.glob(str(Path(pattern).expanduser())))]
+        roots = [Path(), *filter(None, [examples_folder()])]
+        matches = next((m for root in roots if (m := sorted(glob.glob(str(root / Path(pattern).expanduser()))))), [])
         if not matches:
             raise HscError(f"no file matches '{pattern}': give a file, a folder or a pattern such as 'images/*.png'")
-        found += image_files.find(matches)
+        found += image_files.find(map(Path, matches))
     if not found:
         raise HscError("no image file given: name files, folders or patterns")
     return found
@@ -35,7 +44,7 @@ class image_source(MessageBlock):
     Message ports: in `next` (optional, `Sent` or `Failed`): releases one more image; out `images`.
 
     Args:
-        files: a file, folder or glob pattern, or a list of them.
+        files: a file, folder or glob pattern, or a list of them; what is not there is looked for among the module's examples.
         repeat: start again after the last image instead of ending.
         interval: least time between two images [s].
         in_flight: images sent before the first message on `next` comes; 0 does not wait for `next` at all.
@@ -46,7 +55,7 @@ class image_source(MessageBlock):
     """
 
     def __init__(
-        self, files: str | Sequence[str], repeat: bool = False, interval: float = 0.0, in_flight: int = 0, first_id: int = -1
+        self, files: str | Sequence[str] = "images", repeat: bool = False, interval: float = 0.0, in_flight: int = 0, first_id: int = -1
     ) -> None:
         super().__init__("Image Source")
         self.open_ports({"next": {pdu.Sent: self._release}}, ("images",), ends=())

@@ -154,8 +154,8 @@ class Pdu:
     kind: ClassVar[str]
 
     def to_pdu(self) -> Any:
-        """The PMT pair. Keys whose value is None are left out."""
-        meta, vector = pmt.dict_add(pmt.make_dict(), pmt.intern("kind"), pmt.intern(self.kind)), pmt.PMT_NIL
+        """The PMT pair. Keys whose value is None are left out; a kind without a vector has an empty one."""
+        meta, vector = pmt.dict_add(pmt.make_dict(), pmt.intern("kind"), pmt.intern(self.kind)), write_vector(b"", "u8")
         for f in fields(self):
             value = getattr(self, f.name)
             if "payload" in f.metadata:

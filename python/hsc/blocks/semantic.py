@@ -127,11 +127,11 @@ class cr_projection(_Pair):
         super().__init__("CR Projection", {"images": pdu.Image, "generated": pdu.Generated}, ("digital",))
         self._coding = {"cr": cr, "jpeg2000_ratio": jpeg2000_ratio, "mcs": mcs_name or codec.DEFAULT_MCS}
         self._amount: dict[str, float | None] = {}
-        self._set_amount(rank=rank, psnr_db=psnr_db, cbr=cbr)
+        self._set_amount(rank=None if rank is None else int(rank), psnr_db=psnr_db, cbr=cbr)
 
     def set_rank(self, rank: int | None) -> None:
         """Send k = `rank` from the next image on. Raises HscError for a negative one."""
-        self._set_amount(rank=rank)
+        self._set_amount(rank=None if rank is None else int(rank))
 
     def set_psnr_db(self, psnr_db: float | None) -> None:
         """Aim at a PSNR [dB] from the next image on. Raises HscError for an impossible one."""

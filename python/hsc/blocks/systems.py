@@ -57,7 +57,8 @@ class image_transmitter(gr.hier_block2):
 class image_receiver(gr.hier_block2):
     """Samples to images with any codec: OFDM Receiver and Message Decoder.
 
-    Stream in: complex samples. Message ports: out `images` and `analog_only` (`Image`), `packets` (`ReceivedPacket`), `status`.
+    Stream in: complex samples. Message ports: out `images` and `analog_only` (`Image`), `packets` and `symbols` (as of
+    `ofdm_receiver`), `status`.
 
     Args:
         options: codec name -> options of its receiver.
@@ -72,11 +73,12 @@ class image_receiver(gr.hier_block2):
         gr.hier_block2.__init__(self, "Image Receiver", gr.io_signature(1, 1, gr.sizeof_gr_complex), gr.io_signature(0, 0, 0))
         self.receiver = ofdm_receiver(numerology)
         self.decoder = message_decoder(options, hold)
-        for port in ("images", "analog_only", "packets", "status"):
+        for port in ("images", "analog_only", "packets", "symbols", "status"):
             self.message_port_register_hier_out(port)
         self.connect(self, self.receiver)
         self.msg_connect((self.receiver, "packets"), (self.decoder, "packets"))
-        self.msg_connect((self.receiver, "packets"), (self, "packets"))
+        for port in ("packets", "symbols"):
+            self.msg_connect((self.receiver, port), (self, port))
         for port in ("images", "analog_only"):
             self.msg_connect((self.decoder, port), (self, port))
         for block in (self.receiver, self.decoder):
@@ -150,7 +152,7 @@ class hsc_receiver(gr.hier_block2):
     """Samples to images with HSC, from its parts: OFDM Receiver, Message Demux, demodulators, Semantic Decoder, CR Recomposition.
 
     Stream in: complex samples. Message ports: out `images` (`Image`), `generated` (`Generated`, from the SR alone), `packets`
-    (`ReceivedPacket`), `status`.
+    and `symbols` (as of `ofdm_receiver`), `status`.
 
     Args:
         numerology: preset of `phy.ofdm`.
@@ -165,12 +167,13 @@ class hsc_receiver(gr.hier_block2):
         self.receiver, self.demux = ofdm_receiver(numerology), message_demux(hold)
         self.analog_demodulator, self.digital_demodulator = analog_demodulator(), digital_demodulator()
         self.semantic_decoder, self.cr_recomposition = semantic_decoder(), cr_recomposition()
-        for port in ("images", "generated", "packets", "status"):
+        for port in ("images", "generated", "packets", "symbols", "status"):
             self.message_port_register_hier_out(port)
         self.connect(self, self.receiver)
         for source, target in (
             ((self.receiver, "packets"), (self.demux, "packets")),
             ((self.receiver, "packets"), (self, "packets")),
+            ((self.receiver, "symbols"), (self, "symbols")),
             ((self.demux, "analog"), (self.analog_demodulator, "symbols")),
             ((self.demux, "digital"), (self.digital_demodulator, "symbols")),
             ((self.analog_demodulator, "analog"), (self.semantic_decoder, "analog")),
