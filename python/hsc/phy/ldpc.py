@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import HscError
-from .ldpc_decoder import Layer, MinSumDecoder
+from .ldpc_decoder import MinSumDecoder
 from .ldpc_tables import BASE_MATRICES, N, Z
 
 RATES = tuple(BASE_MATRICES)
@@ -35,14 +35,15 @@ class Code:
         self.base = np.array(BASE_MATRICES[rate])
         self.n = N
         self.k = N - len(self.base) * Z
-        self._decoder = MinSumDecoder(_layers(self.base))
+        self._decoder = MinSumDecoder(self.base, Z)
 
     @cached_property
     def parity_check_matrix(self) -> np.ndarray:
         """H, uint8 (n − k, n), read-only."""
         matrix = np.zeros((self.n - self.k, self.n), dtype=np.uint8)
-        for index, layer in enumerate(self._decoder.layers):
-            matrix[index * Z + np.tile(np.arange(Z), layer.degree), layer.rows] = 1
+        checks = np.arange(Z)
+        for row, column in np.argwhere(self.base >= 0):
+            matrix[row * Z + checks, column * Z + (checks + self.base[row, column]) % Z] = 1
         matrix.flags.writeable = False
         return matrix
 
@@ -65,8 +66,7 @@ class Code:
 
     def syndrome_ok(self, words: np.ndarray) -> np.ndarray:
         """bool (B,): which rows of uint8 (B, n) satisfy every check."""
-        packed = np.packbits(np.asarray(words, dtype=np.uint8).T, axis=1)
-        return self._decoder.satisfied(packed, len(words))
+        return self._decoder.satisfied(np.asarray(words, dtype=np.uint8))
 
     def decode(self, llr: np.ndarray, iterations: int = 30) -> tuple[np.ndarray, np.ndarray]:
         """Layered normalised min-sum with early stop for each codeword.
@@ -88,18 +88,6 @@ class Code:
         slips = self.encode(words[doubtful, : self.k]) != words[doubtful]
         ok[doubtful] = np.count_nonzero(slips, axis=1) <= _PARITY_SLIPS
         return words[:, : self.k], ok
-
-
-def _layers(base: np.ndarray) -> list[Layer]:
-    """Base matrix (rows, 16) → one decoder layer to a row."""
-    layers: list[Layer] = []
-    start = 0
-    for row in base:
-        columns = np.flatnonzero(row >= 0)
-        bits = columns[:, None] * Z + (np.arange(Z) + row[columns, None]) % Z
-        layers.append(Layer(bits.ravel(), len(columns), start))
-        start += bits.size
-    return layers
 
 
 class ShortenedCode:

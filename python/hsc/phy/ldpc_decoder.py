@@ -14,20 +14,21 @@ import numpy as np
 BATCH = 512
 
 # 8-bit arithmetic that cannot overflow: |posterior| <= CHANNEL_LIMIT + 4 · 24 = 127, 4 being the largest column weight and 24 the largest
-# message, 13/16 of MESSAGE_LIMIT.
+# message, 4/5 of MESSAGE_LIMIT.
 _CHANNEL_LIMIT = 31
 _MESSAGE_LIMIT = 30
-_CHANNEL_MEAN = 10.0
-_LLR_LIMIT = 1e6
+_CHANNEL_MEAN = 13.0
 _CERTAIN = 16.0
+_FILLER = 75  # posterior of a filler bit: 0 beyond doubt, and far from overflow when its one message is added
+_LEAVING_SHARE = 0.2
 
 
 @dataclass(frozen=True)
 class Layer:
-    """The checks of one row of the base matrix.
+    """Checks that share no bit, all of one degree: filler bits, which are always 0, make up for missing ones.
 
     Attributes:
-        rows: (degree · checks,) codeword bits of the checks: first the first bit of every check, then the second of every check, …
+        rows: (degree · checks,) bits of the checks: first the first bit of every check, then the second of every check, …
         degree: bits in a check. start: place of the layer's first message.
     """
 
@@ -42,54 +43,100 @@ class Layer:
 
 
 class MinSumDecoder:
-    """Decoder of one code, of column weight at most 4, given as layers of checks that share no bit."""
+    """Decoder of a quasi-cyclic code of column weight at most 4.
 
-    def __init__(self, layers: list[Layer]):
-        self.layers = layers
-        self.messages = sum(len(layer.rows) for layer in layers)
+    Args:
+        base: base matrix (m, n), −1 for zero, else the rotation to the right.
+        lift: order Z of the circulants.
+    """
+
+    def __init__(self, base: np.ndarray, lift: int):
+        self.n = base.shape[1] * lift
+        self.layers: list[Layer] = []
+        self._fillers = self._messages = 0
+        for group in _disjoint_rows(base):
+            self._add_layer(base[group], lift)
 
     def decode(self, llr: np.ndarray, iterations: int) -> tuple[np.ndarray, np.ndarray]:
         """LLRs, float (B, n) → hard decisions, uint8 (B, n), and bool (B,): all checks hold, for a word that was not erased altogether."""
         words = np.empty(llr.shape, dtype=np.uint8)
         ok = np.zeros(len(llr), dtype=bool)
-        work = self._load(llr, 0, 0)
-        loaded = 0
-        while loaded < len(llr) or len(work):
-            if loaded < len(llr) and 2 * len(work) <= BATCH:
-                end = min(loaded + BATCH - len(work), len(llr))
-                work = work.join(self._load(llr, loaded, end))
-                loaded = end
+        work = self._load(llr[:BATCH])
+        loaded = len(work)
+        while len(work):
             work.iterate(self.layers)
-            satisfied = self.satisfied(np.packbits(work.posterior < 0, axis=1), len(work))
+            satisfied = self._satisfied(work.posterior < 0)
             expired = ~satisfied & (work.age >= iterations)
             leaving = satisfied | expired
-            if expired.any() or 2 * np.count_nonzero(leaving) >= len(work):
-                owner = work.owner[leaving]
-                words[owner] = (np.compress(leaving, work.posterior, axis=1) < 0).T
-                ok[owner] = (satisfied & work.informed)[leaving]
+            if not expired.any() and np.count_nonzero(leaving) < _LEAVING_SHARE * len(work):
+                continue
+            columns = np.flatnonzero(leaving)
+            words[work.owner[columns]] = (np.compress(leaving, work.posterior[: self.n], axis=1) < 0).T
+            ok[work.owner[columns]] = satisfied[columns] & work.informed[columns]
+            fresh = min(len(columns), len(llr) - loaded)
+            work.replace(columns[:fresh], quantise(llr[loaded : loaded + fresh]), loaded)
+            loaded += fresh
+            if fresh < len(columns):
+                leaving[columns[:fresh]] = False
                 work = work.keep(~leaving)
         return words, ok
 
-    def satisfied(self, packed: np.ndarray, batch: int) -> np.ndarray:
-        """bool (batch,): which words satisfy every check. `packed` has a word to a bit column, uint8 (n, ceil(batch / 8))."""
+    def satisfied(self, words: np.ndarray) -> np.ndarray:
+        """bool (B,): which words, uint8 (B, n), satisfy every check."""
+        bits = np.zeros((self.n + self._fillers, len(words)), dtype=bool)
+        bits[: self.n] = words.T
+        return self._satisfied(bits)
+
+    def _satisfied(self, bits: np.ndarray) -> np.ndarray:
+        """The same for bool (n + fillers, B), eight words to a byte."""
+        packed = np.packbits(bits, axis=1)
         failed = np.zeros(packed.shape[1], dtype=np.uint8)
         for layer in self.layers:
             parity = np.bitwise_xor.reduce(packed[layer.rows].reshape(layer.degree, layer.checks, -1), axis=0)
             failed |= np.bitwise_or.reduce(parity, axis=0)
-        return np.unpackbits(failed, count=batch) == 0
+        return np.unpackbits(failed, count=bits.shape[1]) == 0
 
-    def _load(self, llr: np.ndarray, start: int, end: int) -> _Work:
-        posterior = quantise(llr[start:end])
-        messages = np.zeros((self.messages, end - start), dtype=np.int8)
-        return _Work(posterior, messages, np.arange(start, end), np.zeros(end - start, dtype=np.int64), posterior.any(axis=0))
+    def _add_layer(self, base_rows: np.ndarray, lift: int) -> None:
+        degree = (base_rows >= 0).sum(axis=1).max()
+        members = []
+        for row in base_rows:
+            columns = np.flatnonzero(row >= 0)
+            bits = columns[:, None] * lift + (np.arange(lift) + row[columns, None]) % lift
+            missing = degree - len(columns)
+            fillers = self.n + self._fillers + np.arange(missing * lift).reshape(missing, lift)
+            self._fillers += missing * lift
+            members.append(np.concatenate([bits, fillers]))
+        rows = np.concatenate(members, axis=1).ravel()
+        self.layers.append(Layer(rows, degree, self._messages))
+        self._messages += len(rows)
+
+    def _load(self, llr: np.ndarray) -> _Work:
+        count = len(llr)
+        posterior = np.full((self.n + self._fillers, count), _FILLER, dtype=np.int8)
+        messages = np.zeros((self._messages, count), dtype=np.int8)
+        work = _Work(posterior, messages, np.zeros(count, dtype=np.int64), np.zeros(count, dtype=np.int64), np.zeros(count, dtype=bool))
+        work.replace(np.arange(count), quantise(llr), 0)
+        return work
+
+
+def _disjoint_rows(base: np.ndarray) -> list[list[int]]:
+    """Rows of the base matrix in groups that share no column: fewer and larger layers, the same schedule."""
+    groups: list[list[int]] = []
+    for index, row in enumerate(base >= 0):
+        group = next((group for group in groups if not (row & (base[group] >= 0).any(axis=0)).any()), None)
+        if group is None:
+            groups.append([index])
+        else:
+            group.append(index)
+    return groups
 
 
 @dataclass
 class _Work:
-    """The codewords in hand, one to a column: finished ones leave, new ones join, so that the arrays stay at least half full.
+    """The codewords in hand, one to a column: where one is finished, a new one takes its place.
 
     Attributes:
-        posterior: int8 (n, B). messages: int8 (edges, B).
+        posterior: int8 (n + fillers, B). messages: int8 (edges, B).
         owner: row of the caller's array. age: iterations done. informed: False where every LLR was 0. All (B,).
     """
 
@@ -100,85 +147,110 @@ class _Work:
     informed: np.ndarray
 
     def __post_init__(self):
-        self._scratch: _Scratch | None = None
+        self._scratch: dict[int, _Scratch] = {}
 
     def __len__(self) -> int:
         return len(self.owner)
 
     def iterate(self, layers: list[Layer]) -> None:
         """One iteration: all layers in turn."""
-        if self._scratch is None:
-            self._scratch = _Scratch(max(layer.degree for layer in layers), max(layer.checks for layer in layers), len(self))
         for layer in layers:
-            _update(self.posterior, self.messages, layer, self._scratch)
+            if layer.checks not in self._scratch:
+                degree = max(other.degree for other in layers if other.checks == layer.checks)
+                self._scratch[layer.checks] = _Scratch(degree, layer.checks, len(self))
+            _update(self.posterior, self.messages, layer, self._scratch[layer.checks])
         self.age += 1
 
-    def join(self, other: _Work) -> _Work:
-        if not len(self):
-            return other
-        return _Work(*(np.concatenate([a, b], axis=-1) for a, b in zip(self._columns(), other._columns(), strict=True)))
+    def replace(self, columns: np.ndarray, channel: np.ndarray, first_owner: int) -> None:
+        """Put new codewords, int8 (n, len(columns)), into these columns."""
+        stay = np.ones(len(self), dtype=np.int8)
+        stay[columns] = 0
+        self.messages *= stay
+        self.posterior[: len(channel), columns] = channel
+        self.posterior[len(channel) :, columns] = _FILLER
+        self.owner[columns] = np.arange(first_owner, first_owner + len(columns))
+        self.age[columns] = 0
+        self.informed[columns] = channel.any(axis=0)
 
     def keep(self, which: np.ndarray) -> _Work:
-        return _Work(*(np.compress(which, a, axis=-1) for a in self._columns()))
-
-    def _columns(self) -> tuple[np.ndarray, ...]:
-        return self.posterior, self.messages, self.owner, self.age, self.informed
+        """The chosen columns only."""
+        columns = (self.posterior, self.messages, self.owner, self.age, self.informed)
+        return _Work(*(np.compress(which, array, axis=-1) for array in columns))
 
 
 class _Scratch:
-    """Work arrays of one batch size, so that no step of the decoder allocates much."""
+    """Work arrays of one batch size and one number of checks, so that no step of the decoder allocates much."""
 
     def __init__(self, degree: int, checks: int, batch: int):
-        half = (degree + 1) // 2
         self.extrinsic, self.magnitude = (np.empty((degree, checks, batch), dtype=np.int8) for _ in range(2))
-        self.low, self.high, self.spare = (np.empty((half, checks, batch), dtype=np.int8) for _ in range(3))
-        self.is_low = np.empty((degree, checks, batch), dtype=bool)
+        self.pairs = tuple(np.empty(((degree + 1) // 2, checks, batch), dtype=np.int8) for _ in range(5))
+        self.limit = np.full((checks, batch), _MESSAGE_LIMIT, dtype=np.int8)
+        self.scaled = np.empty((2, checks, batch), dtype=np.int8)
+        self.product = np.empty((checks, batch), dtype=np.int8)
 
 
 def _update(posterior: np.ndarray, messages: np.ndarray, layer: Layer, scratch: _Scratch) -> None:
     """One layer: take its old messages out of the posterior, form new ones by min-sum, put them in."""
     degree = layer.degree
     shape = (degree, layer.checks, posterior.shape[1])
-    extrinsic, magnitude, is_low = scratch.extrinsic[:degree], scratch.magnitude[:degree], scratch.is_low[:degree]
+    extrinsic, magnitude = scratch.extrinsic[:degree], scratch.magnitude[:degree]
     message = messages[layer.start : layer.start + len(layer.rows)].reshape(shape)
     np.take(posterior, layer.rows, axis=0, out=extrinsic.reshape(-1, shape[2]), mode="clip")
     np.subtract(extrinsic, message, out=extrinsic)
     np.abs(extrinsic, out=magnitude)
     low, high = _two_smallest(magnitude, scratch)
-    np.equal(magnitude, low, out=is_low)
-    for smallest in (low, high):
-        np.minimum(smallest, _MESSAGE_LIMIT, out=smallest)
-        smallest -= (3 * smallest + 8) >> 4  # normalisation by 13/16
+    is_low = np.equal(magnitude, low, out=message.view(bool)).view(np.int8)
+    smallest, difference = _normalised(low, high, scratch)
+    difference -= smallest
+    # the product of all signs is the sign bit of the XOR; `| 1` gives zero a sign and changes no other
+    product = np.bitwise_xor.reduce(extrinsic, axis=0, out=scratch.product)
+    product |= 1
+    np.sign(product, out=product)
+    smallest *= product
+    difference *= product
     # the edge that holds the smallest magnitude gets the second smallest, all others the smallest
-    np.subtract(high, low, out=high)
-    np.multiply(is_low.view(np.int8), high, out=message)
-    np.add(message, low, out=message)
-    # the sign bit of an XOR is the product of the signs
-    signs = np.bitwise_xor.reduce(extrinsic, axis=0, out=high)
-    np.bitwise_xor(extrinsic, signs, out=magnitude)
-    np.bitwise_or(magnitude, 1, out=magnitude)
+    np.multiply(is_low, difference, out=message)
+    message += smallest
+    np.bitwise_or(extrinsic, 1, out=magnitude)
     np.sign(magnitude, out=magnitude)
-    np.multiply(message, magnitude, out=message)
-    np.add(extrinsic, message, out=extrinsic)
+    message *= magnitude
+    extrinsic += message
     posterior[layer.rows] = extrinsic.reshape(-1, shape[2])
 
 
+def _normalised(low: np.ndarray, high: np.ndarray, scratch: _Scratch) -> np.ndarray:
+    """int8 (2, checks, B): 4/5 of the two smallest magnitudes, limited, rounded."""
+    scaled = scratch.scaled
+    np.minimum(low, scratch.limit, out=scaled[0])
+    np.minimum(high, scratch.limit, out=scaled[1])
+    scaled *= 4
+    scaled += 2
+    return np.floor_divide(scaled, 5, out=scaled)
+
+
 def _two_smallest(values: np.ndarray, scratch: _Scratch) -> tuple[np.ndarray, np.ndarray]:
-    """Smallest and second smallest over axis 0 of int8 (d, checks, B), by a tournament of pairs."""
+    """Smallest and second smallest over axis 0 of int8 (d, checks, B), by a tournament of pairs.
+
+    Never in place: numpy's minimum and maximum are ten times slower when an input is also the output.
+    """
+    low, high, next_low, loser, runner_up = scratch.pairs
     half = len(values) // 2
     count = len(values) - half
-    low, high, spare = scratch.low, scratch.high, scratch.spare
     np.minimum(values[:half], values[count:], out=low[:half])
     np.maximum(values[:half], values[count:], out=high[:half])
-    if count > half:
+    if count > half:  # the odd one out has no partner yet
         low[half], high[half] = values[half], 127
     while count > 1:
         half = count // 2
         count -= half
-        np.maximum(low[:half], low[count : count + half], out=spare[:half])
-        np.minimum(low[:half], low[count : count + half], out=low[:half])
-        np.minimum(high[:half], high[count : count + half], out=high[:half])
-        np.minimum(high[:half], spare[:half], out=high[:half])
+        pair = slice(count, count + half)
+        np.minimum(low[:half], low[pair], out=next_low[:half])
+        np.maximum(low[:half], low[pair], out=loser[:half])
+        np.minimum(high[:half], high[pair], out=runner_up[:half])
+        np.minimum(loser[:half], runner_up[:half], out=high[:half])
+        if count > half:
+            next_low[half] = low[half]
+        low, next_low = next_low, low
     return low[0], high[0]
 
 
@@ -187,12 +259,12 @@ def quantise(llr: np.ndarray) -> np.ndarray:
 
     Min-sum does not care for the scale: it only has to use the 8 bits well. NaN becomes 0.
     """
-    llr = np.clip(llr, -_LLR_LIMIT, _LLR_LIMIT, dtype=np.float32)
-    if np.isnan(llr.sum()):
-        llr = np.nan_to_num(llr, nan=0.0)
-    size = np.minimum(np.abs(llr), _CERTAIN)
-    mean = size.sum(axis=1) / np.maximum(np.count_nonzero(size, axis=1), 1)
-    llr *= (_CHANNEL_MEAN / np.maximum(mean, 1e-30))[:, None]
-    np.clip(llr, -_CHANNEL_LIMIT, _CHANNEL_LIMIT, out=llr)
-    np.rint(llr, out=llr)
-    return np.ascontiguousarray(llr.astype(np.int8).T)
+    size = np.minimum(np.abs(llr), _CERTAIN, dtype=np.float32)
+    total = size.sum(axis=1)
+    if np.isnan(total).any():
+        return quantise(np.nan_to_num(llr, nan=0.0, posinf=_CERTAIN, neginf=-_CERTAIN))
+    mean = np.einsum("ij,ij->i", size, size) / np.maximum(total, 1e-30)  # weighted by itself: zeros do not count
+    scaled = np.multiply(llr, (_CHANNEL_MEAN / np.maximum(mean, 1e-30))[:, None], dtype=np.float32)
+    np.clip(scaled, -_CHANNEL_LIMIT, _CHANNEL_LIMIT, out=scaled)
+    np.rint(scaled, out=scaled)
+    return np.ascontiguousarray(scaled.astype(np.int8).T)
