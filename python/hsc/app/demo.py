@@ -43,7 +43,9 @@ def rows() -> list[list[Shot]]:
 
 
 def _rising_rank(path: Path, ranks: tuple[int, ...]) -> list[Shot]:
-    return [Shot(path, f"k = {k}" if k else "SR alone, k = 0", _settings(SNR_DB, codec_options={"rank": k})) for k in ranks]
+    return [
+        Shot(path, f"k = {k}" if k else "SR alone, k = 0", _settings(SNR_DB, codec_options={"rank": k, "cr": "projection"})) for k in ranks
+    ]
 
 
 def _settings(snr_db: float, **changes: object) -> LinkSettings:

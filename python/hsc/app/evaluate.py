@@ -63,7 +63,7 @@ def _measure(request: Request, progress: hsc.Progress) -> tuple[curves.Curves, i
     if request.name == "hsc-fig6":
         return _photograph(request, progress)
     count = request.count or (QUICK_IMAGES if request.quick else DEFAULT_IMAGES[request.name])
-    digits = data.mnist("test", request.data)[:count, ..., None]
+    digits = data.mnist("test", request.data)[:count, ..., None].copy()
     if request.name == "hsc-fig2":
         return hsc.fig2(digits, request.command, progress, **({"ranks": (0, 4, 12, 28)} if request.quick else {})), None
     if request.name == "hsc-fig3":
@@ -82,7 +82,7 @@ def _photograph(request: Request, progress: hsc.Progress) -> tuple[curves.Curves
     progress("pictures")
     tiles = [pictures.Tile(pixels, "original", name)]
     for k, psnr, cbr in zip(ranks, found.series[1].y.values, found.series[1].x.values, strict=True):
-        settings = LinkSettings(codec_options={"rank": k, "cr": "residual"}, channel="ideal")
+        settings = LinkSettings(codec_options={"rank": k, "cr": "residual", "tuning": "none"}, channel="ideal")
         received = simulate.transmit(pixels, settings).received
         tiles.append(pictures.Tile(received, "SR alone" if k == 0 else f"k = {k}", f"{psnr:.1f} dB, CBR {cbr:.3f}"))
     rows = [tiles[i : i + 3] for i in range(0, len(tiles), 3)]

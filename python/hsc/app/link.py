@@ -15,7 +15,7 @@ from ..codecs import registry
 from ..errors import HscError
 from ..message import Link, ReceivedDigital, ReceivedMessage
 from ..phy.ledger import Ledger
-from ..phy.packet import DEFAULT_PACKET_SYMBOLS
+from ..phy.packet import DEFAULT_PACKET_SYMBOLS, Header
 
 CHANNELS = ("ideal", "awgn", "rayleigh", "rician", "multipath")
 
@@ -65,7 +65,8 @@ class Outcome:
         sent: uint8 (H, W, C).
         received: the same shape, or None when nothing arrived that a picture can be made of.
         analog_only: what the analog stream alone gives (for HSC: SR only), or None for codecs without the two parts.
-        ledger: channel uses of the message.
+        header: layout of the message that was sent.
+        ledger: its channel uses.
         packets_sent, packets_received: numbers of packets.
         snr_measured_db: mean over the packets received, None when there were none.
         seconds: time of each stage.
@@ -75,6 +76,7 @@ class Outcome:
     sent: np.ndarray
     received: np.ndarray | None
     analog_only: np.ndarray | None
+    header: Header
     ledger: Ledger
     packets_sent: int
     packets_received: int
@@ -133,6 +135,11 @@ def record(name: str, settings: LinkSettings, outcome: Outcome, notes: tuple[str
     return {
         **_identity(name, settings),
         "shape": list(shape),
+        "rank": rank(settings.codec, outcome.header),
+        "streams": {
+            "analog_symbols": outcome.header.analog_symbols,
+            "digital": [{"mcs": name, "bytes": n} for name, n in outcome.header.digital],
+        },
         "psnr_db": None if picture is None else metrics.psnr_db(picture, outcome.sent),
         "ms_ssim": None if picture is None else metrics.ms_ssim(picture, outcome.sent),
         "mse": None if picture is None else metrics.mse(picture, outcome.sent),
@@ -148,22 +155,24 @@ def record(name: str, settings: LinkSettings, outcome: Outcome, notes: tuple[str
     }
 
 
+_MEASURED = (
+    *("shape", "rank", "streams", "psnr_db", "ms_ssim", "mse", "cbr", "cbr_with_overhead", "channel_uses"),
+    *("snr_measured_db", "packets_sent", "packets_received"),
+)
+
+
+def rank(codec: str, header: Header) -> int | None:
+    """Rank of the CR that an HSC message carries; None for other codecs."""
+    if codec != "hsc":
+        return None
+    from ..codecs.hsc import HscParameters
+
+    return HscParameters.unpack(header.parameters).rank
+
+
 def failure(name: str, settings: LinkSettings, error: str) -> dict[str, object]:
     """Entry of metrics.json for an image that could not be sent: the same keys, null where there is nothing to say."""
-    empty = dict.fromkeys(
-        (
-            "shape",
-            "psnr_db",
-            "ms_ssim",
-            "mse",
-            "cbr",
-            "cbr_with_overhead",
-            "channel_uses",
-            "snr_measured_db",
-            "packets_sent",
-            "packets_received",
-        )
-    )
+    empty = dict.fromkeys(_MEASURED)
     return {**_identity(name, settings), **empty, "seconds": {}, "notes": [], "error": error}
 
 

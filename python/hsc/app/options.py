@@ -73,10 +73,10 @@ _LINK_OPTIONS = (
     click.option("--rank", type=click.IntRange(0), help="HSC: rank k of the complementary representation; 0 sends the SR alone."),
     click.option("--psnr", type=Number(0, 60, above=True), help="HSC: smallest rank that reaches this PSNR [dB]."),
     click.option("--cbr", type=Number(0, 1000, above=True), help="Budget: payload channel uses / (C·H·W), for example 1/6."),
-    click.option("--cr", type=click.Choice(["paper", "residual", "projection"]), help="HSC: how the complementary representation is sent."),
+    click.option("--cr", type=click.Choice(["auto", "paper", "residual", "projection"]), help="HSC: how the CR is coded."),
     click.option("--semantic", type=click.Choice(["vae", "vqvae"]), help="HSC: semantic codec of digits."),
     click.option("--symbols", type=click.IntRange(1), help="HSC: complex symbols M of the semantic representation of digits."),
-    click.option("--tuning", type=click.Choice(["none", "few-shot", "ncr"]), help="HSC: weights of digits, tuned for fading or not."),
+    click.option("--tuning", type=click.Choice(["auto", "none", "few-shot", "ncr"]), help="HSC: weights tuned for a noisy channel or not."),
     click.option(
         "--mcs", type=click.Choice(list(mcs.TABLE)), metavar="NAME",
         help="MCS of the digital streams, such as 16QAM-1/2; the codec chooses if left out.",

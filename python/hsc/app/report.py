@@ -59,12 +59,12 @@ def _transmit_one(source: Path, target: images.OutputPaths, settings: LinkSettin
         loaded = images.load(source)
         outcome = runner(loaded.pixels, settings)
     except HscError as error:
-        return failure(source.name, settings, str(error)), EXIT_BAD_INPUT
+        return {**failure(source.name, settings, str(error)), "received": None, "compare": None}, EXIT_BAD_INPUT
     entry = record(source.name, settings, outcome, loaded.notes)
     save_picture(comparison(outcome, entry), target.compare)
     if outcome.received is None:
         target.received.unlink(missing_ok=True)  # an older run's picture must not pass for this one's
-        return entry, EXIT_FAILED
+        return {**entry, "received": None, "compare": target.compare.name}, EXIT_FAILED
     save_picture(images.picture(outcome.received), target.received)
     return {**entry, "received": target.received.name, "compare": target.compare.name}, 0
 
@@ -77,8 +77,9 @@ def comparison(outcome: Outcome, entry: Record) -> images.Image.Image:
         psnr = metrics.psnr_db(outcome.analog_only, outcome.sent)
         tiles.append(pictures.Tile(outcome.analog_only, "semantic part alone", f"{psnr:.2f} dB"))
     snr = f"SNR {entry['snr_db']:g} dB, CBR {entry['cbr']:.3f} ({entry['cbr_with_overhead']:.3f} with overhead)"
+    received = f"received, {entry['codec']}" + (f", k = {entry['rank']}" if entry["rank"] is not None else "")
     psnr = "" if outcome.received is None else f"{entry['psnr_db']:.2f} dB, "
-    tiles.append(pictures.Tile(outcome.received, f"received, {entry['codec']}", psnr + snr))
+    tiles.append(pictures.Tile(outcome.received, received, psnr + snr))
     return pictures.compare(tiles)
 
 

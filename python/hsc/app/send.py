@@ -152,6 +152,7 @@ def transmit(image: np.ndarray, settings: LinkSettings) -> Outcome:
         sent=image,
         received=got and got.pixels,
         analog_only=seen.analog_only and seen.analog_only.pixels,
+        header=seen.sent.header,
         ledger=Ledger.of_message(seen.sent.header, preset(settings.numerology)),
         packets_sent=seen.sent.packets,
         packets_received=(got and got.packets_received) or 0,

@@ -44,4 +44,4 @@ def transmit(image: np.ndarray, settings: LinkSettings) -> Outcome:
             picture, analog_only, error = decode(codec, received)
         snr = assembled.snr_db
     ledger = Ledger.of_message(modulated.header, preset(settings.numerology))
-    return Outcome(image, picture, analog_only, ledger, len(packets), len(arrived), snr, watch.seconds, error)
+    return Outcome(image, picture, analog_only, modulated.header, ledger, len(packets), len(arrived), snr, watch.seconds, error)

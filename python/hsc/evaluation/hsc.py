@@ -26,7 +26,7 @@ RAW_BITS_PER_USE = 2.0  # of that MCS: what the raw image would be sent with, fo
 SYMBOLS = (4, 8, 16, 32, 64, 128)
 DEFAULT_SYMBOLS = {"vae": 8, "vqvae": 8}
 FADING_SNRS = (0, 5, 10, 15, 20)
-FADING_RANKS = (0, 2, 4, 8, 16)
+FADING_RANKS = (0, 2, 4, 8, 12, 16, 20, 24)
 TUNINGS = ("none", "few-shot", "ncr")
 PAPER_REDUCTION_PERCENT = 74.0
 
@@ -87,7 +87,7 @@ def measure(
     numerology: Numerology | None = None,
 ) -> Point:
     """Send images uint8 (n, H, W, C), each as one message; `snr_db` None is the error-free channel."""
-    codec, link = registry.create("hsc", **options), Link(snr_db=snr_db, mcs=MCS)
+    codec, link = registry.create("hsc", **{"tuning": "none", **options}), Link(snr_db=snr_db, mcs=MCS)
     normal = channel.numpy_normal(np.random.default_rng(seed))
     numerology = numerology or preset("ofdm64")
     rows, lost = [], 0

@@ -1,0 +1,184 @@
+"""The link from file to file, at symbol level and through OFDM: pictures, metrics.json, losses, several images."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from gnuradio.hsc import metrics
+from gnuradio.hsc.app import samples, simulate
+from gnuradio.hsc.app.cli import main
+from gnuradio.hsc.app.link import LinkSettings
+from gnuradio.hsc.errors import HscError
+from gnuradio.hsc.image_files import load
+from PIL import Image
+
+KEYS = {
+    *("image", "codec", "codec_options", "mcs", "channel", "snr_db", "cfo", "sfo_ppm", "loss", "numerology", "packet_symbols", "seed"),
+    *("shape", "rank", "streams", "psnr_db", "ms_ssim", "mse", "cbr", "cbr_with_overhead", "channel_uses", "snr_measured_db"),
+    *("packets_sent", "packets_received", "seconds", "notes", "error", "received", "compare"),
+}
+
+
+def run(command: str, *args: object):
+    return CliRunner().invoke(main, [command, *map(str, args)])
+
+
+def entries(result, out: Path) -> list[dict]:
+    """The list on stdout, which must be the one in metrics.json."""
+    assert "Traceback" not in result.output
+    written = json.loads((out / "metrics.json").read_text())
+    assert json.loads(result.stdout) == written
+    assert all(set(entry) == KEYS for entry in written)
+    return written
+
+
+@pytest.fixture(scope="module")
+def crop(tmp_path_factory) -> Path:
+    """A piece of a sample photograph, 64 x 48 pixels."""
+    path = tmp_path_factory.mktemp("crop") / "crop.png"
+    Image.fromarray(load(samples.photographs()[0]).pixels[100:148, 200:264]).save(path)
+    return path
+
+
+@pytest.mark.parametrize("command", ["simulate", "send"])
+def test_one_image(command, crop, tmp_path):
+    result = run(command, crop, "--rank", 48, "--snr", 15, "--cr", "projection", "--json", "--out", tmp_path)
+    assert result.exit_code == 0, result.output
+    (entry,) = entries(result, tmp_path)
+    received = np.asarray(Image.open(tmp_path / entry["received"]))
+    original = np.asarray(Image.open(crop))
+    assert entry["psnr_db"] == pytest.approx(metrics.psnr_db(received, original))
+    assert entry["psnr_db"] > 40
+    assert entry["mse"] == pytest.approx(10 ** (-entry["psnr_db"] / 10))
+    assert entry["ms_ssim"] is None
+    assert entry["shape"] == [48, 64, 3]
+    assert entry["rank"] == 48
+    assert entry["packets_received"] == entry["packets_sent"]
+    assert entry["snr_measured_db"] == pytest.approx(15, abs=0.5)
+    assert sum(v for k, v in entry["channel_uses"].items() if k not in ("payload", "total")) == pytest.approx(
+        entry["channel_uses"]["total"]
+    )
+    assert entry["cbr"] == pytest.approx(entry["channel_uses"]["payload"] / original.size)
+    assert entry["cbr_with_overhead"] > entry["cbr"]
+    assert Image.open(tmp_path / entry["compare"]).width > 2 * 64
+
+
+def test_ofdm_and_symbol_level_agree(crop, tmp_path):
+    found = []
+    for command in ("simulate", "send"):
+        result = run(command, crop, "--rank", 16, "--snr", 12, "--tuning", "none", "--json", "--out", tmp_path / command)
+        found.append(entries(result, tmp_path / command)[0])
+    assert found[0]["channel_uses"] == found[1]["channel_uses"]
+    assert found[1]["psnr_db"] == pytest.approx(found[0]["psnr_db"], abs=1.0)  # two draws of the noise on 768 values
+
+
+def test_a_failing_image_does_not_lose_the_others(crop, tmp_path):
+    (tmp_path / "broken.png").write_bytes(crop.read_bytes()[:100])
+    out = tmp_path / "out"
+    result = run("simulate", crop, tmp_path / "broken.png", tmp_path / "none.png", crop, "--rank", 0, "--json", "--out", out)
+    assert result.exit_code == 2
+    found = entries(result, out)
+    assert [e["error"] is None for e in found] == [True, False, False, True]
+    assert [e["received"] for e in found] == ["crop.png", None, None, "crop-2.png"]
+    lines = result.stderr.strip().splitlines()
+    assert len(lines) == 2
+    assert "broken.png" in lines[0]
+    assert "none.png" in lines[1]
+
+
+@pytest.mark.parametrize("command", ["simulate", "send"])
+def test_nothing_arrived_is_said(command, crop, tmp_path):
+    (tmp_path / "crop.png").write_bytes(b"of an older run")
+    result = run(command, crop, "--rank", 0, "--loss", 1, "--json", "--out", tmp_path)
+    assert result.exit_code == 1
+    (entry,) = entries(result, tmp_path)
+    assert "nothing arrived" in entry["error"]
+    assert entry["packets_received"] == 0
+    assert (entry["psnr_db"], entry["received"]) == (None, None)
+    assert not (tmp_path / "crop.png").exists()
+    assert "crop.png: nothing arrived" in result.stderr
+
+
+def test_lost_packets_leave_a_picture(crop, tmp_path):
+    result = run("simulate", crop, "--rank", 16, "--loss", 0.4, "--packet-symbols", 200, "--seed", 3, "--json", "--out", tmp_path)
+    assert result.exit_code == 0
+    (entry,) = entries(result, tmp_path)
+    assert 0 < entry["packets_received"] < entry["packets_sent"]
+    assert entry["psnr_db"] > 8
+
+
+@pytest.mark.parametrize("arguments", [("--rank", 49), ("--cbr", "1/1000"), ("--codec", "hsc", "--rank", 4097)])
+def test_impossible_wishes_are_one_line(arguments, crop, tmp_path):
+    for command in ("simulate", "send"):
+        result = run(command, crop, *arguments, "--out", tmp_path)
+        assert result.exit_code == 2
+        assert len([line for line in result.stderr.strip().splitlines() if line.startswith("gr-hsc: ")]) == 1, result.stderr
+        assert "Traceback" not in result.output
+
+
+def test_missing_weights_are_one_line(tmp_path, monkeypatch):
+    from gnuradio.hsc import weights
+    from gnuradio.hsc.codecs import hsc_models
+
+    monkeypatch.setattr(weights, "names", lambda: ())
+    hsc_models.load_model.cache_clear()
+    result = run("simulate", samples.digits()[0], "--rank", 0, "--out", tmp_path)
+    assert result.exit_code == 2
+    assert len(result.stderr.strip().splitlines()) == 1
+
+
+def test_the_table_has_a_line_for_each_image(tmp_path):
+    digits = samples.digits()[:2]
+    result = run("simulate", *digits, "--rank", 0, "--out", tmp_path)
+    assert result.exit_code == 0
+    for path in digits:
+        assert path.name in result.stdout
+    assert "PSNR" in result.stdout
+
+
+def test_same_seed_same_result(crop):
+    image = load(crop).pixels
+    settings = LinkSettings(codec_options={"rank": 4}, channel="rayleigh", loss=0.2, packet_symbols=300)
+    first, second = simulate.transmit(image, settings), simulate.transmit(image, settings)
+    np.testing.assert_array_equal(first.received, second.received)
+    assert first.packets_received == second.packets_received
+
+
+def test_grey_stays_grey(tmp_path):
+    grey = load(samples.photographs()[0]).pixels[:40, :48, 1]
+    Image.fromarray(grey).save(tmp_path / "grey.png")
+    result = run("simulate", tmp_path / "grey.png", "--rank", 10, "--snr", 20, "--json", "--out", tmp_path / "out")
+    assert result.exit_code == 0
+    assert entries(result, tmp_path / "out")[0]["shape"] == [40, 48, 1]
+    assert Image.open(tmp_path / "out" / "grey.png").mode == "L"
+
+
+def test_demo_plan_runs_at_symbol_level(tmp_path, monkeypatch):
+    from gnuradio.hsc.app import demo
+
+    monkeypatch.setattr(demo, "PHOTO_RANKS", (0,))
+    monkeypatch.setattr(demo, "SNRS_DB", (12.0,))
+    monkeypatch.setattr(demo, "PHOTOGRAPHS", 1)
+    monkeypatch.setattr(demo, "DIGIT_RANKS", (0, 28))
+    assert demo.run(tmp_path, simulate.transmit) == 0
+    assert (tmp_path / "summary.png").stat().st_size > 10_000
+    assert all(entry["error"] is None for entry in json.loads((tmp_path / "metrics.json").read_text()))
+
+
+def test_without_gnu_radio_send_says_so(crop, tmp_path, monkeypatch):
+    import sys
+
+    for name in [n for n in sys.modules if n.endswith("hsc.app.send")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "pmt", None)
+    result = run("send", crop, "--out", tmp_path)
+    assert result.exit_code == 2
+    assert len(result.stderr.strip().splitlines()) == 1
+    assert "GNU Radio is not installed" in result.stderr
+
+
+def test_symbol_level_has_no_multipath(crop):
+    with pytest.raises(HscError, match="send"):
+        simulate.transmit(load(crop).pixels, LinkSettings(channel="multipath"))
