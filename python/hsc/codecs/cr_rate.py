@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,10 +47,13 @@ class Source:
         return b"".join(cr_paper.encode(self.projected, self.rows[:rank], coefficient_step(step_code), ratio))
 
 
-def source(image: np.ndarray, generated: np.ndarray, of_residual: bool) -> Source:
-    """Prepare an image (H, W, C) in [0, 1] with its generated image; `of_residual`: project X − G instead of X."""
-    difference = cr.as_matrix(image) - cr.as_matrix(generated)
-    eigenvalues, rows = cr.eigen_rows(cr.error_matrix(image, generated))
+def source(image: np.ndarray, generated: Sequence[np.ndarray], of_residual: bool) -> Source:
+    """Prepare an image (H, W, C) in [0, 1] with its generated image, or with several that the channel may make of it.
+
+    The error matrix is the mean over them. `of_residual`: project X − G instead of X; G is the first then.
+    """
+    difference = cr.as_matrix(image) - cr.as_matrix(generated[0])
+    eigenvalues, rows = cr.eigen_rows(sum(cr.error_matrix(image, one) for one in generated) / len(generated))
     return Source(difference, difference if of_residual else cr.as_matrix(image), rows, eigenvalues, image.shape[-1])
 
 
@@ -77,7 +81,18 @@ def progressive_for_budget(prepared: Source, n_bytes: int) -> tuple[bytes, int, 
             if tried[0] >= found[0]:
                 break
             found = tried
-    return found[1:]
+    _, data, rank, code = found
+    return (*_filled(prepared, data, rank, code, n_bytes), code)
+
+
+def _filled(prepared: Source, data: bytes, rank: int, code: int, n_bytes: int) -> tuple[bytes, int]:
+    """As many more rows as fit in a last chunk that is not full."""
+    group = cr_progressive.rows_per_chunk(*prepared.difference.shape)
+    for more in range(min(rank + group - 1, len(prepared.rows)), rank, -1):
+        longer, _ = _all(prepared.progressive(more, code))
+        if len(longer) <= n_bytes:
+            return longer, more
+    return data, rank
 
 
 def progressive_for_error(prepared: Source, largest_error: float) -> tuple[bytes, int, int]:
@@ -85,7 +100,7 @@ def progressive_for_error(prepared: Source, largest_error: float) -> tuple[bytes
     best: tuple[bytes, int, int] | None = None
     even = largest_error / prepared.projected.size  # quantisation noise of this size everywhere would use the error up
     coarsest = int(np.clip(np.ceil(-np.log2(12 * even)), COARSEST_STEP, FINEST_STEP))
-    for code in range(coarsest - 2, min(coarsest + 5, FINEST_STEP + 3), 2):
+    for code in range(coarsest - 2, min(coarsest + 5, FINEST_STEP + 2)):
         coded = _until(prepared, max(code, 0), lambda found: found.errors[-1] <= largest_error)
         met = np.flatnonzero(coded.errors <= largest_error)
         if len(met) and (best is None or coded.sizes[met[0]] < len(best[0])):

@@ -57,6 +57,11 @@ def load_model(number: int, tuning: str = "none", rank: int = 0) -> nn.Module:
     return model.eval()
 
 
+def has_few_shot(number: int) -> bool:
+    """Whether few-shot weights of a model are there."""
+    return f"{MODELS[number]}-few-shot" in weights.names()
+
+
 def adapter_rank(name: str, rank: int) -> int:
     """Rank of the NCR adapters that serve CR rank `rank`: the nearest that was trained. Raises HscError when there are none."""
     prefix = f"{name}-ncr-k"
@@ -81,7 +86,7 @@ def value_count(number: int, shape: tuple[int, int, int]) -> int:
 @torch.inference_mode()
 def encode_values(model: nn.Module, image: np.ndarray, sample: bool = False) -> np.ndarray:
     """uint8 (H, W, C) -> SR values, float32 (n,)."""
-    planes = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None].float() / 255
+    planes = torch.from_numpy(np.array(image)).permute(2, 0, 1)[None].float() / 255
     if isinstance(model, ConvVae):
         planes = planes.expand(-1, 3, -1, -1)
     return model.encode(planes, sample).flatten().numpy()
