@@ -15,6 +15,7 @@ _STEPS_PER_OCTAVE = 1024
 _CODE_OF_ONE = 1 << 15
 _LARGEST_CODE = (1 << 16) - 1
 _LARGEST_SYMBOL = 1e6
+_LARGEST_NOISE = 1e12
 
 
 def encode_scale(scale: float) -> int:
@@ -68,16 +69,19 @@ def demodulate(symbols: np.ndarray, noise_variance: np.ndarray | float, received
         scale_code: the code that came with the stream.
 
     Returns:
-        ReceivedAnalog of 2m values; a value has the variance N0 / 2 · scale². Symbols that are not finite or above 10^6 count as lost.
+        ReceivedAnalog of 2m values; a value has the variance N0 / 2 · scale². Symbols that are not finite or above 10^6
+        count as lost.
     """
     scale = decode_scale(scale_code)
     symbols = np.asarray(symbols, dtype=np.complex64).ravel()
     noise_variance = np.broadcast_to(np.asarray(noise_variance, dtype=np.float32), symbols.shape)
-    usable = (np.maximum(np.abs(symbols.real), np.abs(symbols.imag)) <= _LARGEST_SYMBOL) & np.isfinite(noise_variance)
+    # comparisons are False for NaN
+    usable = (np.maximum(np.abs(symbols.real), np.abs(symbols.imag)) <= _LARGEST_SYMBOL) & (noise_variance <= _LARGEST_NOISE)
     if received is not None:
         usable &= np.asarray(received, dtype=bool)
     values = np.ascontiguousarray(np.where(usable, symbols, 0)).view(np.float32) * np.float32(scale)
-    variance = np.where(usable, noise_variance * np.float32(scale * scale / 2), np.inf).astype(np.float32)
+    noise = np.maximum(np.where(usable, noise_variance, 0), 0)
+    variance = np.where(usable, noise * np.float32(scale * scale / 2), np.inf).astype(np.float32)
     return ReceivedAnalog(values=values, noise_variance=np.repeat(variance, 2), received=np.repeat(usable, 2))
 
 

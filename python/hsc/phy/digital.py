@@ -17,7 +17,7 @@ from .mcs import Mcs
 
 CRC_BITS = 16
 LARGEST_STREAM = 1 << 24
-_CHUNK = 2048  # blocks handled at once: bounds the memory, a multiple of the decoder's batch
+_CHUNK = 2048  # blocks handled at once: bounds the memory
 
 
 def payload_bytes_per_block(mcs: str | Mcs) -> int:
