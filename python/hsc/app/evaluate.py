@@ -18,6 +18,8 @@ NAMES = ("hsc-fig2", "hsc-fig3", "hsc-fig4", "hsc-fig6")
 DEFAULT_IMAGES = {"hsc-fig2": 500, "hsc-fig3": 200, "hsc-fig4": 300}
 QUICK_IMAGES = 20
 PHOTO = "kodim23.png"
+_FIG6_OPTIONS = {"cr": "residual", "tuning": "none"}
+_WINDOW = (112, 168)
 _CHECKOUT_RESULTS, _CHECKOUT_FIGURES = Path("python/hsc/evaluation/results"), Path("docs/images")
 _ELSEWHERE = Path("hsc-results")
 
@@ -80,13 +82,23 @@ def _photograph(request: Request, progress: hsc.Progress) -> tuple[curves.Curves
     ]
     found = hsc.fig6(pixels, name, request.command, progress, ranks)
     progress("pictures")
-    tiles = [pictures.Tile(pixels, "original", name)]
-    for k, psnr, cbr in zip(ranks, found.series[1].y.values, found.series[1].x.values, strict=True):
-        settings = LinkSettings(codec_options={"rank": k, "cr": "residual", "tuning": "none"}, channel="ideal")
-        received = simulate.transmit(pixels, settings).received
-        tiles.append(pictures.Tile(received, "SR alone" if k == 0 else f"k = {k}", f"{psnr:.1f} dB, CBR {cbr:.3f}"))
-    rows = [tiles[i : i + 3] for i in range(0, len(tiles), 3)]
-    return found, pictures.grid(rows, tile_height=256, heading="HSC, error-free channel, CR coded as residual")
+    sent = [simulate.transmit(pixels, LinkSettings(codec_options={**_FIG6_OPTIONS, "rank": k}, channel="ideal")).received for k in ranks]
+    window = _window(pixels, sent[0])
+    tiles = [pictures.Tile(pixels[window], "original", f"a detail of {name}")]
+    for k, received, psnr, cbr in zip(ranks, sent, found.series[1].y.values, found.series[1].x.values, strict=True):
+        tiles.append(pictures.Tile(received[window], "SR alone" if k == 0 else f"k = {k}", f"{psnr:.1f} dB, CBR {cbr:.3f}"))
+    heading = "HSC, error-free channel, CR coded as residual; figures are of the whole image"
+    return found, pictures.grid([tiles[i : i + 3] for i in range(0, len(tiles), 3)], tile_height=2 * _WINDOW[0], heading=heading)
+
+
+def _window(image: np.ndarray, received: np.ndarray) -> tuple[slice, slice]:
+    """The piece of _WINDOW pixels where `received` is worst."""
+    error = np.square(image.astype(np.float64) - received).sum(2)
+    height, width = (min(side, size) for side, size in zip(_WINDOW, error.shape, strict=True))
+    total = np.pad(error.cumsum(0).cumsum(1), ((1, 0), (1, 0)))
+    sums = total[height:, width:] - total[:-height, width:] - total[height:, :-width] + total[:-height, :-width]
+    top, left = np.unravel_index(sums.argmax(), sums.shape)
+    return slice(top, top + height), slice(left, left + width)
 
 
 def _photo(request: Request) -> tuple[str, np.ndarray]:
