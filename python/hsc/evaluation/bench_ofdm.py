@@ -1,0 +1,132 @@
+"""Our OFDM receiver against GNU Radio's `digital.ofdm_rx`, each as the only consumer of a flowgraph, on the same samples.
+
+The stream `mixed` holds bursts of both formats in turn, so that both receivers search the same samples and each decodes its own bursts.
+In `back to back` each receives nothing but its own format: ours with the symbol of gap that belongs to a burst, the reference without a gap
+and with one. The reference is `digital.ofdm_tx` at its defaults (64 carriers, CP 16, BPSK, CRC-32, no FEC), our bursts are `ofdm64`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..phy.ofdm import modulate, preset
+from ..phy.packet import DEFAULT_PACKET_SYMBOLS, Header, Packet
+
+SNR_DB = 15.0
+CFO = 0.2
+SAMPLES = 2_000_000
+REFERENCE_BYTES = 96
+REPEATS = 3
+REFERENCE = "digital.ofdm_rx"
+_SYMBOL = 80
+_LENGTH_TAG = "packet_len"
+_SOURCE_PIECE = 1 << 16
+
+
+@dataclass(frozen=True)
+class Result:
+    """Best rate of some runs [MS/s], and packets received in the worst of them."""
+
+    rate: float
+    packets: int
+
+
+def run() -> list[dict]:
+    """Rows of {name, unit, ours, reference, reference_name, ratio}; ratio is ours / reference. Needs GNU Radio."""
+    rng = np.random.default_rng(1)
+    burst, frame = _our_burst(rng), _reference_frame(rng)
+    gap = np.zeros(_SYMBOL, np.complex64)
+    mixed, pairs = _stream([burst, frame, gap], rng)
+    ours_only, bursts = _stream([burst], rng)
+    reference_only, frames = _stream([frame], rng)
+    reference_gap, gap_frames = _stream([frame, gap], rng)
+    ours, theirs = _compare((_ours, mixed), (_reference, mixed))
+    rows = [_row("OFDM receiver, mixed stream", "MS/s", ours.rate, theirs.rate)]
+    rows.append(_row("OFDM receiver, mixed stream, packets received", "share", ours.packets / pairs, theirs.packets / pairs))
+    ours, theirs = _compare((_ours, ours_only), (_reference, reference_only))
+    rows.append(_row("OFDM receiver, back to back", "MS/s", ours.rate, theirs.rate))
+    rows.append(_row("OFDM receiver, back to back, packets received", "share", ours.packets / bursts, theirs.packets / frames))
+    (theirs,) = _compare((_reference, reference_gap))
+    name = "OFDM receiver, back to back, packets received, reference with a gap of a symbol"
+    rows.append(_row(name, "share", ours.packets / bursts, theirs.packets / gap_frames))
+    return rows
+
+
+def _our_burst(rng: np.random.Generator) -> np.ndarray:
+    size = DEFAULT_PACKET_SYMBOLS
+    header = Header(codec=1, message_id=1, index=0, count=1, shape=(256, 256, 3), analog_symbols=size)
+    symbols = (rng.standard_normal(size) + 1j * rng.standard_normal(size)) / np.sqrt(2)
+    return modulate(Packet(header, symbols.astype(np.complex64)), preset("ofdm64"))
+
+
+def _reference_frame(rng: np.random.Generator) -> np.ndarray:
+    """One frame of `digital.ofdm_tx` with unit-power carriers."""
+    from gnuradio import blocks, digital, gr
+
+    data = rng.integers(0, 256, REFERENCE_BYTES).tolist()
+    graph = gr.top_block()
+    source = blocks.vector_source_b(data, False, 1, [])
+    tagger = blocks.stream_to_tagged_stream(gr.sizeof_char, 1, REFERENCE_BYTES, _LENGTH_TAG)
+    sink = blocks.vector_sink_c()
+    graph.connect(source, tagger, digital.ofdm_tx(packet_length_tag_key=_LENGTH_TAG), sink)
+    graph.run()
+    frame = np.array(sink.data(), np.complex64)
+    return frame * np.float32(np.sqrt(52 / 64 / np.mean(np.abs(frame) ** 2)))
+
+
+def _stream(parts: list[np.ndarray], rng: np.random.Generator) -> tuple[np.ndarray, int]:
+    """The parts over and over, with CFO and noise at SNR_DB, and how many times."""
+    unit = np.concatenate(parts)
+    count = SAMPLES // len(unit)
+    # the silence at the end flushes the reference's filters
+    samples = np.concatenate([np.tile(unit, count), np.zeros(_SOURCE_PIECE, np.complex64)])
+    samples = samples * np.exp(2j * np.pi * CFO / 64 * np.arange(len(samples)))
+    noise = rng.standard_normal((len(samples), 2)) @ np.array([1, 1j]) * np.sqrt(10 ** (-SNR_DB / 10) / 2)
+    return (samples + noise).astype(np.complex64), count
+
+
+def _compare(*cases: tuple[Callable[[np.ndarray], tuple[float, int]], np.ndarray]) -> list[Result]:
+    """Run the cases in turn, REPEATS times."""
+    runs = [[case(samples) for case, samples in cases] for _ in range(REPEATS)]
+    columns = zip(*runs, strict=True)
+    return [
+        Result(len(samples) / min(seconds for seconds, _ in column) / 1e6, min(packets for _, packets in column))
+        for column, (_, samples) in zip(columns, cases, strict=True)
+    ]
+
+
+def _ours(samples: np.ndarray) -> tuple[float, int]:
+    """Seconds in the flowgraph, packets received."""
+    from ..blocks.air import ofdm_receiver
+
+    receiver = ofdm_receiver("ofdm64")
+    return _timed(samples, receiver), receiver.counters["packets"]
+
+
+def _reference(samples: np.ndarray) -> tuple[float, int]:
+    """Seconds in the flowgraph, packets received with a good CRC."""
+    from gnuradio import blocks, digital
+
+    receiver, sink = digital.ofdm_rx(packet_length_tag_key=_LENGTH_TAG), blocks.vector_sink_b()
+    seconds = _timed(samples, receiver, sink)
+    return seconds, len(sink.data()) // REFERENCE_BYTES
+
+
+def _timed(samples: np.ndarray, *consumers: object) -> float:
+    """Wall seconds from start to end of a flowgraph that feeds the samples to a chain of blocks."""
+    from gnuradio import blocks, gr
+
+    graph = gr.top_block()
+    graph.connect(blocks.vector_source_c(samples), *consumers)
+    begin = time.perf_counter()
+    graph.run()
+    return time.perf_counter() - begin
+
+
+def _row(name: str, unit: str, ours: float, theirs: float) -> dict:
+    ratio = ours / theirs if theirs else float("inf")
+    return {"name": name, "unit": unit, "ours": ours, "reference": theirs, "reference_name": REFERENCE, "ratio": ratio}
