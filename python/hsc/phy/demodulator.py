@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import cmath
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -49,7 +51,9 @@ class Demodulator:
         energy = np.abs(self._preamble) ** 2
         self._from_preamble = est.ChannelEstimator(numerology, energy.sum(axis=0))
         self._from_header = est.ChannelEstimator(numerology, energy.sum(axis=0) + numerology.header_symbols)
-        self._even = numerology.carriers % 2 == 0
+        self._conjugate = np.conj(self._preamble)
+        self._even = np.flatnonzero(numerology.carriers % 2 == 0)
+        self._odd = np.flatnonzero(numerology.carriers % 2)
         self._first_window = numerology.cp - est.window_margin(numerology)
         self._header_rows = np.arange(numerology.overhead_symbols)
         self.header_length = self._length(numerology.overhead_symbols)
@@ -65,34 +69,35 @@ class Demodulator:
     def header(self, samples: np.ndarray, cfo: float) -> Burst | None:
         """Decode the header; None when it does not decode. `cfo` must be good to a fifth of a subcarrier."""
         n = self.numerology
-        rows = est.occupied_carriers(n, samples, self._header_rows * n.symbol + self._first_window, cfo)
-        halves = np.conj(self._preamble[:, self._even]) * rows[:2, self._even]
-        turn = float(np.angle(np.vdot(halves[0], halves[1])))
-        rows *= np.exp(-1j * turn * self._header_rows).astype(np.complex64)[:, None]
+        rows = est.occupied_carriers(n, samples, self._first_window, n.overhead_symbols, cfo)
+        halves = (self._conjugate * rows[:2])[:, self._even]
+        turn = cmath.phase(np.vdot(halves[0], halves[1]))
+        rows *= est.unit_phasors(-turn * self._header_rows)[:, None]
         cfo += turn * n.n_fft / (2 * np.pi * n.symbol)
-        matched = np.sum(np.conj(self._preamble) * rows[:2], axis=0)
-        unused = rows[0, ~self._even]
-        noise = float(np.mean(unused.real**2 + unused.imag**2))
+        matched = (self._conjugate * rows[:2]).sum(axis=0)
+        unused = rows[0, self._odd]
+        noise = float(np.vdot(unused, unused).real) / unused.size
         channel = self._from_preamble.estimate(matched, noise)
         power = np.maximum(channel.real**2 + channel.imag**2, 1e-30)
         equalised = np.conj(channel) * rows
         equalised *= self._header_rotation(equalised)
         data = equalised[2:]
-        variance = est.smooth_variance(2 * np.mean(data.imag**2, axis=0) / power, n.header_symbols / 2)
+        across = (data.imag**2).sum(axis=0) * (2 / n.header_symbols) / power  # BPSK has nothing in quadrature
+        variance = est.smooth_variance(across, n.header_symbols / 2)
         llr = self._header_llr(data.real * (4 / np.maximum(variance, 1e-30)))
-        header = _decode(llr)
+        header, coded = _decode(llr)
         if header is None:
             return None
-        known = np.concatenate([self._preamble, header_grid(n, _reencode(header))])
-        rate, _ = est.fit_rotation(np.sum(np.conj(known) * np.conj(channel) * rows, axis=1))
+        known = np.concatenate([self._preamble, header_grid(n, coded)])
+        rate, _ = est.fit_rotation((np.conj(known * channel) * rows).sum(axis=1))
         return Burst(header, cfo + rate * n.n_fft / (2 * np.pi * n.symbol), channel, noise, known, header.payload_symbols)
 
     def _header_rotation(self, equalised: np.ndarray) -> np.ndarray:
         """Phasors (rows, 1) that undo the rotation of the header rows, from the preamble and the pilots."""
         n = self.numerology
         phasors = np.empty(len(equalised), np.complex64)
-        phasors[:2] = np.sum(np.conj(self._preamble) * equalised[:2], axis=1)
-        phasors[2:] = np.sum(equalised[2:, n.pilot_index] * pilot_symbols(n, n.header_symbols), axis=1)
+        phasors[:2] = (self._conjugate * equalised[:2]).sum(axis=1)
+        phasors[2:] = (equalised[2:, n.pilot_index] * pilot_symbols(n, n.header_symbols)).sum(axis=1)
         rate, phase = est.fit_rotation(phasors)
         return est.unit_phasors(-phase - rate * self._header_rows)[:, None]
 
@@ -110,21 +115,20 @@ class Demodulator:
         index = np.arange(count) - est.REFERENCE_ROW
         advance = est.best_margin(n, burst.channel, burst.noise_variance) - est.window_margin(n)
         preliminary = burst.channel * est.unit_phasors((-2 * np.pi / n.n_fft * advance) * n.carriers)
-        nominal = np.arange(count) * n.symbol + (self._first_window - advance)
-        rows = est.occupied_carriers(n, samples, nominal, burst.cfo)
+        first = self._first_window - advance
+        rows = est.occupied_carriers(n, samples, first, count, burst.cfo)
         pilots = pilot_symbols(n, count - PREAMBLE_SYMBOLS)
         received = rows[PREAMBLE_SYMBOLS:, n.pilot_index] * np.conj(preliminary[n.pilot_index]) * pilots
         drift, (rate, phase) = est.fit_drift(n, received, burst.noise_variance)
         shift = np.rint(drift * index).astype(np.int64)
         if shift.any():
-            rows = est.occupied_carriers(n, samples, nominal + shift, burst.cfo)
+            rows = est.occupied_carriers(n, samples, first, count, burst.cfo, shift)
         delay = drift * index - shift
         rows *= est.unit_phasors((2 * np.pi / n.n_fft) * np.outer(delay, n.carriers))
         channel, variance = self._refine(rows[:header_rows], burst)
-        phasors = np.concatenate([
-            np.sum(np.conj(self._preamble) * np.conj(channel) * rows[:2], axis=1),
-            np.sum(rows[2:, n.pilot_index] * (np.conj(channel[n.pilot_index]) * pilots), axis=1),
-        ])  # fmt: skip
+        phasors = np.empty(count, np.complex64)
+        phasors[:2] = (self._conjugate * rows[:2]) @ np.conj(channel)
+        phasors[2:] = (rows[2:, n.pilot_index] * pilots) @ np.conj(channel[n.pilot_index])
         phase = est.smooth_phase(n, phasors, (rate, phase - PREAMBLE_SYMBOLS * rate))
         power = np.maximum(channel.real**2 + channel.imag**2, 1e-30)
         rows *= est.unit_phasors(-phase)[:, None]
@@ -138,7 +142,7 @@ class Demodulator:
             header=burst.header,
             symbols=symbols,
             noise_variance=left[mapping.carrier[:size]],
-            snr_db=float(10 * np.log10(max(float(np.mean(1 / np.maximum(left, 1e-30))), 1e-30))),
+            snr_db=10 * math.log10(max(float((1 / np.maximum(left, 1e-30)).sum()) / n.used, 1e-30)),
             cfo=burst.cfo,
             sfo_ppm=drift / n.symbol * 1e6,
             sample_index=start,
@@ -147,10 +151,10 @@ class Demodulator:
     def _refine(self, rows: np.ndarray, burst: Burst) -> tuple[np.ndarray, np.ndarray]:
         """Channel and noise variance per carrier from preamble and header, whose drift is already undone."""
         known = burst.known
-        channel = self._from_header.estimate(np.sum(np.conj(known) * rows, axis=0), burst.noise_variance)
+        channel = self._from_header.estimate((np.conj(known) * rows).sum(axis=0), burst.noise_variance)
         rest = rows - known * channel
-        share = 1 - self._from_header.taps / rest.size
-        raw = np.mean(rest.real**2 + rest.imag**2, axis=0) / share
+        freedom = len(rows) * (1 - self._from_header.taps / rest.size)
+        raw = (rest.real**2 + rest.imag**2).sum(axis=0) / np.float32(freedom)
         return channel, est.smooth_variance(raw, len(rows))
 
 
@@ -174,14 +178,19 @@ def _received_mapping(numerology: Numerology, rows: int) -> _ReceivedMapping:
 _BIT_ZERO = float(qam_modulate(np.zeros(1, np.uint8), 1)[0].real)
 
 
-def _decode(llr: np.ndarray) -> Header | None:
-    """624 LLRs -> header. Without noise worth the name the information bits are right as they stand, else the LDPC decoder is asked."""
+def _decode(llr: np.ndarray) -> tuple[Header | None, np.ndarray]:
+    """624 LLRs -> header and its BPSK symbols, or None.
+
+    Where noise is low the information bits are right as they stand, and the CRC says so; else the LDPC decoder is asked.
+    """
     header = unpack(np.packbits(llr[: 8 * HEADER_BYTES] < 0).tobytes())
     for candidate in (header, None):
         header = candidate or decode_header(llr)
-        if header is not None and np.mean((_reencode(header).real * _BIT_ZERO < 0) == (llr < 0)) >= _AGREEMENT:
-            return header
-    return None
+        if header is not None:
+            coded = _reencode(header)
+            if np.count_nonzero(coded.real * llr * _BIT_ZERO > 0) >= _AGREEMENT * HEADER_SYMBOLS:
+                return header, coded
+    return None, llr
 
 
 def _reencode(header: Header) -> np.ndarray:

@@ -20,7 +20,8 @@ _EXPECTED_DRIFT = 30e-6
 # Pilots averaged for one phase: 64 cost 0.03 dB at 5 dB SNR.
 _PHASE_PILOTS = 64
 _LEAST_LOADING = 1e-7
-_DRIFT_STEPS = 3
+# Gauss-Newton on the drift ends after so many steps, or when the last row's outer pilots turn by less than this [rad].
+_DRIFT_STEPS, _DRIFT_TOLERANCE = 4, 3e-3
 
 
 class ChannelEstimator:
@@ -80,18 +81,27 @@ def _taper(numerology: Numerology) -> np.ndarray:
     return np.hanning(numerology.used + 2)[1:-1].astype(np.float32)
 
 
-def occupied_carriers(numerology: Numerology, samples: np.ndarray, starts: np.ndarray, cfo: float) -> np.ndarray:
-    """FFT of the windows that begin at `starts` (indices into `samples`), with `cfo` taken away: complex64 (rows, used).
+def occupied_carriers(
+    numerology: Numerology, samples: np.ndarray, first: int, rows: int, cfo: float, shift: np.ndarray | None = None
+) -> np.ndarray:
+    """FFT of `rows` windows, one symbol apart from sample `first` on, with `cfo` taken away: complex64 (rows, used).
 
-    The oscillator's phase counts from sample 0.
+    Args:
+        samples: contiguous complex64; the oscillator's phase counts from the first of them.
+        cfo: [subcarriers].
+        shift: int64 (rows,), samples by which each window comes later; None for none.
     """
-    n = numerology.n_fft
-    windows = np.lib.stride_tricks.sliding_window_view(samples, n)[starts]
-    windows *= np.exp(-2j * np.pi / n * cfo * np.arange(n)).astype(np.complex64)
-    spectrum = fft.fft(windows, axis=1, norm="ortho", overwrite_x=True)
+    n, size = numerology.n_fft, samples.itemsize
+    starts = first + numerology.symbol * np.arange(rows)
+    if shift is None:
+        windows = np.ndarray((rows, n), np.complex64, samples, first * size, (numerology.symbol * size, size))
+    else:
+        starts += shift
+        windows = np.ndarray((len(samples) - n + 1, n), np.complex64, samples, 0, (size, size))[starts]
+    spectrum = fft.fft(windows * unit_phasors(-2 * np.pi / n * cfo * np.arange(n)), axis=1, norm="ortho", overwrite_x=True)
     half = numerology.used // 2
     carriers = np.concatenate([spectrum[:, -half:], spectrum[:, 1 : half + 1]], axis=1)
-    carriers *= np.exp(-2j * np.pi / n * (cfo * starts % n)).astype(np.complex64)[:, None]
+    carriers *= unit_phasors(-2 * np.pi / n * (cfo * starts % n))[:, None]
     return carriers
 
 
@@ -144,7 +154,10 @@ def fit_drift(numerology: Numerology, pilots: np.ndarray, noise_variance: float)
         row_weight = np.maximum(now.real, 0) @ across**2
         centred = rows - float(row_weight @ rows) / max(float(row_weight.sum()), 1e-30)
         information = float(row_weight @ centred**2) + prior
-        step += (float(centred @ (now.imag @ across)) - prior * (drift + step)) / max(information, 1e-30)
+        change = (float(centred @ (now.imag @ across)) - prior * (drift + step)) / max(information, 1e-30)
+        step += change
+        if abs(change * turns[-1, 0]) < _DRIFT_TOLERANCE:
+            break
     return min(max(drift + step, -most), most), (rate - step * mean, phase - step * mean * rows[0])
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from ..errors import HscError
 from .interleaver import permutation, pn_signs
 from .numerology import PRESETS, Numerology, preset
-from .packet import MAX_PACKET_SYMBOLS, Packet, encode_header
+from .packet import HEADER_SYMBOLS, MAX_PACKET_SYMBOLS, Packet, encode_header
 from .preamble import pn_phases, preamble_carriers, symbols_to_samples
 
 __all__ = ["PRESETS", "Numerology", "header_grid", "header_mapping", "modulate", "payload_mapping", "pilot_symbols", "preset"]
@@ -46,12 +46,21 @@ def pilot_symbols(numerology: Numerology, rows: int) -> np.ndarray:
     return pn_signs(rows * numerology.pilots, _PILOT_OFFSET).reshape(rows, numerology.pilots)
 
 
+@lru_cache(maxsize=16)
+def _header_frame(numerology: Numerology) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The header rows with pilots only, (header_symbols, used); for each place its flat entry and its coded bit."""
+    mapping = header_mapping(numerology)
+    empty = _with_pilots(numerology, np.zeros(mapping.place.size, np.complex64), pilot_symbols(numerology, numerology.header_symbols))
+    row, column = np.divmod(mapping.place, numerology.data)
+    return empty, row * numerology.used + numerology.data_index[column], np.arange(mapping.place.size) % HEADER_SYMBOLS
+
+
 def header_grid(numerology: Numerology, coded: np.ndarray) -> np.ndarray:
     """624 BPSK symbols -> complex64 (header_symbols, used), pilots included."""
-    mapping = header_mapping(numerology)
-    data = np.empty(mapping.place.size, np.complex64)
-    data[mapping.place] = np.resize(coded, mapping.place.size) * mapping.phases
-    return _with_pilots(numerology, data, pilot_symbols(numerology, numerology.header_symbols))
+    empty, entry, bit = _header_frame(numerology)
+    grid = empty.copy()
+    grid.ravel()[entry] = coded[bit] * header_mapping(numerology).phases
+    return grid
 
 
 def modulate(packet: Packet, numerology: Numerology) -> np.ndarray:

@@ -116,7 +116,7 @@ class Synchroniser:
         Needs `lookback` samples before and `lookahead` after each candidate.
         """
         starts = candidates - self.lookback
-        segments = np.lib.stride_tricks.sliding_window_view(samples, self._length)[starts]
+        segments = samples[starts[:, None] + np.arange(self._length)]
         turn = np.exp(-2j * np.pi / self.numerology.n_fft * cfo[:, None] * np.arange(self._length)).astype(np.complex64)
         spectrum = fft.fft(segments * turn, axis=1)
         filtered = fft.ifft(spectrum[:, None] * self._templates, axis=2)[:, :, : 2 * self.lookback]
