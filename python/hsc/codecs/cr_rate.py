@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +10,7 @@ import numpy as np
 from . import cr, cr_paper, cr_progressive
 from .cr_progressive import Coded, coefficient_step
 
-FINEST_STEP = 14  # 2^-7: quantisation noise alone is 53 dB
+FINEST_STEP = 20  # 2^-10, a quarter of a grey level: full rank comes out exact after rounding to uint8
 COARSEST_STEP = 2
 NOISE_SHARE = 0.05  # of the closed-form error, what quantisation may add when the rank is given
 _FIRST_ROWS = 16
@@ -57,10 +57,21 @@ def source(image: np.ndarray, generated: Sequence[np.ndarray], of_residual: bool
     return Source(difference, difference if of_residual else cr.as_matrix(image), rows, eigenvalues, image.shape[-1])
 
 
+def finest_paper_step(prepared: Source) -> int:
+    """The finest step with which A X fits into JPEG2000's 16 bits: no entry exceeds the norm of a column of X."""
+    largest = np.linalg.norm(prepared.projected, axis=0).max()
+    return min(FINEST_STEP, int(2 * np.log2(32_000 / max(largest, 1e-9))))
+
+
 def step_for_rank(tails: np.ndarray, rank: int, columns: int) -> int:
-    """The coarsest step that adds at most NOISE_SHARE to the closed-form error at `rank`; FINEST_STEP at full rank."""
+    """The coarsest step that adds at most NOISE_SHARE to the closed-form error at `rank`; FINEST_STEP at full rank.
+
+    The noise is counted for a tenth of all rows at least: then one row more, which takes away 1/(n − k) of the error or more, never
+    adds as much noise, and the MSE falls with the rank.
+    """
+    noisy = max(rank, len(tails) / 10) * columns
     for code in range(COARSEST_STEP, FINEST_STEP):
-        if rank * columns * coefficient_step(code) ** 2 / 12 <= NOISE_SHARE * tails[rank]:
+        if noisy * coefficient_step(code) ** 2 / 12 <= NOISE_SHARE * tails[rank]:
             return code
     return FINEST_STEP
 
@@ -68,16 +79,16 @@ def step_for_rank(tails: np.ndarray, rank: int, columns: int) -> int:
 def progressive_for_budget(prepared: Source, n_bytes: int) -> tuple[bytes, int, int]:
     """Stream, rank and step code with the least error within `n_bytes`: a descent over the step."""
 
-    def best(code: int) -> tuple[float, bytes, int, int]:
-        coded = _until(prepared, code, lambda found: found.sizes[-1] > n_bytes)
+    def best(code: int, first: int) -> tuple[float, bytes, int, int]:
+        coded = _until(prepared, code, lambda found: found.sizes[-1] > n_bytes, first)
         count = int(np.searchsorted(coded.sizes, n_bytes, side="right"))
         error = coded.errors[count - 1] if count else np.inf
         return (float(error), *coded.cut(count), code)
 
-    found = best(6)
+    found = best(6, _FIRST_ROWS)
     for direction in (2, -2):
         while COARSEST_STEP <= found[3] + direction <= FINEST_STEP:
-            tried = best(found[3] + direction)
+            tried = best(found[3] + direction, found[2] + 1)
             if tried[0] >= found[0]:
                 break
             found = tried
@@ -100,12 +111,29 @@ def progressive_for_error(prepared: Source, largest_error: float) -> tuple[bytes
     best: tuple[bytes, int, int] | None = None
     even = largest_error / prepared.projected.size  # quantisation noise of this size everywhere would use the error up
     coarsest = int(np.clip(np.ceil(-np.log2(12 * even)), COARSEST_STEP, FINEST_STEP))
-    for code in range(coarsest - 2, min(coarsest + 5, FINEST_STEP + 2)):
-        coded = _until(prepared, max(code, 0), lambda found: found.errors[-1] <= largest_error)
+    first = cr.smallest_rank(prepared.tails, largest_error)
+    for code in range(max(0, coarsest - 2), FINEST_STEP + 2):
+        coded = _until(prepared, code, lambda found: found.errors[-1] <= largest_error, first)
         met = np.flatnonzero(coded.errors <= largest_error)
-        if len(met) and (best is None or coded.sizes[met[0]] < len(best[0])):
-            best = (*coded.cut(int(met[0]) + 1), max(code, 0))
-    return best or (*_all(prepared.progressive(len(prepared.rows), FINEST_STEP)), FINEST_STEP)
+        if not len(met):
+            continue
+        if best is not None and coded.sizes[met[0]] >= len(best[0]):
+            break
+        best = (*coded.cut(int(met[0]) + 1), code)
+        first = best[1]
+    if best is None:
+        return (*_all(prepared.progressive(len(prepared.rows), FINEST_STEP)), FINEST_STEP)
+    return (*_trimmed(prepared, *best, largest_error), best[2])
+
+
+def _trimmed(prepared: Source, data: bytes, rank: int, code: int, largest_error: float) -> tuple[bytes, int]:
+    """Without the last rows of the last chunk, as far as the error allows."""
+    group = cr_progressive.rows_per_chunk(*prepared.difference.shape)
+    for fewer in range(max(1, rank - group + 1), rank):
+        coded = prepared.progressive(fewer, code)
+        if coded.errors[-1] <= largest_error:
+            return _all(coded)
+    return data, rank
 
 
 def paper_for_budget(prepared: Source, n_bytes: int) -> tuple[bytes, int, int]:
@@ -114,7 +142,7 @@ def paper_for_budget(prepared: Source, n_bytes: int) -> tuple[bytes, int, int]:
     best: tuple[bytes, int, int] = (b"", 0, FINEST_STEP)
     while high - low > 1:
         rank = (low + high) // 2
-        code = step_for_rank(prepared.tails, rank, prepared.difference.shape[1])
+        code = min(step_for_rank(prepared.tails, rank, prepared.difference.shape[1]), finest_paper_step(prepared))
         data = prepared.paper(rank, code, 1.0)
         if len(data) <= n_bytes:
             low, best = rank, (data, rank, code)
@@ -123,14 +151,14 @@ def paper_for_budget(prepared: Source, n_bytes: int) -> tuple[bytes, int, int]:
     return best
 
 
-def _until(prepared: Source, code: int, enough) -> Coded:
-    """Code more and more rows until `enough(coded)`, or all."""
-    rank = min(_FIRST_ROWS, len(prepared.rows))
+def _until(prepared: Source, code: int, enough: Callable[[Coded], bool], first: int) -> Coded:
+    """Code `first` rows, then more and more until `enough(coded)`, or all."""
+    rank = min(max(first, 1), len(prepared.rows))
     while True:
         coded = prepared.progressive(rank, code)
         if rank == len(prepared.rows) or enough(coded):
             return coded
-        rank = min(2 * rank, len(prepared.rows))
+        rank = min(rank * 3 // 2 + 2, len(prepared.rows))
 
 
 def _all(coded: Coded) -> tuple[bytes, int]:

@@ -241,6 +241,7 @@ def _code(prepared: cr_rate.Source, options: HscOptions, budget: int | None) -> 
     if progressive:
         coded = prepared.progressive(rank, step)
         return (*coded.cut(len(coded.chunks)), step)
+    step = min(step, cr_rate.finest_paper_step(prepared))
     return prepared.paper(rank, step, options.jpeg2000_ratio), rank, step
 
 

@@ -60,7 +60,7 @@ def _best_parameter(folded: np.ndarray) -> int:
     if not folded.any():
         return ALL_ZERO
     # The best p lies next to log2 of the mean: three candidates are enough.
-    middle = int(np.log2(folded.mean() + 1))
+    middle = min(int(np.log2(folded.mean() + 1)), _LARGEST)
     candidates = range(max(0, middle - 2), min(_LARGEST, middle + 1) + 1)
     return min(candidates, key=lambda p: int((folded >> p).sum()) + p * len(folded))
 
