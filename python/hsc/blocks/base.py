@@ -43,7 +43,8 @@ class Ports:
     """Mixin for message ports. A subclass calls `open_ports` once, after its GNU Radio base class is made.
 
     Attributes:
-        counters: what happened, by name: `received`, `dropped`, `errors` and what a block adds.
+        counters: what happened, by name: `received`, `dropped`, `errors`, of these `crashes` (mistakes in the
+            code, logged with their traceback), and what a block adds.
     """
 
     counters: Counter[str]
@@ -112,6 +113,7 @@ class Ports:
         except HscError as error:
             self.fail(message_id, str(error))
         except Exception as error:
+            self.counters["crashes"] += 1
             self.logger.error(traceback.format_exc())
             self.fail(message_id, f"{type(error).__name__}: {error}")
 

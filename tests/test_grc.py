@@ -1,0 +1,184 @@
+"""GRC files: every block has one, it loads without a complaint, and its template makes the block; the examples compile and run."""
+
+import inspect
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pmt
+import pytest
+import yaml
+from gnuradio import gr, hsc
+from gnuradio.hsc.codecs import registry
+from gnuradio.hsc.phy import mcs, numerology
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parents[1]
+FILES = sorted((ROOT / "grc").glob("*.block.yml"))
+NAMES = [path.name.removesuffix(".block.yml").removeprefix("hsc_") for path in FILES]
+EXAMPLES = sorted((ROOT / "examples").glob("*.grc"))
+
+
+@pytest.fixture(scope="module")
+def platform():
+    """GRC without its window, with our blocks."""
+    pytest.importorskip("gnuradio.grc.core.platform")
+    os.environ["GRC_BLOCKS_PATH"] = str(ROOT / "grc")
+    from gnuradio.grc.core.platform import Platform
+
+    version = gr.version(), (gr.major_version(), gr.api_version(), gr.minor_version())
+    platform = Platform(name="test", prefs=gr.prefs(), version=version[0], version_parts=version[1])
+    platform.build_library()
+    return platform
+
+
+def description(name):
+    return yaml.safe_load((ROOT / "grc" / f"hsc_{name}.block.yml").read_text())
+
+
+def test_every_block_has_a_file_and_a_place_in_the_tree():
+    assert set(NAMES) == set(hsc.blocks.__all__)
+    tree = yaml.safe_load((ROOT / "grc" / "hsc.tree.yml").read_text())["[HSC]"]
+    places = {block: category for entry in tree for category, blocks in entry.items() for block in blocks}
+    assert places == {f"hsc_{name}": description(name)["category"].removeprefix("[HSC]/") for name in NAMES}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_file_is_complete(name):
+    block = description(name)
+    assert block["id"] == f"hsc_{name}" and block["flags"] == ["python"] and block["file_format"] == 1 and "doc_url" not in block
+    assert all(f"\n{section}:\n" in block["documentation"] for section in ("Input", "Output", "Parameters"))
+    for parameter in block.get("parameters", ()):
+        labels = parameter.get("option_labels")
+        assert labels is None or len(labels) == len(parameter["options"])
+
+
+def test_options_are_those_of_the_code():
+    def options(name, parameter):
+        return next([o for o in p["options"] if o] for p in description(name)["parameters"] if p["id"] == parameter)
+
+    assert options("digital_modulator", "mcs_name") == options("hsc_transmitter", "mcs_name") == list(mcs.TABLE)
+    assert options("ofdm_receiver", "numerology") == list(numerology.PRESETS)
+    assert options("image_transmitter", "codec") == [name for name in registry.names() if name != "pixels"]
+
+
+def new_block(platform, name):
+    graph = platform.make_flow_graph()
+    block = graph.new_block(f"hsc_{name}")
+    graph.rewrite()
+    return graph, block
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "image_viewer"])
+def test_template_makes_the_block_and_callbacks_exist(platform, name):
+    _, block = new_block(platform, name)
+    assert block.params and not [text for p in block.params.values() for text in p.iter_error_messages()]
+    made = eval(block.templates.render("make"), {"hsc": hsc})
+    assert isinstance(made, getattr(hsc, name))
+    for call in block.templates.render("callbacks"):
+        eval(f"made.{call}", {"made": made, "hsc": hsc})
+    inside = set(map(str, description(name).get("parameters", ()) and [p["id"] for p in description(name)["parameters"]]))
+    expected = set(inspect.signature(getattr(hsc, name).__init__).parameters) - {"self", "rank", "psnr_db", "cbr"}
+    assert expected <= inside | {"seed"}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_ports_are_those_of_the_block(platform, name):
+    if name == "image_viewer":
+        pytest.skip("needs a display")
+    _, block = new_block(platform, name)
+    made = eval(block.templates.render("make"), {"hsc": hsc})
+    for ports, real, is_hier in (
+        (block.sinks, made.message_ports_in, "message_port_is_hier_in"),
+        (block.sources, made.message_ports_out, "message_port_is_hier_out"),
+    ):
+        drawn = {str(port.key) for port in ports if port.domain == "message"}
+        if isinstance(made, gr.hier_block2):
+            assert all(getattr(made, is_hier)(pmt.intern(port)) for port in drawn)
+        else:
+            assert set(pmt.to_python(real()) or ()) - {"system"} == drawn
+
+
+def test_impossible_values_are_refused(platform):
+    graph, block = new_block(platform, "symbol_channel")
+    block.params["loss"].set_value("1.5")
+    graph.rewrite()
+    block.validate()
+    assert "0 <= loss <= 1" in " ".join(block.get_error_messages())
+
+
+def environment():
+    """Of a process that finds `gnuradio.hsc` where this one does, and our blocks."""
+    site = "import gnuradio, sys; gnuradio.__path__[:] = {!r}".format(list(__import__("gnuradio").__path__))
+    return {**os.environ, "GRC_BLOCKS_PATH": str(ROOT / "grc"), "QT_QPA_PLATFORM": "offscreen", "OMP_NUM_THREADS": "1"}, site
+
+
+def run(arguments, site, env, cwd, seconds):
+    """Run Python code or a file after `site`; the exit status 0 is required."""
+    script = f"{site}\nimport runpy, sys\nsys.argv = {[str(a) for a in arguments]!r}\nrunpy.run_path(sys.argv[0], run_name='__main__')"
+    done = subprocess.run([sys.executable, "-c", script], env=env, cwd=cwd, capture_output=True, text=True, timeout=seconds, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory):
+    """Folder with the example flowgraphs as grcc makes them."""
+    grcc = next((p for p in map(Path, ("/usr/bin/grcc", "/usr/local/bin/grcc")) if p.exists()), None)
+    if grcc is None:
+        pytest.skip("grcc is not installed")
+    folder = tmp_path_factory.mktemp("grcc")
+    env, site = environment()
+    text = run([grcc, "-o", folder, *EXAMPLES], site, env, folder, 120)
+    assert "rror" not in text, text
+    return folder
+
+
+def test_examples_compile(compiled):
+    assert {p.stem for p in compiled.glob("*.py")} == {p.stem for p in EXAMPLES} == {"hsc_loopback", "hsc_image_link"}
+
+
+def test_loopback_runs_as_it_is_and_ends(compiled, tmp_path):
+    env, site = environment()
+    text = run([compiled / "hsc_loopback.py"], site, env, tmp_path, 120)
+    received = {p.stem: Image.open(p).size for p in (tmp_path / "hsc_received").glob("*.png")}
+    sent = {p.stem: Image.open(p).size for p in (ROOT / "examples" / "images").iterdir() if p.suffix != ".md"}
+    assert received == sent and "error" not in text
+
+
+def test_headless_example(tmp_path):
+    env, site = environment()
+    arguments = [ROOT / "examples" / "hsc_headless.py", "--rank", "28", "--out", tmp_path, ROOT / "examples" / "images" / "digit_[0-2].png"]
+    text = run(arguments, site, env, tmp_path, 120)
+    quality = [float(line.split("PSNR")[1].split()[0]) for line in text.splitlines() if line.startswith("digit_")]
+    assert len(quality) == 3 and min(quality) > 25
+
+
+def test_gui_example_shows_images(compiled, tmp_path):
+    """The window with its sinks and viewers, offscreen: images arrive while it runs, sliders change what is sent."""
+    pytest.importorskip("PyQt5")
+    env, site = environment()
+    watch = f"""
+import signal, sys
+from PyQt5 import QtCore, QtWidgets
+from gnuradio import qtgui
+sys.path.insert(0, {str(compiled)!r})
+import hsc_image_link as module
+app = QtWidgets.QApplication(sys.argv)
+top = module.hsc_image_link()
+top.start(); top.show()
+def look():
+    if len(top.meter.results) == 1: top.set_rank(3)
+    if len(top.meter.results) >= 4 or look.count > 400:
+        top.stop(); top.wait(); app.quit()
+    look.count += 1
+look.count = 0
+timer = QtCore.QTimer(); timer.timeout.connect(look); timer.start(100)
+app.exec_()
+print('RANK', top.transmitter.cr_projection.counters['rank'], 'SEEN', len(top.meter.results))
+"""
+    script = tmp_path / "watch.py"
+    script.write_text(watch)
+    text = run([script], site, env, tmp_path, 120)
+    assert "RANK 3 SEEN 4" in text or "RANK 3 SEEN 5" in text, text
