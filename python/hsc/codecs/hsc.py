@@ -23,6 +23,7 @@ DEFAULT_MCS = "16QAM-1/2"  # section IV-A
 CODINGS = ("paper", "residual", "projection")
 AUTO = "auto"
 NOISE_DRAWS = 4
+SMALL_IMAGE, NEARLY_EXACT = 4096, 1e-6  # values; MSE, i.e. 60 dB
 # Below this SNR the fine-tuned networks give the better images (measured on test digits and on Kodak).
 FEW_SHOT_BELOW_DB = 18.0
 LARGEST_RANK = 4096
@@ -37,6 +38,7 @@ class HscOptions:
         symbols: M, complex channel uses of the SR of a digit: 4, 8, 16, 32, 64 or 128.
         rank, psnr_db, cbr: at most one of them says how much CR to send: k, a PSNR in an error-free channel, or complex channel uses
             of SR and CR over C·H·W. With none, the link's CBR, else DEFAULT_CBR.
+            A rank may come out smaller on a small image that is exact, or as good, with fewer rows.
         cr: coding of the CR: "paper" (A and A X through JPEG2000), "residual" (A and A (X − G), progressive; smallest), or "projection"
             (A and A X in the progressive coding: larger, but it removes the SR's noise from what it covers). "auto": whichever of the
             last two gives the better image at the link's SNR; "residual" when that is not known.
@@ -208,9 +210,19 @@ def _complement(
 ) -> Complementary:
     generated = list(noisy) if noisy and options.cr == "projection" else [semantic.generated]
     prepared = cr_rate.source(image / 255.0, generated, options.cr == "residual")
-    data, rank, step = _code(prepared, options, budget)
     tuning, coding = hsc_models.TUNINGS.index(_tuning(options)), CODINGS.index(options.cr)
-    return Complementary(data, HscParameters(semantic.model, tuning, coding, options.jpeg2000_ratio == 1, step, rank))
+
+    def make(wanted: HscOptions) -> Complementary:
+        data, rank, step = _code(prepared, wanted, budget)
+        return Complementary(data, HscParameters(semantic.model, tuning, coding, options.jpeg2000_ratio == 1, step, rank))
+
+    made = make(options)
+    if not options.rank or noisy or options.tuning == "ncr" or image.size > SMALL_IMAGE:
+        return made
+    # Near exactness one row more can move one pixel across a rounding edge: send the smallest rank that is as good as any below it.
+    first = cr.smallest_rank(prepared.tails, NEARLY_EXACT * image.size)
+    candidates = [*(make(replace(options, rank=rank)) for rank in range(max(first, 1), options.rank)), made]
+    return min(candidates, key=lambda candidate: _expected_error(image, candidate, [semantic.generated]))
 
 
 def _expected_error(image: np.ndarray, made: Complementary, noisy: Sequence[np.ndarray]) -> float:
