@@ -78,6 +78,24 @@ def test_round_trip(written):
         assert equal(getattr(read, f.name), getattr(written, f.name)), f.name
 
 
+@pytest.mark.parametrize(
+    ("item", "array"),
+    [
+        ("u8", np.arange(256, dtype=np.uint8)),
+        ("s32", np.array([-(2**31), -1, 0, 2**31 - 1], np.int32)),
+        ("f32", np.array([0, -1.5, np.inf, 1e-30], np.float32)),
+        ("c32", complex_noise(100)),
+        ("f32", np.zeros(0, np.float32)),
+    ],
+)
+def test_vectors_are_those_of_the_pmt_binding(item, array):
+    made = pdu.write_vector(array, item)
+    assert pmt.equal(made, getattr(pmt, f"init_{item}vector")(len(array), array.tolist()))
+    read = pdu.read_vector(made, item)
+    assert read.dtype == array.dtype and np.array_equal(read, array) and read.flags.writeable
+    assert list(read) == list(getattr(pmt, f"{item}vector_elements")(made))
+
+
 def test_every_kind_has_an_example():
     assert {p.kind for p in examples()} == set(pdu.KINDS)
 
