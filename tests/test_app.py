@@ -7,7 +7,8 @@ import os
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from gnuradio.hsc.app import images, pictures
+from gnuradio.hsc import image_files as images
+from gnuradio.hsc.app import outputs, pictures
 from gnuradio.hsc.app.cli import main
 from gnuradio.hsc.errors import HscError
 from hypothesis import given, settings
@@ -172,10 +173,10 @@ def test_folders_give_their_images_in_order(tmp_path):
 
 def test_outputs_of_equal_stems_differ(tmp_path):
     sources = [tmp_path / n for n in ("a/x.png", "b/x.jpg", "b/x_compare.png", "b/X.gif", "b/x-2.png")]
-    outputs = list(images.output_paths(sources, tmp_path / "out"))
-    every = [str(p).casefold() for o in outputs for p in (o.received, o.compare)]
+    pairs = list(outputs.output_paths(sources, tmp_path / "out"))
+    every = [str(p).casefold() for o in pairs for p in (o.received, o.compare)]
     assert len(set(every)) == len(every)
-    assert outputs[0].received.name == "x.png"
+    assert pairs[0].received.name == "x.png"
 
 
 @settings(max_examples=150, deadline=None)

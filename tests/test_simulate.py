@@ -44,17 +44,17 @@ def crop(tmp_path_factory) -> Path:
 
 @pytest.mark.parametrize("command", ["simulate", "send"])
 def test_one_image(command, crop, tmp_path):
-    result = run(command, crop, "--rank", 48, "--snr", 15, "--cr", "projection", "--json", "--out", tmp_path)
+    result = run(command, crop, "--rank", 40, "--snr", 15, "--cr", "projection", "--json", "--out", tmp_path)
     assert result.exit_code == 0, result.output
     (entry,) = entries(result, tmp_path)
     received = np.asarray(Image.open(tmp_path / entry["received"]))
     original = np.asarray(Image.open(crop))
     assert entry["psnr_db"] == pytest.approx(metrics.psnr_db(received, original))
-    assert entry["psnr_db"] > 40
+    assert entry["psnr_db"] > 35
     assert entry["mse"] == pytest.approx(10 ** (-entry["psnr_db"] / 10))
     assert entry["ms_ssim"] is None
     assert entry["shape"] == [48, 64, 3]
-    assert entry["rank"] == 48
+    assert entry["rank"] == 40
     assert entry["packets_received"] == entry["packets_sent"]
     assert entry["snr_measured_db"] == pytest.approx(15, abs=0.5)
     assert sum(v for k, v in entry["channel_uses"].items() if k not in ("payload", "total")) == pytest.approx(

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
-from .. import data
+from .. import data, image_files
 from ..errors import HscError
 from ..evaluation import curves, figures, hsc
-from . import images, pictures, samples, simulate
+from . import pictures, samples, simulate
 from .link import LinkSettings
 from .report import make_folder, progress_bar, save_picture
 
@@ -61,7 +62,7 @@ def run(request: Request, out: Path | None) -> list[Path]:
     return paths
 
 
-def _measure(request: Request, progress: hsc.Progress) -> tuple[curves.Curves, images.Image.Image | None]:
+def _measure(request: Request, progress: hsc.Progress) -> tuple[curves.Curves, Image.Image | None]:
     if request.name == "hsc-fig6":
         return _photograph(request, progress)
     count = request.count or (QUICK_IMAGES if request.quick else DEFAULT_IMAGES[request.name])
@@ -73,7 +74,7 @@ def _measure(request: Request, progress: hsc.Progress) -> tuple[curves.Curves, i
     return hsc.fig4(digits, request.command, progress, **({"ranks": (0, 4), "snrs": (0, 10, 20)} if request.quick else {})), None
 
 
-def _photograph(request: Request, progress: hsc.Progress) -> tuple[curves.Curves, images.Image.Image]:
+def _photograph(request: Request, progress: hsc.Progress) -> tuple[curves.Curves, Image.Image]:
     name, pixels = _photo(request)
     height = pixels.shape[0]
     ranks = [
@@ -111,4 +112,4 @@ def _photo(request: Request) -> tuple[str, np.ndarray]:
         path = None
     if path is None or not path.is_file():
         path = samples.photographs()[0]
-    return path.name, images.load(path).pixels
+    return path.name, image_files.load(path).pixels

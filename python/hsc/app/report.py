@@ -8,14 +8,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import click
+from PIL import Image
 from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from .. import metrics
+from .. import image_files, metrics
 from ..errors import HscError
-from . import images, pictures
+from . import outputs, pictures
 from .link import LinkSettings, Outcome, Runner, failure, record
 from .options import EXIT_BAD_INPUT, EXIT_FAILED
 
@@ -27,8 +28,8 @@ def transmit_all(paths: Sequence[Path], settings: LinkSettings, runner: Runner, 
 
     Writes OUT/<stem>.png, OUT/<stem>_compare.png and OUT/metrics.json. Raises HscError when nothing can be begun.
     """
-    sources = images.find(paths)
-    targets = list(images.output_paths(sources, out))
+    sources = image_files.find(paths)
+    targets = list(outputs.output_paths(sources, out))
     make_folder(out)
     records: list[Record] = []
     status = 0
@@ -53,10 +54,10 @@ def transmit_all(paths: Sequence[Path], settings: LinkSettings, runner: Runner, 
     return status
 
 
-def _transmit_one(source: Path, target: images.OutputPaths, settings: LinkSettings, runner: Runner) -> tuple[Record, int]:
+def _transmit_one(source: Path, target: outputs.OutputPaths, settings: LinkSettings, runner: Runner) -> tuple[Record, int]:
     """One image -> its entry in metrics.json and the exit status it asks for."""
     try:
-        loaded = images.load(source)
+        loaded = image_files.load(source)
         outcome = runner(loaded.pixels, settings)
     except HscError as error:
         return {**failure(source.name, settings, str(error)), "received": None, "compare": None}, EXIT_BAD_INPUT
@@ -65,11 +66,11 @@ def _transmit_one(source: Path, target: images.OutputPaths, settings: LinkSettin
     if outcome.received is None:
         target.received.unlink(missing_ok=True)  # an older run's picture must not pass for this one's
         return {**entry, "received": None, "compare": target.compare.name}, EXIT_FAILED
-    save_picture(images.picture(outcome.received), target.received)
+    save_picture(image_files.picture(outcome.received), target.received)
     return {**entry, "received": target.received.name, "compare": target.compare.name}, 0
 
 
-def comparison(outcome: Outcome, entry: Record) -> images.Image.Image:
+def comparison(outcome: Outcome, entry: Record) -> Image.Image:
     """Original, analog part alone where there is one, received: side by side with figures."""
     h, w, _ = outcome.sent.shape
     tiles = [pictures.Tile(outcome.sent, "original", f"{w} x {h}")]
@@ -142,7 +143,7 @@ def make_folder(folder: Path) -> None:
         raise _unwritable(folder, error) from None
 
 
-def save_picture(image: images.Image.Image, path: Path) -> None:
+def save_picture(image: Image.Image, path: Path) -> None:
     """Write a picture. Raises HscError when that is not possible."""
     try:
         image.save(path)

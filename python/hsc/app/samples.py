@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..errors import HscError
+from ..image_files import find, load
 from .doctor import examples_folder
-from .images import find, load
 
 
 def folder() -> Path:

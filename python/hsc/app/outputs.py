@@ -1,4 +1,4 @@
-"""Names of the output files. Reading images is `image_files`."""
+"""Names of the output files."""
 
 from __future__ import annotations
 
@@ -7,9 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import HscError
-from ..image_files import MAX_SIDE, MIN_SIDE, SourceImage, find, load, picture
-
-__all__ = ["MAX_SIDE", "MIN_SIDE", "OutputPaths", "SourceImage", "find", "load", "output_paths", "picture"]
 
 
 @dataclass(frozen=True)
