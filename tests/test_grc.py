@@ -182,3 +182,12 @@ print('RANK', top.transmitter.cr_projection.counters['rank'], 'SEEN', len(top.me
     script.write_text(watch)
     text = run([script], site, env, tmp_path, 120)
     assert "RANK 3 SEEN 4" in text or "RANK 3 SEEN 5" in text, text
+
+
+def test_inputs_that_are_waited_for_must_be_connected(platform):
+    graph, block = new_block(platform, "image_source")
+    for in_flight, complaints in (("2", 1), ("0", 0)):
+        block.params["in_flight"].set_value(in_flight)
+        graph.rewrite()
+        block.sinks[0].validate()
+        assert len(block.sinks[0].get_error_messages()) == complaints
