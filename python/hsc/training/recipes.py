@@ -13,7 +13,7 @@ from ..nn.vae import Vae
 from ..nn.vqvae import VqVae
 
 SYMBOLS = (4, 8, 16, 32, 64, 128)  # M of the SR, swept in the paper's figures 2 and 3
-TUNED_SYMBOLS = (8,)  # M of the few-shot models and their NCR adapters
+TUNED_SYMBOLS = (8, 64)  # M of the few-shot models and their NCR adapters
 NCR_RANKS = (2, 4, 8, 12, 16, 20, 24)
 
 

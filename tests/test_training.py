@@ -1,0 +1,122 @@
+"""Recipes: every kind runs at toy size on the CPU, learns, resumes and exports. The data are made up here."""
+
+from __future__ import annotations
+
+import gzip
+import struct
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+from gnuradio.hsc import data, weights
+from gnuradio.hsc.errors import HscError
+from gnuradio.hsc.nn.vae import Vae
+from gnuradio.hsc.training import cli, loop, ncr
+from gnuradio.hsc.training.recipes import RECIPES, Fading, build, recipe
+from PIL import Image
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A data folder: 'digits' that are bars, and photographs that are gradients."""
+    path = tmp_path_factory.mktemp("data")
+    rng = np.random.default_rng(1)
+    (path / "mnist").mkdir()
+    for name, count in (("train-images-idx3-ubyte.gz", 60_000), ("t10k-images-idx3-ubyte.gz", 10_000)):
+        kinds = np.zeros((16, 28, 28), np.uint8)
+        for kind in range(16):
+            kinds[kind, kind : kind + 8, 4 + kind // 2 : 14] = 255
+        images = kinds[rng.integers(16, size=count)]
+        head = struct.pack(">IIII", 2051, count, 28, 28)
+        (path / "mnist" / name).write_bytes(gzip.compress(head + images.tobytes(), 1))
+    for sub, suffix in (("photos/train", "jpg"), ("kodak", "png")):
+        (path / sub).mkdir(parents=True)
+        for i in range(2):
+            ramp = np.linspace(0, 200, 150)[:, None, None] + np.linspace(0, 50, 140)[None, :, None] + np.zeros(3)
+            Image.fromarray((ramp + rng.normal(0, 3, ramp.shape)).clip(0, 255).astype(np.uint8)).save(path / sub / f"{i}.{suffix}")
+    return path
+
+
+def test_training_learns_and_exports(folder, tmp_path):
+    name = "hsc-mnist-vae-m4"
+    seen = []
+    loop.train(recipe(name, steps=150, batch=32), tmp_path / "a", folder, report=seen.append)
+    assert [p.step for p in seen] == list(range(1, 151))
+    assert np.mean([p.mse for p in seen[-20:]]) < 0.5 * np.mean([p.mse for p in seen[:20]])
+    figures = cli.train(name, folder, steps=150, out=tmp_path)
+    assert figures == weights.card(name, tmp_path)["figures"]
+    model = Vae(4)
+    model.load_state_dict(weights.load(name, tmp_path))
+    digits = torch.from_numpy(data.mnist("test", folder).copy())[:, None].float() / 255
+    with torch.no_grad():
+        mse = (model.eval()(digits)[0] - digits).square().mean().item()
+    assert mse == pytest.approx(figures["mnist test, ideal channel: MSE"], rel=1e-3)
+
+
+def test_a_run_goes_on_from_its_checkpoint(folder, tmp_path):
+    chosen = recipe("hsc-mnist-vae-m4", steps=30, batch=16)
+    first, done = loop.train(chosen, tmp_path, folder)
+    assert done == 30
+    steps = []
+    second, done = loop.train(recipe("hsc-mnist-vae-m4", steps=40, batch=16), tmp_path, folder, report=lambda p: steps.append(p.step))
+    assert steps == list(range(31, 41)) and done == 40
+
+
+def test_time_limit_ends_a_run(folder, tmp_path):
+    _, done = loop.train(recipe("hsc-mnist-vae-m4", steps=10**6, batch=16), tmp_path, folder, minutes=0.01)
+    assert 1 <= done < 10**6
+
+
+@pytest.mark.parametrize("name", ["hsc-mnist-vqvae-m4", "hsc-mnist-vae-m8-few-shot", "hsc-mnist-vae-m8-ncr-k4", "hsc-photo-vae"])
+def test_every_kind_of_recipe_runs_at_toy_size(name, folder, tmp_path):
+    figures = cli.train(name, folder, steps=4, out=tmp_path)
+    assert all(np.isfinite(value) for value in figures.values())
+    assert weights.card(name, tmp_path)["steps"] == 4
+
+
+def test_value_channel_has_the_snr_it_says():
+    torch.manual_seed(2)
+    values = torch.randn(400, 512)
+    received, variance = loop.value_channel(Fading("rayleigh", 5.0, 5.0), 400, torch.device("cpu"))(values)
+    measured = (received - values).square().mean(1, keepdim=True)
+    assert (measured / variance).mean().item() == pytest.approx(1, abs=0.02)
+    gain = 10**-0.5 / variance
+    assert gain.mean().item() == pytest.approx(1, abs=0.25)
+
+
+def test_ncr_recomposition_is_exact_at_full_rank():
+    images, generated = torch.rand(3, 1, 28, 28), torch.rand(3, 1, 28, 28)
+    torch.testing.assert_close(ncr.recompose_batch(generated, images, ncr.projections(images, generated, 28)), images, atol=1e-4, rtol=0)
+    part = ncr.recompose_batch(generated, images, ncr.projections(images, generated, 4))
+    assert 0 < (part - images).square().sum() < (generated - images).square().sum()
+
+
+def test_every_recipe_builds_and_starts_from_a_recipe():
+    for chosen in RECIPES.values():
+        assert not chosen.start or chosen.start in RECIPES
+        assert sum(p.numel() for p in build(chosen).parameters()) < 4e6
+
+
+def test_crops_have_the_size_and_come_from_the_photographs(folder, tmp_path):
+    source = data.photos(folder, tmp_path)
+    crops = source.crops(np.random.default_rng(3), 10, 64)
+    assert crops.shape == (10, 64, 64, 3) and crops.dtype == np.uint8
+    again = data.photos(folder, tmp_path).crops(np.random.default_rng(3), 10, 64)
+    np.testing.assert_array_equal(crops, again)
+
+
+def test_missing_data_is_told(tmp_path, monkeypatch):
+    monkeypatch.delenv("HSC_DATA", raising=False)
+    with pytest.raises(HscError, match="HSC_DATA"):
+        data.mnist("train")
+    with pytest.raises(HscError, match="cannot read"):
+        data.mnist("train", tmp_path)
+    result = CliRunner().invoke(cli.cli, ["hsc-mnist-vae-m4", "--out", str(tmp_path)])
+    assert result.exit_code == 2 and "HSC_DATA" in result.output
+
+
+def test_command_refuses_what_it_does_not_know(tmp_path):
+    assert CliRunner().invoke(cli.cli, ["nothing"]).exit_code == 2
+    both = CliRunner().invoke(cli.cli, ["hsc-mnist-vae-m4", "--steps", "1", "--minutes", "1", "--out", str(tmp_path)])
+    assert both.exit_code == 2
