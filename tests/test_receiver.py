@@ -161,12 +161,16 @@ def test_any_chunking_gives_the_same_packets(stream, data):
 
 
 @pytest.mark.parametrize("n", ALL, ids=by_name)
-def test_packet_comes_with_its_last_sample(n):
+@pytest.mark.parametrize("size", [0, 500])
+@pytest.mark.parametrize("piece", [100, 100_000])
+def test_packet_comes_with_its_last_sample(n, size, piece):
     rng = np.random.default_rng(11)
-    burst = channel(bursts([make_packet(500, rng)], n, before=777), n, rng, snr_db=20)
+    samples = channel(bursts([make_packet(size, rng)], n, before=777), n, rng, snr_db=20)
+    end = len(samples) - n.symbol  # of the payload
     receiver = BurstReceiver(n)
-    assert receiver.push(burst[: -n.symbol - n.cp]) == []
-    assert len(receiver.push(burst[-n.symbol - n.cp : -n.symbol])) == 1
+    parts = np.split(samples[: end - n.cp], range(piece, end - n.cp, piece))
+    assert [receiver.push(part) for part in parts] == [[]] * len(parts)
+    assert len(receiver.push(samples[end - n.cp : end])) == 1
 
 
 def test_header_error_does_not_hide_the_next_burst():

@@ -133,23 +133,21 @@ class BurstReceiver:
         first = -(-self._position // sync.step) * sync.step
         last = min(self._buffer.end, first + self._block + sync.window + sync.half)
         correlation, energy = sync.metric(self._buffer.view(first, last))
-        entries = len(correlation)
+        self._position = first + len(correlation) * sync.step
+        self._needed = self._position + sync.span + sync.window + sync.half
         batch: list[tuple[int, float]] = []
-        resume = first + entries * sync.step
         for hit, best, cfo in sync.candidates(correlation, energy):
-            if hit * sync.step + sync.span > entries * sync.step or first + best * sync.step + sync.lookahead > self._buffer.end:
-                resume = first + hit * sync.step
+            at = first + best * sync.step
+            run_end = first + hit * sync.step + sync.span
+            if run_end > self._position or at + sync.lookahead > self._buffer.end:
+                self._needed = run_end + sync.window + sync.half if run_end > self._position else at + sync.lookahead
+                self._position = run_end - sync.span
                 break
-            batch.append((first + best * sync.step, cfo))
-        if batch and self._confirm(batch):
-            return
-        stuck = resume < first + entries * sync.step
+            batch.append((at, cfo))
         self._block = min(2 * self._block, _SEARCH_BLOCK)
-        self._position = resume
-        more = sync.span + sync.window + sync.half + (sync.lookahead + sync.span if stuck else sync.span)
-        self._needed = max(resume + more, 0)
+        self._confirm(batch)
 
-    def _confirm(self, batch: list[tuple[int, float]]) -> bool:
+    def _confirm(self, batch: list[tuple[int, float]]) -> None:
         """Check candidates in order, few at first and then more at a time, and keep the first that is a preamble."""
         begin = self._buffer.start
         samples = self._buffer.view(begin, self._buffer.end)
@@ -162,9 +160,8 @@ class BurstReceiver:
                 self._found = Sync(found.start + begin, found.cfo, found.quality)
                 self.counters.detections += 1
                 self._needed = self._found.start + self._demodulator.header_length
-                return True
+                return
             done, size = done + size, min(4 * size, 16)
-        return False
 
     def _read_header(self, found: Sync) -> None:
         samples = self._buffer.view(found.start, self._buffer.end)
