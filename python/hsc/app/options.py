@@ -82,7 +82,10 @@ _LINK_OPTIONS = (
         help="MCS of the digital streams, such as 16QAM-1/2; the codec chooses if left out.",
     ),
     click.option("--snr", type=Number(-30, 60), default=10.0, show_default=True, help="Es/N0 per complex channel use [dB]."),
-    click.option("--channel", type=click.Choice(CHANNELS), default="awgn", show_default=True, help="Channel."),
+    click.option(
+        "--channel", type=click.Choice(CHANNELS), default="awgn", show_default=True,
+        help="rician: line of sight as strong as the scatter; multipath: two fixed echoes of -6 and -10 dB, OFDM only.",
+    ),
     click.option("--cfo", type=Number(-8, 8), default=0.0, help="Carrier frequency offset [subcarriers], OFDM only."),
     click.option("--sfo", type=Number(-100, 100), default=0.0, help="Sample-clock offset [ppm], OFDM only."),
     click.option("--loss", type=Number(0, 1), default=0.0, help="Probability that a whole packet is dropped."),

@@ -176,7 +176,8 @@ def fig3(digits: np.ndarray, command: str, progress: Progress, ranks: Sequence[i
 
 
 def _crossing(curve: Series, sc: Series) -> float | None:
-    return crossing(curve.x.values, curve.y.values, sc.x.values, sc.y.values)
+    """CBR from which `curve` is below the best that SC reaches with at most as many channel uses."""
+    return crossing(curve.x.values, curve.y.values, sc.x.values, np.minimum.accumulate(sc.y.values))
 
 
 def fig4(
