@@ -115,7 +115,7 @@ class Lossy(gr.top_block):
         self.source = hsc.image_source(files, in_flight=1, first_id=1)
         self.transmitter = hsc.image_transmitter(NAME, packet_symbols=512, continuous=False, gap=gap)
         self.receiver, self.dropper, self.decoder = (
-            hsc.ofdm_receiver(tick=1 << 14, chunk=1 << 14),
+            hsc.ofdm_receiver(tick=1 << 14),
             Dropper(positions),
             hsc.message_decoder(hold=hold),
         )

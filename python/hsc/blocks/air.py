@@ -10,7 +10,7 @@ from gnuradio import gr
 
 from ..errors import HscError
 from ..phy import ofdm
-from ..phy.packet import Header
+from ..phy.packet import Header, ReceivedPacket
 from ..phy.receiver import BurstReceiver
 from . import pdu
 from .base import Ports
@@ -132,49 +132,39 @@ class ofdm_receiver(Ports, gr.sync_block):
     Args:
         numerology: preset of `phy.ofdm`.
         tick: distance of the `Tick` PDUs, which carry the sample clock [samples].
-        chunk: samples that are searched at once.
 
     Raises:
         HscError: unknown numerology.
     """
 
-    def __init__(self, numerology: str = "ofdm64", tick: int = 1 << 16, chunk: int = 1 << 16) -> None:
+    def __init__(self, numerology: str = "ofdm64", tick: int = 1 << 16) -> None:
         gr.sync_block.__init__(self, name="OFDM Receiver", in_sig=[np.complex64], out_sig=None)
         self.open_ports({}, ("packets",))
         self.message_port_register_out(_SYMBOLS)
-        self._numerology, self._tick, self._chunk = ofdm.preset(numerology), max(1, tick), max(1, chunk)
-        self._reset()
+        self._numerology, self._tick = ofdm.preset(numerology), max(1, tick)
 
-    def _reset(self) -> None:
-        self._receiver = BurstReceiver(self._numerology)
-        self._waiting: list[np.ndarray] = []
-        self._waiting_samples = self._clock = self._next_tick = 0
+    def start(self) -> bool:
+        self._receiver, self._clock, self._next_tick = BurstReceiver(self._numerology), 0, self._tick
+        return super().start()
 
     def work(self, input_items: list[np.ndarray], _: list[np.ndarray]) -> int:
         samples = input_items[0]
-        self._waiting.append(samples.copy())
-        self._waiting_samples += len(samples)
-        if self._waiting_samples >= self._chunk:
-            self._search()
-        return len(samples)
-
-    def stop(self) -> bool:
-        # The stream has run dry. Message blocks ignore GNU Radio's `done`, so they are still there to hear this.
-        self._search()
-        self.publish("packets", pdu.End())
-        self._reset()
-        return True
-
-    def _search(self) -> None:
-        samples = np.concatenate([*self._waiting, np.zeros(0, np.complex64)])
-        self._waiting, self._waiting_samples = [], 0
         with self.contain(None):
             for received in self._receiver.push(samples):
-                self.counters["packets"] += 1
-                self.publish("packets", pdu.ReceivedPacket.of(received))
-                if self.connected("symbols"):
-                    self.message_port_pub(_SYMBOLS, pmt.cons(pmt.PMT_NIL, pdu.write_vector(received.symbols, "c32")))
+                self._publish(received)
         self._clock += len(samples)
         if self._clock >= self._next_tick:
             self._next_tick = self._clock + self._tick
             self.publish("packets", pdu.Tick(self._clock))
+        return len(samples)
+
+    def stop(self) -> bool:
+        # The stream has run dry. Message blocks ignore GNU Radio's `done`, so they are still there to hear this.
+        self.publish("packets", pdu.End())
+        return True
+
+    def _publish(self, received: ReceivedPacket) -> None:
+        self.counters["packets"] += 1
+        self.publish("packets", pdu.ReceivedPacket.of(received))
+        if self.connected("symbols"):
+            self.message_port_pub(_SYMBOLS, pmt.cons(pmt.PMT_NIL, pdu.write_vector(received.symbols, "c32")))
