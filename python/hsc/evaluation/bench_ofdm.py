@@ -1,6 +1,7 @@
 """Our OFDM receiver against GNU Radio's `digital.ofdm_rx`, each as the only consumer of a flowgraph, on the same samples.
 
-The stream `mixed` holds bursts of both formats in turn, so that both receivers search the same samples and each decodes its own bursts.
+The stream `mixed` holds bursts of both formats in turn, half of the samples each, so that both receivers search the same samples and each
+decodes its own bursts.
 In `back to back` each receives nothing but its own format: ours with the symbol of gap that belongs to a burst, the reference without a gap
 and with one. The reference is `digital.ofdm_tx` at its defaults (64 carriers, CP 16, BPSK, CRC-32, no FEC), our bursts are `ofdm64`.
 """
@@ -47,7 +48,8 @@ def run() -> list[dict]:
     rng = np.random.default_rng(1)
     burst, frame = _our_burst(rng), _reference_frame(rng)
     gap = np.zeros(_SYMBOL, np.complex64)
-    mixed, pairs = _stream([burst, frame, gap], rng)
+    frames_per_burst = len(burst) // (len(frame) + len(gap))
+    mixed, rounds = _stream([burst, *[frame, gap] * frames_per_burst], rng)
     ours_only, bursts = _stream([burst], rng)
     reference_only, frames = _stream([frame], rng)
     reference_gap, gap_frames = _stream([frame, gap], rng)
@@ -57,7 +59,7 @@ def run() -> list[dict]:
     name = "OFDM receiver, back to back, reference with a gap of a symbol"
     rows += _rows(name, ours, theirs, bursts, gap_frames)
     ours, theirs = _compare((_ours, mixed), (_reference, mixed))
-    return rows + _rows("OFDM receiver, mixed stream", ours, theirs, pairs, pairs)
+    return rows + _rows("OFDM receiver, mixed stream", ours, theirs, rounds, rounds * frames_per_burst)
 
 
 def _rows(name: str, ours: Result, theirs: Result, sent: int, sent_reference: int) -> list[dict]:
