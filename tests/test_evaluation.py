@@ -69,7 +69,7 @@ def test_crossing_by_hand():
 
 
 def test_error_falls_with_the_rank_to_quantisation(digits):
-    points = [hsc.measure(digits, {"symbols": 8, "rank": k, "cr": "paper"}) for k in (0, 4, 28)]
+    points = [p for k in (0, 4, 28) for p in hsc.measure(digits, {"symbols": 8, "rank": k, "cr": "paper"})]
     assert np.all(points[1].mse < points[0].mse)
     assert np.all(points[2].mse < 1e-5)
     assert np.all(points[1].cbr > points[0].cbr)
@@ -91,9 +91,17 @@ def test_error_is_the_closed_form_up_to_quantisation(digits):
 
 def test_compression_ratio_of_eq_21(digits):
     # raw: 784 pixels of 8 bits at 2 bits a use; SR alone: M = 8 channel uses
-    point = hsc.measure(digits[:2], {"symbols": 8, "rank": 0})
+    (point,) = hsc.measure(digits[:2], {"symbols": 8, "rank": 0})
     np.testing.assert_allclose(point.ratio, 8 / (784 * 8 / 2))
     np.testing.assert_allclose(point.cbr, 8 / 784)
+
+
+def test_fading_is_the_same_for_all_tunings_and_falls_with_the_snr(digits):
+    found = [hsc.measure(digits, {"symbols": 8, "rank": 4, "cr": "paper"}, (0.0, 10.0, 30.0), plain) for plain in (False, True)]
+    for points in found:
+        assert points[0].mse.mean() > points[1].mse.mean() > points[2].mse.mean()
+    assert [p.lost for p in found[0]] == [p.lost for p in found[1]]
+    assert found[0][0].mse.mean() < found[1][0].mse.mean()  # knowing the noise helps
 
 
 def test_fading_loses_the_cr_as_the_outage_probability_says(digits):

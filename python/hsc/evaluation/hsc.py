@@ -82,31 +82,35 @@ def fading(modulated: Modulated, snr_db: float, normal: channel.Normal) -> Recei
 def measure(
     images: np.ndarray,
     options: dict[str, object],
-    snr_db: float | None = None,
+    snrs_db: Sequence[float | None] = (None,),
+    plain: bool = False,
     seed: int = 1,
     numerology: Numerology | None = None,
-    plain: bool = False,
-) -> Point:
-    """Send images uint8 (n, H, W, C), each as one message; `snr_db` None is the error-free channel.
+) -> list[Point]:
+    """Send images uint8 (n, H, W, C), each as one message that its transmitter makes without knowing the SNR: a point for each SNR.
 
-    Image i sees the same fading and noise of its SR in every call of one seed. `plain`: the semantic decoder is not told the noise.
+    Args:
+        options: of the codec; `tuning` is "none" unless given.
+        snrs_db: mean SNRs of the fading channels [dB]; None is the error-free channel.
+        plain: the semantic decoder is not told the noise.
+        seed: image i sees the same fading in every call of one seed, and the same noise on its SR.
     """
-    codec, link = registry.create("hsc", **{"tuning": "none", **options}), Link(snr_db=snr_db, mcs=MCS)
-    numerology = numerology or preset("ofdm64")
-    rows, lost = [], 0
-    for index, image in enumerate(images):
-        normal = channel.numpy_normal(np.random.default_rng([seed, index]))
-        message = codec.encode(image, link)
+    codec, numerology = registry.create("hsc", **{"tuning": "none", **options}), numerology or preset("ofdm64")
+    errors, lost, uses = np.zeros((len(snrs_db), len(images))), np.zeros((len(snrs_db), len(images)), bool), []
+    for i, image in enumerate(images):
+        message = codec.encode(image, Link(mcs=MCS))
         modulated = modem.modulate(message, 0)
-        received = error_free(message) if snr_db is None else fading(modulated, snr_db, normal)
-        if plain:
-            received = replace(received, analog=replace(received.analog, noise_variance=np.zeros_like(received.analog.noise_variance)))
-        lost += not all(stream.complete for stream in received.digital)
         ledger = Ledger.of_message(modulated.header, numerology)
         raw_uses = 8 * image.size / RAW_BITS_PER_USE
-        error = metrics.mse(codec.decode(received), image)
-        rows.append((error, ledger.cbr(image.shape), ledger.cbr_with_overhead(image.shape), float(ledger.payload) / raw_uses))
-    return Point(*np.array(rows).T, lost / len(images))
+        uses.append((ledger.cbr(image.shape), ledger.cbr_with_overhead(image.shape), float(ledger.payload) / raw_uses))
+        for j, snr_db in enumerate(snrs_db):
+            normal = channel.numpy_normal(np.random.default_rng([seed, i]))
+            received = error_free(message) if snr_db is None else fading(modulated, snr_db, normal)
+            if plain:
+                received = replace(received, analog=replace(received.analog, noise_variance=np.zeros_like(received.analog.noise_variance)))
+            errors[j, i] = metrics.mse(codec.decode(received), image)
+            lost[j, i] = not all(stream.complete for stream in received.digital)
+    return [Point(mse, *np.array(uses).T, float(share)) for mse, share in zip(errors, lost.mean(1), strict=True)]
 
 
 def series(name: str, points: Sequence[Point], **also: Sequence[float]) -> Series:
@@ -143,11 +147,13 @@ def fig2(digits: np.ndarray, command: str, progress: Progress, ranks: Sequence[i
     for semantic in ("vae", "vqvae"):
         loads, m = trained_symbols(semantic), DEFAULT_SYMBOLS[semantic]
         progress(f"SC, {semantic}")
-        sc = series(f"SC, {semantic}", [measure(digits, {"semantic": semantic, "symbols": n, "rank": 0}) for n in loads], symbols=loads)
+        sc = series(
+            f"SC, {semantic}", [p for n in loads for p in measure(digits, {"semantic": semantic, "symbols": n, "rank": 0})], symbols=loads
+        )
         found.append(sc)
         for cr in ("paper", "residual"):
             progress(f"HSC, {semantic}, CR {cr}")
-            points = [measure(digits, {"semantic": semantic, "symbols": m, "rank": k, "cr": cr}) for k in ranks]
+            points = [p for k in ranks for p in measure(digits, {"semantic": semantic, "symbols": m, "rank": k, "cr": cr})]
             curve = series(f"HSC, {semantic}, CR {cr}", points, rank=ranks)
             found.append(curve)
             key = f"{semantic}, CR {cr}"
@@ -162,12 +168,12 @@ def fig3(digits: np.ndarray, command: str, progress: Progress, ranks: Sequence[i
     """HSC with growing k for several M against SC with growing M: the CBR from which HSC is better, for each M."""
     loads = trained_symbols("vae")
     progress("SC")
-    sc = series("SC", [measure(digits, {"semantic": "vae", "symbols": n, "rank": 0}) for n in loads], symbols=loads)
+    sc = series("SC", [p for n in loads for p in measure(digits, {"semantic": "vae", "symbols": n, "rank": 0})], symbols=loads)
     found, findings = [sc], {"images": len(digits)}
     for cr in ("paper", "residual"):
         for m in loads:
             progress(f"M = {m}, CR {cr}")
-            points = [measure(digits, {"semantic": "vae", "symbols": m, "rank": k, "cr": cr}) for k in ranks]
+            points = [p for k in ranks for p in measure(digits, {"semantic": "vae", "symbols": m, "rank": k, "cr": cr})]
             curve = series(f"HSC, M = {m}, CR {cr}", points, rank=ranks)
             found.append(curve)
             findings[f"M = {m}, CR {cr}: CBR from which HSC is below SC"] = _crossing(curve, sc)
@@ -199,7 +205,7 @@ def fig4(
         for k in (r for r in ranks if r or tuning != "ncr"):  # adapters belong to a CR
             progress(f"{tuning}, k = {k}")
             options = {"semantic": "vae", "symbols": m, "rank": k, "cr": cr, "tuning": "none" if tuning == "plain" else tuning}
-            points = [measure(digits, options, snr, plain=tuning == "plain") for snr in snrs]
+            points = measure(digits, options, snrs, plain=tuning == "plain")
             found.append(_fading_series(f"{tuning}, k = {k}", snrs, points))
             mean[tuning, k] = float(np.mean([p.mse.mean() for p in points]))
     findings: dict[str, object] = {"images": len(digits), "M": m, "CR": cr, "paper: MSE lower by NCR [%]": PAPER_REDUCTION_PERCENT}
@@ -229,7 +235,7 @@ def fig6(photo: np.ndarray, name: str, command: str, progress: Progress, ranks: 
         points = []
         for k in ranks:
             progress(f"CR {cr}, k = {k}")
-            points.append(measure(photo[None], {"rank": k, "cr": cr}))
+            points += measure(photo[None], {"rank": k, "cr": cr})
         curve = series(f"HSC, CR {cr}", points, rank=ranks)
         psnr = [-10 * np.log10(max(v, 1e-10)) for v in curve.y.values]
         found.append(Series(curve.name, curve.source, curve.x, Axis("psnr", "dB", psnr), None, {**curve.also, "mse": curve.y.values}))
