@@ -62,7 +62,7 @@ def export(recipe: Recipe, state: dict[str, torch.Tensor], steps: int, figures: 
         "date": datetime.date.today().isoformat(),
         "figures": figures,
     }
-    return weights.save(recipe.name, state, about, "int8" if recipe.data == "mnist" else "float16", folder)
+    return weights.save(recipe.name, state, about, folder=folder)
 
 
 def finish(recipe: Recipe, model: nn.Module, steps: int, path: str | Path | None, folder: Path) -> dict[str, float]:

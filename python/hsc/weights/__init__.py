@@ -1,6 +1,7 @@
 """Trained weights: safetensors files, each with a JSON card beside it. Never pickle.
 
-Matrices are stored as int8 with one float16 scale per output row, or as float16, as the card says; what is loaded is float32.
+Matrices and kernels are stored as int8 with one float16 scale per row (first index), or as float16, as the card says; what is loaded
+is float32.
 """
 
 from __future__ import annotations
@@ -50,12 +51,13 @@ def load(name: str, folder: Path = FOLDER) -> dict[str, torch.Tensor]:
     }
 
 
-def save(name: str, state: dict[str, torch.Tensor], about: dict, storage: str = "float16", folder: Path = FOLDER) -> Path:
-    """Write weights and card. `storage` is "float16", or "int8" for the matrices of fully connected networks."""
+def save(name: str, state: dict[str, torch.Tensor], about: dict, storage: str = "int8", folder: Path = FOLDER) -> Path:
+    """Write weights and card. `storage` is "int8" (matrices and kernels; the rest is float16) or "float16"."""
     stored: dict[str, torch.Tensor] = {}
     for key, tensor in state.items():
-        if storage == "int8" and tensor.ndim == 2 and tensor.numel() > 4096:
-            scale = (tensor.abs().amax(1, keepdim=True) / 127).clamp_min(1e-8).half()
+        if storage == "int8" and tensor.ndim >= 2 and tensor.numel() > 4096:
+            rest = tuple(range(1, tensor.ndim))
+            scale = (tensor.abs().amax(rest, keepdim=True) / 127).clamp_min(1e-8).half()
             stored[key] = (tensor / scale.float()).round().clamp(-127, 127).to(torch.int8)
             stored[key + _SCALE] = scale
         else:
