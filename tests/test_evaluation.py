@@ -155,3 +155,17 @@ def test_jpeg2000_reference_of_the_bench_keeps_its_budget():
     assert image.dtype == np.uint8
     for budget in (800, 3000):
         assert len(bench_hsc._compress(image, budget)) <= budget
+
+
+def test_bench_hsc_rows(monkeypatch):
+    from gnuradio.hsc.app.bench import run
+    from gnuradio.hsc.evaluation import bench_hsc
+
+    for name, value in (("SHAPE", (64, 96, 3)), ("IMAGES", 1), ("REPEATS", 1)):
+        monkeypatch.setattr(bench_hsc, name, value)
+    rows = run("hsc")
+    assert len(rows) == 5
+    for row in rows:
+        assert set(row) == {"name", "unit", "ours", "reference", "reference_name", "ratio"}
+        assert row["ratio"] == pytest.approx(row["ours"] / row["reference"])
+    assert 15 < rows[-1]["ours"] < 50

@@ -33,7 +33,7 @@ Stages = dict[str, float]
 
 def run() -> list[dict]:
     """Rows of {name, unit, ours, reference, reference_name, ratio}; ratio is ours / reference."""
-    images = [texture(seed) for seed in range(IMAGES)]
+    images = [texture(seed, SHAPE) for seed in range(IMAGES)]
     codec, link = registry.create("hsc"), Link(SNR_DB, CBR, MCS)
     ours = [_best(lambda image=image: _hsc(codec, image, link)) for image in images]
     theirs = [_best(lambda image=image: _jpeg2000(image)) for image in images]
@@ -46,7 +46,7 @@ def run() -> list[dict]:
     ]
 
 
-def texture(seed: int, shape: tuple[int, int, int] = SHAPE) -> np.ndarray:
+def texture(seed: int, shape: tuple[int, int, int]) -> np.ndarray:
     """uint8 (H, W, C): Gaussian noise of amplitude spectrum 1/f^1.5, channels correlated, with an edge."""
     h, w, c = shape
     rng = np.random.default_rng(seed)
