@@ -87,6 +87,38 @@ def test_no_pdu_stops_a_block(name, messages, data, fuzzed):
         assert watched.block.counters["crashes"] == 0
 
 
+sides = st.sampled_from([1, 8, 28, 64])
+headers = st.builds(
+    packet.Header,
+    codec=st.sampled_from([1, 1, 1, 9]),
+    message_id=st.integers(0, 65535),
+    index=st.just(0),
+    count=st.sampled_from([1, 2, 40]),
+    shape=st.tuples(sides, sides, st.sampled_from([1, 3])),
+    analog_symbols=st.sampled_from([0, 1, 8, 500]),
+    scale=st.integers(0, 65535),
+    digital=st.lists(st.tuples(st.sampled_from(["BPSK-1/2", "64QAM-13/16"]), st.integers(0, 300)), max_size=2).map(tuple),
+    parameters=st.tuples(st.sampled_from([2, 33, 99]), st.integers(0, 63), st.integers(0, 40), st.integers(0, 2), st.integers(0, 80)).map(
+        bytes
+    ),
+)
+
+
+@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(header=headers, seed=st.integers(0, 2**31))
+def test_forged_packets_give_an_image_or_a_failure(header, seed, fuzzed):
+    """Headers whose CRC holds but whose fields are anything, over noise: each message ends in one image or one failure."""
+    header = packet.unpack(packet.pack(header))
+    rng = np.random.default_rng(seed)
+    symbols = rng.standard_normal((header.payload_symbols, 2)).astype(np.float32).view(np.complex64).ravel()
+    variance = np.where(rng.random(symbols.size) < 0.9, 0.1, np.inf).astype(np.float32)
+    decoder = fuzzed.setdefault("decoder", make("message_decoder"))
+    decoder.block._assembler = packet.MessageAssembler()
+    made = decoder.give("packets", pdu.ReceivedPacket(header, symbols, variance)) + decoder.give("packets", pdu.Tick(1 << 40))
+    kinds = [type(m) for port, m in made if port == "images"]
+    assert kinds in ([pdu.Image], [pdu.Failed]) and decoder.block.counters["crashes"] == 0
+
+
 def test_every_block_is_fuzzed():
     hierarchical = {"hsc_receiver", "hsc_transmitter", "image_receiver", "image_transmitter"}
     without_handlers_of_radio_data = {"image_source", "image_viewer", "ofdm_receiver"}
