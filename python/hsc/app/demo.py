@@ -17,7 +17,7 @@ from .link import LinkSettings, Outcome, Runner, record
 from .report import Record, make_folder, print_table, progress_bar, save_picture, table, write_text
 
 PHOTOGRAPHS, DIGITS = 2, 3
-SNR_DB = 10.0
+SNR_DB = 12.0
 PHOTO_RANKS = (0, 8, 32, 128)
 DIGIT_RANKS = (0, 2, 6, 28)
 SNRS_DB = (0.0, 6.0, 12.0, 20.0)
@@ -97,8 +97,10 @@ def _tile(shot: Shot, outcome: Outcome) -> pictures.Tile:
     cbr = outcome.ledger.cbr(outcome.sent.shape)
     if outcome.received is None:
         return pictures.Tile(None, shot.label, f"CBR {cbr:.3f}")
-    return pictures.Tile(outcome.received, shot.label, f"{metrics.psnr_db(outcome.received, outcome.sent):.1f} dB, CBR {cbr:.3f}")
+    psnr = metrics.psnr_db(outcome.received, outcome.sent)
+    quality = "no error" if psnr == metrics.PSNR_LIMIT_DB else f"{psnr:.1f} dB"
+    return pictures.Tile(outcome.received, shot.label, f"{quality}, CBR {cbr:.3f}")
 
 
 def _slug(label: str) -> str:
-    return "".join(c for c in label.replace(" ", "_") if c.isalnum() or c in "_-")
+    return "".join(c for c in label.replace(" = ", "").replace(" ", "_") if c.isalnum() or c in "_-")
