@@ -1,7 +1,9 @@
 """Each block by itself: what it makes of good PDUs, and that no PDU whatever can stop it."""
 
+import re
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pmt
@@ -189,8 +191,8 @@ def test_mux_serves_messages_without_digital_stream_and_passes_failures_on_once(
     mux = make("message_mux")
     assert mux.give("digital", none) == []
     assert [m.header.digital for _, m in mux.give("analog", pdu.Symbols(1, symbols=complex_noise(10), **head))] == [()]
-    assert len(mux.give("analog", pdu.Failed(2, "Semantic Encoder", "no"))) == 1
-    assert mux.give("digital", pdu.Failed(2, "Semantic Encoder", "no")) == []
+    assert len(mux.give("analog", pdu.Failed("Semantic Encoder", "no", 2))) == 1
+    assert mux.give("digital", pdu.Failed("Semantic Encoder", "no", 2)) == []
     assert mux.give("digital", pdu.Symbols(2, symbols=np.zeros(0, np.complex64), stream=1, streams=0, **head)) == []
 
 
@@ -342,7 +344,7 @@ def test_semantic_decoder_without_sr_and_recomposition_without_cr():
     assert generated.pixels is None
     recomposition = make("cr_recomposition")
     recomposition.give("generated", pdu.Generated(1, (28, 28, 1), np.full(784, 0.25, np.float32), parameters=head["parameters"]))
-    ((_, image),) = recomposition.give("digital", pdu.Failed(1, "Digital Demodulator", "no"))
+    ((_, image),) = recomposition.give("digital", pdu.Failed("Digital Demodulator", "no", 1))
     assert isinstance(image, pdu.Image) and (image.pixels == 64).all()
 
 
@@ -350,3 +352,12 @@ def test_scale_of_analog_streams_is_the_codes():
     ((_, made),) = make("analog_modulator").give("analog", pdu.Analog(1, "hsc", (8, 8, 1), np.full(10, 3.0, np.float32)))
     assert made.scale == analog.modulate(np.full(10, 3.0, np.float32))[1]
     assert np.mean(np.abs(made.symbols) ** 2) == pytest.approx(1, rel=1e-2)
+
+
+def test_example_of_the_documentation_works_as_printed():
+    page = Path(__file__).resolve().parents[1] / "docs" / "pdu.md"
+    namespace = {}
+    exec(re.findall(r"```python\n(.*?)```", page.read_text(), re.S)[0], namespace)
+    darker, sent = Watched(namespace["darker"]()), picture(8, 8)
+    ((port, made),) = darker.give("images", pdu.Image(1, sent.shape, sent.ravel(), "sea"))
+    assert port == "images" and made.name == "sea" and np.array_equal(made.pixels, sent // 2)

@@ -61,7 +61,7 @@ def examples():
         pdu.Tick(123),
         pdu.Sent(HEADER, 2, 0.1),
         pdu.Quality(3, 30.0, 0.001, 0.9, "kitten"),
-        pdu.Failed(4, "Message Mux", "a stream never came"),
+        pdu.Failed("Message Mux", "a stream never came", 4),
         pdu.End(),
     ]
 

@@ -100,7 +100,7 @@ class Ports:
         self.counters["errors"] += 1
         if self.counters["errors"] <= _LOGGED or self.counters["errors"] % _LOGGED == 0:
             self.logger.error(f"{reason} (error {self.counters['errors']})")
-        failed = pdu.Failed(message_id or 0, self.name(), reason)
+        failed = pdu.Failed(self.name(), reason, message_id)
         self.publish("status", failed)
         if message_id is not None:
             self._pass_on(failed)

@@ -92,18 +92,20 @@ class image_source(MessageBlock):
         for path, name in self._order():
             if not self._wait():
                 return
-            try:
-                pixels = image_files.load(path).pixels
-            except HscError as error:
-                self.fail(None, str(error))
+            sent = self.counters["sent"]
+            with self.contain(None):
+                self._send(path, name)
+            if self.counters["sent"] == sent:
                 self._credit.release()
-                continue
-            self.publish("images", pdu.Image(self._next_id, pixels.shape, pixels.ravel(), name))
-            self.counters["sent"] += 1
-            self._next_id = (self._next_id + 1) & 0xFFFF
             self._stop.wait(self._interval)
         self.publish("images", pdu.End())
         self.finish()
+
+    def _send(self, path: Path, name: str) -> None:
+        pixels = image_files.load(path).pixels
+        self.publish("images", pdu.Image(self._next_id, pixels.shape, pixels.ravel(), name))
+        self._next_id = (self._next_id + 1) & 0xFFFF
+        self.counters["sent"] += 1
 
     def _order(self) -> Iterator[tuple[Path, str]]:
         """Paths and names to go by: the stem, numbered where several files have the same."""

@@ -408,12 +408,12 @@ class Quality(Pdu):
 
 @dataclass(frozen=True)
 class Failed(Pdu):
-    """A message that a block could not serve, passed on in place of it so that nothing waits for it."""
+    """A message that a block could not serve, passed on in place of it so that nothing waits for it; without id on `status` only."""
 
     kind: ClassVar[str] = "failed"
-    message_id: int = _key(_ID)
     block: str = _key(_text(64))
     reason: str = _key(_text(400))
+    message_id: int | None = _optional(_ID)
 
 
 @dataclass(frozen=True)
