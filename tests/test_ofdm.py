@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 from gnuradio.hsc.errors import HscError
+from gnuradio.hsc.evaluation.sample_channel import make_packet
 from gnuradio.hsc.phy import ofdm
 from gnuradio.hsc.phy.packet import Header, Packet, encode_header
 from gnuradio.hsc.phy.preamble import preamble_carriers, preamble_samples
-from ofdm_channel import make_packet
 
 PRESETS = list(ofdm.PRESETS.values())
 RNG = np.random.default_rng(11)

@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
+from gnuradio.hsc.evaluation.sample_channel import bursts, channel, evm_db, make_packet, noise
 from gnuradio.hsc.phy.numerology import PRESETS
 from gnuradio.hsc.phy.ofdm import modulate, payload_mapping
 from gnuradio.hsc.phy.receiver import BurstReceiver
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ofdm_channel import bursts, channel, evm_db, make_packet, noise
 
 ALL = list(PRESETS.values())
 OFDM64 = PRESETS["ofdm64"]

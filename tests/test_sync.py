@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
+from gnuradio.hsc.evaluation.sample_channel import bursts, channel, make_packet, noise
 from gnuradio.hsc.phy.numerology import PRESETS
 from gnuradio.hsc.phy.receiver import BurstReceiver
 from gnuradio.hsc.phy.sync import Synchroniser, moving_sum
-from ofdm_channel import bursts, channel, make_packet, noise
 
 ALL = list(PRESETS.values())
 

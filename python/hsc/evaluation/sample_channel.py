@@ -1,8 +1,11 @@
-"""A sample-level channel for the tests of the air interface, independent of the receiver: clock offset, echoes, CFO, noise."""
+"""A sample-level channel, independent of the receiver that it tests: clock offset, echoes, CFO, noise."""
+
+from __future__ import annotations
 
 import numpy as np
-from gnuradio.hsc.phy.ofdm import Numerology, modulate
-from gnuradio.hsc.phy.packet import Header, Packet
+
+from ..phy.ofdm import Numerology, modulate
+from ..phy.packet import Header, Packet
 
 _OVERSAMPLING = 8
 
