@@ -124,9 +124,8 @@ def decode(
 
 def _encode_group(codes: list[int], indices: list[np.ndarray], levels: list[np.ndarray]) -> bytes:
     lengths = [part for row in indices + levels for part in _segments(len(row))]
-    values = np.concatenate(indices + levels)
-    parameters, bits = rice.encode(np.split(values, np.cumsum(lengths)[:-1]) if lengths else [])
-    fields = np.array(codes + parameters, np.uint8)
+    parameters, bits = rice.encode(np.concatenate(indices + levels), lengths)
+    fields = np.array([*codes, *parameters], np.uint8)
     return np.packbits(np.concatenate([np.unpackbits(fields[:, None], axis=1)[:, 4:].ravel(), bits])).tobytes()
 
 
@@ -139,10 +138,10 @@ def _decode_group(payload: bytes, lengths: list[int], columns: int) -> tuple[lis
     if len(bits) < header_bits:
         return None
     fields = bits[:header_bits].reshape(-1, 4) @ np.array([8, 4, 2, 1])
-    parts = rice.decode(bits[header_bits:], fields[count:].tolist(), segments)
-    if parts is None:
+    values = rice.decode(bits[header_bits:], fields[count:], segments)
+    if values is None:
         return None
-    rows = np.split(np.concatenate([*parts, np.zeros(0, np.int64)]), np.cumsum(row_lengths)[:-1])
+    rows = np.split(values, np.cumsum(row_lengths)[:-1])
     vectors = [row * _row_step(code) for row, code in zip(rows[:count], fields[:count], strict=True)]
     # |v| ≤ 1 up to rounding: anything much larger is no code of ours.
     if any(v @ v > 4 * (1 + len(v)) for v in vectors) or any(np.abs(row).max(initial=0) > _LARGEST_COEFFICIENT for row in rows[count:]):

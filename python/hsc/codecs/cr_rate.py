@@ -85,10 +85,11 @@ def progressive_for_budget(prepared: Source, n_bytes: int) -> tuple[bytes, int, 
         error = coded.errors[count - 1] if count else np.inf
         return (float(error), *coded.cut(count), code)
 
-    found = best(6, _FIRST_ROWS)
+    probe = prepared.progressive(min(_FIRST_ROWS, len(prepared.rows)), 6)
+    found = best(6, int(1.05 * probe.ranks[-1] * n_bytes / probe.sizes[-1]) + 2)
     for direction in (2, -2):
         while COARSEST_STEP <= found[3] + direction <= FINEST_STEP:
-            tried = best(found[3] + direction, found[2] + 1)
+            tried = best(found[3] + direction, found[2] + 1 if direction > 0 else found[2] * 5 // 4 + 1)
             if tried[0] >= found[0]:
                 break
             found = tried
