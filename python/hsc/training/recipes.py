@@ -62,9 +62,9 @@ class Recipe:
 
 # Few-shot fine-tuning, eq. (22): Rayleigh, mean SNR 0-5 dB, few samples, squared error only. NCR, eq. (23): the SNRs of the tests.
 _FEW_SHOT = {
-    "samples": 2048, "steps": 4000, "learning_rate": 3e-4, "regulariser": 0.0, "fading": Fading("rayleigh", 0.0, 5.0)
+    "samples": 16384, "steps": 6000, "learning_rate": 3e-4, "regulariser": 0.0, "fading": Fading("rayleigh", 0.0, 5.0)
 }  # fmt: skip
-_NCR = {"samples": 2048, "steps": 2000, "learning_rate": 1e-3, "fading": Fading("rayleigh", 0.0, 20.0)}
+_NCR = {"samples": 16384, "steps": 2000, "learning_rate": 1e-3, "fading": Fading("rayleigh", 0.0, 20.0)}
 # A block of Rayleigh fading with a known gain is AWGN at another SNR; the photograph model sees the SNRs of ordinary links.
 _PHOTO_FEW_SHOT = {"steps": 3000, "learning_rate": 3e-4, "regulariser": 0.0, "fading": Fading("awgn", 0.0, 15.0)}
 
