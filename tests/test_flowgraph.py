@@ -193,9 +193,10 @@ def test_stops_while_it_repeats(folder):
 class HscLink(gr.top_block):
     """HSC from its parts, over the symbol channel or any other packets-to-packets block."""
 
-    def __init__(self, files, channel, **cr):
+    def __init__(self, files, channel, encoder=None, **cr):
         super().__init__("hsc")
-        self.source, self.encoder, self.projection = hsc.image_source(files, first_id=1), hsc.semantic_encoder(), hsc.cr_projection(**cr)
+        self.source, self.projection = hsc.image_source(files, first_id=1), hsc.cr_projection(**cr)
+        self.encoder = encoder or hsc.semantic_encoder()
         self.modulators = hsc.analog_modulator(), hsc.digital_modulator()
         self.mux, self.demux, self.channel = hsc.message_mux(packet_symbols=400), hsc.message_demux(), channel
         self.demodulators = hsc.analog_demodulator(), hsc.digital_demodulator()
@@ -227,12 +228,21 @@ def silence(shape):
 DIGIT = Path(__file__).resolve().parents[1] / "examples" / "images" / "digit_5.png"
 
 
-@pytest.mark.parametrize("amount", [{"rank": 0}, {"rank": 6}, {"psnr_db": 30.0}, {"cbr": 1.5}])
-def test_fine_blocks_send_and_receive_what_the_codec_does(amount):
+@pytest.mark.parametrize(
+    ("amount", "semantic"),
+    [
+        ({"rank": 0}, {}),
+        ({"rank": 6}, {}),
+        ({"psnr_db": 30.0}, {"symbols": 16}),
+        ({"cbr": 1.5}, {}),
+        ({"rank": 8}, {"tuning": "ncr", "rank": 8}),
+    ],
+)
+def test_fine_blocks_send_and_receive_what_the_codec_does(amount, semantic):
     """HSC from its parts gives, byte for byte, the image of `HscCodec` over the same symbols."""
-    top = HscLink(str(DIGIT), hsc.symbol_channel("ideal"), **amount)
+    top = HscLink(str(DIGIT), hsc.symbol_channel("ideal"), hsc.semantic_encoder(**semantic), **amount)
     run(top)
-    codec = registry.create("hsc", **amount)
+    codec = registry.create("hsc", **{**semantic, **amount})
     image = np.asarray(Image.open(DIGIT))[..., None]
     packets = packet.split(modem.modulate(codec.encode(image, Link()), 1, 400))
     expected = codec.decode(modem.demodulate(packet.join([cross(p, 0, "ideal", silence) for p in packets])))

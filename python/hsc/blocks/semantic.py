@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
@@ -39,9 +40,14 @@ class semantic_encoder(MessageBlock):
         self._options = codec.HscOptions(semantic=semantic, symbols=symbols, tuning=tuning, rank=rank, sampling=sampling)
         limit_torch_threads()
 
+    def set_rank(self, rank: int | None) -> None:
+        """Rank of the CR for which "ncr" adapters are chosen, from the next image on."""
+        self._options = replace(self._options, rank=None if rank is None else int(rank))
+
     def _encode(self, image: pdu.Image) -> None:
-        sr = codec.semantic_encode(image.pixels, self._options)
-        parameters = codec.HscParameters(sr.model, hsc_models.TUNINGS.index(self._options.tuning)).pack()
+        options = self._options
+        sr = codec.semantic_encode(image.pixels, options)
+        parameters = codec.HscParameters(sr.model, hsc_models.TUNINGS.index(options.tuning), rank=options.rank or 0).pack()
         self.publish("analog", pdu.Analog(image.message_id, _NAME, image.shape, sr.values, parameters))
         self.publish("generated", pdu.Generated(image.message_id, image.shape, sr.generated, sr.values.size, parameters))
 
@@ -154,7 +160,10 @@ class cr_projection(_Pair):
             raise HscError(f"message {message_id}: only '{next(iter(parts))}' came, the other failed or is not connected")
         image, generated = parts["images"], parts["generated"]
         known = codec.HscParameters.unpack(generated.parameters)
-        options = codec.HscOptions(**self._amount, **self._coding, tuning=hsc_models.TUNINGS[known.tuning])
+        tuning = hsc_models.TUNINGS[known.tuning]
+        # NCR adapters are made for a rank: that of the SR at hand counts, also while the rank is being changed.
+        amount = {"rank": known.rank} if tuning == "ncr" else self._amount
+        options = codec.HscOptions(**amount, **self._coding, tuning=tuning)
         if generated.pixels is None or generated.shape != image.shape:
             raise HscError(f"message {message_id}: the generated image does not belong to this image")
         sr = codec.Semantic(np.zeros(generated.sr_values, np.float32), generated.pixels, known.model)

@@ -140,12 +140,13 @@ class hsc_transmitter(gr.hier_block2):
         ):  # fmt: skip
             self.msg_connect((block, "status"), (self, "status"))
         self.connect(self.transmitter, self)
-        self.set_rank, self.set_psnr_db, self.set_cbr = (
-            self.cr_projection.set_rank,
-            self.cr_projection.set_psnr_db,
-            self.cr_projection.set_cbr,
-        )
+        self.set_psnr_db, self.set_cbr = self.cr_projection.set_psnr_db, self.cr_projection.set_cbr
         self.set_mcs, self.set_amplitude = self.cr_projection.set_mcs, self.transmitter.set_amplitude
+
+    def set_rank(self, rank: int | None) -> None:
+        """Send k = `rank` from the next image on. Raises HscError for a negative one."""
+        self.cr_projection.set_rank(rank)
+        self.semantic_encoder.set_rank(rank)
 
 
 class hsc_receiver(gr.hier_block2):
