@@ -32,11 +32,12 @@ def draw(curves: Curves, folder: Path) -> Path:
     return path
 
 
-def _panels(count: int, width: float = 6.0):  # noqa: ANN202 - matplotlib is imported late
+def _panels(count: int, width: float = 6.0, height: float = 4.6, rows: int = 1, shared: bool = False):  # noqa: ANN202 - matplotlib is imported late
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width * count, 4.6), layout="constrained")
-    return figure, figure.subplots(1, count, squeeze=False)[0]
+    columns = -(-count // rows)
+    figure = Figure(figsize=(width * columns, height * rows), layout="constrained")
+    return figure, figure.subplots(rows, columns, squeeze=False, sharey=shared, sharex=shared).ravel()
 
 
 def _x(series: Series, column: str) -> list[float]:
@@ -85,16 +86,19 @@ def _fig3(curves: Curves):  # noqa: ANN202
 
 def _fig4(curves: Curves):  # noqa: ANN202
     ranks = list(dict.fromkeys(s.name.split("k = ")[1] for s in curves.series))
-    figure, axes = _panels(len(ranks), width=3.2)
-    for axis, rank in zip(axes, ranks, strict=True):
-        for colour, series in zip(_COLOURS, (s for s in curves.series if s.name.split("k = ")[1] == rank), strict=False):
-            axis.errorbar(series.x.values, series.y.values, series.confidence, color=colour, marker="o", markersize=4, capsize=2,
-                          label=series.name.split(",")[0])  # fmt: skip
-        axis.set(xlabel="mean SNR [dB]", title=f"k = {rank}", yscale="log")
+    kinds = list(dict.fromkeys(s.name.split(",")[0] for s in curves.series))
+    figure, axes = _panels(len(ranks), width=2.9, height=3.2, rows=1 + (len(ranks) > 4), shared=True)
+    for series in curves.series:
+        kind, rank = series.name.split(", k = ")
+        axis, colour = axes[ranks.index(rank)], _COLOURS[kinds.index(kind)]
+        axis.plot(series.x.values, series.y.values, color=colour, marker="o", markersize=4, label=kind)
+        low, high = np.maximum(np.array(series.y.values) + np.outer([-1, 1], series.confidence), _FLOOR)
+        axis.fill_between(series.x.values, low, high, color=colour, alpha=0.12, linewidth=0)
+    for axis, rank in zip(axes, ranks, strict=False):
+        axis.set(xlabel="mean SNR [dB]", ylabel="MSE", title=f"k = {rank}", yscale="log", ylim=(3e-4, 0.12))
         axis.grid(alpha=0.3, which="both")
-        axis.legend(fontsize=8)
-        axis.sharey(axes[0])
-    axes[0].set_ylabel("MSE")
+        axis.label_outer()
+    axes[min(1, len(ranks) - 1)].legend(fontsize=8, loc="lower left")
     return figure
 
 
