@@ -58,7 +58,7 @@ def save(name: str, state: dict[str, torch.Tensor], about: dict, storage: str = 
         if storage == "int8" and tensor.ndim >= 2 and tensor.numel() > 4096:
             rest = tuple(range(1, tensor.ndim))
             scale = (tensor.abs().amax(rest, keepdim=True) / 127).clamp_min(1e-8).half()
-            stored[key] = (tensor / scale.float()).round().clamp(-127, 127).to(torch.int8)
+            stored[key] = (tensor / scale.float()).round().clamp(-127, 127).to(torch.int8).contiguous()
             stored[key + _SCALE] = scale
         else:
             stored[key] = tensor.half().contiguous()
