@@ -98,8 +98,7 @@ def _tile(shot: Shot, outcome: Outcome) -> pictures.Tile:
     if outcome.received is None:
         return pictures.Tile(None, shot.label, f"CBR {cbr:.3f}")
     psnr = metrics.psnr_db(outcome.received, outcome.sent)
-    quality = "no error" if psnr == metrics.PSNR_LIMIT_DB else f"{psnr:.1f} dB"
-    return pictures.Tile(outcome.received, shot.label, f"{quality}, CBR {cbr:.3f}")
+    return pictures.Tile(outcome.received, shot.label, f"{pictures.quality(psnr)}, CBR {cbr:.3f}")
 
 
 def _slug(label: str) -> str:

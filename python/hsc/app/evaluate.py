@@ -87,7 +87,7 @@ def _photograph(request: Request, progress: hsc.Progress) -> tuple[curves.Curves
     window = _window(pixels, sent[0])
     tiles = [pictures.Tile(pixels[window], "original", f"a detail of {name}")]
     for k, received, psnr, cbr in zip(ranks, sent, found.series[1].y.values, found.series[1].x.values, strict=True):
-        tiles.append(pictures.Tile(received[window], "SR alone" if k == 0 else f"k = {k}", f"{psnr:.1f} dB, CBR {cbr:.3f}"))
+        tiles.append(pictures.Tile(received[window], "SR alone" if k == 0 else f"k = {k}", f"{pictures.quality(psnr)}, CBR {cbr:.3f}"))
     heading = "HSC, error-free channel, CR coded as residual; figures are of the whole image"
     return found, pictures.grid([tiles[i : i + 3] for i in range(0, len(tiles), 3)], tile_height=2 * _WINDOW[0], heading=heading)
 

@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from ..image_files import picture
+from ..metrics import PSNR_LIMIT_DB
 
 _BACKGROUND, _INK, _FAINT, _EMPTY = (255, 255, 255), (25, 25, 25), (110, 110, 110), (235, 235, 235)
 _MARGIN, _LINE = 12, 20
@@ -21,6 +22,11 @@ class Tile:
     pixels: np.ndarray | None
     title: str
     detail: str = ""
+
+
+def quality(psnr_db: float) -> str:
+    """PSNR in words for a label."""
+    return "no error" if psnr_db >= PSNR_LIMIT_DB else f"{psnr_db:.2f} dB"
 
 
 def grid(rows: Sequence[Sequence[Tile]], tile_height: int = 256, heading: str = "") -> Image.Image:

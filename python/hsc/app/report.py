@@ -76,10 +76,10 @@ def comparison(outcome: Outcome, entry: Record) -> Image.Image:
     tiles = [pictures.Tile(outcome.sent, "original", f"{w} x {h}")]
     if outcome.analog_only is not None:
         psnr = metrics.psnr_db(outcome.analog_only, outcome.sent)
-        tiles.append(pictures.Tile(outcome.analog_only, "semantic part alone", f"{psnr:.2f} dB"))
+        tiles.append(pictures.Tile(outcome.analog_only, "semantic part alone", pictures.quality(psnr)))
     snr = f"SNR {entry['snr_db']:g} dB, CBR {entry['cbr']:.3f} ({entry['cbr_with_overhead']:.3f} with overhead)"
     received = f"received, {entry['codec']}" + (f", k = {entry['rank']}" if entry["rank"] is not None else "")
-    psnr = "" if outcome.received is None else f"{entry['psnr_db']:.2f} dB, "
+    psnr = "" if outcome.received is None else f"{pictures.quality(entry['psnr_db'])}, "
     tiles.append(pictures.Tile(outcome.received, received, psnr + snr))
     return pictures.compare(tiles)
 

@@ -106,7 +106,10 @@ def _fig6(curves: Curves):  # noqa: ANN202
     def style(series: Series) -> dict:
         return {"color": _COLOURS[series.name.endswith("residual")], "marker": "o", "markersize": 4}
 
-    return _against_cbr(curves, style, "PSNR [dB]", logarithmic=False)
+    figure = _against_cbr(curves, style, "PSNR [dB] (full rank, without error, is above the edge)", logarithmic=False)
+    for axis in figure.axes:
+        axis.set_ylim(top=52)
+    return figure
 
 
 _DRAWINGS = {"hsc-fig2": _fig2, "hsc-fig3": _fig3, "hsc-fig4": _fig4, "hsc-fig6": _fig6}
