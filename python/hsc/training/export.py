@@ -56,7 +56,7 @@ def export(recipe: Recipe, state: dict[str, torch.Tensor], steps: int, figures: 
     """Write weights and card into `folder`."""
     about = {
         "recipe": {key: value for key, value in dataclasses.asdict(recipe).items() if value not in (None, "", 0)},
-        "data": "MNIST, 60 000 training digits" if recipe.data == "mnist" else "photographs of photos/train, random crops",
+        "data": f"MNIST, {recipe.samples or 60_000} training digits" if recipe.data == "mnist" else "photographs of photos/train, random crops",
         "seed": recipe.seed,
         "steps": steps,
         "date": datetime.date.today().isoformat(),
