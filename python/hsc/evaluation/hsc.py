@@ -236,8 +236,11 @@ def _reductions(mean: dict[tuple[str, int], float]) -> dict[str, object]:
 
 
 def _longest_tuned() -> int:
-    """The largest M with few-shot weights."""
-    return max(m for m in SYMBOLS if f"hsc-mnist-vae-m{m}-few-shot" in weights.names())
+    """The largest M with few-shot weights. Raises HscError when there are none."""
+    tuned = [m for m in SYMBOLS if f"hsc-mnist-vae-m{m}-few-shot" in weights.names()]
+    if not tuned:
+        raise HscError("no few-shot weights of digits: run train hsc-mnist-vae-m8-few-shot, or install again")
+    return max(tuned)
 
 
 def _fading_series(name: str, snrs: Sequence[float], points: Sequence[Point]) -> Series:
