@@ -16,6 +16,7 @@ from . import pdu
 from .base import Ports
 
 _WORK_DONE = -1
+_BUFFER = 1 << 16  # samples that one call of the receiver's `work` may bring
 _SYMBOLS = pmt.intern("symbols")
 
 
@@ -141,6 +142,8 @@ class ofdm_receiver(Ports, gr.sync_block):
         gr.sync_block.__init__(self, name="OFDM Receiver", in_sig=[np.complex64], out_sig=None)
         self.open_ports({}, ("packets",))
         self.message_port_register_out(_SYMBOLS)
+        # A history is the one way a sink can ask for a larger buffer: a call of `work` costs 0.15 ms, whatever it brings.
+        self.set_history(_BUFFER)
         self._numerology, self._tick = ofdm.preset(numerology), max(1, tick)
 
     def start(self) -> bool:
@@ -148,7 +151,7 @@ class ofdm_receiver(Ports, gr.sync_block):
         return super().start()
 
     def work(self, input_items: list[np.ndarray], _: list[np.ndarray]) -> int:
-        samples = input_items[0]
+        samples = input_items[0][_BUFFER - 1 :]
         with self.contain(None):
             for received in self._receiver.push(samples):
                 self._publish(received)

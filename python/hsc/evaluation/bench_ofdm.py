@@ -19,7 +19,8 @@ from ..phy.packet import DEFAULT_PACKET_SYMBOLS, Header, Packet
 
 SNR_DB = 15.0
 CFO = 0.2
-SAMPLES = 1_000_000
+SAMPLES = 3_000_000
+LONG_PACKET = 16_384
 REFERENCE_BYTES = 96
 REPEATS = 5
 REFERENCE = "digital.ofdm_rx"
@@ -46,18 +47,21 @@ class Result:
 def run() -> list[dict]:
     """Rows of {name, unit, ours, reference, reference_name, ratio}; ratio is ours / reference. Needs GNU Radio."""
     rng = np.random.default_rng(1)
-    burst, frame = _our_burst(rng), _reference_frame(rng)
+    burst, long_burst, frame = _our_burst(rng, DEFAULT_PACKET_SYMBOLS), _our_burst(rng, LONG_PACKET), _reference_frame(rng)
     gap = np.zeros(_SYMBOL, np.complex64)
     frames_per_burst = len(burst) // (len(frame) + len(gap))
     mixed, rounds = _stream([burst, *[frame, gap] * frames_per_burst], rng)
     ours_only, bursts = _stream([burst], rng)
     reference_only, frames = _stream([frame], rng)
     reference_gap, gap_frames = _stream([frame, gap], rng)
-    ours, theirs = _compare((_ours, ours_only), (_reference, reference_only))
-    rows = _rows("OFDM receiver, back to back", ours, theirs, bursts, frames)
-    (theirs,) = _compare((_reference, reference_gap))
-    name = "OFDM receiver, back to back, reference with a gap of a symbol"
-    rows += _rows(name, ours, theirs, bursts, gap_frames)
+    long_only, long_bursts = _stream([long_burst], rng)
+    ours, ours_long, theirs, theirs_gap = _compare(
+        (_ours, ours_only), (_ours, long_only), (_reference, reference_only), (_reference, reference_gap)
+    )
+    short, long = f"{DEFAULT_PACKET_SYMBOLS} symbols a packet", f"{LONG_PACKET} symbols a packet"
+    rows = _rows(f"OFDM receiver, back to back, {short}", ours, theirs, bursts, frames)
+    rows += _rows(f"OFDM receiver, back to back, {long}", ours_long, theirs, long_bursts, frames)
+    rows += _rows(f"OFDM receiver, back to back, {short}, reference with a gap of a symbol", ours, theirs_gap, bursts, gap_frames)
     ours, theirs = _compare((_ours, mixed), (_reference, mixed))
     return rows + _rows("OFDM receiver, mixed stream", ours, theirs, rounds, rounds * frames_per_burst)
 
@@ -70,8 +74,7 @@ def _rows(name: str, ours: Result, theirs: Result, sent: int, sent_reference: in
     ]
 
 
-def _our_burst(rng: np.random.Generator) -> np.ndarray:
-    size = DEFAULT_PACKET_SYMBOLS
+def _our_burst(rng: np.random.Generator, size: int) -> np.ndarray:
     header = Header(codec=1, message_id=1, index=0, count=1, shape=(256, 256, 3), analog_symbols=size)
     symbols = (rng.standard_normal(size) + 1j * rng.standard_normal(size)) / np.sqrt(2)
     return modulate(Packet(header, symbols.astype(np.complex64)), preset("ofdm64"))
