@@ -115,19 +115,21 @@ def bench(part: str, as_json: bool) -> None:
 
 
 @main.command()
-@click.argument("name", type=click.Choice(["hsc-fig2", "hsc-fig3", "hsc-fig4", "hsc-fig6"]))
+@click.argument("name", type=click.Choice(["hsc-fig2", "hsc-fig3", "hsc-fig4", "hsc-fig6", "ldpc", "air-interface"]))
 @click.option("--quick", is_flag=True, help="Few images and few points: to see that it runs.")
 @click.option("--images", "count", type=click.IntRange(2, 10_000), help="Number of test images.")
 @click.option("--data", type=click.Path(path_type=Path), help="Data folder as docs/training.md has it; default: $HSC_DATA.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for the result file and the figure.")
 def evaluate(name: str, quick: bool, count: int | None, data: Path | None, out: Path | None) -> None:
-    """Measure a curve of a paper: NAME.json and NAME.png.
+    """Measure a paper's curve or a part of the link: NAME.json and NAME.png.
 
     \b
     hsc-fig2  MSE against CBR, SR growing against CR growing, VAE and VQ-VAE
     hsc-fig3  the same from several M: where HSC begins to be better
     hsc-fig4  Rayleigh fading: no tuning, few-shot tuning, NCR adapters
     hsc-fig6  a colour photograph with growing rank k
+    ldpc      error rates of the LDPC codes, thresholds of every MCS
+    air-interface  packets delivered, SNR measured, clocks followed, noise ignored by the OFDM receiver
 
     Without --out, a run without --quick from the top of a checkout renews python/hsc/evaluation/results and docs/images; any other
     writes to hsc-results/. The figures of digits need MNIST.

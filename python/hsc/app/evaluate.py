@@ -10,12 +10,12 @@ from PIL import Image
 
 from .. import data, image_files
 from ..errors import HscError
-from ..evaluation import curves, figures, hsc
+from ..evaluation import air_interface, curves, figures, hsc, ldpc_curves
 from . import pictures, samples, simulate
 from .link import LinkSettings
 from .report import make_folder, progress_bar, save_picture
 
-NAMES = ("hsc-fig2", "hsc-fig3", "hsc-fig4", "hsc-fig6")
+NAMES = ("hsc-fig2", "hsc-fig3", "hsc-fig4", "hsc-fig6", "ldpc", "air-interface")
 DEFAULT_IMAGES = {"hsc-fig2": 500, "hsc-fig3": 200, "hsc-fig4": 300}
 QUICK_IMAGES = 20
 PHOTO = "kodim23.png"
@@ -65,6 +65,11 @@ def run(request: Request, out: Path | None) -> list[Path]:
 def _measure(request: Request, progress: hsc.Progress) -> tuple[curves.Curves, Image.Image | None]:
     if request.name == "hsc-fig6":
         return _photograph(request, progress)
+    if request.name == "ldpc":
+        return ldpc_curves.run(request.command, progress, **({"largest_run": 2000} if request.quick else {})), None
+    if request.name == "air-interface":
+        quick = {"packets": 40, "noise_samples": 1_000_000} if request.quick else {}
+        return air_interface.run(request.command, progress, **quick), None
     count = request.count or (QUICK_IMAGES if request.quick else DEFAULT_IMAGES[request.name])
     digits = data.mnist("test", request.data)[:count, ..., None].copy()
     if request.name == "hsc-fig2":

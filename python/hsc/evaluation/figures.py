@@ -112,4 +112,36 @@ def _fig6(curves: Curves):  # noqa: ANN202
     return figure
 
 
-_DRAWINGS = {"hsc-fig2": _fig2, "hsc-fig3": _fig3, "hsc-fig4": _fig4, "hsc-fig6": _fig6}
+def _ldpc(curves: Curves):  # noqa: ANN202
+    figure, axes = _panels(2)
+    for colour, series in zip(_COLOURS, curves.series, strict=False):
+        for axis, rates in zip(axes, (series.y.values, series.also["ber"]), strict=True):
+            seen = np.array(rates) > 0
+            axis.plot(np.array(series.x.values)[seen], np.array(rates)[seen], "o-", color=colour, markersize=4, label=series.name)
+    for axis, label in zip(axes, ("codeword error rate", "bit error rate"), strict=True):
+        axis.set(xlabel="Eb/N0 [dB], BPSK", ylabel=label, yscale="log")
+        axis.grid(alpha=0.3, which="both")
+    axes[0].legend(fontsize=8)
+    return figure
+
+
+def _air_interface(curves: Curves):  # noqa: ANN202
+    figure, axes = _panels(2)
+    for series in curves.series:
+        axis, dashed = axes[series.y.name == "blocks lost"], "s--" if series.y.name == "blocks lost" else "o-"
+        axis.plot(series.x.values, series.y.values, dashed, markersize=4, label=series.name)
+    for axis, label in zip(axes, ("packets delivered [share]", "LDPC blocks lost [share]"), strict=True):
+        axis.set(xlabel="SNR [dB]", ylabel=label)
+        axis.grid(alpha=0.3, which="both")
+        axis.legend(fontsize=8)
+    return figure
+
+
+_DRAWINGS = {
+    "hsc-fig2": _fig2,
+    "hsc-fig3": _fig3,
+    "hsc-fig4": _fig4,
+    "hsc-fig6": _fig6,
+    "ldpc": _ldpc,
+    "air-interface": _air_interface,
+}

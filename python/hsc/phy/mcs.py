@@ -10,7 +10,7 @@ from ..errors import HscError
 _MODULATIONS = {"BPSK": 1, "QPSK": 2, "16QAM": 4, "64QAM": 6}
 
 # Es/N0 [dB] from which fewer than one block in a hundred is lost on AWGN (30 iterations, max-log LLRs), rates in rising order.
-# Measured by evaluation/ldpc_curves.py, kept in evaluation/results/ldpc_curves.json, rounded up to 0.1 dB.
+# Measured by `./gr-hsc evaluate ldpc`, kept in evaluation/results/ldpc.json, rounded up to 0.1 dB.
 _THRESHOLDS_DB = {
     "BPSK": (-0.9, 0.6, 2.0, 3.0),
     "QPSK": (2.2, 3.6, 5.0, 6.0),

@@ -25,7 +25,7 @@ MAX_MESSAGE_SYMBOLS = 1 << 24
 MAX_SIDE = 1 << 14
 DEFAULT_PACKET_SYMBOLS = 4096
 
-# version and channels, codec, message id, index, count, height, width, analog symbols, scale, 2 x (MCS, bytes), parameters, one reserved byte
+# version and channels, codec, message id, index, count, height, width, analog symbols, scale, 2 x (MCS, bytes), parameters, reserved
 _LAYOUT = struct.Struct(">BBHHHHH3sHB3sB3s8sx")
 _NO_MCS = 0xFF
 

@@ -16,6 +16,7 @@ from ..nn.conv_vae import ConvVae
 from .loop import value_channel
 from .recipes import Fading, Recipe
 
+_DATA = {"mnist": "MNIST, {} training digits", "photos": "photographs of photos/train, random crops"}
 TEST_FADING = Fading("rayleigh", 0.0, 20.0)
 
 
@@ -56,7 +57,7 @@ def export(recipe: Recipe, state: dict[str, torch.Tensor], steps: int, figures: 
     """Write weights and card into `folder`."""
     about = {
         "recipe": {key: value for key, value in dataclasses.asdict(recipe).items() if value not in (None, "", 0)},
-        "data": f"MNIST, {recipe.samples or 60_000} training digits" if recipe.data == "mnist" else "photographs of photos/train, random crops",
+        "data": _DATA[recipe.data].format(recipe.samples or 60_000),
         "seed": recipe.seed,
         "steps": steps,
         "date": datetime.date.today().isoformat(),
