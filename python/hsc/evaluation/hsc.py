@@ -159,7 +159,7 @@ def fig2(digits: np.ndarray, command: str, progress: Progress, ranks: Sequence[i
             curve = series(f"HSC, {semantic}, CR {cr}", points, rank=ranks)
             found.append(curve)
             key = f"{semantic}, CR {cr}"
-            findings[f"{key}: CBR from which HSC (M = {m}) is below SC"] = _crossing(curve, sc)
+            findings |= _crossing(f"{key}: CBR from which HSC (M = {m}) is below SC", curve, sc)
             findings[f"{key}: MSE at full rank"] = curve.y.values[-1]
         findings[f"{semantic}: least MSE of SC"] = min(sc.y.values)
     text = "MNIST test digits, error-free channel: MSE against CBR when the SR grows (SC, rank 0) and when the CR grows (HSC)."
@@ -178,14 +178,20 @@ def fig3(digits: np.ndarray, command: str, progress: Progress, ranks: Sequence[i
             points = [p for k in ranks for p in measure(digits, {"semantic": "vae", "symbols": m, "rank": k, "cr": cr})]
             curve = series(f"HSC, M = {m}, CR {cr}", points, rank=ranks)
             found.append(curve)
-            findings[f"M = {m}, CR {cr}: CBR from which HSC is below SC"] = _crossing(curve, sc)
+            findings |= _crossing(f"M = {m}, CR {cr}: CBR from which HSC is below SC", curve, sc)
     text = "MNIST test digits, error-free channel, VAE: SC at several M, and HSC from each of them with growing rank k."
     return Curves("hsc-fig3", text, command, found, findings)
 
 
-def _crossing(curve: Series, sc: Series) -> float | None:
-    """CBR from which `curve` is below the best that SC reaches with at most as many channel uses."""
-    return crossing(curve.x.values, curve.y.values, sc.x.values, np.minimum.accumulate(sc.y.values))
+def _crossing(text: str, curve: Series, sc: Series) -> dict[str, object]:
+    """CBR from which `curve` is below the best that SC reaches with at most as many channel uses: interpolated, and the first
+    measured point; between the points lie whole LDPC blocks, so that not every interpolated CBR can be had."""
+    level = np.minimum.accumulate(sc.y.values)
+    below = np.array(curve.y.values) < np.interp(curve.x.values, sc.x.values, level)
+    return {
+        text: crossing(curve.x.values, curve.y.values, sc.x.values, level),
+        f"{text}, first measured point": curve.x.values[int(below.argmax())] if below.any() else None,
+    }
 
 
 def fig4(
