@@ -128,8 +128,8 @@ def _ldpc(curves: Curves):  # noqa: ANN202
 def _air_interface(curves: Curves):  # noqa: ANN202
     figure, axes = _panels(2)
     for series in curves.series:
-        axis, dashed = axes[series.y.name == "blocks lost"], "s--" if series.y.name == "blocks lost" else "o-"
-        axis.plot(series.x.values, series.y.values, dashed, markersize=4, label=series.name)
+        axis = axes[int(series.y.name == "blocks lost")]
+        axis.plot(series.x.values, series.y.values, "o-", markersize=4, label=series.name)
     for axis, label in zip(axes, ("packets delivered [share]", "LDPC blocks lost [share]"), strict=True):
         axis.set(xlabel="SNR [dB]", ylabel=label)
         axis.grid(alpha=0.3, which="both")

@@ -12,10 +12,10 @@ _MODULATIONS = {"BPSK": 1, "QPSK": 2, "16QAM": 4, "64QAM": 6}
 # Es/N0 [dB] from which fewer than one block in a hundred is lost on AWGN (30 iterations, max-log LLRs), rates in rising order.
 # Measured by `./gr-hsc evaluate ldpc`, kept in evaluation/results/ldpc.json, rounded up to 0.1 dB.
 _THRESHOLDS_DB = {
-    "BPSK": (-0.9, 0.6, 2.0, 3.0),
+    "BPSK": (-0.8, 0.6, 2.0, 3.0),
     "QPSK": (2.2, 3.6, 5.0, 6.0),
-    "16QAM": (7.4, 9.4, 11.1, 12.4),
-    "64QAM": (12.2, 14.2, 16.5, 18.0),
+    "16QAM": (7.5, 9.4, 11.1, 12.4),
+    "64QAM": (12.2, 14.3, 16.5, 18.0),
 }
 _RATES = ("1/2", "5/8", "3/4", "13/16")
 
