@@ -20,7 +20,7 @@ from ..phy.packet import DEFAULT_PACKET_SYMBOLS, Header, Packet
 SNR_DB = 15.0
 CFO = 0.2
 SAMPLES = 3_000_000
-LONG_PACKET = 16_384
+LONG_PACKET = 60_000
 REFERENCE_BYTES = 96
 REPEATS = 5
 REFERENCE = "digital.ofdm_rx"
