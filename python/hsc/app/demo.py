@@ -23,6 +23,7 @@ DIGIT_RANKS = (0, 2, 6, 28)
 SNRS_DB = (0.0, 6.0, 12.0, 20.0)
 SNR_CBR = 1 / 6
 MCS_MARGIN_DB = 1.5
+CFO, SFO_PPM = 2.5, 10.0  # as between two cheap oscillators
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ def _rising_rank(path: Path, ranks: tuple[int, ...]) -> list[Shot]:
 
 
 def _settings(snr_db: float, **changes: object) -> LinkSettings:
-    return replace(LinkSettings(snr_db=snr_db), **changes)
+    return replace(LinkSettings(snr_db=snr_db, cfo=CFO, sfo_ppm=SFO_PPM), **changes)
 
 
 def _mcs(snr_db: float) -> str:
@@ -78,10 +79,10 @@ def run(out: Path, runner: Runner | None = None) -> int:
                 if outcome.received is not None:
                     save_picture(picture(outcome.received), out / f"{number + 1}_{shot.path.stem}_{_slug(shot.label)}.png")
                 bar.update(task, advance=1, description=f"{shot.path.stem}, {shot.label}")
-    heading = f"HSC over OFDM: rank k rising at {SNR_DB:g} dB; third row: SNR rising at CBR 1/6"
+    heading = f"HSC over OFDM with CFO and clock offset: rank k rising at {SNR_DB:g} dB; third row: SNR rising at CBR 1/6"
     save_picture(pictures.grid(tiles, tile_height=200, heading=heading), out / "summary.png")
     write_text(out / "metrics.json", json.dumps(records, indent=2, allow_nan=False) + "\n")
-    print_table(table(records, "HSC over OFDM, AWGN"))
+    print_table(table(records, f"HSC over OFDM, AWGN, CFO of {CFO:g} subcarriers, clocks {SFO_PPM:g} ppm apart"))
     click.echo(f"look at {out / 'summary.png'}: each row is an image, from what the semantic part alone gives to what arrives with more")
     return 0 if all(entry["error"] is None for entry in records) else 1
 
