@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from abc import abstractmethod
 from contextlib import suppress
 from dataclasses import replace
 
@@ -88,9 +89,9 @@ class _PacketCollector(MessageBlock):
         self.hold = hold
         self._assembler = packet.MessageAssembler()
 
+    @abstractmethod
     def on_message(self, message: packet.AssembledMessage) -> None:
         """Take a message, whole or as far as it came."""
-        raise NotImplementedError
 
     def on_end(self) -> None:
         self._serve(self._assembler.flush())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -76,9 +77,9 @@ class _Pair(MessageBlock):
         self._joiner = Joiner()
         self.open_ports({port: {kind: self._putter(port), pdu.Failed: self._putter(port)} for port, kind in inputs.items()}, outputs)
 
+    @abstractmethod
     def on_pair(self, message_id: int, parts: dict[str, pdu.Pdu]) -> None:
         """Take the parts of a message, at least one; those that failed or never came are missing."""
-        raise NotImplementedError
 
     def on_end(self) -> None:
         for message_id, parts in self._joiner.flush():
@@ -113,7 +114,7 @@ class cr_projection(_Pair):
         rank: k, 0 sends the SR alone.
         psnr_db: PSNR that the recomposed image would have over an ideal channel [dB].
         cbr: complex channel uses of SR and CR over C·H·W.
-        cr: coding, "residual", "projection" or "paper".
+        cr: coding, "projection", "residual" (smallest, but what the channel does to the SR stays in the image) or "paper".
         jpeg2000_ratio: for "paper" with a rank: 1 is reversible, above it the compression ratio.
         mcs_name: MCS that the CR is for; it decides how many bytes a CBR holds.
 
@@ -126,7 +127,7 @@ class cr_projection(_Pair):
         rank: int | None = None,
         psnr_db: float | None = None,
         cbr: float | None = None,
-        cr: str = "residual",
+        cr: str = "projection",
         jpeg2000_ratio: float = 1.0,
         mcs_name: str = codec.DEFAULT_MCS,
     ) -> None:

@@ -104,7 +104,7 @@ class hsc_transmitter(gr.hier_block2):
         rank: int | None = None,
         psnr_db: float | None = None,
         cbr: float | None = None,
-        cr: str = "residual",
+        cr: str = "projection",
         mcs_name: str = "16QAM-1/2",
         packet_symbols: int = DEFAULT_PACKET_SYMBOLS,
         numerology: str = "ofdm64",
