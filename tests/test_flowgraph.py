@@ -233,6 +233,7 @@ DIGIT = Path(__file__).resolve().parents[1] / "examples" / "images" / "digit_5.p
     [
         ({"rank": 0}, {}),
         ({"rank": 6}, {}),
+        ({"rank": 6, "cr": "residual"}, {}),
         ({"psnr_db": 30.0}, {"symbols": 16}),
         ({"cbr": 1.5}, {}),
         ({"rank": 8}, {"tuning": "ncr", "rank": 8}),
@@ -242,7 +243,7 @@ def test_fine_blocks_send_and_receive_what_the_codec_does(amount, semantic):
     """HSC from its parts gives, byte for byte, the image of `HscCodec` over the same symbols."""
     top = HscLink(str(DIGIT), hsc.symbol_channel("ideal"), hsc.semantic_encoder(**semantic), **amount)
     run(top)
-    codec = registry.create("hsc", **{**semantic, **amount})
+    codec = registry.create("hsc", **{"cr": "projection", **semantic, **amount})
     image = np.asarray(Image.open(DIGIT))[..., None]
     packets = packet.split(modem.modulate(codec.encode(image, Link()), 1, 400))
     expected = codec.decode(modem.demodulate(packet.join([cross(p, 0, "ideal", silence) for p in packets])))
