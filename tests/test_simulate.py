@@ -164,6 +164,8 @@ def test_demo_plan_runs_at_symbol_level(tmp_path, monkeypatch):
     monkeypatch.setattr(demo, "SNRS_DB", (12.0,))
     monkeypatch.setattr(demo, "PHOTOGRAPHS", 1)
     monkeypatch.setattr(demo, "DIGIT_RANKS", (0, 28))
+    monkeypatch.setattr(demo, "CFO", 0.0)  # offsets belong to OFDM
+    monkeypatch.setattr(demo, "SFO_PPM", 0.0)
     assert demo.run(tmp_path, simulate.transmit) == 0
     assert (tmp_path / "summary.png").stat().st_size > 10_000
     assert all(entry["error"] is None for entry in json.loads((tmp_path / "metrics.json").read_text()))

@@ -7,7 +7,7 @@ through LDPC and QAM at one MCS. Everything in a `ReceivedMessage` came through 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -103,3 +103,8 @@ class ReceivedMessage:
     analog: ReceivedAnalog | None = None
     digital: tuple[ReceivedDigital, ...] = field(default=())
     snr_db: float | None = None
+
+    def without_digital(self) -> ReceivedMessage:
+        """The same message as if no block of its digital streams had come."""
+        lost = (ReceivedDigital(bytes(len(s.data)), np.zeros(len(s.data), bool), (0,) if s.data else ()) for s in self.digital)
+        return replace(self, digital=tuple(lost))

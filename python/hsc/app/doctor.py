@@ -20,7 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
-PACKAGE = Path(__file__).resolve().parents[1]
+from ..paths import PACKAGE, examples_folder
+
 RADIO_TIMEOUT_S = 20.0
 _FREE_BYTES = 200_000_000
 
@@ -164,13 +165,6 @@ def _companion() -> str:
         if count := len(list(path.glob("hsc_*.block.yml"))):
             return f"{program}, {count} HSC blocks in {path}"
     raise _Fault("no HSC block in any folder that GNU Radio Companion looks in")
-
-
-def examples_folder() -> Path | None:
-    """The examples: in the source tree, or where CMake installed them under the package's prefix. None when there are none."""
-    candidates = [PACKAGE.parents[1] / "examples"] if PACKAGE.parent.name == "python" else []
-    candidates += [parent / "share/gnuradio/examples/hsc" for parent in PACKAGE.parents]
-    return next((path for path in candidates if path.is_dir()), None)
 
 
 def _examples() -> str:

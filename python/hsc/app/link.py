@@ -6,14 +6,14 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from .. import metrics
 from ..codecs import registry
 from ..errors import HscError
-from ..message import Link, ReceivedDigital, ReceivedMessage
+from ..message import Link, ReceivedMessage
 from ..phy.ledger import Ledger
 from ..phy.packet import DEFAULT_PACKET_SYMBOLS, Header
 
@@ -112,7 +112,7 @@ def decode(codec: registry.Codec, received: ReceivedMessage) -> tuple[np.ndarray
     """Received message -> picture, picture from the analog stream alone, reason when there is no picture."""
     analog_only = None
     if received.analog is not None and received.digital:
-        analog_only = _try_decode(codec, replace(received, digital=tuple(_lost(d) for d in received.digital)))[0]
+        analog_only = _try_decode(codec, received.without_digital())[0]
     picture, error = _try_decode(codec, received)
     return picture, analog_only, error
 
@@ -122,11 +122,6 @@ def _try_decode(codec: registry.Codec, received: ReceivedMessage) -> tuple[np.nd
         return codec.decode(received), None
     except HscError as error:
         return None, str(error)
-
-
-def _lost(stream: ReceivedDigital) -> ReceivedDigital:
-    """The stream as if no block of it had come."""
-    return ReceivedDigital(bytes(len(stream.data)), np.zeros(len(stream.data), bool), (0,) if stream.data else ())
 
 
 def record(name: str, settings: LinkSettings, outcome: Outcome, notes: tuple[str, ...] = ()) -> dict[str, object]:

@@ -81,7 +81,10 @@ _LINK_OPTIONS = (
         "--mcs", type=click.Choice(list(mcs.TABLE)), metavar="NAME",
         help="MCS of the digital streams, such as 16QAM-1/2; the codec chooses if left out.",
     ),
-    click.option("--snr", type=Number(-30, 60), default=10.0, show_default=True, help="Es/N0 per complex channel use [dB]; the transmitter expects it too."),
+    click.option(
+        "--snr", type=Number(-30, 60), default=10.0, show_default=True,
+        help="Es/N0 per complex channel use [dB]; the transmitter expects it too.",
+    ),  # fmt: skip
     click.option(
         "--channel", type=click.Choice(CHANNELS), default="awgn", show_default=True,
         help="rician: line of sight as strong as the scatter; multipath: two fixed echoes of -6 and -10 dB, OFDM only.",

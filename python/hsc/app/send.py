@@ -1,6 +1,6 @@
 """The link as a GNU Radio flowgraph: OFDM bursts through GNU Radio's own channel blocks.
 
-    Message Encoder - OFDM Transmitter - [fading_model] - channel_model - OFDM Receiver - packet loss - Message Decoder
+    Message Encoder - OFDM Transmitter - [fading_model] - channel_model - OFDM Receiver - Symbol Channel (losses) - Message Decoder
 
 Noise of a sample has the variance of the noise of a carrier, 10^(-SNR/10) (docs/architecture.md, conventions). Fading is flat and
 slow: `fading_model`'s sum of sinusoids with FADING_DOPPLER, so that a burst sees nearly one gain. Losses are packets taken out after
@@ -14,7 +14,6 @@ import time
 
 import numpy as np
 
-from .. import channel as symbol_channel
 from ..errors import HscError
 from ..phy.ledger import Ledger
 from ..phy.numerology import preset
@@ -24,7 +23,7 @@ try:
     import pmt
     from gnuradio import channels, gr
 
-    from ..blocks import message_decoder, message_encoder, ofdm_receiver, ofdm_transmitter, pdu
+    from ..blocks import message_decoder, message_encoder, ofdm_receiver, ofdm_transmitter, pdu, symbol_channel
     from ..blocks.base import MessageBlock
 except ModuleNotFoundError as missing:
     if (missing.name or "").split(".")[0] not in ("gnuradio", "pmt"):
@@ -37,22 +36,6 @@ FADING_SINUSOIDS = 8
 RICIAN_K = 1.0
 # Two echoes of -6 and -10 dB; both lie inside the shortest cyclic prefix.
 MULTIPATH = np.array([1, 0, 0, 0.5j, 0, 0, 0, -0.32 + 0j], np.complex64)
-
-
-class _packet_loss(MessageBlock):  # noqa: N801 - blocks are named as GNU Radio names them
-    """Drops received packets at random. Message ports: in and out `packets`."""
-
-    def __init__(self, probability: float, seed: int) -> None:
-        super().__init__("Packet Loss")
-        self.open_ports({"packets": {pdu.ReceivedPacket: self._packet, pdu.Tick: self._pass}}, ("packets",), queue=None)
-        self._probability, self._rng = probability, np.random.default_rng(seed)
-
-    def _packet(self, packet: pdu.ReceivedPacket) -> None:
-        if not symbol_channel.erased(1, self._probability, self._rng)[0]:
-            self.publish("packets", packet)
-
-    def _pass(self, tick: pdu.Tick) -> None:
-        self.publish("packets", tick)
 
 
 class _collector(MessageBlock):  # noqa: N801
@@ -95,14 +78,14 @@ class _flowgraph(gr.top_block):  # noqa: N801
         self.transmitter = ofdm_transmitter(settings.numerology, continuous=False)
         self.channel = _channel(settings)
         self.receiver = ofdm_receiver(settings.numerology)
-        self.loss = _packet_loss(settings.loss, settings.seed)
+        self.loss = symbol_channel("ideal", loss=settings.loss, seed=settings.seed)
         self.decoder = message_decoder({settings.codec: settings.codec_options})
         self.collector = _collector()
         self.connect(self.transmitter, *self.channel, self.receiver)
         self.msg_connect(self.encoder, "packets", self.transmitter, "packets")
         self.msg_connect(self.transmitter, "sent", self.collector, "sent")
-        self.msg_connect(self.receiver, "packets", self.loss, "packets")
-        self.msg_connect(self.loss, "packets", self.decoder, "packets")
+        self.msg_connect(self.receiver, "packets", self.loss, "in")
+        self.msg_connect(self.loss, "out", self.decoder, "packets")
         for port in ("images", "analog_only"):
             self.msg_connect(self.decoder, port, self.collector, port)
         for block in (self.encoder, self.transmitter, self.receiver, self.decoder):

@@ -12,16 +12,9 @@ import numpy as np
 
 from .. import image_files, metrics
 from ..errors import HscError
+from ..paths import examples_folder
 from . import pdu
 from .base import Joiner, MessageBlock
-
-_PACKAGE = Path(__file__).resolve().parents[1]
-
-
-def examples_folder() -> Path | None:
-    """The examples: in the source tree, or where CMake installed them under the package's prefix. None when they are not there."""
-    candidates = [_PACKAGE.parents[1] / "examples", *(parent / "share/gnuradio/examples/hsc" for parent in _PACKAGE.parents)]
-    return next((path for path in candidates if (path / "images").is_dir()), None)
 
 
 def _paths(patterns: str | Sequence[str]) -> list[Path]:

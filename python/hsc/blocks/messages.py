@@ -12,7 +12,7 @@ import numpy as np
 from .. import modem
 from ..codecs import registry
 from ..errors import HscError
-from ..message import Link, ReceivedDigital, ReceivedMessage
+from ..message import Link, ReceivedMessage
 from ..phy import packet
 from . import pdu
 from .base import Joiner, MessageBlock, limit_torch_threads
@@ -216,8 +216,7 @@ class message_decoder(_PacketCollector):
         self.publish("images", _decode(codec, received, message))
         if received.digital and self.connected("analog_only"):
             with suppress(HscError):  # nothing usable in the analog stream: no such image
-                without = replace(received, digital=tuple(_lost(stream) for stream in received.digital))
-                self.publish("analog_only", _decode(codec, without, message))
+                self.publish("analog_only", _decode(codec, received.without_digital(), message))
 
 
 def _decode(codec: registry.Codec, received: ReceivedMessage, message: packet.AssembledMessage) -> pdu.Image:
@@ -226,8 +225,3 @@ def _decode(codec: registry.Codec, received: ReceivedMessage, message: packet.As
     seconds = time.perf_counter() - start
     link = {"snr_db": message.snr_db, "packets": message.header.count, "packets_received": len(message.packets)}
     return pdu.Image(message.header.message_id, image.shape, image.ravel(), seconds=seconds, **link)
-
-
-def _lost(stream: ReceivedDigital) -> ReceivedDigital:
-    """The stream as if no block of it had come."""
-    return ReceivedDigital(bytes(len(stream.data)), np.zeros(len(stream.data), bool), (0,) if stream.data else ())
