@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from gnuradio import gr
 
 from ..phy.packet import DEFAULT_PACKET_SYMBOLS
@@ -11,6 +13,20 @@ from .modulation import analog_demodulator, analog_modulator, digital_demodulato
 from .semantic import cr_projection, cr_recomposition, semantic_decoder, semantic_encoder
 
 # Python blocks are kept as attributes: one that only `connect` holds is collected, and the process crashes.
+
+Connection = tuple[tuple[Any, str], tuple[Any, str]]
+
+
+def _wire(system: gr.hier_block2, inputs: tuple[str, ...], outputs: tuple[str, ...], connections: tuple[Connection, ...]) -> None:
+    """Message ports and connections of a hierarchical block; its `status` is that of every block in it."""
+    for port in inputs:
+        system.message_port_register_hier_in(port)
+    for port in (*outputs, "status"):
+        system.message_port_register_hier_out(port)
+    for source, target in connections:
+        system.msg_connect(source, target)
+    for block in {id(b): b for pair in connections for b, _ in pair if b is not system}.values():
+        system.msg_connect((block, "status"), (system, "status"))
 
 
 class image_transmitter(gr.hier_block2):
@@ -40,14 +56,12 @@ class image_transmitter(gr.hier_block2):
         gr.hier_block2.__init__(self, "Image Transmitter", gr.io_signature(0, 0, 0), gr.io_signature(1, 1, gr.sizeof_gr_complex))
         self.encoder = message_encoder(codec, options, snr_db, cbr, mcs_name, packet_symbols)
         self.transmitter = ofdm_transmitter(numerology, amplitude, continuous, gap, trailing)
-        self.message_port_register_hier_in("images")
-        self.message_port_register_hier_out("sent")
-        self.message_port_register_hier_out("status")
-        self.msg_connect((self, "images"), (self.encoder, "images"))
-        self.msg_connect((self.encoder, "packets"), (self.transmitter, "packets"))
-        self.msg_connect((self.transmitter, "sent"), (self, "sent"))
-        for block in (self.encoder, self.transmitter):
-            self.msg_connect((block, "status"), (self, "status"))
+        connections = (
+            ((self, "images"), (self.encoder, "images")),
+            ((self.encoder, "packets"), (self.transmitter, "packets")),
+            ((self.transmitter, "sent"), (self, "sent")),
+        )
+        _wire(self, ("images",), ("sent",), connections)
         self.connect(self.transmitter, self)
         self.set_options, self.set_snr_db = self.encoder.set_options, self.encoder.set_snr_db
         self.set_cbr, self.set_mcs = self.encoder.set_cbr, self.encoder.set_mcs
@@ -73,16 +87,15 @@ class image_receiver(gr.hier_block2):
         gr.hier_block2.__init__(self, "Image Receiver", gr.io_signature(1, 1, gr.sizeof_gr_complex), gr.io_signature(0, 0, 0))
         self.receiver = ofdm_receiver(numerology)
         self.decoder = message_decoder(options, hold)
-        for port in ("images", "analog_only", "packets", "symbols", "status"):
-            self.message_port_register_hier_out(port)
+        connections = (
+            ((self.receiver, "packets"), (self.decoder, "packets")),
+            ((self.receiver, "packets"), (self, "packets")),
+            ((self.receiver, "symbols"), (self, "symbols")),
+            ((self.decoder, "images"), (self, "images")),
+            ((self.decoder, "analog_only"), (self, "analog_only")),
+        )
+        _wire(self, (), ("images", "analog_only", "packets", "symbols"), connections)
         self.connect(self, self.receiver)
-        self.msg_connect((self.receiver, "packets"), (self.decoder, "packets"))
-        for port in ("packets", "symbols"):
-            self.msg_connect((self.receiver, port), (self, port))
-        for port in ("images", "analog_only"):
-            self.msg_connect((self.decoder, port), (self, port))
-        for block in (self.receiver, self.decoder):
-            self.msg_connect((block, "status"), (self, "status"))
 
 
 class hsc_transmitter(gr.hier_block2):
@@ -119,10 +132,7 @@ class hsc_transmitter(gr.hier_block2):
         self.analog_modulator, self.digital_modulator = analog_modulator(), digital_modulator()
         self.mux = message_mux("both", packet_symbols)
         self.transmitter = ofdm_transmitter(numerology, amplitude, continuous, gap, trailing)
-        self.message_port_register_hier_in("images")
-        for port in ("sent", "generated", "status"):
-            self.message_port_register_hier_out(port)
-        for source, target in (
+        connections = (
             ((self, "images"), (self.semantic_encoder, "images")),
             ((self, "images"), (self.cr_projection, "images")),
             ((self.semantic_encoder, "analog"), (self.analog_modulator, "analog")),
@@ -133,12 +143,8 @@ class hsc_transmitter(gr.hier_block2):
             ((self.digital_modulator, "symbols"), (self.mux, "digital")),
             ((self.mux, "packets"), (self.transmitter, "packets")),
             ((self.transmitter, "sent"), (self, "sent")),
-        ):
-            self.msg_connect(source, target)
-        for block in (
-            self.semantic_encoder, self.cr_projection, self.analog_modulator, self.digital_modulator, self.mux, self.transmitter,
-        ):  # fmt: skip
-            self.msg_connect((block, "status"), (self, "status"))
+        )
+        _wire(self, ("images",), ("sent", "generated"), connections)
         self.connect(self.transmitter, self)
         self.set_psnr_db, self.set_cbr = self.cr_projection.set_psnr_db, self.cr_projection.set_cbr
         self.set_mcs, self.set_amplitude = self.cr_projection.set_mcs, self.transmitter.set_amplitude
@@ -168,10 +174,7 @@ class hsc_receiver(gr.hier_block2):
         self.receiver, self.demux = ofdm_receiver(numerology), message_demux(hold)
         self.analog_demodulator, self.digital_demodulator = analog_demodulator(), digital_demodulator()
         self.semantic_decoder, self.cr_recomposition = semantic_decoder(), cr_recomposition()
-        for port in ("images", "generated", "packets", "symbols", "status"):
-            self.message_port_register_hier_out(port)
-        self.connect(self, self.receiver)
-        for source, target in (
+        connections = (
             ((self.receiver, "packets"), (self.demux, "packets")),
             ((self.receiver, "packets"), (self, "packets")),
             ((self.receiver, "symbols"), (self, "symbols")),
@@ -182,9 +185,6 @@ class hsc_receiver(gr.hier_block2):
             ((self.semantic_decoder, "generated"), (self, "generated")),
             ((self.digital_demodulator, "digital"), (self.cr_recomposition, "digital")),
             ((self.cr_recomposition, "images"), (self, "images")),
-        ):
-            self.msg_connect(source, target)
-        for block in (
-            self.receiver, self.demux, self.analog_demodulator, self.digital_demodulator, self.semantic_decoder, self.cr_recomposition,
-        ):  # fmt: skip
-            self.msg_connect((block, "status"), (self, "status"))
+        )
+        _wire(self, (), ("images", "generated", "packets", "symbols"), connections)
+        self.connect(self, self.receiver)
