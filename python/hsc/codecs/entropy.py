@@ -1,0 +1,149 @@
+"""Entropy coding of integers with static tables: asymmetric numeral systems (Duda 2013), package constriction.
+
+Tables are integers out of 2^24, so that two machines cannot disagree about a symbol however they compute floating point. Values of one
+table stand together in the code, tables in ascending order; behind them stand the escaped values, 16 bits each. The coder is a stack:
+what is decoded first was encoded last.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import constriction
+import numpy as np
+
+from ..errors import HscError
+
+AnsCoder = constriction.stream.stack.AnsCoder
+Categorical, Uniform = constriction.stream.model.Categorical, constriction.stream.model.Uniform
+PRECISION = 24
+TOTAL = 1 << PRECISION
+ESCAPE_BITS = 16
+MOST_VALUES = 1 << 24
+_LOWEST = -(1 << (ESCAPE_BITS - 1))
+_WORD = 4
+
+
+class EntropyTables:
+    """Static tables. Row t gives the probabilities, out of 2^24, of the values offset[t], offset[t] + 1, … and last of the escape.
+
+    Args:
+        probabilities: integers (T, S), S ≥ 2, each at least 1, every row with sum 2^24.
+        offset: integers (T,), the first value of each row.
+
+    Raises:
+        HscError: tables that are none.
+    """
+
+    def __init__(self, probabilities: np.ndarray, offset: np.ndarray) -> None:
+        self.probabilities, self.offset = np.asarray(probabilities).astype(np.int64), np.asarray(offset).astype(np.int64)
+        shape = self.probabilities.shape
+        if len(shape) != 2 or shape[1] < 2 or self.offset.shape != shape[:1]:
+            raise HscError(f"entropy tables have shapes (T, S) and (T,), S at least 2, not {shape} and {self.offset.shape}")
+        if (self.probabilities < 1).any() or (self.probabilities.sum(1) != TOTAL).any():
+            raise HscError(f"rows of entropy tables are integers above 0 with sum 2^{PRECISION}: make them with tables_from_density")
+
+    @property
+    def escape(self) -> int:
+        """Symbol of the values that a row does not hold."""
+        return self.probabilities.shape[1] - 1
+
+    def encode(self, values: np.ndarray, table: np.ndarray) -> bytes:
+        """Values -> code.
+
+        Args:
+            values: integers (n,), -32768…32767.
+            table: row of each value, integers (n,).
+
+        Raises:
+            HscError: a value out of range.
+        """
+        order, ends, rows = self._grouped(table)
+        symbols, values = self._symbols(values, table)[order], np.asarray(values).astype(np.int64)[order]
+        escaped = values[symbols == self.escape]
+        if len(escaped) and (escaped.min() < _LOWEST or escaped.max() >= -_LOWEST):
+            raise HscError(f"values from {escaped.min()} to {escaped.max()} are beyond {ESCAPE_BITS} bits: use a coarser quantiser step")
+        coder = AnsCoder()
+        if len(escaped):
+            coder.encode_reverse((escaped - _LOWEST).astype(np.int32), _RAW)
+        for row, first, end in zip(rows[::-1], ends[-2::-1], ends[:0:-1], strict=True):
+            coder.encode_reverse(symbols[first:end], self._models[row])
+        # The last word is never 0, so its leading zero bytes can be left out.
+        return coder.get_compressed().astype("<u4").tobytes().rstrip(b"\0")
+
+    def decode(self, data: bytes, table: np.ndarray) -> np.ndarray:
+        """Inverse of `encode`: int32 (n,). Raises HscError for bytes that are no code of n such values."""
+        order, ends, rows = self._grouped(table)
+        words = -(-len(data) // _WORD)
+        coder = AnsCoder(_open(data, words)) if data else AnsCoder()
+        symbols = np.empty(len(order), np.int32)
+        for row, first, end in zip(rows, ends[:-1], ends[1:], strict=True):
+            symbols[first:end] = coder.decode(self._models[row], int(end - first))
+        values = symbols + self.offset[np.asarray(table)[order]]
+        escaped = np.flatnonzero(symbols == self.escape)
+        if len(escaped):
+            values[escaped] = coder.decode(_RAW, len(escaped)).astype(np.int64) + _LOWEST
+        if not coder.is_empty():  # whoever coded these values began with an empty stack
+            raise HscError("entropy coded values do not end where they should: the chunk is damaged, or coded with other tables")
+        found = np.empty(len(order), np.int32)
+        found[order] = values
+        return found
+
+    def bits(self, values: np.ndarray, table: np.ndarray) -> float:
+        """Ideal length of the code [bit]."""
+        symbols = self._symbols(values, table)
+        return float(self._costs[np.asarray(table), symbols].sum() + ESCAPE_BITS * np.count_nonzero(symbols == self.escape))
+
+    @cached_property
+    def _costs(self) -> np.ndarray:
+        return PRECISION - np.log2(self.probabilities)
+
+    @cached_property
+    def _models(self) -> list[Categorical]:
+        # constriction gives every symbol 1 and shares the rest by floor(weight · rest / sum): weights with that sum stay as they are.
+        return [Categorical(row, perfect=False) for row in (self.probabilities - 1).astype(np.float64)]
+
+    def _symbols(self, values: np.ndarray, table: np.ndarray) -> np.ndarray:
+        symbols = np.asarray(values).astype(np.int64) - self.offset[np.asarray(table)]
+        inside = (symbols >= 0) & (symbols < self.escape)
+        return np.where(inside, symbols, self.escape).astype(np.int32)
+
+    def _grouped(self, table: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Order that puts equal rows together, bounds and row of each group. Raises HscError for a row there is not."""
+        table = np.asarray(table)
+        if table.ndim != 1 or table.size > MOST_VALUES:
+            raise HscError(f"tables are given as one row number a value, at most {MOST_VALUES}, not as shape {table.shape}")
+        if table.size and not 0 <= int(table.min()) <= int(table.max()) < len(self.offset):
+            raise HscError(f"entropy tables {table.min()} to {table.max()} are asked for: there are 0 to {len(self.offset) - 1}")
+        rows, counts = np.unique(table, return_counts=True)
+        return np.argsort(table, kind="stable"), np.concatenate([[0], np.cumsum(counts)]), rows
+
+
+_RAW = Uniform(1 << ESCAPE_BITS)
+
+
+def _open(data: bytes, words: int) -> np.ndarray:
+    found = np.frombuffer(data.ljust(words * _WORD, b"\0"), "<u4").astype(np.uint32)
+    if not found[-1]:
+        raise HscError("entropy coded values end in a zero word: the chunk is damaged")
+    return found
+
+
+def tables_from_density(density: np.ndarray, offset: np.ndarray) -> EntropyTables:
+    """Probabilities -> integer tables.
+
+    Args:
+        density: float (T, S) ≥ 0, probability of offset[t] + s in row t; what a row lacks of 1 goes to the escape.
+        offset: integers (T,).
+
+    Raises:
+        HscError: negative or infinite probabilities, or more symbols than the tables' precision serves.
+    """
+    density = np.asarray(density, np.float64)
+    if density.ndim != 2 or density.shape[1] > TOTAL >> 8 or not np.isfinite(density).all() or (density < 0).any():
+        raise HscError(f"densities are finite and not negative, (T, S), S at most {TOTAL >> 8}: one of shape {density.shape} is not")
+    full = np.concatenate([density, np.maximum(1 - density.sum(1, keepdims=True), 0)], axis=1)
+    weights = full / full.sum(1, keepdims=True)
+    table = 1 + np.floor(weights * (TOTAL - full.shape[1])).astype(np.int64)
+    table[np.arange(len(table)), table.argmax(1)] += TOTAL - table.sum(1)  # what rounding left over
+    return EntropyTables(table, offset)
