@@ -1,4 +1,4 @@
-"""Image quality: MSE, PSNR and MS-SSIM of uint8 images (H, W, C)."""
+"""Image quality: MSE, PSNR and MS-SSIM of uint8 images (H, W, C), MS-SSIM also in dB."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 PSNR_LIMIT_DB = 100.0
+MS_SSIM_LIMIT_DB = 70.0  # 1 - MS-SSIM comes from float32 sums: below 1e-7 it is rounding
 _MS_SSIM_SIDE = 161  # five scales of an 11-tap window need more than 160 pixels
 
 
@@ -32,3 +33,15 @@ def ms_ssim(image: np.ndarray, reference: np.ndarray) -> float | None:
 
     pair = [torch.from_numpy(np.ascontiguousarray(x.transpose(2, 0, 1)))[None].float() for x in (image, reference)]
     return float(five_scales(*pair, data_range=255.0))
+
+
+def ms_ssim_db(image: np.ndarray, reference: np.ndarray) -> float | None:
+    """-10 log10(1 - MS-SSIM) [dB], at most MS_SSIM_LIMIT_DB; None where `ms_ssim` is None.
+
+    HDA-DeepSC eq. (34) prints it without the "1 -", which would give a perfect image 0 dB; its figures (33 to 40 dB in table II)
+    are of the formula here.
+    """
+    value = ms_ssim(image, reference)
+    if value is None:
+        return None
+    return min(MS_SSIM_LIMIT_DB, -10 * math.log10(1 - value)) if value < 1 else MS_SSIM_LIMIT_DB

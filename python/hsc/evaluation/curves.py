@@ -14,6 +14,7 @@ import numpy as np
 from ..errors import HscError
 
 RESULTS = Path(__file__).parent / "results"
+PAPERS = Path(__file__).parent / "papers"  # numbers printed in the papers, in the same form
 SOURCES = ("measured", "paper")
 
 
@@ -61,7 +62,7 @@ class Curves:
         command: what was typed to make it.
         series: the curves.
         findings: single figures that the text quotes, by name.
-        date: day of the run, ISO 8601.
+        date: day of the run, ISO 8601; None for what is equal whenever it is run.
     """
 
     name: str
@@ -69,7 +70,7 @@ class Curves:
     command: str
     series: list[Series]
     findings: dict[str, object] = field(default_factory=dict)
-    date: str = field(default_factory=lambda: datetime.date.today().isoformat())
+    date: str | None = field(default_factory=lambda: datetime.date.today().isoformat())
 
 
 def save(curves: Curves, folder: Path = RESULTS) -> Path:
@@ -98,10 +99,13 @@ def load(name: str, folder: Path = RESULTS) -> Curves:
 
 
 def mean_and_confidence(samples: np.ndarray) -> tuple[list[float], list[float]]:
-    """Samples (points, n) -> mean and half width of its 95 % confidence interval (normal approximation), each (points,)."""
+    """Samples (points, n) -> mean and half width of its 95 % confidence interval (Student's t, 0 for n = 1), each (points,)."""
+    from scipy.stats import t
+
     samples = np.atleast_2d(samples)
-    spread = samples.std(1, ddof=1) if samples.shape[1] > 1 else np.zeros(len(samples))
-    return samples.mean(1).tolist(), (1.96 * spread / math.sqrt(samples.shape[1])).tolist()
+    n = samples.shape[1]
+    width = samples.std(1, ddof=1) * t.ppf(0.975, n - 1) / math.sqrt(n) if n > 1 else np.zeros(len(samples))
+    return samples.mean(1).tolist(), width.tolist()
 
 
 def crossing(x: Sequence[float], y: Sequence[float], level_x: Sequence[float], level_y: Sequence[float]) -> float | None:

@@ -15,11 +15,11 @@ from .. import channel, metrics, modem, weights
 from ..codecs import registry
 from ..errors import HscError
 from ..message import Link, Message, ReceivedAnalog, ReceivedDigital, ReceivedMessage
-from ..phy import analog, digital
 from ..phy.ledger import Ledger
 from ..phy.numerology import Numerology, preset
 from ..phy.packet import Modulated
 from .curves import Axis, Curves, Series, crossing, mean_and_confidence
+from .transmission import carry
 
 MCS = "16QAM-1/2"  # section IV-A
 RAW_BITS_PER_USE = 2.0  # of that MCS: what the raw image would be sent with, for eq. (21)
@@ -63,20 +63,7 @@ def error_free(message: Message) -> ReceivedMessage:
 
 def fading(modulated: Modulated, snr_db: float, normal: channel.Normal) -> ReceivedMessage:
     """Each stream over its own block Rayleigh channel, known to the receiver: eqs. (3)-(5)."""
-    header = modulated.header
-    received = []
-    for symbols in modulated.streams:
-        values, variance = channel.transmit(symbols, snr_db, "rayleigh", normal)
-        received.append((values, np.broadcast_to(variance, values.shape)))
-    (values, variance), *rest = received
-    return ReceivedMessage(
-        registry.name_of(header.codec),
-        header.shape,
-        header.parameters,
-        analog.demodulate(values, variance, None, header.scale) if header.analog_symbols else None,
-        tuple(digital.demodulate(s, v, n, name) for (s, v), (name, n) in zip(rest, header.digital, strict=True)),
-        snr_db,
-    )
+    return modem.demodulate(carry(modulated, "rayleigh", snr_db, normal, one_gain=False))
 
 
 def measure(

@@ -1,0 +1,266 @@
+"""One image through one codec and one channel: what every point of a sweep measures.
+
+Codec, modem, channel, modem, codec; quality of the image that came, and every channel use. The papers' channel has one gain for a
+whole image, known to the receiver (HDA-DeepSC eqs. (6) and (7)), and headers are left out of it; `through="ofdm"` sends the same
+packets, headers included, through the OFDM modem and a sample-level channel instead.
+"""
+
+from __future__ import annotations
+
+import functools
+import time
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from .. import channel, metrics, modem
+from ..codecs import registry
+from ..errors import HscError
+from ..message import Link
+from ..phy.ledger import Ledger
+from ..phy.numerology import Numerology, preset
+from ..phy.packet import AssembledMessage, Modulated, ReceivedPacket, join, split
+from ..phy.receiver import BurstReceiver
+from . import sample_channel
+
+Options = tuple[tuple[str, object], ...]
+CAPACITY = "capacity"  # not on air: source coding at Shannon's limit, the bound of any separate design
+NUMEROLOGY = "ofdm64"
+GREY = 128
+_LEAST_VARIANCE = 1e-10
+_CFO, _CLOCK_PPM = 2.0, 10.0  # of the OFDM path: largest carrier offset [subcarriers] and clock offset
+
+
+@dataclass(frozen=True)
+class Sending:
+    """What a transmitter does: one message is made of it.
+
+    Attributes:
+        image: identity of the image, `image_id`.
+        codec: name in the registry, or CAPACITY.
+        options: of the transmitter's codec, sorted (name, value) pairs, `options_of`.
+        snr_db: what the transmitter believes [dB]; None when it knows nothing.
+        cbr: budget of payload channel uses / (C·H·W).
+        mcs: fixed MCS of the digital streams, None leaves it to the codec.
+    """
+
+    image: str
+    codec: str
+    options: Options = ()
+    snr_db: float | None = None
+    cbr: float | None = None
+    mcs: str | None = None
+
+    @property
+    def link(self) -> Link:
+        """What the codec's encoder is told."""
+        return Link(self.snr_db, self.cbr, self.mcs)
+
+
+@dataclass(frozen=True)
+class Reception:
+    """A channel and a receiver.
+
+    Attributes:
+        channel: one of `channel.KINDS`; one gain for the whole message, Rician with K = 1.
+        snr_db: mean Es/N0 [dB].
+        seed: of fading and noise, together with the image: the same fade and noise for every codec and SNR.
+        options: of the receiver's codec where they differ from the transmitter's, else None.
+        through: "symbols", or "ofdm" for the sample-level channel with carrier, phase and clock offset.
+        loss: probability that a packet is dropped.
+    """
+
+    channel: str = "awgn"
+    snr_db: float = 10.0
+    seed: int = 0
+    options: Options | None = None
+    through: str = "symbols"
+    loss: float = 0.0
+
+
+@dataclass(frozen=True)
+class Point:
+    """One measurement of a sweep."""
+
+    sending: Sending
+    reception: Reception
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What became of an image.
+
+    Attributes:
+        psnr_db, ms_ssim_db: of the received image; MS-SSIM is None below 161 pixels a side. Where nothing usable arrived, the image
+            is mid-grey.
+        cbr, cbr_with_overhead: channel uses / (C·H·W), payload alone and with every overhead of the OFDM air interface.
+        analog_uses, digital_uses: complex channel uses of the payload.
+        digital_bytes: bytes of the digital streams.
+        snr_measured_db: by the receiver; None when nothing came.
+        encode_seconds, decode_seconds: time of the codec alone, on one thread of a machine that may be busy.
+        failure: why the image is mid-grey, else None.
+    """
+
+    psnr_db: float
+    ms_ssim_db: float | None
+    cbr: float = 0.0
+    cbr_with_overhead: float = 0.0
+    analog_uses: float = 0.0
+    digital_uses: float = 0.0
+    digital_bytes: int = 0
+    snr_measured_db: float | None = None
+    encode_seconds: float = 0.0
+    decode_seconds: float = 0.0
+    failure: str | None = None
+
+
+def options_of(options: dict[str, object] | None) -> Options | None:
+    """Options as a hashable tuple, sorted by name; None stays None."""
+    return None if options is None else tuple(sorted(options.items()))
+
+
+def image_id(name: str, image: np.ndarray) -> str:
+    """Identity of an image uint8 (H, W, C): its name and a CRC-32 of its pixels."""
+    return f"{name}-{zlib.crc32(np.ascontiguousarray(image)) ^ zlib.crc32(repr(image.shape).encode()):08x}"
+
+
+def generator(image: str, reception: Reception) -> np.random.Generator:
+    """Random numbers of fading and noise. They depend on the image and the seed alone, so that curves are compared on equal draws."""
+    return np.random.default_rng([reception.seed, zlib.crc32(image.encode())])
+
+
+def gain(image: str, reception: Reception) -> complex:
+    """The gain h that `carry` will apply: what a transmitter with a return path can be told."""
+    return complex(channel.gain(reception.channel, (1,), channel.numpy_normal(generator(image, reception)))[0])
+
+
+def carry(
+    modulated: Modulated, kind: str, snr_db: float, normal: channel.Normal, one_gain: bool = True, lost: Sequence[bool] | None = None
+) -> AssembledMessage | None:
+    """A message over the symbol-level channel; headers are taken as received.
+
+    Args:
+        modulated: as sent.
+        kind: one of `channel.KINDS`.
+        snr_db: mean Es/N0 [dB].
+        normal: source of random numbers.
+        one_gain: one channel gain for the message (HDA-DeepSC, section V-A); False: one for each stream (HSC eqs. (3)-(5)).
+        lost: for each packet whether it is dropped; None for no losses.
+
+    Returns:
+        Symbols and noise variances, or None when every packet is lost.
+    """
+    streams = [np.concatenate(modulated.streams)] if one_gain else list(modulated.streams)
+    crossed = [channel.transmit(s, snr_db, kind, normal) for s in streams]
+    values = [v.astype(np.complex64) for v, _ in crossed]
+    variances = [np.full(len(v), max(float(n[0]), _LEAST_VARIANCE), np.float32) for v, n in crossed]
+    if one_gain:
+        measured_db = float(-10 * np.log10(max(float(crossed[0][1][0]), _LEAST_VARIANCE)))
+        ends = np.cumsum([len(s) for s in modulated.streams])[:-1]
+        values, variances = np.split(values[0], ends), np.split(variances[0], ends)
+    else:
+        measured_db = snr_db
+    header = modulated.header
+    if lost is None or not any(lost):
+        return AssembledMessage(header, tuple(zip(values, variances, strict=True)), tuple(range(header.count)), measured_db)
+    arrived = [
+        ReceivedPacket(p.header, p.symbols, np.abs(n.symbols).astype(np.float32), measured_db)
+        for p, n, gone in zip(split(Modulated(header, tuple(values))), split(Modulated(header, tuple(variances))), lost, strict=True)
+        if not gone
+    ]
+    return join(arrived) if arrived else None
+
+
+def carry_ofdm(
+    modulated: Modulated, kind: str, snr_db: float, rng: np.random.Generator, numerology: Numerology, lost: Sequence[bool] | None = None
+) -> AssembledMessage | None:
+    """A message as OFDM bursts over one flat gain with carrier, phase and clock offset, as the OFDM receiver finds it; None when
+    no packet came. `lost` drops packets after the receiver."""
+    h = complex(channel.gain(kind, (1,), channel.numpy_normal(rng))[0])
+    offsets = {"cfo": rng.uniform(-_CFO, _CFO), "ppm": rng.uniform(-_CLOCK_PPM, _CLOCK_PPM), "phase": rng.uniform(0, 2 * np.pi)}
+    stream = sample_channel.bursts(split(modulated), numerology, after=8 * numerology.symbol)
+    samples = sample_channel.channel(stream, numerology, rng, 100.0 if kind == "ideal" else snr_db, taps={0: h}, **offsets)
+    layout = modulated.header.layout
+    arrived = [
+        p for p in BurstReceiver(numerology).push(samples) if p.header.layout == layout and not (lost is not None and lost[p.header.index])
+    ]
+    return join(arrived) if arrived else None
+
+
+def measure(sending: Sending, receptions: Sequence[Reception], image: np.ndarray) -> Iterator[tuple[Measured, np.ndarray]]:
+    """Encode uint8 (H, W, C) once, and receive it under every reception: figures and picture of each, in order.
+
+    HscErrors of encoder and decoder count as a mid-grey image, with the reason. Raises HscError when a codec cannot be made.
+    """
+    if sending.codec == CAPACITY:
+        yield from _measure_capacity(sending, receptions, image)
+        return
+    codec, numerology = _codec(sending.codec, sending.options), preset(NUMEROLOGY)
+    begun = time.perf_counter()
+    try:
+        modulated = modem.modulate(message := codec.encode(image, sending.link), zlib.crc32(sending.image.encode()) & 0xFFFF)
+    except HscError as error:
+        for _ in receptions:
+            yield _grey(image, f"not sent: {error}")
+        return
+    seconds = time.perf_counter() - begun
+    ledger = Ledger.of_message(modulated.header, numerology)
+    spent = {
+        "cbr": ledger.cbr(image.shape),
+        "cbr_with_overhead": ledger.cbr_with_overhead(image.shape),
+        "analog_uses": float(ledger.analog),
+        "digital_uses": float(ledger.payload - ledger.analog),
+        "digital_bytes": sum(len(s.data) for s in message.digital),
+        "encode_seconds": seconds,
+    }
+    for reception in receptions:
+        receiver = codec if reception.options is None else _codec(sending.codec, reception.options)
+        yield _receive(modulated, sending.image, reception, receiver, image, spent)
+
+
+def _receive(
+    modulated: Modulated, image_name: str, reception: Reception, codec: registry.Codec, image: np.ndarray, spent: dict[str, float]
+) -> tuple[Measured, np.ndarray]:
+    rng = generator(image_name, reception)
+    lost = channel.erased(modulated.header.count, reception.loss, np.random.default_rng([reception.seed, 1])) if reception.loss else None
+    if reception.through == "ofdm":
+        assembled = carry_ofdm(modulated, reception.channel, reception.snr_db, rng, preset(NUMEROLOGY), lost)
+    else:
+        assembled = carry(modulated, reception.channel, reception.snr_db, channel.numpy_normal(rng), lost=lost)
+    if assembled is None:
+        return _grey(image, "no packet arrived", **spent)
+    begun = time.perf_counter()
+    try:
+        picture = codec.decode(modem.demodulate(assembled))
+    except HscError as error:
+        return _grey(image, f"not decoded: {error}", **spent, snr_measured_db=assembled.snr_db)
+    seconds = time.perf_counter() - begun
+    quality = metrics.psnr_db(picture, image), metrics.ms_ssim_db(picture, image)
+    return Measured(*quality, **spent, snr_measured_db=assembled.snr_db, decode_seconds=seconds), picture
+
+
+def _measure_capacity(sending: Sending, receptions: Sequence[Reception], image: np.ndarray) -> Iterator[tuple[Measured, np.ndarray]]:
+    """Bits at log2(1 + |h|² SNR) for each channel use, with the gain known to the transmitter: no separate design can do better."""
+    from ..codecs.separate import capacity_image
+
+    for reception in receptions:
+        snr_db = reception.snr_db + 20 * np.log10(max(abs(gain(sending.image, reception)), 1e-6))
+        try:
+            picture = capacity_image(image, sending.cbr, float(snr_db), dict(sending.options).get("source", "hevc"))
+        except HscError as error:
+            yield _grey(image, f"not sent: {error}")
+            continue
+        yield Measured(metrics.psnr_db(picture, image), metrics.ms_ssim_db(picture, image), sending.cbr, sending.cbr), picture
+
+
+def _grey(image: np.ndarray, failure: str, **spent: float) -> tuple[Measured, np.ndarray]:
+    picture = np.full_like(image, GREY)
+    return Measured(metrics.psnr_db(picture, image), metrics.ms_ssim_db(picture, image), **spent, failure=failure), picture
+
+
+@functools.lru_cache(maxsize=6)
+def _codec(name: str, options: Options) -> registry.Codec:
+    """Codecs keep their networks: a worker makes each once."""
+    return registry.create(name, **dict(options))
