@@ -81,11 +81,13 @@ class ReceivedDigital:
         data: bytes, the stream's full length; zeros where a block was lost.
         received: bool (len(data),), False for the bytes of lost blocks.
         lost_blocks: indices of the LDPC blocks whose check failed or whose packet never came.
+        block_bytes: bytes of the stream in one LDPC block, the unit of loss; 0 when it is not known.
     """
 
     data: bytes
     received: np.ndarray
     lost_blocks: tuple[int, ...] = ()
+    block_bytes: int = 0
 
     @property
     def complete(self) -> bool:
@@ -106,5 +108,6 @@ class ReceivedMessage:
 
     def without_digital(self) -> ReceivedMessage:
         """The same message as if no block of its digital streams had come."""
-        lost = (ReceivedDigital(bytes(len(s.data)), np.zeros(len(s.data), bool), (0,) if s.data else ()) for s in self.digital)
+        streams = ((len(s.data), (0,) if s.data else (), s.block_bytes) for s in self.digital)
+        lost = (ReceivedDigital(bytes(size), np.zeros(size, bool), blocks, each) for size, blocks, each in streams)
         return replace(self, digital=tuple(lost))

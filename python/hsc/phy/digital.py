@@ -98,6 +98,7 @@ def demodulate(
         data=payload.reshape(-1)[:n_bytes].tobytes(),
         received=np.repeat(good, payload.shape[1])[:n_bytes],
         lost_blocks=tuple(np.flatnonzero(~good).tolist()),
+        block_bytes=payload.shape[1],
     )
 
 
