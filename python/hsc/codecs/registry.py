@@ -46,10 +46,15 @@ def name_of(number_: int) -> str:
     raise HscError(f"codec number {number_} is unknown: the packet comes from a newer version, update this receiver")
 
 
+def module(name: str) -> str:
+    """Module of this package that holds a codec, such as "hsc". Raises HscError for an unknown name."""
+    return _entry(name)[1].split(":")[0]
+
+
 def create(name: str, **options: object) -> Codec:
     """Make a codec. `options` are the fields of the codec's options dataclass; an unknown one raises HscError."""
-    module, cls = _entry(name)[1].split(":")
-    return getattr(importlib.import_module(f".{module}", __package__), cls)(**options)
+    home, cls = _entry(name)[1].split(":")
+    return getattr(importlib.import_module(f".{home}", __package__), cls)(**options)
 
 
 def _entry(name: str) -> tuple[int, str]:

@@ -11,7 +11,7 @@ import functools
 import time
 import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -100,6 +100,7 @@ class Measured:
         digital_bytes: bytes of the digital streams.
         snr_measured_db: by the receiver; None when nothing came.
         encode_seconds, decode_seconds: time of the codec alone, on one thread of a machine that may be busy.
+        seconds: time of the whole reception: channel, modem, decoder and quality.
         failure: why the image is mid-grey, else None.
     """
 
@@ -113,6 +114,7 @@ class Measured:
     snr_measured_db: float | None = None
     encode_seconds: float = 0.0
     decode_seconds: float = 0.0
+    seconds: float = 0.0
     failure: str | None = None
 
 
@@ -217,7 +219,9 @@ def measure(sending: Sending, receptions: Sequence[Reception], image: np.ndarray
     }
     for reception in receptions:
         receiver = codec if reception.options is None else _codec(sending.codec, reception.options)
-        yield _receive(modulated, sending.image, reception, receiver, image, spent)
+        begun = time.perf_counter()
+        measured, picture = _receive(modulated, sending.image, reception, receiver, image, spent)
+        yield replace(measured, seconds=time.perf_counter() - begun), picture
 
 
 def _receive(
