@@ -11,7 +11,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 
 from .. import data, weights
 from ..errors import HscError
-from . import loop, ncr
+from . import deepjscc, loop, ncr
 from .export import export, finish
 from .recipes import RECIPES, Recipe, build, recipe
 
@@ -47,7 +47,10 @@ def train(
         if chosen.model == "ncr":
             return _train_adapters(chosen, out, how)
         start = chosen.start or (name if resume and name in weights.names() else "")
-        model, done = loop.train(chosen, out, start=_weights(start, out) if start else None, **how)
+        state = _weights(start, out) if start else None
+        if chosen.model in deepjscc.MODELS:
+            return deepjscc.train(chosen, out, state, how)
+        model, done = loop.train(chosen, out, start=state, **how)
     return finish(chosen, model, done, path, out)
 
 

@@ -9,6 +9,7 @@ from torch import nn
 from ..errors import HscError
 from ..nn.adapters import AdaptedVae
 from ..nn.conv_vae import ConvVae
+from ..nn.deepjscc import DeepJscc
 from ..nn.vae import Vae
 from ..nn.vqvae import VqVae
 
@@ -32,8 +33,8 @@ class Recipe:
 
     Attributes:
         name: name of the weights that come out.
-        model: "vae", "vqvae", "photo-vae" or "ncr".
-        symbols: M for the digit models; latent channels of the photograph model.
+        model: "vae", "vqvae", "photo-vae", "ncr" or "deepjscc".
+        symbols: M for the digit models; latent channels of the photograph model; real values a token for DeepJSCC.
         data: "mnist" or "photos".
         steps, batch, learning_rate: Adam, cosine schedule after a short warm-up.
         regulariser: weight of the model's own loss (KL or codebook) against the squared error summed over the image.
@@ -77,6 +78,8 @@ def build(recipe: Recipe) -> nn.Module:
         return VqVae(recipe.symbols)
     if recipe.model == "ncr":
         return AdaptedVae(Vae(recipe.symbols))
+    if recipe.model == "deepjscc":
+        return DeepJscc()
     return ConvVae(recipe.symbols)
 
 
@@ -94,7 +97,8 @@ def _recipes() -> dict[str, Recipe]:
     ]
     photo = Recipe("hsc-photo-vae", "photo-vae", 32, "photos", steps=20_000, batch=16, learning_rate=7e-4, regulariser=1e-3)
     photo_few_shot = replace(photo, name="hsc-photo-vae-few-shot", start=photo.name, **_PHOTO_FEW_SHOT)
-    return {recipe.name: recipe for recipe in (*ideal, *quantised, *few_shot, *adapters, photo, photo_few_shot)}
+    deepjscc = Recipe("deepjscc", "deepjscc", 64, "photos", 30_000, batch=4, learning_rate=8e-4, crop=192, fading=Fading("awgn", 0.0, 20.0))
+    return {recipe.name: recipe for recipe in (*ideal, *quantised, *few_shot, *adapters, photo, photo_few_shot, deepjscc)}
 
 
 RECIPES = _recipes()
