@@ -1,21 +1,28 @@
 """The link from file to file, at symbol level and through OFDM: pictures, metrics.json, losses, several images."""
 
 import json
+import sys
+import types
 from pathlib import Path
 
+import click
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from gnuradio.hsc import metrics
-from gnuradio.hsc.app import samples, simulate
+from gnuradio.hsc import codecs, metrics
+from gnuradio.hsc.app import link, options, samples, simulate
 from gnuradio.hsc.app.cli import main
 from gnuradio.hsc.app.link import LinkSettings
+from gnuradio.hsc.codecs import registry
 from gnuradio.hsc.errors import HscError
 from gnuradio.hsc.image_files import load
+from gnuradio.hsc.message import DigitalStream, Message
+from gnuradio.hsc.phy.mcs import best_for
 from PIL import Image
 
 KEYS = {
-    *("image", "codec", "codec_options", "mcs", "channel", "snr_db", "cfo", "sfo_ppm", "loss", "numerology", "packet_symbols", "seed"),
+    *("image", "codec", "codec_options", "mcs", "channel", "snr_db", "design_snr_db", "cfo", "sfo_ppm", "loss", "numerology"),
+    *("packet_symbols", "seed"),
     *("shape", "rank", "streams", "psnr_db", "ms_ssim", "mse", "cbr", "cbr_with_overhead", "channel_uses", "snr_measured_db"),
     *("packets_sent", "packets_received", "seconds", "notes", "error", "received", "compare"),
 }
@@ -172,8 +179,6 @@ def test_demo_plan_runs_at_symbol_level(tmp_path, monkeypatch):
 
 
 def test_without_gnu_radio_send_says_so(crop, tmp_path, monkeypatch):
-    import sys
-
     for name in [n for n in sys.modules if n.endswith("hsc.app.send")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "pmt", None)
@@ -181,6 +186,92 @@ def test_without_gnu_radio_send_says_so(crop, tmp_path, monkeypatch):
     assert result.exit_code == 2
     assert len(result.stderr.strip().splitlines()) == 1
     assert "GNU Radio is not installed" in result.stderr
+
+
+KEYLESS = b"\1" * 32
+
+
+class Locked:
+    """A codec with a key: one byte at the front of the stream tells whether the receiver has the transmitter's."""
+
+    name = "locked"
+
+    def __init__(self, key=None, da_ratio=0.2, denoiser=None):
+        self.key, self.denoiser = key, denoiser
+
+    def encode(self, image, link):
+        self.link = link
+        return Message(self.name, image.shape, digital=(DigitalStream((self.key or KEYLESS)[:8], link.mcs or best_for(link.snr_db).name),))
+
+    def decode(self, received):
+        opened = received.digital[0].data == (self.key or KEYLESS)[:8]
+        return np.full(received.shape, 200 if opened and self.denoiser == "dncnn" else 100 if opened else 50, np.uint8)
+
+
+@pytest.fixture
+def locked(monkeypatch):
+    module = types.ModuleType(f"{codecs.__name__}.locked")
+    module.Locked = Locked
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.setitem(registry._MODULES, "locked", (201, "locked:Locked"))
+
+
+KEY = "0123456789abcdef" * 4
+
+
+@pytest.mark.parametrize("command", ["simulate", "send"])
+def test_key_and_denoiser_reach_the_end_that_they_are_for(command, crop, tmp_path, locked):
+    """The transmitter's options are not told to the receiver; of the key nothing is written down but that there is one."""
+    transmit = simulate.transmit if command == "simulate" else __import__("gnuradio.hsc.app.send", fromlist=["transmit"]).transmit
+    for given, expected, receiver in (
+        (["--key", KEY, "--da-ratio", "0.5"], 100, "the same"),
+        (["--key", KEY, "--rx-key", "none"], 50, "none"),
+        (["--key", KEY, "--rx-key", KEY[::-1]], 50, "another"),
+        (["--key", KEY, "--denoiser", "dncnn", "--option", "da_ratio=1/2"], 200, "the same"),
+    ):
+        settings = options_of(*given)
+        outcome = transmit(load(crop).pixels, settings)
+        assert (outcome.received == expected).all()
+        written = link.record("crop", settings, outcome)
+        assert written["codec_options"]["receiver_key"] == receiver and KEY[:8] not in json.dumps(written)
+
+
+def options_of(*arguments):
+    """The settings that a command is called with."""
+    seen = []
+    command = click.command()(options.link_options(lambda settings, **_: seen.append(settings)))
+    codec = next(p for p in command.params if p.name == "codec")
+    codec.type = click.Choice(registry.names())
+    command.main(["--codec", "locked", "x.png", *arguments], standalone_mode=False)
+    return seen[0]
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        (("--key", "abc"), "neither 64 hexadecimal digits nor a readable file"),
+        (("--option", "colour"), "not of the form NAME=VALUE"),
+        (("--option", "colour=3"), "no such option"),
+        (("--da-ratio", "0.2"), "no such option"),
+        (("--denoiser", "dncnn"), "no such option"),
+        (("--key", KEY), "no such option"),
+    ],
+)
+def test_options_that_a_codec_does_not_have_are_one_line(given, says, crop, tmp_path):
+    for command in ("simulate", "send"):
+        result = run(command, crop, *given, "--out", tmp_path)
+        assert result.exit_code == 2 and says in result.stderr and len(result.stderr.strip().splitlines()) == 1
+        assert KEY not in result.output
+
+
+def test_design_snr_is_what_the_transmitter_expects(crop, tmp_path, locked):
+    """An MCS for 20 dB does not survive 3 dB."""
+    image = load(crop).pixels
+    for design, mcs, survives in ((None, "QPSK-1/2", True), (20.0, "64QAM-13/16", False)):
+        settings = LinkSettings("locked", snr_db=4.0, design_snr_db=design)
+        outcome = simulate.transmit(image, settings)
+        assert outcome.header.digital[0][0] == mcs and bool((outcome.received == 100).all()) == survives
+        assert link.record("x", settings, outcome)["design_snr_db"] == (design or 4.0)
 
 
 def test_symbol_level_has_no_multipath(crop):

@@ -25,10 +25,12 @@ class LinkSettings:
     """One link, from the transmitter's codec to the receiver's.
 
     Attributes:
-        codec, codec_options: name in `codecs.registry`, and the fields of its options that were given.
+        codec, codec_options: name in `codecs.registry`, and the fields of the transmitter's options that were given.
+        receiver_options: the same of the receiver. It is not told the transmitter's: the key alone is shared, and both have to be given it.
         mcs: MCS of the digital streams, None leaves it to the codec.
         cbr: budget of payload channel uses / (C·H·W), None for none.
         snr_db: Es/N0 per complex channel use [dB].
+        design_snr_db: what the transmitter expects it to be [dB], None: the same.
         channel: one of CHANNELS.
         cfo: carrier frequency offset [subcarriers].
         sfo_ppm: sample-clock offset [parts per million].
@@ -40,9 +42,11 @@ class LinkSettings:
 
     codec: str = "hsc"
     codec_options: dict[str, object] = field(default_factory=dict)
+    receiver_options: dict[str, object] = field(default_factory=dict)
     mcs: str | None = None
     cbr: float | None = None
     snr_db: float = 10.0
+    design_snr_db: float | None = None
     channel: str = "awgn"
     cfo: float = 0.0
     sfo_ppm: float = 0.0
@@ -54,7 +58,7 @@ class LinkSettings:
     @property
     def link(self) -> Link:
         """What the transmitter is told of the link."""
-        return Link(snr_db=self.snr_db, cbr=self.cbr, mcs=self.mcs)
+        return Link(snr_db=self.snr_db if self.design_snr_db is None else self.design_snr_db, cbr=self.cbr, mcs=self.mcs)
 
 
 @dataclass(frozen=True)
@@ -88,9 +92,9 @@ class Outcome:
 Runner = Callable[[np.ndarray, LinkSettings], Outcome]
 
 
-def create_codec(settings: LinkSettings) -> registry.Codec:
-    """The codec that `settings` name. Raises HscError for unknown names or options."""
-    return registry.create(settings.codec, **settings.codec_options)
+def create_codecs(settings: LinkSettings) -> tuple[registry.Codec, registry.Codec]:
+    """The transmitter's and the receiver's codec. Raises HscError for unknown names or options."""
+    return tuple(registry.create(settings.codec, **options) for options in (settings.codec_options, settings.receiver_options))
 
 
 class Stopwatch:
@@ -175,10 +179,11 @@ def _identity(name: str, settings: LinkSettings) -> dict[str, object]:
     return {
         "image": name,
         "codec": settings.codec,
-        "codec_options": {**settings.codec_options, **({"cbr": settings.cbr} if settings.cbr else {})},
+        "codec_options": {**shown_options(settings), **({"cbr": settings.cbr} if settings.cbr else {})},
         "mcs": settings.mcs,
         "channel": settings.channel,
         "snr_db": settings.snr_db,
+        "design_snr_db": settings.link.snr_db,
         "cfo": settings.cfo,
         "sfo_ppm": settings.sfo_ppm,
         "loss": settings.loss,
@@ -186,6 +191,17 @@ def _identity(name: str, settings: LinkSettings) -> dict[str, object]:
         "packet_symbols": settings.packet_symbols,
         "seed": settings.seed,
     }
+
+
+def shown_options(settings: LinkSettings) -> dict[str, object]:
+    """Options of both ends as they may be written down: that there is a key, and whether the receiver has the same one."""
+    shown = {**settings.receiver_options, **settings.codec_options}
+    sent, received = settings.codec_options.get("key"), settings.receiver_options.get("key")
+    shown.pop("key", None)
+    if sent or received:
+        shown["key"] = "none" if sent is None else "given"
+        shown["receiver_key"] = "none" if received is None else "the same" if received == sent else "another"
+    return shown
 
 
 def _finite(value: float | None) -> float | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import functools
 import math
 import sys
@@ -14,7 +15,7 @@ import click
 
 from ..codecs import registry
 from ..errors import HscError
-from ..phy import mcs
+from ..phy import cipher, mcs
 from ..phy.numerology import PRESETS
 from ..phy.packet import DEFAULT_PACKET_SYMBOLS, MAX_PACKET_SYMBOLS
 from .link import CHANNELS, LinkSettings
@@ -68,6 +69,41 @@ class Number(click.ParamType):
         return number
 
 
+class Key(click.ParamType):
+    """An AES-256 key: 64 hexadecimal digits or a file that holds them; "none" where `or_none`."""
+
+    name = "hex|file"
+
+    def __init__(self, or_none: bool = False) -> None:
+        self.or_none = or_none
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> bytes:
+        if isinstance(value, bytes):
+            return value
+        try:
+            return NO_KEY if self.or_none and value == "none" else cipher.parse_key(value)
+        except HscError as error:
+            self.fail(str(error), param, ctx)
+
+
+class Setting(click.ParamType):
+    """NAME=VALUE; a value that reads as a Python literal is one, any other is text."""
+
+    name = "name=value"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, object]:
+        if isinstance(value, tuple):
+            return value
+        name, equals, text = str(value).partition("=")
+        if not equals or not name.isidentifier():
+            self.fail(f"'{value}' is not of the form NAME=VALUE", param, ctx)
+        try:
+            return name, ast.literal_eval(text)
+        except (ValueError, SyntaxError, MemoryError, RecursionError):
+            return name, text
+
+
+NO_KEY = b""
 _LINK_OPTIONS = (
     click.option("--codec", type=click.Choice(registry.names()), default="hsc", show_default=True, help="Codec."),
     click.option("--rank", type=click.IntRange(0), help="HSC: rank k of the complementary representation; 0 sends the SR alone."),
@@ -77,14 +113,26 @@ _LINK_OPTIONS = (
     click.option("--semantic", type=click.Choice(["vae", "vqvae"]), help="HSC: semantic codec of digits."),
     click.option("--symbols", type=click.IntRange(1), help="HSC: complex symbols M of the semantic representation of digits."),
     click.option("--tuning", type=click.Choice(["auto", "none", "few-shot", "ncr"]), help="HSC: weights tuned for a noisy channel or not."),
+    click.option("--da-ratio", type=Number(0, 100, above=True), help="HDA: channel uses of the digital over those of the analog part."),
+    click.option(
+        "--key", type=Key(), help="HDA: AES-256 key of transmitter and receiver, 64 hexadecimal digits or a file that holds them.",
+    ),
+    click.option("--rx-key", type=Key(or_none=True), help="HDA: another key for the receiver, or none: what an eavesdropper sees."),
+    click.option("--denoiser", metavar="NAME", help="HDA, DeepJSCC: the receiver's denoiser: dncnn, ddpm or diffsdnet."),
+    click.option("--denoiser-steps", type=click.IntRange(1), help="Steps of the denoiser."),
+    click.option(
+        "--option", "options", type=Setting(), multiple=True,
+        help="Any other option of the transmitter's codec, such as source=jpeg2000; may be given several times.",
+    ),
     click.option(
         "--mcs", type=click.Choice(list(mcs.TABLE)), metavar="NAME",
         help="MCS of the digital streams, such as 16QAM-1/2; the codec chooses if left out.",
     ),
     click.option(
         "--snr", type=Number(-30, 60), default=10.0, show_default=True,
-        help="Es/N0 per complex channel use [dB]; the transmitter expects it too.",
-    ),  # fmt: skip
+        help="Es/N0 per complex channel use [dB]; the transmitter expects it too, unless --design-snr says otherwise.",
+    ),
+    click.option("--design-snr", type=Number(-30, 60), help="Es/N0 that the transmitter expects [dB], as on a one-way link."),  # fmt: skip
     click.option(
         "--channel", type=click.Choice(CHANNELS), default="awgn", show_default=True,
         help="rician: line of sight as strong as the scatter; multipath: two fixed echoes of -6 and -10 dB, OFDM only.",
@@ -125,13 +173,18 @@ def settings_of(**values: Any) -> LinkSettings:
     """Values of the options -> settings. Raises click.UsageError for options that contradict each other."""
     if sum(values[name] is not None for name in ("rank", "psnr", "cbr")) > 1:
         raise click.UsageError("--rank, --psnr and --cbr exclude each other: give one of them")
-    codec_options = {"rank": values["rank"], "psnr_db": values["psnr"], **{n: values[n] for n in ("cr", "semantic", "symbols", "tuning")}}
+    transmitter = {"rank": values["rank"], "psnr_db": values["psnr"], **{name: values[name] for name in _TRANSMITTER}}
+    receiver = {"key": values["key"], **{name: values[name] for name in _RECEIVER}}
+    if values["rx_key"] is not None:
+        receiver["key"] = values["rx_key"] or None
     return LinkSettings(
         codec=values["codec"],
-        codec_options={name: value for name, value in codec_options.items() if value is not None},
+        codec_options={**_given(transmitter), **dict(values["options"])},
+        receiver_options=_given(receiver),
         mcs=values["mcs"],
         cbr=values["cbr"],
         snr_db=values["snr"],
+        design_snr_db=values["design_snr"],
         channel=values["channel"],
         cfo=values["cfo"],
         sfo_ppm=values["sfo"],
@@ -140,3 +193,11 @@ def settings_of(**values: Any) -> LinkSettings:
         packet_symbols=values["packet_symbols"],
         seed=values["seed"],
     )
+
+
+_TRANSMITTER = ("cr", "semantic", "symbols", "tuning", "da_ratio", "key")
+_RECEIVER = ("denoiser", "denoiser_steps")
+
+
+def _given(options: dict[str, object]) -> dict[str, object]:
+    return {name: value for name, value in options.items() if value is not None}

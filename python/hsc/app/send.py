@@ -17,7 +17,7 @@ import numpy as np
 from ..errors import HscError
 from ..phy.ledger import Ledger
 from ..phy.numerology import preset
-from .link import LinkSettings, Outcome
+from .link import LinkSettings, Outcome, create_codecs
 
 try:
     import pmt
@@ -73,13 +73,13 @@ class _flowgraph(gr.top_block):  # noqa: N801
     def __init__(self, settings: LinkSettings) -> None:
         gr.top_block.__init__(self, "gr-hsc send", catch_exceptions=True)
         self.encoder = message_encoder(
-            settings.codec, settings.codec_options, settings.snr_db, settings.cbr, settings.mcs or "", settings.packet_symbols
+            settings.codec, settings.codec_options, settings.link.snr_db, settings.cbr, settings.mcs or "", settings.packet_symbols
         )
         self.transmitter = ofdm_transmitter(settings.numerology, continuous=False)
         self.channel = _channel(settings)
         self.receiver = ofdm_receiver(settings.numerology)
         self.loss = symbol_channel("ideal", loss=settings.loss, seed=settings.seed)
-        self.decoder = message_decoder({settings.codec: settings.codec_options})
+        self.decoder = message_decoder({settings.codec: settings.receiver_options})
         self.collector = _collector()
         self.connect(self.transmitter, *self.channel, self.receiver)
         self.msg_connect(self.encoder, "packets", self.transmitter, "packets")
@@ -123,6 +123,7 @@ def transmit(image: np.ndarray, settings: LinkSettings) -> Outcome:
     """
     begun = time.perf_counter()
     gr.logging().set_default_level(gr.log_levels.off)  # it writes to stdout; what fails comes to the collector and is told there
+    create_codecs(settings)  # refuses options here, not in a block's thread
     flowgraph = _flowgraph(settings)
     message_id = int(np.random.default_rng(settings.seed).integers(1 << 16))
     flowgraph.transmit(pdu.Image(message_id, image.shape, image.ravel()))

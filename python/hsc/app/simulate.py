@@ -10,7 +10,7 @@ from ..phy.ledger import Ledger
 from ..phy.numerology import preset
 from ..phy.packet import join, split
 from ..symbol_link import cross
-from .link import LinkSettings, Outcome, Stopwatch, create_codec, decode
+from .link import LinkSettings, Outcome, Stopwatch, create_codecs, decode
 
 
 def transmit(image: np.ndarray, settings: LinkSettings) -> Outcome:
@@ -22,7 +22,7 @@ def transmit(image: np.ndarray, settings: LinkSettings) -> Outcome:
         raise HscError(f"channel '{settings.channel}' needs OFDM: use send, or choose one of {', '.join(channel.KINDS)}")
     if settings.cfo or settings.sfo_ppm:
         raise HscError("--cfo and --sfo need OFDM: use send, or leave them out")
-    rng, watch, codec = np.random.default_rng(settings.seed), Stopwatch(), create_codec(settings)
+    rng, watch, (codec, receiver) = np.random.default_rng(settings.seed), Stopwatch(), create_codecs(settings)
     with watch("encode"):
         message = codec.encode(image, settings.link)
     with watch("modulate"):
@@ -41,7 +41,7 @@ def transmit(image: np.ndarray, settings: LinkSettings) -> Outcome:
             assembled = join(arrived)
             received = modem.demodulate(assembled)
         with watch("decode"):
-            picture, analog_only, error = decode(codec, received)
+            picture, analog_only, error = decode(receiver, received)
         snr = assembled.snr_db
     ledger = Ledger.of_message(modulated.header, preset(settings.numerology))
     return Outcome(image, picture, analog_only, modulated.header, ledger, len(packets), len(arrived), snr, watch.seconds, error)
