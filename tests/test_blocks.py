@@ -361,3 +361,17 @@ def test_example_of_the_documentation_works_as_printed():
     darker, sent = Watched(namespace["darker"]()), picture(8, 8)
     ((port, made),) = darker.give("images", pdu.Image(1, sent.shape, sent.ravel(), "sea"))
     assert port == "images" and made.name == "sea" and np.array_equal(made.pixels, sent // 2)
+
+
+def test_measured_snr_goes_back_and_the_next_image_is_made_for_it():
+    """Demux and Decoder tell it; the Message Encoder believes it within reason, and passes nothing of the way back on."""
+    encoder = make("message_encoder")
+    packets = [m for _, m in encoder.give("images", pdu.Image(5, (40, 40, 1), picture(40, 40, 1).ravel()))]
+    for name in ("message_demux", "message_decoder"):
+        receiver, channel = make(name), make("symbol_channel", snr_db=7.0)
+        told = [m for p in packets for _, r in channel.give("in", p) for port, m in receiver.give("packets", r) if port == "snr"]
+        assert [(m.message_id, m.snr_db) for m in told] == [(5, pytest.approx(7.0))]
+    for said, believed in ((7.0, 7.0), (1e9, 60.0), (-1e9, -30.0)):
+        assert encoder.give("snr", pdu.Snr(5, said)) == [] and encoder.block._link.snr_db == believed
+    assert encoder.give("snr", pdu.Failed("Message Decoder", "no", 5)) == [] == encoder.give("snr", pdu.End())
+    assert [type(m) for _, m in encoder.give("images", pdu.End())] == [pdu.End]

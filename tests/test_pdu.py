@@ -60,6 +60,7 @@ def examples():
         pdu.ReceivedPacket(HEADER, complex_noise(n), variance, 10.0, -7.5, 12.0, 1 << 40),
         pdu.Tick(123),
         pdu.Sent(HEADER, 2, 0.1),
+        pdu.Snr(5, 9.75),
         pdu.Quality(3, 30.0, 0.001, 0.9, "kitten"),
         pdu.Failed("Message Mux", "a stream never came", 4),
         pdu.End(),

@@ -126,6 +126,9 @@ class Ports:
         setattr(self, handler.__name__, handler)
         self.set_msg_handler(pmt.intern(port), handler)
 
+    def ignore(self, message: pdu.Pdu) -> None:
+        """Handler of what has no meaning on a port."""
+
     def _pass_on(self, message: pdu.Pdu) -> None:
         for port in self._outputs:
             self.publish(port, message)

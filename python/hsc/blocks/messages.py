@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import time
 from abc import abstractmethod
 from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
+import pmt
 
 from .. import modem
 from ..codecs import registry
@@ -18,6 +20,8 @@ from . import pdu
 from .base import Joiner, MessageBlock, limit_torch_threads
 
 DEFAULT_HOLD = 500_000
+LOWEST_SNR_DB, HIGHEST_SNR_DB = -30.0, 60.0  # what comes back is not believed beyond
+_SNR = pmt.intern("snr")
 _INPUTS = {"both": ("analog", "digital"), "analog": ("analog",), "digital": ("digital",)}
 
 
@@ -86,6 +90,7 @@ class _PacketCollector(MessageBlock):
         super().__init__(name)
         handlers = {pdu.ReceivedPacket: self._collect, pdu.Tick: self._expire}
         self.open_ports({"packets": handlers}, outputs, queue=1024)
+        self.message_port_register_out(_SNR)  # not among `outputs`: what comes back to the transmitter ends nothing there
         self.hold = hold
         self._assembler = packet.MessageAssembler()
 
@@ -106,6 +111,8 @@ class _PacketCollector(MessageBlock):
     def _serve(self, messages: list[packet.AssembledMessage]) -> None:
         for message in messages:
             self.counters["complete" if message.complete else "partial"] += 1
+            if math.isfinite(message.snr_db):
+                self.publish("snr", pdu.Snr(message.header.message_id, message.snr_db))
             with self.contain(message.header.message_id):
                 self.on_message(message)
 
@@ -113,8 +120,9 @@ class _PacketCollector(MessageBlock):
 class message_demux(_PacketCollector):
     """Puts the streams of each message together again; what did not arrive is marked.
 
-    Message ports: in `packets` (`ReceivedPacket` and `Tick`); out `analog` and `digital` (`ReceivedSymbols`). A message leaves when
-    its last packet is in, or when the sample clock says that none of its packets came for `hold` samples.
+    Message ports: in `packets` (`ReceivedPacket` and `Tick`); out `analog` and `digital` (`ReceivedSymbols`), and `snr` (`Snr`), for the
+    transmitter. A message leaves when its last packet is in, or when the sample clock says that none of its packets came for `hold`
+    samples.
 
     Args:
         hold: patience with a message of which packets are missing [samples].
@@ -133,7 +141,10 @@ class message_demux(_PacketCollector):
 
 
 class message_encoder(MessageBlock):
-    """Images to packets through a whole codec. Message ports: in `images` (`Image`), out `packets` (`Packet`).
+    """Images to packets through a whole codec.
+
+    Message ports: in `images` (`Image`) and `snr` (optional, `Snr`: what the receiver measured is what the next image is made for); out
+    `packets` (`Packet`).
 
     Args:
         codec: name in the registry of codecs.
@@ -157,7 +168,8 @@ class message_encoder(MessageBlock):
         packet_symbols: int = packet.DEFAULT_PACKET_SYMBOLS,
     ) -> None:
         super().__init__("Message Encoder")
-        self.open_ports({"images": {pdu.Image: self._encode}}, ("packets",))
+        snr = {pdu.Snr: self._measured, pdu.Failed: self.ignore}
+        self.open_ports({"images": {pdu.Image: self._encode}, "snr": snr}, ("packets",), ends=("images",))
         self._name, self._packet_symbols = codec, packet_symbols
         self._link = Link(snr_db, cbr, mcs_name or None)
         limit_torch_threads()
@@ -179,6 +191,9 @@ class message_encoder(MessageBlock):
         """MCS from the next image on; empty leaves it to the codec."""
         self._link = replace(self._link, mcs=mcs_name or None)
 
+    def _measured(self, snr: pdu.Snr) -> None:
+        self.set_snr_db(min(max(snr.snr_db, LOWEST_SNR_DB), HIGHEST_SNR_DB))
+
     def _encode(self, image: pdu.Image) -> None:
         start = time.perf_counter()
         message = self._codec.encode(image.pixels, self._link)
@@ -191,8 +206,8 @@ class message_encoder(MessageBlock):
 class message_decoder(_PacketCollector):
     """Packets to images through the codec that each message names.
 
-    Message ports: in `packets` (`ReceivedPacket` and `Tick`); out `images`, and `analog_only`, the image as it would be had no
-    digital stream arrived (made only when somebody listens).
+    Message ports: in `packets` (`ReceivedPacket` and `Tick`); out `images`, `analog_only`, the image as it would be had no
+    digital stream arrived (made only when somebody listens), and `snr` (`Snr`), for the transmitter.
 
     Args:
         options: codec name -> options of its receiver.

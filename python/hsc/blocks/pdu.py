@@ -265,7 +265,7 @@ class Digital(Pdu):
         """As `message.ReceivedDigital`; without a mask every byte counts as received."""
         mask = np.ones(len(self.data), bool) if self.received_bytes is None else self.received_bytes.astype(bool)
         lost = () if self.lost_blocks is None else tuple(self.lost_blocks.tolist())
-        return ReceivedDigital(self.data.tobytes(), mask, lost)
+        return ReceivedDigital(self.data.tobytes(), mask, lost, digital.payload_bytes_per_block(self.mcs) if self.mcs else 0)
 
 
 @dataclass(frozen=True)
@@ -395,6 +395,15 @@ class Sent(Pdu):
 
 
 @dataclass(frozen=True)
+class Snr(Pdu):
+    """What a receiver measured of one message, on its way back to the transmitter, which may send the next one accordingly."""
+
+    kind: ClassVar[str] = "snr"
+    message_id: int = _key(_ID)
+    snr_db: float = _key(_real())
+
+
+@dataclass(frozen=True)
 class Quality(Pdu):
     """Quality of one received image against the image that was sent."""
 
@@ -426,7 +435,7 @@ class End(Pdu):
 KINDS: dict[str, type[Pdu]] = {
     cls.kind: cls
     for cls in (
-        Image, Generated, Analog, Digital, Symbols, ReceivedSymbols, Packet, ReceivedPacket, Tick, Sent, Quality, Failed, End,
+        Image, Generated, Analog, Digital, Symbols, ReceivedSymbols, Packet, ReceivedPacket, Tick, Sent, Snr, Quality, Failed, End,
     )
 }  # fmt: skip
 

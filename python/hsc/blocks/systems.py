@@ -32,8 +32,8 @@ def _wire(system: gr.hier_block2, inputs: tuple[str, ...], outputs: tuple[str, .
 class image_transmitter(gr.hier_block2):
     """Images to samples with any codec: Message Encoder and OFDM Transmitter.
 
-    Message ports: in `images` (`Image`); out `sent` (`Sent`, or `Failed` for an image that could not be sent) and `status`.
-    Stream out: complex samples. Arguments are those of `message_encoder` and `ofdm_transmitter`.
+    Message ports: in `images` (`Image`) and `snr` (optional, `Snr`, from the receiver); out `sent` (`Sent`, or `Failed` for an image that
+    could not be sent) and `status`. Stream out: complex samples. Arguments are those of `message_encoder` and `ofdm_transmitter`.
 
     Raises:
         HscError: as these do.
@@ -58,10 +58,11 @@ class image_transmitter(gr.hier_block2):
         self.transmitter = ofdm_transmitter(numerology, amplitude, continuous, gap, trailing)
         connections = (
             ((self, "images"), (self.encoder, "images")),
+            ((self, "snr"), (self.encoder, "snr")),
             ((self.encoder, "packets"), (self.transmitter, "packets")),
             ((self.transmitter, "sent"), (self, "sent")),
         )
-        _wire(self, ("images",), ("sent",), connections)
+        _wire(self, ("images", "snr"), ("sent",), connections)
         self.connect(self.transmitter, self)
         self.set_options, self.set_snr_db = self.encoder.set_options, self.encoder.set_snr_db
         self.set_cbr, self.set_mcs = self.encoder.set_cbr, self.encoder.set_mcs
@@ -71,8 +72,8 @@ class image_transmitter(gr.hier_block2):
 class image_receiver(gr.hier_block2):
     """Samples to images with any codec: OFDM Receiver and Message Decoder.
 
-    Stream in: complex samples. Message ports: out `images` and `analog_only` (`Image`), `packets` and `symbols` (as of
-    `ofdm_receiver`), `status`.
+    Stream in: complex samples. Message ports: out `images` and `analog_only` (`Image`), `snr` (`Snr`, for the transmitter), `packets` and
+    `symbols` (as of `ofdm_receiver`), `status`.
 
     Args:
         options: codec name -> options of its receiver.
@@ -93,8 +94,9 @@ class image_receiver(gr.hier_block2):
             ((self.receiver, "symbols"), (self, "symbols")),
             ((self.decoder, "images"), (self, "images")),
             ((self.decoder, "analog_only"), (self, "analog_only")),
+            ((self.decoder, "snr"), (self, "snr")),
         )
-        _wire(self, (), ("images", "analog_only", "packets", "symbols"), connections)
+        _wire(self, (), ("images", "analog_only", "snr", "packets", "symbols"), connections)
         self.connect(self, self.receiver)
 
 
