@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -27,6 +28,17 @@ Examples
   gr-hsc {command} digits/ --semantic vqvae --symbols 16 --channel rayleigh --out received
   gr-hsc {command} photo.jpg --cbr 1/6 --loss 0.1 --json | python3 -m json.tool
 """
+EVALUATIONS = (
+    *("hsc-fig2", "hsc-fig3", "hsc-fig4", "hsc-fig6", "ldpc", "air-interface"),
+    *("hda-fig3", "hda-fig4", "hda-fig5", "hda-fig6", "hda-fig7", "hda-fig8"),
+    *("hda-table1", "hda-table2", "hda-table3", "hda-table4", "hda-cliff", "hda-ofdm"),
+)
+
+
+def sweep_options(command: Callable) -> Callable:
+    """Where a sweep runs: --workers and --scheduler."""
+    command = click.option("--scheduler", metavar="ADDRESS", help="Dask scheduler of a cluster that has this module installed.")(command)
+    return click.option("--workers", type=click.IntRange(0, 1024), help="Processes of a sweep; default: one a core.")(command)
 
 
 @click.group(cls=OneLineErrors, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
@@ -115,12 +127,16 @@ def bench(part: str, as_json: bool) -> None:
 
 
 @main.command()
-@click.argument("name", type=click.Choice(["hsc-fig2", "hsc-fig3", "hsc-fig4", "hsc-fig6", "ldpc", "air-interface"]))
+@click.argument("name", metavar="NAME", type=click.Choice(EVALUATIONS))
 @click.option("--quick", is_flag=True, help="Few images and few points: to see that it runs.")
-@click.option("--images", "count", type=click.IntRange(2, 10_000), help="Number of test images.")
+@click.option("--images", "count", type=click.IntRange(1, 10_000), help="Number of test images.")
+@sweep_options
+@click.option("--fresh", is_flag=True, help="Measure again what an earlier run has kept.")
 @click.option("--data", type=click.Path(path_type=Path), help="Data folder as docs/training.md has it; default: $HSC_DATA.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for the result file and the figure.")
-def evaluate(name: str, quick: bool, count: int | None, data: Path | None, out: Path | None) -> None:
+def evaluate(
+    name: str, quick: bool, count: int | None, workers: int | None, scheduler: str | None, fresh: bool, data: Path | None, out: Path | None
+) -> None:
     """Measure a paper's curve or a part of the link: NAME.json and NAME.png.
 
     \b
@@ -130,9 +146,22 @@ def evaluate(name: str, quick: bool, count: int | None, data: Path | None, out: 
     hsc-fig6  a colour photograph with growing rank k
     ldpc      error rates of the LDPC codes, thresholds of every MCS
     air-interface  packets delivered, SNR measured, clocks followed, noise ignored by the OFDM receiver
+    hda-fig3  analog DeepSC with and without denoisers against SNR
+    hda-fig4  every system against SNR, AWGN
+    hda-fig5  every system against mean SNR, Rician and Rayleigh fading
+    hda-fig6  every system against CBR, AWGN
+    hda-fig7  every system against CBR, Rician fading
+    hda-fig8  HDA-DeepSC against the DA ratio
+    hda-table1  DDPM and DiffSDNet against their number of steps
+    hda-table2  the semantic codec with and without the Fourier loss
+    hda-table3  with the key and without it: PSNR and pictures
+    hda-table4  running time against HEVC intra
+    hda-cliff  one-way links in steps of 1 dB
+    hda-ofdm  OFDM against the symbol level, and lost packets
 
     Without --out, a run without --quick from the top of a checkout renews python/hsc/evaluation/results and docs/images; any other
-    writes to hsc-results/. The figures of digits need MNIST.
+    writes to hsc-results/. The figures of digits need MNIST, those of hda-* the Kodak photographs. The points of hda-* are kept in
+    hsc-results/points.jsonl (OUT/points.jsonl): a run that was stopped resumes, and figures share points.
 
     \b
     Examples
@@ -142,8 +171,9 @@ def evaluate(name: str, quick: bool, count: int | None, data: Path | None, out: 
     Errors: one line on stderr and exit status 2 for an unknown NAME, missing data or weights, or a folder that cannot be written.
     """
     from .evaluate import Request, run
+    from .planned import Workers
 
-    for path in run(Request(name, count, quick, data), out):
+    for path in run(Request(name, count, quick, data, Workers(workers, scheduler), fresh), out):
         click.echo(path)
 
 

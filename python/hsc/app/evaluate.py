@@ -10,14 +10,16 @@ from PIL import Image
 
 from .. import data, image_files
 from ..errors import HscError
-from ..evaluation import air_interface, curves, figures, hsc, ldpc_curves
-from . import pictures, samples, simulate
+from ..evaluation import air_interface, curves, figures, hda, hda_tables, hsc, ldpc_curves, plan, sweep
+from ..evaluation.transmission import Point, image_id
+from . import pictures, planned, samples, simulate
 from .link import LinkSettings
 from .report import make_folder, progress_bar, save_picture
 
-NAMES = ("hsc-fig2", "hsc-fig3", "hsc-fig4", "hsc-fig6", "ldpc", "air-interface")
-DEFAULT_IMAGES = {"hsc-fig2": 500, "hsc-fig3": 200, "hsc-fig4": 300}
+NAMES = ("hsc-fig2", "hsc-fig3", "hsc-fig4", "hsc-fig6", "ldpc", "air-interface", *hda.PLANS, *hda_tables.NAMES)
+DEFAULT_IMAGES = {"hsc-fig2": 500, "hsc-fig3": 200, "hsc-fig4": 300, **hda.DEFAULT_IMAGES}
 QUICK_IMAGES = 20
+QUICK_PHOTOS = 2
 PHOTO = "kodim23.png"
 _FIG6_OPTIONS = {"cr": "residual", "tuning": "none"}
 _WINDOW = (112, 168)
@@ -27,12 +29,17 @@ _ELSEWHERE = Path("hsc-results")
 
 @dataclass(frozen=True)
 class Request:
-    """What to evaluate: a name of NAMES, how many images (None: the figure's own number), coarsely or not, and where data are."""
+    """What to evaluate: a name of NAMES, how many images (None: the figure's own number), coarsely or not, and where data are.
+
+    For sweeps of codecs also where they run, and whether points that an earlier run has kept are measured anew.
+    """
 
     name: str
     count: int | None = None
     quick: bool = False
     data: Path | None = None
+    workers: planned.Workers = planned.Workers()
+    fresh: bool = False
 
     @property
     def command(self) -> str:
@@ -52,9 +59,12 @@ def run(request: Request, out: Path | None) -> list[Path]:
     drawings = _CHECKOUT_FIGURES if in_checkout else results
     make_folder(results)
     make_folder(drawings)
-    with progress_bar() as bar:
-        task = bar.add_task(request.name, total=None)
-        found, picture = _measure(request, lambda text: bar.update(task, description=f"{request.name}: {text}"))
+    if request.name in hda.PLANS:
+        found, picture = _sweep(request, results if out else _ELSEWHERE)
+    else:
+        with progress_bar() as bar:
+            task = bar.add_task(request.name, total=None)
+            found, picture = _measure(request, lambda text: bar.update(task, description=f"{request.name}: {text}"))
     paths = [curves.save(found, results), figures.draw(found, drawings)]
     if picture is not None:
         paths.append(drawings / f"{request.name}-pictures.png")
@@ -70,6 +80,9 @@ def _measure(request: Request, progress: hsc.Progress) -> tuple[curves.Curves, I
     if request.name == "air-interface":
         quick = {"packets": 40, "noise_samples": 1_000_000} if request.quick else {}
         return air_interface.run(request.command, progress, **quick), None
+    if request.name in hda_tables.NAMES:
+        photos = _kodak(request)
+        return hda_tables.run(request.name, photos, request.command, progress, request.quick), None
     count = request.count or (QUICK_IMAGES if request.quick else DEFAULT_IMAGES[request.name])
     digits = data.mnist("test", request.data)[:count, ..., None].copy()
     if request.name == "hsc-fig2":
@@ -77,6 +90,40 @@ def _measure(request: Request, progress: hsc.Progress) -> tuple[curves.Curves, I
     if request.name == "hsc-fig3":
         return hsc.fig3(digits, request.command, progress, **({"ranks": (0, 4, 12, 28)} if request.quick else {})), None
     return hsc.fig4(digits, request.command, progress, **({"ranks": (0, 4), "snrs": (0, 10, 20)} if request.quick else {})), None
+
+
+def _kodak(request: Request) -> dict[str, np.ndarray]:
+    """Kodak photographs by identity, as many as wanted, evenly spread."""
+    photos = {image_id(f"kodim{i:02d}", photo): photo for i, photo in enumerate(data.kodak(request.data), 1)}
+    count = request.count or (QUICK_PHOTOS if request.quick else DEFAULT_IMAGES.get(request.name))
+    return {name: photos[name] for name in plan.spread(list(photos), count)}
+
+
+def _sweep(request: Request, folder: Path) -> tuple[curves.Curves, Image.Image | None]:
+    """A figure or table whose points are independent: measured in parallel, kept in FOLDER/points.jsonl."""
+    photos = _kodak(request)
+    planned_figure = hda.PLANS[request.name](list(photos), request.quick, planned.say)
+    store = sweep.Store(folder / "points.jsonl", request.fresh)
+    found, _ = planned.measure(planned_figure, photos, request.command, store, request.workers)
+    if not found.series:
+        raise HscError(f"nothing of {request.name} could be measured: see the lines above")
+    planned.show(found)
+    return found, _eavesdropper(photos) if request.name == "hda-table3" and found.series else None
+
+
+def _eavesdropper(photos: dict[str, np.ndarray]) -> Image.Image:
+    """The paper's figure 9: one photograph with the key, without it, and by the separate design."""
+    name = next((n for n in photos if n.startswith(PHOTO.removesuffix(".png"))), next(iter(photos)))
+    points = hda.eavesdropper_points(name)
+    seen = sweep.run(list(points.values()), photos, workers=0, pictures=list(points.values()))
+
+    def tile(label: str, point: Point) -> pictures.Tile:
+        detail = pictures.quality(seen.measured[point].psnr_db) if point in seen.measured else seen.errors[point]
+        return pictures.Tile(seen.pictures.get(point), label, detail)
+
+    tiles = [pictures.Tile(photos[name], "original", name.rsplit("-", 1)[0]), *(tile(*entry) for entry in points.items())]
+    heading = f"hda_deepsc over AWGN at {hda.DESIGN_SNR_DB:g} dB, CBR 1/6: with the key, and as an eavesdropper decodes it"
+    return pictures.grid([tiles[:3], tiles[3:]], heading=heading)
 
 
 def _photograph(request: Request, progress: hsc.Progress) -> tuple[curves.Curves, Image.Image]:

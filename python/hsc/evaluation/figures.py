@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import HscError
+from . import hda_figures
 from .curves import Curves, Series
+from .drawing import COLOURS, panels
 
 _FLOOR = 1e-6  # an MSE of 0 is drawn here: the logarithmic axis has no zero
-_COLOURS = ("#1f77b4", "#d62728", "#2ca02c", "#9467bd", "#ff7f0e", "#17becf", "#8c564b", "#e377c2")
 _CBR_PANELS = (("cbr", "CBR, payload only"), ("cbr_with_overhead", "CBR with every overhead"))
 
 
@@ -32,21 +33,13 @@ def draw(curves: Curves, folder: Path) -> Path:
     return path
 
 
-def _panels(count: int, width: float = 6.0, height: float = 4.6, rows: int = 1, shared: bool = False):  # noqa: ANN202 - matplotlib is imported late
-    from matplotlib.figure import Figure
-
-    columns = -(-count // rows)
-    figure = Figure(figsize=(width * columns, height * rows), layout="constrained")
-    return figure, figure.subplots(rows, columns, squeeze=False, sharey=shared, sharex=shared).ravel()
-
-
 def _x(series: Series, column: str) -> list[float]:
     return series.x.values if column == series.x.name else series.also[column]
 
 
 def _against_cbr(curves: Curves, shown: Callable[[Series], dict | None], y_label: str, logarithmic: bool = True):  # noqa: ANN202
     """One panel for each kind of CBR; `shown` gives a series its line style, or None to leave it out."""
-    figure, axes = _panels(len(_CBR_PANELS))
+    figure, axes = panels(len(_CBR_PANELS))
     for axis, (column, label) in zip(axes, _CBR_PANELS, strict=True):
         for series in curves.series:
             if (style := shown(series)) is not None:
@@ -60,7 +53,7 @@ def _against_cbr(curves: Curves, shown: Callable[[Series], dict | None], y_label
 
 def _fig2(curves: Curves):  # noqa: ANN202
     def style(series: Series) -> dict:
-        colour = _COLOURS["vqvae" in series.name]
+        colour = COLOURS["vqvae" in series.name]
         line = {"SC": "o-", "paper": "s--"}.get("SC" if series.name.startswith("SC") else series.name.rsplit(" ", 1)[1], "^-.")
         return {"color": colour, "linestyle": line[1:], "marker": line[0], "markersize": 4}
 
@@ -75,7 +68,7 @@ def _fig3(curves: Curves):  # noqa: ANN202
             return {"color": "black", "marker": "o", "markerfacecolor": "white", "linewidth": 2, "zorder": 5}
         dashed = series.name.endswith("paper")
         return {
-            "color": _COLOURS[loads.index(series.name.split(",")[1])],
+            "color": COLOURS[loads.index(series.name.split(",")[1])],
             "linestyle": "--" if dashed else "-",
             "marker": "s" if dashed else "^",
             "markersize": 3,
@@ -87,10 +80,10 @@ def _fig3(curves: Curves):  # noqa: ANN202
 def _fig4(curves: Curves):  # noqa: ANN202
     ranks = list(dict.fromkeys(s.name.split("k = ")[1] for s in curves.series))
     kinds = list(dict.fromkeys(s.name.split(",")[0] for s in curves.series))
-    figure, axes = _panels(len(ranks), width=2.9, height=3.2, rows=1 + (len(ranks) > 4), shared=True)
+    figure, axes = panels(len(ranks), width=2.9, height=3.2, rows=1 + (len(ranks) > 4), shared=True)
     for series in curves.series:
         kind, rank = series.name.split(", k = ")
-        axis, colour = axes[ranks.index(rank)], _COLOURS[kinds.index(kind)]
+        axis, colour = axes[ranks.index(rank)], COLOURS[kinds.index(kind)]
         axis.plot(series.x.values, series.y.values, color=colour, marker="o", markersize=4, label=kind)
         low, high = np.maximum(np.array(series.y.values) + np.outer([-1, 1], series.confidence), _FLOOR)
         axis.fill_between(series.x.values, low, high, color=colour, alpha=0.12, linewidth=0)
@@ -104,7 +97,7 @@ def _fig4(curves: Curves):  # noqa: ANN202
 
 def _fig6(curves: Curves):  # noqa: ANN202
     def style(series: Series) -> dict:
-        return {"color": _COLOURS[series.name.endswith("residual")], "marker": "o", "markersize": 4}
+        return {"color": COLOURS[series.name.endswith("residual")], "marker": "o", "markersize": 4}
 
     figure = _against_cbr(curves, style, "PSNR [dB] (full rank, without error, is above the edge)", logarithmic=False)
     for axis in figure.axes:
@@ -113,8 +106,8 @@ def _fig6(curves: Curves):  # noqa: ANN202
 
 
 def _ldpc(curves: Curves):  # noqa: ANN202
-    figure, axes = _panels(2)
-    for colour, series in zip(_COLOURS, curves.series, strict=False):
+    figure, axes = panels(2)
+    for colour, series in zip(COLOURS, curves.series, strict=False):
         for axis, rates in zip(axes, (series.y.values, series.also["ber"]), strict=True):
             seen = np.array(rates) > 0
             axis.plot(np.array(series.x.values)[seen], np.array(rates)[seen], "o-", color=colour, markersize=4, label=series.name)
@@ -126,7 +119,7 @@ def _ldpc(curves: Curves):  # noqa: ANN202
 
 
 def _air_interface(curves: Curves):  # noqa: ANN202
-    figure, axes = _panels(2)
+    figure, axes = panels(2)
     for series in curves.series:
         axis = axes[int(series.y.name == "blocks lost")]
         axis.plot(series.x.values, series.y.values, "o-", markersize=4, label=series.name)
@@ -144,4 +137,5 @@ _DRAWINGS = {
     "hsc-fig6": _fig6,
     "ldpc": _ldpc,
     "air-interface": _air_interface,
+    **hda_figures.DRAWINGS,
 }

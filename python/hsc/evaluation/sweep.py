@@ -37,8 +37,8 @@ Progress = Callable[[int, int], None]
 class Store:
     """Records of points in a JSON-lines file. A line that a killed run left unfinished is passed over."""
 
-    def __init__(self, path: Path):
-        """Raises HscError when the file cannot be read or made."""
+    def __init__(self, path: Path, fresh: bool = False):
+        """Open `path`, or make it; `fresh` leaves what it holds unused. Raises HscError when it cannot be read or made."""
         self.path = path
         self.records: dict[str, Measured] = {}
         self.times: dict[str, list[tuple[float, float]]] = {}  # of each codec: seconds of an encode, of a reception
@@ -51,7 +51,7 @@ class Store:
                     file.write("\n")
         except OSError as error:
             raise HscError(f"cannot keep points in {path} ({error.strerror}): choose another folder with --out") from None
-        for line in text.splitlines():
+        for line in [] if fresh else text.splitlines():
             try:
                 raw = json.loads(line)
                 self._keep(raw["key"], raw["point"]["sending"]["codec"], Measured(**raw["measured"]))

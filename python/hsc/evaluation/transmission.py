@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import time
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -67,7 +67,7 @@ class Reception:
         channel: one of `channel.KINDS`; one gain for the whole message, Rician with K = 1.
         snr_db: mean Es/N0 [dB].
         seed: of fading and noise, together with the image: the same fade and noise for every codec and SNR.
-        options: of the receiver's codec where they differ from the transmitter's, else None.
+        options: of the receiver's codec; it is not told the transmitter's.
         through: "symbols", or "ofdm" for the sample-level channel with carrier, phase and clock offset.
         loss: probability that a packet is dropped.
     """
@@ -75,7 +75,7 @@ class Reception:
     channel: str = "awgn"
     snr_db: float = 10.0
     seed: int = 0
-    options: Options | None = None
+    options: Options = ()
     through: str = "symbols"
     loss: float = 0.0
 
@@ -118,9 +118,9 @@ class Measured:
     failure: str | None = None
 
 
-def options_of(options: dict[str, object] | None) -> Options | None:
-    """Options as a hashable tuple, sorted by name; None stays None."""
-    return None if options is None else tuple(sorted(options.items()))
+def options_of(options: Mapping[str, object]) -> Options:
+    """Options as a hashable tuple, sorted by name."""
+    return tuple(sorted(options.items()))
 
 
 def image_id(name: str, image: np.ndarray) -> str:
@@ -218,7 +218,7 @@ def measure(sending: Sending, receptions: Sequence[Reception], image: np.ndarray
         "encode_seconds": seconds,
     }
     for reception in receptions:
-        receiver = codec if reception.options is None else _codec(sending.codec, reception.options)
+        receiver = _codec(sending.codec, reception.options)
         begun = time.perf_counter()
         measured, picture = _receive(modulated, sending.image, reception, receiver, image, spent)
         yield replace(measured, seconds=time.perf_counter() - begun), picture
@@ -228,7 +228,7 @@ def _receive(
     modulated: Modulated, image_name: str, reception: Reception, codec: registry.Codec, image: np.ndarray, spent: dict[str, float]
 ) -> tuple[Measured, np.ndarray]:
     rng = generator(image_name, reception)
-    lost = channel.erased(modulated.header.count, reception.loss, np.random.default_rng([reception.seed, 1])) if reception.loss else None
+    lost = channel.erased(modulated.header.count, reception.loss, rng.spawn(1)[0]) if reception.loss else None
     if reception.through == "ofdm":
         assembled = carry_ofdm(modulated, reception.channel, reception.snr_db, rng, preset(NUMEROLOGY), lost)
     else:

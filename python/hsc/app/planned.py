@@ -1,0 +1,100 @@
+"""Measuring a plan for a person who waits: expected time, a bar, what was left out and what failed, and a table."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections import Counter
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+import click
+import numpy as np
+from rich import box
+from rich.table import Table
+
+from ..evaluation import plan as plans
+from ..evaluation import sweep
+from ..evaluation.curves import Curves
+from ..evaluation.transmission import Point
+from .report import print_table, progress_bar
+
+_SHOWN_ERRORS = 5
+
+
+@dataclass(frozen=True)
+class Workers:
+    """Where a sweep runs: `count` processes of this machine (None: one a core, 0: this process), or a Dask scheduler's address."""
+
+    count: int | None = None
+    scheduler: str | None = None
+
+
+def say(text: str) -> None:
+    """A line on stderr for the person who waits."""
+    click.echo(f"gr-hsc: {' '.join(text.split())}", err=True)
+
+
+def measure(
+    plan: plans.Plan,
+    images: Mapping[str, np.ndarray],
+    command: str,
+    store: sweep.Store | None,
+    workers: Workers,
+    pictures: Collection[Point] = (),
+) -> tuple[Curves, sweep.Outcome]:
+    """Measure what `store` lacks of a plan. Points in which a program failed are counted and told at the end."""
+    points = plan.points
+    _announce(plan, points, store, workers)
+    with progress_bar() as bar:
+        task = bar.add_task(plan.name, total=None)
+        outcome = sweep.run(
+            points, images, store, workers.count, workers.scheduler,
+            lambda done, total: bar.update(task, completed=done, total=total), pictures,
+        )  # fmt: skip
+    _tell_errors(outcome)
+    return plans.curves_of(plan, outcome, command, say), outcome
+
+
+def _announce(plan: plans.Plan, points: list[Point], store: sweep.Store | None, workers: Workers) -> None:
+    lacking = [p for p in dict.fromkeys(points) if store is None or store.get(p) is None]
+    text = f"{plan.name}: {len(set(points))} points, {len(lacking)} to measure, {len(sweep.jobs_of(lacking))} encodes"
+    expected = None if store is None else sweep.expected_seconds(store, lacking, workers.count or os.cpu_count() or 1)
+    say(text + ("" if expected is None or not lacking else f", about {_duration(expected)}"))
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
+
+
+def _tell_errors(outcome: sweep.Outcome) -> None:
+    if not outcome.errors:
+        return
+    say(f"{len(outcome.errors)} points failed; the next run tries them again:")
+    kinds = Counter((point.sending.codec, text) for point, text in outcome.errors.items())
+    for (codec, text), count in kinds.most_common(_SHOWN_ERRORS):
+        say(f"  {count} x {codec}: {text}")
+
+
+def table(curves: Curves) -> Table:
+    """Mean PSNR of every curve, one line each, against x."""
+    places = sorted({x for series in curves.series for x in series.x.values})
+    caption = "PSNR [dB], mean over the images; CBR of the payload and with every overhead, mean over the places"
+    result = Table(title=f"{curves.name}: PSNR against {curves.series[0].x.unit if curves.series else 'nothing'}", caption=caption,
+                   title_justify="left", caption_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)  # fmt: skip
+    result.add_column("", no_wrap=True)
+    for x in places:
+        result.add_column(f"{x:.3g}", justify="right", no_wrap=True)
+    for name in ("CBR", "overall"):
+        result.add_column(name, justify="right", no_wrap=True)
+    for series in curves.series:
+        values = dict(zip(series.x.values, series.y.values, strict=True))
+        costs = [f"{np.mean(series.also[key]):.4f}" if key in series.also else "" for key in ("cbr", "cbr_with_overhead")]
+        result.add_row(series.name, *(f"{values[x]:.2f}" if x in values else "" for x in places), *costs)
+    return result
+
+
+def show(curves: Curves) -> None:
+    """Print the table to a person; a pipe gets the paths alone."""
+    if sys.stdout.isatty():
+        print_table(table(curves))
