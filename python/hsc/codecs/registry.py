@@ -13,6 +13,9 @@ from ..message import Link, Message, ReceivedMessage
 # name -> (number in the packet header, module:class). Numbers are part of the air interface: never reuse one.
 _MODULES: dict[str, tuple[int, str]] = {
     "hsc": (1, "hsc:HscCodec"),
+    "separate": (2, "separate:SeparateCodec"),
+    "deepjscc": (6, "deepjscc:DeepJsccCodec"),
+    "deepjscc_q": (7, "deepjscc_q:DeepJsccQCodec"),
 }
 
 

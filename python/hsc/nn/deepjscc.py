@@ -59,6 +59,10 @@ class DeepJscc(nn.Module):
         """Gains of the transmit filter, (B, 64, *tokens); both ends derive them from what the transmitter counted on."""
         return self.spectrum.gains(*tokens, snr_db, count)
 
+    def value_spectrum(self, tokens: tuple[int, int], snr_db: torch.Tensor, count: torch.Tensor) -> torch.Tensor:
+        """Prior power of the values at the DCT frequencies of their maps, (B, 64, *tokens)."""
+        return self.spectrum.power(*tokens) * self.gains(tokens, snr_db, count).square()
+
     def encode(self, images: torch.Tensor, snr_db: torch.Tensor, count: torch.Tensor) -> torch.Tensor:
         """Images → values, eqs. (1) and (3) of HDA-DeepSC; any scale.
 

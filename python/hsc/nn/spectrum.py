@@ -36,9 +36,10 @@ def _hats(size: int) -> torch.Tensor:
 
 
 def dct2(maps: torch.Tensor, inverse: bool = False) -> torch.Tensor:
-    """Orthonormal DCT-II over the last two axes, or its inverse."""
+    """Orthonormal DCT-II over the last two axes, or its inverse, in float32 whatever precision networks train in."""
     rows, columns = (_dct(side).to(maps.device) for side in maps.shape[-2:])
-    return rows.T @ maps @ columns if inverse else rows @ maps @ columns.T
+    with torch.autocast(maps.device.type, enabled=False):
+        return rows.T @ maps.float() @ columns if inverse else rows @ maps.float() @ columns.T
 
 
 class TokenSpectrum(nn.Module):

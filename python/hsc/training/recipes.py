@@ -10,6 +10,7 @@ from ..errors import HscError
 from ..nn.adapters import AdaptedVae
 from ..nn.conv_vae import ConvVae
 from ..nn.deepjscc import DeepJscc
+from ..nn.denoisers import Denoiser
 from ..nn.vae import Vae
 from ..nn.vqvae import VqVae
 
@@ -33,7 +34,7 @@ class Recipe:
 
     Attributes:
         name: name of the weights that come out.
-        model: "vae", "vqvae", "photo-vae", "ncr" or "deepjscc".
+        model: "vae", "vqvae", "photo-vae", "ncr", "deepjscc", "deepjscc-q", "dncnn" or "diffsdnet".
         symbols: M for the digit models; latent channels of the photograph model; real values a token for DeepJSCC.
         data: "mnist" or "photos".
         steps, batch, learning_rate: Adam, cosine schedule after a short warm-up.
@@ -78,8 +79,10 @@ def build(recipe: Recipe) -> nn.Module:
         return VqVae(recipe.symbols)
     if recipe.model == "ncr":
         return AdaptedVae(Vae(recipe.symbols))
-    if recipe.model == "deepjscc":
+    if recipe.model in ("deepjscc", "deepjscc-q"):
         return DeepJscc()
+    if recipe.model in ("dncnn", "diffsdnet"):
+        return Denoiser(recipe.model)
     return ConvVae(recipe.symbols)
 
 
@@ -98,7 +101,12 @@ def _recipes() -> dict[str, Recipe]:
     photo = Recipe("hsc-photo-vae", "photo-vae", 32, "photos", steps=20_000, batch=16, learning_rate=7e-4, regulariser=1e-3)
     photo_few_shot = replace(photo, name="hsc-photo-vae-few-shot", start=photo.name, **_PHOTO_FEW_SHOT)
     deepjscc = Recipe("deepjscc", "deepjscc", 64, "photos", 30_000, batch=4, learning_rate=8e-4, crop=192, fading=Fading("awgn", 0.0, 20.0))
-    return {recipe.name: recipe for recipe in (*ideal, *quantised, *few_shot, *adapters, photo, photo_few_shot, deepjscc)}
+    quantised_jscc = replace(deepjscc, name="deepjscc-q", model="deepjscc-q", start="deepjscc", learning_rate=3e-4)
+    denoisers = [replace(deepjscc, name=f"deepjscc-{kind}", model=kind) for kind in ("dncnn", "diffsdnet")]
+    return {
+        recipe.name: recipe
+        for recipe in (*ideal, *quantised, *few_shot, *adapters, photo, photo_few_shot, deepjscc, quantised_jscc, *denoisers)
+    }
 
 
 RECIPES = _recipes()

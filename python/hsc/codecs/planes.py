@@ -1,0 +1,42 @@
+"""Between an image and what networks work on; how many analog values a budget allows."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from ..errors import HscError
+
+DEFAULT_CBR = 1 / 6
+MOST_PIXELS = 1 << 24
+
+
+def to_planes(image: np.ndarray) -> torch.Tensor:
+    """uint8 image (H, W, C), C = 1 or 3, → float32 planes (1, 3, H, W) in [0, 1]; grey becomes three equal planes. Raises HscError."""
+    if image.dtype != np.uint8 or image.ndim != 3:
+        raise HscError(f"an image is uint8 (H, W, C), not {image.dtype} {image.shape}: convert it first")
+    check_shape(image.shape)
+    planes = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))[None].float() / 255
+    return planes.expand(-1, 3, -1, -1)
+
+
+def to_image(planes: torch.Tensor, shape: tuple[int, int, int]) -> np.ndarray:
+    """Planes (1, 3, ≥H, ≥W) → uint8 (H, W, C): cut, clipped and rounded; grey is the mean of the planes."""
+    height, width, channels = shape
+    cut = planes[0, :, :height, :width]
+    cut = cut if channels == 3 else cut.mean(0, keepdim=True)
+    return cut.nan_to_num(0.5).clamp(0, 1).mul(255).round().to(torch.uint8).permute(1, 2, 0).contiguous().numpy()
+
+
+def check_shape(shape: tuple[int, ...]) -> None:
+    """Raises HscError for an image shape (H, W, C) that the codecs of photographs do not take."""
+    if len(shape) != 3 or shape[2] not in (1, 3) or min(shape) < 1 or shape[0] * shape[1] > MOST_PIXELS:
+        raise HscError(f"an image of shape {tuple(shape)} cannot be sent: H x W x 1 or H x W x 3, at most 16 Mpx")
+
+
+def value_budget(cbr: float | None, shape: tuple[int, int, int]) -> int:
+    """Real values that a payload budget allows, two to a channel use; None: CBR 1/6. Raises HscError for one that is not positive."""
+    cbr = DEFAULT_CBR if cbr is None else cbr
+    if not 0 < cbr < 1e3:
+        raise HscError(f"a CBR of {cbr} is not possible: choose one such as 1/6")
+    return 2 * int(cbr * np.prod(shape) * (1 + 1e-9))
