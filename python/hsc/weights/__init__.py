@@ -1,7 +1,7 @@
 """Trained weights: safetensors files, each with a JSON card beside it. Never pickle.
 
 Matrices and kernels are stored as int8 with one float16 scale per row (first index), or as float16, as the card says; what is loaded
-is float32.
+is float32. Integer tensors are tables that both ends must agree on: they are stored and loaded as they are.
 """
 
 from __future__ import annotations
@@ -44,18 +44,27 @@ def load(name: str, folder: Path = FOLDER) -> dict[str, torch.Tensor]:
     if hashlib.sha256(raw).hexdigest() != wanted:
         raise HscError(f"weights '{name}' are damaged (sha256 differs from the card): install again")
     stored = load_tensors(raw)
-    return {
-        key: tensor.float() * stored[key + _SCALE].float() if key + _SCALE in stored else tensor.float()
-        for key, tensor in stored.items()
-        if not key.endswith(_SCALE)
-    }
+    return {key: _restored(tensor, stored.get(key + _SCALE)) for key, tensor in stored.items() if not key.endswith(_SCALE)}
 
 
-def save(name: str, state: dict[str, torch.Tensor], about: dict, storage: str = "int8", folder: Path = FOLDER) -> Path:
-    """Write weights and card. `storage` is "int8" (matrices and kernels; the rest is float16) or "float16"."""
+def _restored(tensor: torch.Tensor, scale: torch.Tensor | None) -> torch.Tensor:
+    if scale is not None:
+        return tensor.float() * scale.float()
+    return tensor.float() if tensor.is_floating_point() else tensor
+
+
+def save(
+    name: str, state: dict[str, torch.Tensor], about: dict, storage: str = "int8", folder: Path = FOLDER, exact: tuple[str, ...] = ()
+) -> Path:
+    """Write weights and card. `storage` is "int8" (matrices and kernels; the rest is float16) or "float16".
+
+    Tensors whose name begins with one of `exact` are float16 in any case.
+    """
     stored: dict[str, torch.Tensor] = {}
     for key, tensor in state.items():
-        if storage == "int8" and tensor.ndim >= 2 and tensor.numel() > 4096:
+        if not tensor.is_floating_point():
+            stored[key] = tensor.contiguous()
+        elif storage == "int8" and tensor.ndim >= 2 and tensor.numel() > 4096 and not key.startswith(exact):
             rest = tuple(range(1, tensor.ndim))
             scale = (tensor.abs().amax(rest, keepdim=True) / 127).clamp_min(1e-8).half()
             stored[key] = (tensor / scale.float()).round().clamp(-127, 127).to(torch.int8).contiguous()

@@ -1,0 +1,89 @@
+"""The networks of the HDA codecs as they are shipped: the common weights, and what each DA ratio and CBR has of its own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import torch
+
+from .. import weights
+from ..errors import HscError
+from ..nn import activity, hda
+from .entropy import TOTAL, EntropyTables
+
+COMMON = "hda-deepsc"
+LARGEST_INDEX = 40  # beyond it a latent's index is escaped
+STORED_TOTAL = 1 << 16  # the shipped tables are integers of this sum; the coder's precision is finer
+
+
+@dataclass(frozen=True)
+class Profile:
+    """One set of weights.
+
+    Attributes:
+        number: in the codec's parameters on the air.
+        name: of its own weights, which come over the common ones; "" when it has none.
+        cbr, da_ratio: what it was trained for.
+    """
+
+    number: int
+    name: str
+    cbr: float
+    da_ratio: float
+
+
+PROFILES = (
+    Profile(0, "", 1 / 6, 0.2),
+    Profile(1, "hda-deepsc-da0.4", 1 / 6, 0.4),
+    Profile(2, "hda-deepsc-da0.875", 1 / 6, 0.875),
+    Profile(3, "hda-deepsc-da1.5", 1 / 6, 1.5),
+    Profile(4, "hda-deepsc-da3", 1 / 6, 3.0),
+    Profile(5, "hda-deepsc-cbr1-12", 1 / 12, 0.2),
+    Profile(6, "hda-deepsc-cbr1-24", 1 / 24, 0.2),
+)
+
+
+@dataclass(frozen=True)
+class Model:
+    """A profile, ready for use: the network and, for every quality, the tables of its latents and then of its activity latents."""
+
+    network: hda.HdaNetwork
+    tables: tuple[EntropyTables, ...]
+
+
+def nearest(cbr: float, da_ratio: float) -> Profile:
+    """The profile trained nearest to a CBR and a DA ratio, in octaves."""
+    return min(PROFILES, key=lambda p: abs(np.log2(p.cbr / cbr)) + abs(np.log2(p.da_ratio / da_ratio)))
+
+
+@lru_cache(maxsize=4)
+def load(profile: Profile) -> Model:
+    """The model of a profile, its own weights over the common ones. Raises HscError when they are missing or damaged."""
+    state = weights.load(COMMON)
+    if profile.name:
+        state.update(weights.load(profile.name))
+    stored = state.pop("tables")
+    network = hda.HdaNetwork()
+    missing = network.load_state_dict(state, strict=False)
+    if missing.unexpected_keys or any(not key.startswith("density.") for key in missing.missing_keys):
+        raise HscError(f"weights '{profile.name or COMMON}' do not fit this version's network: install again")
+    return Model(network.eval().requires_grad_(False), tuple(unpack_tables(part) for part in stored))
+
+
+def unpack_tables(stored: torch.Tensor) -> EntropyTables:
+    """Shipped tables of one quality, integers (288, S) of sum 2^16 per row, each less one → tables of the coder's precision. Exact."""
+    frequency = (stored.to(torch.int64).numpy() + 1) * (TOTAL // STORED_TOTAL)
+    return EntropyTables(frequency, np.full(len(frequency), -LARGEST_INDEX))
+
+
+def pack_tables(probabilities: np.ndarray) -> np.ndarray:
+    """Probabilities (R, S), last column the escape → integers (R, S) as they are shipped: at least 1, of sum 2^16, less one."""
+    share = probabilities / probabilities.sum(1, keepdims=True)
+    frequency = np.floor(share * (STORED_TOTAL - share.shape[1])).astype(np.int64)
+    frequency[np.arange(len(frequency)), frequency.argmax(1)] += STORED_TOTAL - share.shape[1] - frequency.sum(1)
+    return frequency
+
+
+ROWS = hda.LATENTS + activity.LATENTS
