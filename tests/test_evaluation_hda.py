@@ -14,7 +14,7 @@ from gnuradio.hsc.app import evaluate, planned
 from gnuradio.hsc.app.cli import EVALUATIONS, main
 from gnuradio.hsc.codecs import registry
 from gnuradio.hsc.errors import HscError
-from gnuradio.hsc.evaluation import curves, figures, hda, hda_tables, plan, sweep, transmission
+from gnuradio.hsc.evaluation import curves, figures, fingerprint, hda, hda_tables, plan, sweep, transmission
 from gnuradio.hsc.evaluation.plan import At, Case, Samples
 from gnuradio.hsc.evaluation.transmission import Reception, image_id
 
@@ -54,10 +54,10 @@ def stand_ins(monkeypatch):
         monkeypatch.setattr(codecs, name, module, raising=False)
         monkeypatch.setitem(registry._MODULES, name, (number, f"{name}:Codec"))
     transmission._codec.cache_clear()
-    sweep.version.cache_clear()
+    fingerprint.of_codec.cache_clear()
     yield
     transmission._codec.cache_clear()
-    sweep.version.cache_clear()
+    fingerprint.of_codec.cache_clear()
 
 
 def said():

@@ -1,5 +1,6 @@
 """One point against the link's own blocks and theory; sweeps that share encodes, resume, survive failures and run on Dask."""
 
+import importlib.util
 import json
 
 import numpy as np
@@ -9,7 +10,7 @@ from gnuradio.hsc import channel, metrics, weights
 from gnuradio.hsc.app import samples
 from gnuradio.hsc.codecs import registry
 from gnuradio.hsc.errors import HscError
-from gnuradio.hsc.evaluation import sweep, transmission
+from gnuradio.hsc.evaluation import fingerprint, sweep, transmission
 from gnuradio.hsc.evaluation.transmission import Point, Reception, Sending
 from gnuradio.hsc.image_files import load
 from gnuradio.hsc.phy import packet
@@ -23,10 +24,10 @@ SENDING = Sending(NAME, pixel_codec.NAME, mcs="QPSK-1/2")
 def pixels(monkeypatch):
     pixel_codec.register(monkeypatch)
     transmission._codec.cache_clear()
-    sweep.version.cache_clear()
+    fingerprint.of_codec.cache_clear()
     yield
     transmission._codec.cache_clear()
-    sweep.version.cache_clear()
+    fingerprint.of_codec.cache_clear()
 
 
 def points(*snrs: float, sending: Sending = SENDING, **fields) -> list[Point]:
@@ -159,16 +160,38 @@ def test_an_error_of_one_point_is_recorded_and_the_rest_goes_on(pixels, tmp_path
     assert store.get(bad[0]) is None  # so that the next run tries again
 
 
-def test_new_weights_are_measured_anew(pixels, monkeypatch):
-    before = sweep.key(points(10)[0])
-    monkeypatch.setattr(weights, "names", lambda: ("pixels-photo", "hsc-photo-vae", "denoiser"))
-    monkeypatch.setattr(weights, "card", lambda name: {"sha256": "1" + name})
-    sweep.version.cache_clear()
-    after = sweep.key(points(10)[0])
-    monkeypatch.setattr(weights, "card", lambda name: {"sha256": ("2" if name.startswith("hsc") else "1") + name})
-    sweep.version.cache_clear()
-    assert before != after == sweep.key(points(10)[0])  # those of another codec do not count
-    assert sweep.key(points(10)[0]) != sweep.key(points(11)[0])
+def test_new_weights_are_measured_anew(monkeypatch):
+    def fingerprint_with(**sums: str) -> str:
+        monkeypatch.setattr(weights, "names", lambda: ("hsc-photo-vae", "pixels-photo", "denoiser"))
+        monkeypatch.setattr(weights, "card", lambda name: {"sha256": sums.get(name.split("-")[0], "0")})
+        fingerprint.of_codec.cache_clear()
+        return fingerprint.of_codec("hsc")
+
+    monkeypatch.setitem(registry._MODULES, "pixels", (200, "pixels:PixelCodec"))
+    before = fingerprint_with()
+    assert before == fingerprint_with() == fingerprint_with(pixels="1")  # those of another codec do not count
+    assert len({before, fingerprint_with(hsc="1"), fingerprint_with(denoiser="1")}) == 3
+
+
+def test_the_programs_of_a_codec_are_those_it_imports():
+    package = fingerprint._PACKAGE
+    found = fingerprint.sources(f"{package}.codecs.hsc")
+    for name in ("codecs.hsc_models", "nn.vae", "codecs.rice", "phy.digital"):
+        assert f"{package}.{name}" in found, name  # also those that are imported late, or by others
+    assert f"{package}.codecs.registry" not in found and not any(name.startswith(f"{package}.blocks") for name in found)
+    assert "hybrid semantic-complementary transmission" not in found[f"{package}.codecs.hsc"]
+
+
+def test_comments_do_not_change_a_fingerprint_and_code_does(tmp_path, monkeypatch):
+    texts = []
+    for text in ("x = 1\n", '"""Doc."""\n# comment\nx = (1)\n', "x = 2\n"):
+        file = tmp_path / "codec.py"
+        file.write_text(text)
+        monkeypatch.setattr(fingerprint, "_spec", lambda name: importlib.util.spec_from_file_location(name, tmp_path / "codec.py"))
+        fingerprint._read.cache_clear()
+        texts.append(fingerprint.sources("codec")["codec"])
+    fingerprint._read.cache_clear()
+    assert texts[0] == texts[1] != texts[2]
 
 
 def test_keys_of_a_cipher_are_kept_as_text(pixels, tmp_path):

@@ -10,7 +10,7 @@ import click
 
 from .. import __version__
 from .link import LinkSettings
-from .options import EXIT_FAILED, OneLineErrors, link_options
+from .options import EXIT_FAILED, Number, OneLineErrors, link_options
 
 _ERRORS = """\b
 Errors: one line on stderr and exit status 2 for
@@ -174,6 +174,39 @@ def evaluate(
     from .planned import Workers
 
     for path in run(Request(name, count, quick, data, Workers(workers, scheduler), fresh), out):
+        click.echo(path)
+
+
+@main.command()
+@click.argument("image", type=click.Path(path_type=Path))
+@click.option("--snr", "snrs", default="0:20:2", show_default=True, help="SNRs [dB]: first:last:step, or a list such as 0,5,10.")
+@click.option("--cbr", type=Number(0, 1000, above=True), default="1/6", show_default=True, help="Budget: payload channel uses / (C·H·W).")
+@click.option("--codecs", help="Names of codecs, separated by commas; default: all that serve photographs.")
+@click.option("--channel", type=click.Choice(("awgn", "rayleigh", "rician")), default="awgn", show_default=True, help="Symbol channel.")
+@click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Seed of channel and noise.")
+@sweep_options
+@click.option("--out", type=click.Path(path_type=Path), default=Path("hsc-out"), show_default=True, help="Folder for pictures and figures.")
+def compare(
+    image: Path, snrs: str, cbr: float, codecs: str | None, channel: str, seed: int, workers: int | None, scheduler: str | None, out: Path
+) -> None:
+    """Send IMAGE with every codec at every SNR: a picture grid, a curve of PSNR against SNR, and their figures as JSON.
+
+    The channel is that of `simulate` with one gain for the whole image, and the transmitter knows the mean SNR. OUT/<stem>_compare.json
+    holds the figures, <stem>_compare_curve.png the curves, <stem>_compare_grid.png pictures at up to four of the SNRs.
+
+    \b
+    Examples
+      gr-hsc compare photo.jpg --snr 0:20:2 --cbr 1/6
+      gr-hsc compare photo.jpg --codecs softcast,separate --channel rician
+
+    Errors: one line on stderr and exit status 2 for a file that is not an image, an unknown codec, a value out of range, an image that
+    no codec can send, or a folder that cannot be written. A codec that cannot be used is left out, and it is said why.
+    """
+    from .compare import Comparison, run, snr_range
+    from .planned import Workers
+
+    names = tuple(part.strip() for part in codecs.split(",") if part.strip()) if codecs else ()
+    for path in run(image, Comparison(snr_range(snrs), cbr, names, channel, seed), Workers(workers, scheduler), out):
         click.echo(path)
 
 

@@ -18,15 +18,19 @@ _CBR_PANELS = (("cbr", "CBR, payload only"), ("cbr_with_overhead", "CBR with eve
 
 def draw(curves: Curves, folder: Path) -> Path:
     """Draw `folder`/<name>.png. Raises HscError for a result without a figure, or a folder that cannot be written."""
+    return draw_as(curves.name, curves, folder / f"{curves.name}.png")
+
+
+def draw_as(name: str, curves: Curves, path: Path) -> Path:
+    """Draw a result to `path` in the manner of the figure `name`. Raises HscError as `draw` does."""
     import matplotlib
 
     matplotlib.use("Agg")
-    if curves.name not in _DRAWINGS:
-        raise HscError(f"no figure for '{curves.name}': choose one of {', '.join(_DRAWINGS)}")
-    figure = _DRAWINGS[curves.name](curves)
-    path = folder / f"{curves.name}.png"
+    if name not in _DRAWINGS:
+        raise HscError(f"no figure for '{name}': choose one of {', '.join(_DRAWINGS)}")
+    figure = _DRAWINGS[name](curves)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(path, dpi=110)
     except OSError as error:
         raise HscError(f"cannot write {path} ({error.strerror}): choose another folder with --out") from None

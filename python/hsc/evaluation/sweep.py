@@ -1,7 +1,7 @@
 """Sweeps: independent points measured in parallel by Dask, kept in a file as they come, and never measured twice.
 
-Points that share a `Sending` share one encode. Every record is kept under a key made of the point, the codec's source and the
-checksums of its weights, so that a sweep resumes where it was stopped, figures share points, and new weights are measured anew.
+Points that share a `Sending` share one encode. Every record is kept under a key made of the point and a `fingerprint` of its codec's
+programs and weights, so that a sweep resumes where it was stopped, figures share points, and what is new is measured anew.
 Random numbers derive from the point (`transmission.generator`): a parallel or resumed sweep gives the same figures.
 """
 
@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import importlib
-import inspect
 import json
 import logging
 import os
@@ -23,13 +21,11 @@ from typing import Any
 
 import numpy as np
 
-from .. import weights
-from ..codecs import registry
 from ..errors import HscError
+from . import fingerprint
 from .transmission import CAPACITY, Measured, Point, Reception, Sending, measure
 
 FORMAT = 1  # of the records; counts up when what a point measures changes
-_WITHOUT_WEIGHTS = ("separate", "softcast", "hda_dct", CAPACITY)
 
 Progress = Callable[[int, int], None]
 
@@ -243,31 +239,9 @@ def _same_package() -> str:
 
 def key(point: Point) -> str:
     """Under which a record is kept: the point, and what its codec is made of."""
-    text = json.dumps([FORMAT, _plain(point), version(point.sending.codec)], sort_keys=True, ensure_ascii=False)
+    codec = "separate" if point.sending.codec == CAPACITY else point.sending.codec
+    text = json.dumps([FORMAT, _plain(point), fingerprint.of_codec(codec)], sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
-
-
-@functools.cache
-def version(codec: str) -> str:
-    """Fingerprint of a codec: its module's source and the checksums of its weights, as far as names tell which are its own.
-
-    Weights belong to the codec with the longest name that theirs begins with, hyphens read as underscores; weights of no codec,
-    such as denoisers, count for every codec that has weights.
-    """
-    home = registry.module("separate" if codec == CAPACITY else codec)
-    module = importlib.import_module(f"..codecs.{home}", __package__)
-    try:
-        parts = [inspect.getsource(module)]
-    except (OSError, TypeError):  # a codec without a source file
-        parts = []
-    if codec not in _WITHOUT_WEIGHTS:
-        parts += [str(weights.card(name).get("sha256")) for name in weights.names() if _owner(name) in (codec, None)]
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
-
-
-def _owner(name: str) -> str | None:
-    plain = name.replace("-", "_")
-    return max((c for c in registry.names() if plain == c or plain.startswith(c + "_")), key=len, default=None)
 
 
 def _plain(point: Point) -> dict[str, Any]:

@@ -1,0 +1,121 @@
+"""`compare`: every codec on the user's own image, as a picture grid, a curve and their figures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from .. import image_files
+from ..codecs import registry
+from ..errors import HscError
+from ..evaluation import curves, figures, plan, sweep
+from ..evaluation.transmission import image_id
+from . import pictures, planned
+from .report import make_folder, save_picture
+
+_SHOWN_SNRS = 4
+_MOST_POINTS = 101
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What is compared: codecs (all that serve photographs when empty) over a channel at SNRs [dB] within a CBR."""
+
+    snrs_db: tuple[float, ...]
+    cbr: float
+    codecs: tuple[str, ...] = ()
+    channel: str = "awgn"
+    seed: int = 1
+
+    def command(self, path: Path) -> str:
+        """What a user types to get the same."""
+        given = [
+            f"--snr {','.join(f'{snr:g}' for snr in self.snrs_db)}",
+            f"--cbr {self.cbr:.6g}",
+            f"--channel {self.channel}",
+            f"--seed {self.seed}",
+        ]
+        return " ".join(["./gr-hsc compare", path.name, *given, *([f"--codecs {','.join(self.codecs)}"] if self.codecs else [])])
+
+    @property
+    def cases(self) -> list[plan.Case]:
+        """One curve for each codec; separate designs in both codings of the image."""
+        names = self.codecs or registry.names()
+        cases = []
+        for name in names:
+            registry.number(name)  # an unknown name is one line
+            if name == "separate":
+                labels = {"hevc": "separate HEVC", "jpeg2000": "separate JPEG2000"}
+                cases += [plan.Case(label, name, {"source": source}) for source, label in labels.items()]
+            else:
+                cases.append(plan.Case(name, name))
+        return cases
+
+
+def snr_range(text: str) -> tuple[float, ...]:
+    """ "0:20:2" (first, last, step), "0:20" (steps of 1) or "0,5,10" -> SNRs [dB]. Raises HscError for anything else."""
+    try:
+        if ":" not in text:
+            values = [float(part) for part in text.split(",")]
+        else:
+            first, last, step = [*map(float, text.split(":")), 1.0][:3]
+            if text.count(":") > 2 or not step > 0 or not 0 <= (last - first) / step <= _MOST_POINTS:
+                raise ValueError
+            values = [first + step * i for i in range(int((last - first) / step + 1e-9) + 1)]
+    except ValueError:
+        raise HscError(f"'{text}' is no range of SNRs: give first:last:step such as 0:20:2, or a list such as 0,5,10") from None
+    if not all(-30 <= v <= 60 for v in values):  # also refuses NaN
+        raise HscError(f"SNRs are -30 to 60 dB, not '{text}'")
+    return tuple(dict.fromkeys(values))
+
+
+def run(path: Path, comparison: Comparison, workers: planned.Workers, out: Path) -> list[Path]:
+    """Measure, and write OUT/<stem>_compare.json, <stem>_compare_curve.png and <stem>_compare_grid.png: paths written.
+
+    Raises HscError for a file that is no image, an unknown codec, or when no codec can serve the image.
+    """
+    image = image_files.load(path).pixels
+    name = image_id(path.stem, image)
+    make_folder(out)
+    places = [plan.At(snr, plan.fading(comparison.channel, snr), comparison.cbr) for snr in comparison.snrs_db]
+    cases = plan.available(comparison.cases, planned.say)
+    height, width, _ = image.shape
+    text = f"{path.name}, {width} x {height}, {comparison.channel}, CBR {comparison.cbr:.4g}; the transmitter knows the mean SNR."
+    planned_curves = tuple(plan.curve(case, [name], places, (comparison.seed,)) for case in cases)
+    todo = plan.Plan(f"{path.stem}_compare", text, ("snr", "mean Es/N0 [dB]"), planned_curves)
+    shown = shown_places(len(places))
+    wanted = [curve.points[i][0][0] for curve in todo.curves for i in shown]
+    found, outcome = planned.measure(todo, {name: image}, comparison.command(path), None, workers, wanted)
+    if not found.series:
+        raise HscError(f"no codec could send {path.name}: see the lines above")
+    planned.show(found)
+    written = curves.save(found, out), out / f"{path.stem}_compare_curve.png", out / f"{path.stem}_compare_grid.png"
+    figures.draw_as("compare", found, written[1])
+    save_picture(_grid(image, path, todo, outcome, shown, {s.name for s in found.series}), written[2])
+    return list(written)
+
+
+def shown_places(count: int) -> list[int]:
+    """Which of `count` SNRs the grid shows: at most _SHOWN_SNRS, first and last among them."""
+    return sorted(set(np.linspace(0, count - 1, min(count, _SHOWN_SNRS)).round().astype(int).tolist()))
+
+
+def _grid(image: np.ndarray, path: Path, todo: plan.Plan, outcome: sweep.Outcome, shown: Sequence[int], labels: set[str]) -> Image.Image:
+    """A row for each codec, a column for each SNR shown, PSNR below each picture; the original comes first."""
+    rows = [[pictures.Tile(image, "original", path.name)]]
+    for curve in todo.curves:
+        if curve.label not in labels:
+            continue
+        row = []
+        for i in shown:
+            point = curve.points[i][0][0]
+            measured = outcome.measured.get(point)
+            detail = outcome.errors.get(point, "") if measured is None else pictures.quality(measured.psnr_db)
+            usable = measured is not None and measured.failure is None
+            row.append(pictures.Tile(outcome.pictures[point] if usable else None, f"{curve.label}, {curve.x[i]:g} dB", detail))
+        rows.append(row)
+    return pictures.grid(rows, heading=todo.description)
