@@ -12,6 +12,7 @@ import torch
 
 from ..message import ReceivedAnalog
 from ..nn import hda
+from . import whitening
 from .hda_regions import Region
 
 
@@ -49,10 +50,13 @@ def expected_error(log_power: torch.Tensor, selection: Selection, snr_db: float)
 
 
 def gather(features: torch.Tensor, log_power: torch.Tensor, selection: Selection, regions: list[Region]) -> tuple[np.ndarray, list[int]]:
-    """Coefficients (120, h, w) → analog values float32 (n,), region by region and token by token, and each region's first place."""
+    """Coefficients (120, h, w) → analog values float32 (n,), region by region, whitened, and each region's first place."""
     layer = hda.analog_layer(log_power, selection.threshold, selection.water)
-    scaled = layer.gain * features
-    parts = [_tokens_first(scaled, region)[_tokens_first(layer.sent, region)] for region in regions]
+    scaled, parts = layer.gain * features, []
+    for region in regions:
+        sent = _tokens_first(layer.sent, region)
+        order = whitening.order(_tokens_first(log_power, region)[sent])
+        parts.append(whitening.mix(_tokens_first(scaled, region)[sent][order]))
     first = np.concatenate([[0], np.cumsum([len(part) for part in parts])[:-1]])
     return torch.cat(parts).numpy().astype(np.float32), first.astype(int).tolist()
 
@@ -68,17 +72,31 @@ def scatter(
         placed: known regions with their first place.
     """
     layer = hda.analog_layer(log_power, selection.threshold, selection.water)
-    values, noise = torch.zeros(log_power.shape), torch.full(log_power.shape, torch.inf)
+    estimate, variance = torch.zeros(log_power.shape), layer.power.clone()
     for region, first in placed:
+        where = (slice(None), *region.tokens)
         sent = _tokens_first(layer.sent, region)
-        count = min(int(sent.sum()), max(len(received.values) - first, 0))
-        for target, source in ((values, received.values), (noise, received.noise_variance)):
-            part = _tokens_first(target, region)
-            filled = part[sent]
-            filled[:count] = torch.from_numpy(np.array(source[first : first + count], np.float32))
-            part[sent] = filled
-            target[(slice(None), *region.tokens)] = part.permute(2, 0, 1)
-    return hda.llse(values, noise, layer)
+        order = whitening.order(_tokens_first(log_power, region)[sent])
+        gain = _tokens_first(layer.gain, region)[sent][order]
+        power = _tokens_first(layer.power, region)[sent][order]
+        values, noise = _slice(received, first, whitening.mixed_length(len(order)))
+        found, error = whitening.unmix(values, noise, gain.square() * power)
+        for target, part in ((estimate, found / gain), (variance, error / gain.square())):
+            tokens = _tokens_first(target, region)
+            filled = torch.empty(len(order))
+            filled[order] = part
+            tokens[sent] = filled
+            target[where] = tokens.permute(2, 0, 1)
+    return estimate, variance
+
+
+def _slice(received: ReceivedAnalog, first: int, count: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """`count` values from `first` on with their noise variances; what lies beyond the stream counts as lost."""
+    values, noise = torch.zeros(count), torch.full((count,), torch.inf)
+    there = max(0, min(count, len(received.values) - first))
+    values[:there] = torch.from_numpy(np.array(received.values[first : first + there], np.float32))
+    noise[:there] = torch.from_numpy(np.array(received.noise_variance[first : first + there], np.float32))
+    return values, noise
 
 
 def _tokens_first(values: torch.Tensor, region: Region) -> torch.Tensor:

@@ -19,16 +19,17 @@ from ..message import DigitalStream, Link, Message, ReceivedMessage
 from ..nn import activity, hda
 from ..nn.transform import pad
 from ..phy import digital, mcs
-from . import erasure, hda_analog, hda_models, hda_stream
+from . import erasure, hda_analog, hda_models, hda_stream, whitening
 from .hda_analog import Selection
 from .hda_models import Model, Profile
-from .hda_regions import Region, grid, regions
+from .hda_regions import LATENT_PIXELS, Region, grid, regions
 from .hda_stream import RegionPart
 
 DEFAULT_CBR = 1 / 6
 ONE_WAY_MCS = "BPSK-1/2"  # when nothing is known of the link: decodes at 0 dB
 ONE_WAY_SNR_DB = 10.0  # that the analog gains are made for then
 LARGEST_IMAGE = 1 << 24  # pixels
+CODER_BYTES = 8  # of an entropy coder's end, per region
 _LARGEST_SHARE = 0.9  # of the channel uses that the digital part may take when its least is more than the DA ratio allows
 
 
@@ -174,8 +175,9 @@ def allocate(z: torch.Tensor, shape: tuple[int, int, int], link: Link, options: 
     plain = hda_stream.seal(parts, options.key)
     data = erasure.protect(plain, options.repair_share, digital.payload_bytes_per_block(budget.mcs))
     room = 2 * (budget.uses - digital.symbol_count(len(data), budget.mcs))
+    padding = len(parts) * whitening.GROUP
     if len(values) > room:  # the estimate of the digital length was short of the truth
-        selection = hda_analog.select(split.log_power, max(room, 0), budget.snr_db)
+        selection = hda_analog.select(split.log_power, room - padding, budget.snr_db)
         parts, values = _code(split, selection, model, regions(*shape[:2]))
         plain = hda_stream.seal(parts, options.key)
         data = erasure.protect(plain, options.repair_share, digital.payload_bytes_per_block(budget.mcs))
@@ -194,14 +196,15 @@ def _too_small(budget: _Budget, link: Link) -> HscError:
 
 def _choose(z: torch.Tensor, latents: torch.Tensor, model: Model, budget: _Budget) -> tuple[_Allocated, Selection]:
     """The finest quality within the DA ratio; with none given, the one of the least expected error."""
-    candidates = []
+    count = len(regions(*(LATENT_PIXELS * side for side in latents.shape[-2:])))
+    candidates, padding = [], count * whitening.GROUP
     for quality in _fitting(latents, model, budget):
         split = _split(z, latents, quality, model.network)
         bits = model.tables[quality].bits(_coded(split).flatten().numpy(), _rows(_coded(split)))
-        uses = budget.digital_uses(int(bits / 8) + budget.overhead + 8 * len(regions(*(8 * 4 * s for s in latents.shape[-2:]))))
+        uses = budget.digital_uses(int(bits / 8) + budget.overhead + CODER_BYTES * count)
         if quality < hda.QUALITIES - 1 and uses > budget.most_digital:
             continue
-        selection = hda_analog.select(split.log_power, max(2 * (budget.uses - uses), 0), budget.snr_db)
+        selection = hda_analog.select(split.log_power, 2 * (budget.uses - uses) - padding, budget.snr_db)
         candidates.append((hda_analog.expected_error(split.log_power, selection, budget.snr_db), split, selection))
         if budget.da_ratio or (len(candidates) > 1 and candidates[-1][0] > candidates[-2][0]):
             break

@@ -54,8 +54,9 @@ class Model:
 
 
 def nearest(cbr: float, da_ratio: float) -> Profile:
-    """The profile trained nearest to a CBR and a DA ratio, in octaves."""
-    return min(PROFILES, key=lambda p: abs(np.log2(p.cbr / cbr)) + abs(np.log2(p.da_ratio / da_ratio)))
+    """The profile trained nearest to a CBR and a DA ratio, in octaves, of those whose weights are there."""
+    there = [profile for profile in PROFILES if not profile.name or profile.name in weights.names()]
+    return min(there, key=lambda p: abs(np.log2(p.cbr / cbr)) + abs(np.log2(p.da_ratio / da_ratio)))
 
 
 @lru_cache(maxsize=4)

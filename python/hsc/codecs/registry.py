@@ -14,6 +14,7 @@ from ..message import Link, Message, ReceivedMessage
 _MODULES: dict[str, tuple[int, str]] = {
     "hsc": (1, "hsc:HscCodec"),
     "separate": (2, "separate:SeparateCodec"),
+    "hda_deepsc": (5, "hda_deepsc:HdaDeepScCodec"),
     "deepjscc": (6, "deepjscc:DeepJsccCodec"),
     "deepjscc_q": (7, "deepjscc_q:DeepJsccQCodec"),
 }

@@ -11,7 +11,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 
 from .. import data, weights
 from ..errors import HscError
-from . import deepjscc, denoiser, loop, ncr
+from . import deepjscc, denoiser, hda, loop, ncr
 from .export import export, finish
 from .recipes import RECIPES, Recipe, build, recipe
 
@@ -50,6 +50,8 @@ def train(
         state = _weights(start, out) if start else None
         if chosen.model in deepjscc.MODELS:
             return deepjscc.train(chosen, out, state, how)
+        if chosen.model in hda.MODELS:
+            return hda.train(chosen, out, state, how)
         if chosen.model in denoiser.MODELS:
             return denoiser.train(chosen, out, state, how)
         model, done = loop.train(chosen, out, start=state, **how)

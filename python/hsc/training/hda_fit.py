@@ -41,9 +41,10 @@ def fit_density(network: hda.HdaNetwork, latents: torch.Tensor, steps: int = DEN
 
 
 @torch.no_grad()
-def fit_power(network: hda.HdaNetwork, z: torch.Tensor, latents: torch.Tensor) -> None:
-    """Set the mean powers and the power tables of z_A, for every quality, from samples z (N, 120, h, w) and their latents."""
-    network.weight.copy_(_auxiliary(network, z, latents, WEIGHT_QUALITY).square().mean((0, 2, 3)).clamp_min(1e-8))
+def fit_power(network: hda.HdaNetwork, z: torch.Tensor, latents: torch.Tensor, keep_weight: bool = False) -> None:
+    """Set the mean powers (unless kept) and the power tables of z_A, every quality, from samples z (N, 120, h, w) and their latents."""
+    if not keep_weight:
+        network.weight.copy_(_auxiliary(network, z, latents, WEIGHT_QUALITY).square().mean((0, 2, 3)).clamp_min(1e-8))
     for quality in range(hda.QUALITIES):
         features = _auxiliary(network, z, latents, quality)
         row = activity.rows(network.activity_latents(features, quality), hda.ACTIVITY_STEPS[quality])
@@ -94,12 +95,19 @@ def _histograms(values: torch.Tensor) -> np.ndarray:
 
 
 @torch.no_grad()
-def shipped_state(network: hda.HdaNetwork, images: torch.Tensor) -> dict[str, torch.Tensor]:
-    """Fit all tables anew to training images (N, 3, S, S) and return what the codec loads, densities left out."""
+def refit(network: hda.HdaNetwork, images: torch.Tensor, keep_weight: bool = False) -> tuple[torch.Tensor, torch.Tensor]:
+    """Fit densities and power tables anew to images (N, 3, S, S); returns their z and latents."""
     z = torch.cat([network.encode(part) for part in images.split(8)])
     latents = network.hyper.encode(z)
     with torch.enable_grad():
         fit_density(network, latents)
-    fit_power(network, z, latents)
+    fit_power(network, z, latents, keep_weight)
+    return z, latents
+
+
+@torch.no_grad()
+def shipped_state(network: hda.HdaNetwork, images: torch.Tensor, keep_weight: bool = False) -> dict[str, torch.Tensor]:
+    """Fit all tables anew to training images (N, 3, S, S) and return what the codec loads, densities left out."""
+    z, latents = refit(network, images, keep_weight)
     state = {key: value for key, value in network.state_dict().items() if not key.startswith("density.")}
     return {**state, "log_power": network.log_power.to(torch.int16), "tables": tables(network, z, latents)}

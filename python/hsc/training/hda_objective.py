@@ -12,9 +12,10 @@ from ..nn import hda
 
 FOURIER_WEIGHT = 0.1 / 255  # λ_F = 0.1 on pixel values of 0 … 255
 BASE_WEIGHT = 0.1  # λ_z
-RATE_WEIGHT = 1e-3  # λ_r per bit and pixel value at quality 7: what a bit is worth in analog values at 10 dB
-MIDDLE_QUALITY = 7
-STAGES = ("semantic", "transceiver", "whole")  # algorithm 1
+# λ_r, in nepers of distortion per bit and pixel value: a bit takes channel uses from the analog part, at 10 dB (2 bits a use) this many.
+RATE_WEIGHT = 4.4
+LEAST_MSE = 1e-6
+STAGES = ("semantic", "transceiver", "decoder", "whole")  # algorithm 1, and the decoder by itself, which is cheap
 
 
 @dataclass(frozen=True)
@@ -47,13 +48,23 @@ def draw(rng: np.random.Generator, batch: int, digital_share: float | None = Non
     return Draw(quality, snr_db, erased, 384 * cbr * (1 - share), float(snr_db.mean()))
 
 
+def rate_weight(snr_db: float) -> float:
+    """λ_r at an SNR: a channel use carries fewer bits at a lower one, so each is dearer."""
+    return RATE_WEIGHT * 2.0 / float(np.clip(2.0 * 2 ** ((snr_db - 10) / 6), 0.5, 4.5))
+
+
 def semantic_distortion(images: torch.Tensor, decoded: torch.Tensor, fourier_weight: float = FOURIER_WEIGHT) -> torch.Tensor:
-    """Eq. (18), mean over pixel values, orthonormal transform: ‖I − Î‖² + λ_F |F(I) − F(Î)|."""
+    """Eq. (18), mean over each image's pixel values, orthonormal transform, (B,): ‖I − Î‖² + λ_F |F(I) − F(Î)|."""
     error = images - decoded
-    squared = error.square().mean()
+    squared = error.square().flatten(1).mean(1)
     if not fourier_weight:
         return squared
-    return squared + fourier_weight * torch.fft.rfft2(error, norm="ortho").abs().mean()
+    return squared + fourier_weight * torch.fft.rfft2(error, norm="ortho").abs().flatten(1).mean(1)
+
+
+def balanced(distortion: torch.Tensor) -> torch.Tensor:
+    """Distortions (B,) → mean of their logarithms: every SNR counts alike, as it does in PSNR."""
+    return (distortion + LEAST_MSE).log().mean()
 
 
 class Objective(nn.Module):
@@ -64,23 +75,25 @@ class Objective(nn.Module):
         self.network, self.fourier_weight = network, fourier_weight
 
     def forward(self, images: torch.Tensor, conditions: Draw, stage: str) -> tuple[torch.Tensor, torch.Tensor]:
-        """Images (B, 3, H, W) → loss of algorithm 1's `stage`, and the MSE of the images."""
+        """Images (B, 3, H, W) → loss of a stage of algorithm 1, and log10 of the images' MSE, mean."""
         network = self.network
         if stage == "semantic":
             z = network.encode(images)
             decoded = network.decode(z, torch.zeros_like(z))
-            return semantic_distortion(images, decoded, self.fourier_weight), _mse(images, decoded)
-        frozen = stage == "transceiver"
-        with torch.set_grad_enabled(not frozen):
+            return balanced(semantic_distortion(images, decoded, self.fourier_weight)), _log_mse(images, decoded)
+        with torch.set_grad_enabled(stage == "whole"):
             z = network.encode(images)
-        restored, base, bits, variance = self._transceive(z, conditions)
+        with torch.set_grad_enabled(stage != "decoder"):
+            restored, base, bits, variance = self._transceive(z, conditions)
         decoded = network.decode(restored, variance)
-        rate = RATE_WEIGHT * 2.0 ** (conditions.quality - MIDDLE_QUALITY) * bits / images.numel()
-        if frozen:  # eq. (23), in squares; z is 120 of 192 values per block, hence the factor
-            distortion = ((z - restored).square().mean() + BASE_WEIGHT * (z - base).square().mean()) * (z.numel() / images.numel())
+        if stage == "transceiver":  # eq. (23), in squares
+            distortion = balanced((z - restored).square().flatten(1).mean(1)) + BASE_WEIGHT * balanced(
+                (z - base).square().flatten(1).mean(1)
+            )
         else:
-            distortion = semantic_distortion(images, decoded, self.fourier_weight)
-        return distortion + rate, _mse(images, decoded)
+            distortion = balanced(semantic_distortion(images, decoded, self.fourier_weight))
+        rate = 0.0 if stage == "decoder" else rate_weight(conditions.design_snr_db) * bits / images.numel()
+        return distortion + rate, _log_mse(images, decoded)
 
     def _transceive(self, z: torch.Tensor, at: Draw) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
         """Algorithm 1, lines 8 to 28: z → ẑ, z̃, bits of z_D, error variance of ẑ."""
@@ -107,5 +120,5 @@ class Objective(nn.Module):
         return base + network.channel_decode(estimate), base, bits, variance  # eq. (16)
 
 
-def _mse(images: torch.Tensor, decoded: torch.Tensor) -> torch.Tensor:
-    return (images - decoded.detach().clamp(0, 1)).square().mean()
+def _log_mse(images: torch.Tensor, decoded: torch.Tensor) -> torch.Tensor:
+    return (images - decoded.detach().clamp(0, 1)).square().flatten(1).mean(1).log10().mean()
