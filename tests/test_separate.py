@@ -4,8 +4,11 @@ import numpy as np
 import pillow_heif
 import pytest
 from gnuradio.hsc import metrics
-from gnuradio.hsc.codecs import hevc
+from gnuradio.hsc.codecs import hevc, registry, separate
+from gnuradio.hsc.codecs.chunks import frame
 from gnuradio.hsc.errors import HscError
+from gnuradio.hsc.message import Link, ReceivedDigital, ReceivedMessage
+from gnuradio.hsc.phy import digital
 from gnuradio.hsc.phy.crc import crc32
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -87,3 +90,80 @@ def test_hevc_damage_that_the_crc_does_not_see(place, value, cut):
 
 
 _CODED = hevc.encode(photograph(96, 128), 40)
+
+
+def carried(message, lost_from=None):
+    """What arrives when every LDPC block from one on is lost; None: all of them come."""
+    streams = []
+    for stream in message.digital:
+        mask = np.ones(len(stream.data), bool)
+        mask[len(mask) if lost_from is None else lost_from * digital.payload_bytes_per_block(stream.mcs) :] = False
+        data = np.where(mask, np.frombuffer(stream.data, np.uint8), 0).astype(np.uint8).tobytes()
+        streams.append(ReceivedDigital(data, mask, () if mask.all() else (lost_from,)))
+    return ReceivedMessage(message.codec, message.shape, message.parameters.ljust(8, b"\0"), None, tuple(streams))
+
+
+@pytest.mark.parametrize("source", separate.SOURCES)
+@pytest.mark.parametrize(("link", "mcs"), [(Link(10.0), "16QAM-1/2"), (Link(), "BPSK-1/2"), (Link(15.0, 1 / 12, "QPSK-3/4"), "QPSK-3/4")])
+def test_the_still_fits_the_budget_and_mostly_fills_it(source, link, mcs):
+    image = photograph(112, 160)
+    codec = registry.create("separate", source=source)
+    message = codec.encode(image, link)
+    assert [stream.mcs for stream in message.digital] == [mcs]
+    uses = digital.symbol_count(len(message.digital[0].data), mcs)
+    assert uses <= image.size * (link.cbr or 1 / 6) < 1.2 * uses + 672
+    assert metrics.psnr_db(codec.decode(carried(message)), image) > 30
+
+
+def test_jpeg2000_layers_before_the_first_lost_block_are_an_image():
+    image = photograph(112, 160)
+    codec = registry.create("separate", source="jpeg2000")
+    message = codec.encode(image, Link(10.0))
+    blocks = digital.block_count(len(message.digital[0].data), message.digital[0].mcs)
+    quality = [metrics.psnr_db(codec.decode(carried(message, n)), image) for n in (blocks // 4, blocks // 2, blocks - 1, blocks)]
+    assert quality == sorted(quality) and quality[0] > 20 and quality[-1] > quality[0] + 3
+    with pytest.raises(HscError, match="nothing usable"):
+        codec.decode(carried(message, 0))
+
+
+def test_hevc_loses_the_image_with_one_block():
+    codec = registry.create("separate")
+    message = codec.encode(photograph(112, 160), Link(10.0))
+    with pytest.raises(HscError, match="did not arrive whole"):
+        codec.decode(carried(message, 3))
+
+
+@pytest.mark.parametrize("source", separate.SOURCES)
+def test_capacity_bounds_what_goes_over_the_air(source):
+    image = photograph(112, 160)
+    bound = [metrics.psnr_db(separate.capacity_image(image, 1 / 6, snr_db, source), image) for snr_db in (1, 11)]
+    assert bound == sorted(bound)
+    codec = registry.create("separate", source=source)
+    sent = codec.decode(carried(codec.encode(image, Link(11.0))))
+    assert metrics.psnr_db(sent, image) <= bound[-1]
+
+
+@pytest.mark.parametrize("source", separate.SOURCES)
+def test_a_budget_too_small_says_so(source):
+    with pytest.raises(HscError, match="raise the CBR"):
+        registry.create("separate", source=source).encode(photograph(112, 160), Link(cbr=0.001))
+
+
+@pytest.mark.parametrize("wrong", [{"source": "gif"}, {"margin_db": -1}, {"level": 3}])
+def test_wrong_options(wrong):
+    with pytest.raises(HscError):
+        registry.create("separate", **wrong)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.binary(max_size=200), st.binary(max_size=8), st.integers(0, 2**32))
+def test_any_received_bytes_give_an_image_or_an_error(data, parameters, seed):
+    mask = np.random.default_rng(seed).random(len(data)) < 0.9
+    chunks = frame(data[: len(data) // 2]) + frame(data[len(data) // 2 :])
+    for stream, received in ((data, mask), (chunks, np.ones(len(chunks), bool))):
+        message = ReceivedMessage("separate", (40, 56, 3), parameters, None, (ReceivedDigital(stream, received),))
+        try:
+            image = registry.create("separate").decode(message)
+        except HscError:
+            continue
+        assert image.shape == (40, 56, 3) and image.dtype == np.uint8

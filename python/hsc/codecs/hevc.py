@@ -30,8 +30,9 @@ LOWEST, HIGHEST = -_MOST_HALVINGS * _QUALITIES_PER_HALVING, 3 * 52 - 1
 # Chroma QP offsets (Cb and Cr) within one step of the luma QP: three qualities to a QP, 2 to 5 % apart in bytes. x265's own for 4:4:4,
 # made for the eye, is +6; by the PSNR of RGB -1 is best, and its neighbours lie on the same curve. 0 would mean +6 to x265.
 _CHROMA_OFFSETS = (1, -1, -2)
-# Everything for PSNR: no psychovisual rate distortion.
-_ENCODER = {"preset": "slow", "tune": "psnr", "x265:psy-rd": "0", "x265:psy-rdoq": "0"}
+# Everything for PSNR: no psychovisual rate distortion. One thread: one picture gives x265 nothing to share out, and the bytes do not
+# depend on the number of cores.
+_ENCODER = {"preset": "slow", "tune": "psnr", "x265:psy-rd": "0", "x265:psy-rdoq": "0", "x265:pools": "none", "x265:frame-threads": "1"}
 _LOG_BYTES_PER_QUALITY = 0.045  # natural logarithm, typical of photographs
 _TYPICAL = 0.25, 75  # bytes per pixel, and the quality that gives them: where the search for a quality begins
 

@@ -1,7 +1,8 @@
-"""One grey 16-bit array through JPEG2000 (ISO/IEC 15444-1, OpenJPEG by glymur), without what both sides can rebuild.
+"""Arrays and images through JPEG2000 (ISO/IEC 15444-1, OpenJPEG by glymur), without what both sides can rebuild.
 
 The main header (SIZ, COD, QCD) depends on the array's size and the coding mode only, so the receiver makes it again by coding an
-array of zeros, and the decoder never sees a size that came through the channel. Sent are the bytes between SOD and EOC.
+array of zeros, and the decoder never sees a size that came through the channel. Sent are the bytes between SOD and EOC: of a 16-bit
+array as they are, of an image as chunks of one quality layer each, so that whatever arrived from the beginning is an image.
 """
 
 from __future__ import annotations
@@ -14,10 +15,17 @@ from pathlib import Path
 import glymur
 import numpy as np
 
+from .chunks import frame, intact_prefix
+
 _SOT = b"\xff\x90\x00\x0a"  # start of tile-part, Lsot = 10 (annex A.4.2)
 _SOD = b"\xff\x93"
 _EOC = b"\xff\xd9"
 _RAM_DISK = Path("/dev/shm")
+_COD = b"\xff\x52"
+_PLT = b"\xff\x58"
+_RESOLUTIONS = 6
+LAYERS, _LAYER_FACTOR = 8, 1.6  # quality layers of an image; each holds as many bytes as this says times the ones before
+_TRIES = 4
 
 
 def encode(levels: np.ndarray, ratio: float = 1.0) -> bytes:
@@ -27,25 +35,93 @@ def encode(levels: np.ndarray, ratio: float = 1.0) -> bytes:
 
 def decode(packets: bytes, shape: tuple[int, int], reversible: bool) -> np.ndarray | None:
     """Packet data -> uint16 array of `shape`, or None when OpenJPEG refuses it. Check a CRC before: OpenJPEG guesses at damage."""
-    header = _main_header(shape, reversible)
+    levels = _decode(_main_header(shape, reversible), packets)
+    return levels.astype(np.uint16) if levels is not None and levels.shape == shape else None
+
+
+def encode_image(image: np.ndarray, n_bytes: int) -> bytes:
+    """uint8 (H, W, C), C = 1 or 3 -> chunks of one quality layer each, at most `n_bytes` together; empty when no layer fits."""
+    best, budget = b"", n_bytes
+    for _ in range(_TRIES if n_bytes else 0):  # OpenJPEG keeps to a size nearly
+        data = b"".join(frame(layer) for layer in _layers(image, budget))
+        if len(data) > n_bytes:
+            budget -= len(data) - n_bytes + 8
+        elif len(data) > len(best):
+            best, budget = data, budget + n_bytes - len(data)
+        if budget <= 0 or n_bytes - len(best) <= n_bytes // 500:
+            break
+    return best
+
+
+def decode_image(data: bytes, received: np.ndarray | None, shape: tuple[int, int, int]) -> np.ndarray | None:
+    """Image of the layers that came whole, uint8 of `shape`; None when the first did not come. Any bytes are safe."""
+    layers = intact_prefix(data, received)[:LAYERS]
+    if not layers:
+        return None
+    head, rest = _image_header(shape).split(_COD, 1)
+    count = len(layers).to_bytes(2, "big")  # SGcod: number of layers, behind length, Scod and progression (annex A.6.1)
+    image = _decode(head + _COD + rest[:4] + count + rest[6:], b"".join(layers))
+    return image.astype(np.uint8).reshape(shape) if image is not None and image.size == np.prod(shape) else None
+
+
+def _layers(image: np.ndarray, n_bytes: int) -> list[bytes]:
+    """Packets of an image, joined for each quality layer."""
+    largest = max(image.size / n_bytes, 1.0)
+    stream = _image_codestream(image, tuple(largest * _LAYER_FACTOR**i for i in range(LAYERS - 1, -1, -1)))
+    header, packets = stream.split(_SOD, 1)
+    sizes = np.array(_packet_lengths(header)).reshape(LAYERS, -1).sum(1)  # progression is layer by layer
+    ends = np.cumsum(sizes)
+    return [packets[end - size : end] for size, end in zip(sizes, ends, strict=True)]
+
+
+def _packet_lengths(header: bytes) -> list[int]:
+    """Lengths of all packets, from the PLT segments of a tile-part header (annex A.7.3): 7 bits to a byte, high bit: more follow."""
+    lengths, value = [], 0
+    position = header.index(_SOT) + 12
+    while header[position : position + 2] == _PLT:
+        size = int.from_bytes(header[position + 2 : position + 4], "big")
+        for byte in header[position + 5 : position + 2 + size]:
+            value = value << 7 | byte & 127
+            if byte < 128:
+                lengths.append(value)
+                value = 0
+        position += 2 + size
+    return lengths
+
+
+def _image_codestream(image: np.ndarray, ratios: tuple[float, ...]) -> bytes:
+    """Colours by the irreversible transform, 9/7 wavelet, one layer for each compression ratio."""
+    colour = image.shape[2] == 3
+    mode = {"irreversible": True, "cratios": ratios, "plt": True, "prog": "LRCP", **({"mct": True} if colour else {})}
+    return _written(image if colour else image[..., 0], **mode)
+
+
+@lru_cache(maxsize=64)
+def _image_header(shape: tuple[int, int, int]) -> bytes:
+    return _image_codestream(np.zeros(shape, np.uint8), tuple(range(LAYERS + 1, 1, -1))).split(_SOT, 1)[0]
+
+
+def _decode(main_header: bytes, packets: bytes) -> np.ndarray | None:
     part_length = 12 + len(_SOD) + len(packets)
     tile = _SOT + bytes(2) + part_length.to_bytes(4, "big") + bytes([0, 1])
     with _folder() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         path = Path(folder, "cr.j2k")
-        path.write_bytes(header + tile + _SOD + packets + _EOC)
+        path.write_bytes(main_header + tile + _SOD + packets + _EOC)
         try:
-            levels = glymur.Jp2k(path)[:]
+            return glymur.Jp2k(path)[:]
         except Exception:  # noqa: BLE001 - glymur raises many types on bytes that it cannot read, struct.error among them
             return None
-    return levels.astype(np.uint16) if levels.shape == shape else None
 
 
 def _codestream(levels: np.ndarray, ratio: float) -> bytes:
-    mode = {"irreversible": True, "cratios": (ratio,)} if ratio > 1 else {}
+    return _written(levels, **({"irreversible": True, "cratios": (ratio,)} if ratio > 1 else {}))
+
+
+def _written(array: np.ndarray, **mode: object) -> bytes:
     with _folder() as folder:
         path = Path(folder, "cr.j2k")
-        glymur.Jp2k(path, data=levels, numres=_resolutions(levels.shape), **mode)
+        glymur.Jp2k(path, data=array, numres=_resolutions(array.shape), **mode)
         return path.read_bytes()
 
 
@@ -54,9 +130,9 @@ def _main_header(shape: tuple[int, int], reversible: bool) -> bytes:
     return _codestream(np.zeros(shape, np.uint16), 1.0 if reversible else 2.0).split(_SOT, 1)[0]
 
 
-def _resolutions(shape: tuple[int, int]) -> int:
+def _resolutions(shape: tuple[int, ...]) -> int:
     """Wavelet levels that the shorter side can bear, at most OpenJPEG's usual 6 resolutions."""
-    return int(min(6, max(1, np.log2(min(shape)) + 1)))
+    return int(min(_RESOLUTIONS, max(1, np.log2(min(shape[:2])) + 1)))
 
 
 def _folder() -> tempfile.TemporaryDirectory:
