@@ -25,8 +25,11 @@ MAKE = {
     "analog_modulator": {},
     "cr_projection": {"rank": 2},
     "cr_recomposition": {},
+    "denoiser": {},
     "digital_demodulator": {},
     "digital_modulator": {},
+    "hda_allocation": {},
+    "hda_fusion": {},
     "image_sink": {},
     "message_decoder": {},
     "message_demux": {},
@@ -122,7 +125,7 @@ def test_forged_packets_give_an_image_or_a_failure(header, seed, fuzzed):
 
 
 def test_every_block_is_fuzzed():
-    hierarchical = {"hsc_receiver", "hsc_transmitter", "image_receiver", "image_transmitter"}
+    hierarchical = {f"{system}_{end}" for system in ("hda", "hsc", "image") for end in ("receiver", "transmitter")}
     without_handlers_of_radio_data = {"image_source", "image_viewer", "ofdm_receiver"}
     assert set(MAKE) == set(hsc.blocks.__all__) - hierarchical - without_handlers_of_radio_data
 
@@ -276,6 +279,13 @@ def wait_for(condition, seconds=20):
         ("symbol_channel", {"kind": "underwater"}, "unknown channel"),
         ("symbol_channel", {"loss": 1.5}, "give 0 to 1"),
         ("semantic_encoder", {"semantic": "gan"}, "choose one of vae, vqvae"),
+        ("semantic_encoder", {"codec": "separate"}, "has no Semantic Encoder"),
+        ("semantic_decoder", {"codec": "mp3"}, "has no Semantic Encoder"),
+        ("hda_allocation", {"da_ratio": 0.0}, "DA ratio is 0"),
+        ("hda_allocation", {"mcs_name": "8PSK-1/2"}, "unknown MCS"),
+        ("hda_fusion", {"key": "0123"}, "neither 64 hexadecimal digits nor a readable file"),
+        ("denoiser", {"kind": "median"}, "no denoiser 'median'"),
+        ("denoiser", {"steps": 0}, "steps"),
         ("cr_projection", {"rank": 2, "psnr_db": 30.0}, "one of rank, psnr_db and cbr"),
         ("cr_projection", {"cr": "zip"}, "choose one of paper, residual, projection"),
     ],

@@ -40,6 +40,9 @@ def examples():
             noise_variance=lost[:4],
             snr_db=3.0,
         ),
+        pdu.Features(
+            **identity, values=np.arange(6, dtype=np.float32), parameters=b"1", variance=lost[:6], snr_db=3.0, packets=3, packets_received=2
+        ),
         pdu.Digital(
             **identity,
             data=ones,

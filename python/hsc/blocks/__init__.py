@@ -1,20 +1,26 @@
 """GNU Radio blocks: thin wrappers around codecs, phy, channel and metrics. `from gnuradio import hsc; hsc.image_source(...)`."""
 
 from .air import ofdm_receiver, ofdm_transmitter
+from .hybrid import denoiser, hda_allocation, hda_fusion
 from .images import image_sink, image_source, quality_meter
 from .messages import message_decoder, message_demux, message_encoder, message_mux
 from .modulation import analog_demodulator, analog_modulator, digital_demodulator, digital_modulator
 from .semantic import cr_projection, cr_recomposition, semantic_decoder, semantic_encoder
 from .symbols import symbol_channel
-from .systems import hsc_receiver, hsc_transmitter, image_receiver, image_transmitter
+from .systems import hda_receiver, hda_transmitter, hsc_receiver, hsc_transmitter, image_receiver, image_transmitter
 
 __all__ = [
     "analog_demodulator",
     "analog_modulator",
     "cr_projection",
     "cr_recomposition",
+    "denoiser",
     "digital_demodulator",
     "digital_modulator",
+    "hda_allocation",
+    "hda_fusion",
+    "hda_receiver",
+    "hda_transmitter",
     "hsc_receiver",
     "hsc_transmitter",
     "image_receiver",

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import os
 import traceback
+from abc import abstractmethod
 from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -219,3 +220,52 @@ class Joiner:
         leaving = [self._open.popitem(last=False) for _ in range(max(0, count))]
         self._left.extend(message_id for message_id, _ in leaving)
         return leaving
+
+
+class PartsBlock(MessageBlock):
+    """Base of the blocks that join the parts of a message by its id, and go on without a part that failed or never came.
+
+    Args:
+        name: of the block.
+        inputs: port -> kind of PDU that is a part.
+        outputs: as of `open_ports`.
+    """
+
+    def __init__(self, name: str, inputs: dict[str, type[pdu.Pdu]], outputs: tuple[str, ...]) -> None:
+        super().__init__(name)
+        self._joiner, self._part_ports = Joiner(), tuple(inputs)
+        self.open_ports({port: {kind: self._putter(port), pdu.Failed: self._putter(port)} for port, kind in inputs.items()}, outputs)
+
+    @abstractmethod
+    def on_parts(self, message_id: int, parts: dict[Any, pdu.Pdu]) -> None:
+        """Take the parts of a message, at least one; those that failed or never came are missing."""
+
+    def key(self, port: str, part: pdu.Pdu) -> Any:
+        """What a part is called among those of its message."""
+        return port
+
+    def complete(self, parts: dict[Any, pdu.Pdu]) -> bool:
+        """True when nothing more will come. Parts that failed are `Failed`."""
+        return len(parts) == len(self._part_ports)
+
+    def on_end(self) -> None:
+        for message_id, parts in self._joiner.flush():
+            self._serve(message_id, parts)
+
+    def _putter(self, port: str) -> Handler:
+        return lambda part: self._put(port, part)
+
+    def _put(self, port: str, part: pdu.Pdu) -> None:
+        parts = self._joiner.put(part.message_id, port if isinstance(part, pdu.Failed) else self.key(port, part), part)
+        if parts and self.complete(parts) and self._joiner.take(part.message_id):
+            self._serve(part.message_id, parts)
+        for message_id, some in self._joiner.overflow():
+            self._serve(message_id, some)
+
+    def _serve(self, message_id: int, parts: dict[Any, pdu.Pdu]) -> None:
+        good = {key: part for key, part in parts.items() if not isinstance(part, pdu.Failed)}
+        with self.contain(message_id):
+            if good:
+                self.on_parts(message_id, good)
+            else:
+                self.on_failed(next(iter(parts.values())))

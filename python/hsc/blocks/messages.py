@@ -15,9 +15,9 @@ from .. import modem
 from ..codecs import registry
 from ..errors import HscError
 from ..message import Link, ReceivedMessage
-from ..phy import packet
+from ..phy import mcs, packet
 from . import pdu
-from .base import Joiner, MessageBlock, limit_torch_threads
+from .base import Handler, Joiner, MessageBlock, limit_torch_threads
 
 DEFAULT_HOLD = 500_000
 LOWEST_SNR_DB, HIGHEST_SNR_DB = -30.0, 60.0  # what comes back is not believed beyond
@@ -140,7 +140,40 @@ class message_demux(_PacketCollector):
             self.publish("digital", pdu.ReceivedSymbols(message.header, *stream, number, **link))
 
 
-class message_encoder(MessageBlock):
+class LinkBlock(MessageBlock):
+    """Base of the blocks that make something for a link: they are told of it, and learn from `snr` what the receiver measured.
+
+    Args:
+        name: of the block.
+        inputs, outputs: ports as of `open_ports`; `snr` (optional, `Snr`) comes in addition.
+        link: what is known of the link at first.
+    """
+
+    def __init__(self, name: str, inputs: dict[str, dict[type[pdu.Pdu], Handler]], outputs: tuple[str, ...], link: Link) -> None:
+        super().__init__(name)
+        snr = {pdu.Snr: self._measured, pdu.Failed: self.ignore}
+        self.open_ports({**inputs, "snr": snr}, outputs, ends=tuple(inputs))
+        if link.mcs is not None:
+            mcs.by_name(link.mcs)
+        self._link = link
+
+    def set_snr_db(self, snr_db: float | None) -> None:
+        """Es/N0 that may be counted on [dB], from the next image on."""
+        self._link = replace(self._link, snr_db=snr_db)
+
+    def set_cbr(self, cbr: float | None) -> None:
+        """Budget of channel uses, from the next image on."""
+        self._link = replace(self._link, cbr=cbr)
+
+    def set_mcs(self, mcs_name: str) -> None:
+        """MCS from the next image on; empty leaves it to the codec. Raises HscError for an unknown one."""
+        self._link = replace(self._link, mcs=mcs.by_name(mcs_name).name if mcs_name else None)
+
+    def _measured(self, snr: pdu.Snr) -> None:
+        self.set_snr_db(min(max(snr.snr_db, LOWEST_SNR_DB), HIGHEST_SNR_DB))
+
+
+class message_encoder(LinkBlock):
     """Images to packets through a whole codec.
 
     Message ports: in `images` (`Image`) and `snr` (optional, `Snr`: what the receiver measured is what the next image is made for); out
@@ -167,32 +200,14 @@ class message_encoder(MessageBlock):
         mcs_name: str = "",
         packet_symbols: int = packet.DEFAULT_PACKET_SYMBOLS,
     ) -> None:
-        super().__init__("Message Encoder")
-        snr = {pdu.Snr: self._measured, pdu.Failed: self.ignore}
-        self.open_ports({"images": {pdu.Image: self._encode}, "snr": snr}, ("packets",), ends=("images",))
+        super().__init__("Message Encoder", {"images": {pdu.Image: self._encode}}, ("packets",), Link(snr_db, cbr, mcs_name or None))
         self._name, self._packet_symbols = codec, packet_symbols
-        self._link = Link(snr_db, cbr, mcs_name or None)
         limit_torch_threads()
         self.set_options(options or {})
 
     def set_options(self, options: dict[str, object]) -> None:
         """Options of the codec from the next image on. Raises HscError for an unknown one."""
         self._codec = registry.create(self._name, **options)
-
-    def set_snr_db(self, snr_db: float | None) -> None:
-        """Es/N0 that the codec may count on [dB], from the next image on."""
-        self._link = replace(self._link, snr_db=snr_db)
-
-    def set_cbr(self, cbr: float | None) -> None:
-        """Budget of channel uses, from the next image on."""
-        self._link = replace(self._link, cbr=cbr)
-
-    def set_mcs(self, mcs_name: str) -> None:
-        """MCS from the next image on; empty leaves it to the codec."""
-        self._link = replace(self._link, mcs=mcs_name or None)
-
-    def _measured(self, snr: pdu.Snr) -> None:
-        self.set_snr_db(min(max(snr.snr_db, LOWEST_SNR_DB), HIGHEST_SNR_DB))
 
     def _encode(self, image: pdu.Image) -> None:
         start = time.perf_counter()

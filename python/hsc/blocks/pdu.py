@@ -269,6 +269,25 @@ class Digital(Pdu):
 
 
 @dataclass(frozen=True)
+class Features(Pdu):
+    """The semantic features z of HDA-DeepSC. Received: with the variance of each one's error."""
+
+    kind: ClassVar[str] = "features"
+    message_id: int = _key(_ID)
+    codec: str = _key(_text(32))
+    shape: tuple[int, int, int] = _key(_shape())
+    values: np.ndarray = _payload("f32")
+    parameters: bytes = _key(_bytes(MAX_PARAMETER_BYTES), default=b"")
+    variance: np.ndarray | None = _optional(_vector("f32"))
+    snr_db: float | None = _optional(_real())
+    packets: int | None = _optional(_COUNT)
+    packets_received: int | None = _optional(_COUNT)
+
+    def __post_init__(self) -> None:
+        _agree(self.variance, len(self.values), "variance")
+
+
+@dataclass(frozen=True)
 class Symbols(Pdu):
     """A modulated stream at the transmitter: stream 0 is analog and has a scale, 1 … `streams` are digital and have an MCS."""
 
@@ -435,7 +454,8 @@ class End(Pdu):
 KINDS: dict[str, type[Pdu]] = {
     cls.kind: cls
     for cls in (
-        Image, Generated, Analog, Digital, Symbols, ReceivedSymbols, Packet, ReceivedPacket, Tick, Sent, Snr, Quality, Failed, End,
+        Image, Generated, Features, Analog, Digital, Symbols, ReceivedSymbols, Packet, ReceivedPacket, Tick, Sent, Snr, Quality,
+        Failed, End,
     )
 }  # fmt: skip
 

@@ -1,44 +1,71 @@
-"""The semantic and complementary parts of HSC: Semantic Encoder and Decoder, CR Projection, CR Recomposition."""
+"""Semantic Encoder and Decoder, and the complementary part of HSC: CR Projection, CR Recomposition."""
 
 from __future__ import annotations
 
-from abc import abstractmethod
-from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 
-from ..codecs import hsc as codec
-from ..codecs import hsc_models
+from ..codecs import hda_deepsc as hda
+from ..codecs import hda_models, hsc, hsc_models, registry
 from ..errors import HscError
+from ..message import Link, ReceivedMessage
 from . import pdu
-from .base import Joiner, MessageBlock, limit_torch_threads
+from .base import MessageBlock, PartsBlock, limit_torch_threads
+from .hybrid import features_map, require
+from .messages import LinkBlock
 
-_NAME = codec.HscCodec.name
+HSC, HDA = hsc.HscCodec.name, hda.HdaDeepScCodec.name
+SERVED = (HSC, HDA, "deepjscc", "deepjscc_q")
+DEFAULT_DA_RATIO = 0.2
 
 
-class semantic_encoder(MessageBlock):
-    """Images to the semantic representation (SR). The predicted image G is what the receiver will make of it, over an ideal channel.
+def served(codec: str) -> registry.Codec:
+    """The codec of that name. Raises HscError for one without a semantic part of its own."""
+    if codec not in SERVED:
+        raise HscError(f"codec '{codec}' has no Semantic Encoder: use the Message Encoder, or choose one of {', '.join(SERVED)}")
+    return registry.create(codec)
 
-    Message ports: in `images` (`Image`); out `analog` (`Analog`, the SR) and `generated` (`Generated`, G).
+
+class semantic_encoder(LinkBlock):
+    """Images to their semantic representation, for the codecs that have one as a part.
+
+    Message ports: in `images` (`Image`) and `snr` (optional, `Snr`, from the receiver). Out, according to the codec:
+    "hsc": `analog` (`Analog`, the SR) and `generated` (`Generated`, what the receiver will make of it over an ideal channel);
+    "hda_deepsc": `features` (`Features`, z), for HDA Allocation;
+    "deepjscc", "deepjscc_q": `analog` (`Analog`, all of the message).
 
     Args:
-        semantic: "vae" or "vqvae"; photographs are always served by the convolutional VAE.
-        symbols: complex channel uses of the SR of a digit.
-        tuning: "none", "few-shot" or "ncr".
-        rank: rank of the CR for which "ncr" adapters are chosen.
-        sampling: send a sample of the posterior instead of its mean.
+        semantic: HSC: "vae" or "vqvae"; photographs are always served by the convolutional VAE.
+        symbols: HSC: complex channel uses of the SR of a digit.
+        tuning: HSC: "none", "few-shot" or "ncr".
+        rank: HSC: rank of the CR for which "ncr" adapters are chosen.
+        sampling: HSC: send a sample of the posterior instead of its mean.
+        codec: one of SERVED.
+        da_ratio: HDA-DeepSC: choose the networks trained for it; as of HDA Allocation.
+        snr_db, cbr: what the other codecs may count on, None when unknown or the codec's own.
 
     Raises:
         HscError: unknown option.
     """
 
     def __init__(
-        self, semantic: str = "vae", symbols: int = 8, tuning: str = "none", rank: int | None = None, sampling: bool = False
+        self,
+        semantic: str = "vae",
+        symbols: int = 8,
+        tuning: str = "none",
+        rank: int | None = None,
+        sampling: bool = False,
+        codec: str = HSC,
+        da_ratio: float | None = 0.2,
+        snr_db: float | None = None,
+        cbr: float | None = None,
     ) -> None:
-        super().__init__("Semantic Encoder")
-        self.open_ports({"images": {pdu.Image: self._encode}}, ("analog", "generated"))
-        self._options = codec.HscOptions(semantic=semantic, symbols=symbols, tuning=tuning, rank=rank, sampling=sampling)
+        inputs = {"images": {pdu.Image: self._encode}}
+        super().__init__("Semantic Encoder", inputs, ("analog", "generated", "features"), Link(snr_db, cbr))
+        self._options = hsc.HscOptions(semantic=semantic, symbols=symbols, tuning=tuning, rank=rank, sampling=sampling)
+        self._codec, self._da_ratio = served(codec), da_ratio
+        self._make = {HSC: self._encode_hsc, HDA: self._encode_hda}.get(codec, self._encode_analog)
         limit_torch_threads()
 
     def set_rank(self, rank: int | None) -> None:
@@ -46,65 +73,76 @@ class semantic_encoder(MessageBlock):
         self._options = replace(self._options, rank=None if rank is None else int(rank))
 
     def _encode(self, image: pdu.Image) -> None:
+        self._make(image)
+
+    def _encode_hsc(self, image: pdu.Image) -> None:
         options = self._options
-        sr = codec.semantic_encode(image.pixels, options)
-        parameters = codec.HscParameters(sr.model, hsc_models.TUNINGS.index(options.tuning), rank=options.rank or 0).pack()
-        self.publish("analog", pdu.Analog(image.message_id, _NAME, image.shape, sr.values, parameters))
+        sr = hsc.semantic_encode(image.pixels, options)
+        parameters = hsc.HscParameters(sr.model, hsc_models.TUNINGS.index(options.tuning), rank=options.rank or 0).pack()
+        self.publish("analog", pdu.Analog(image.message_id, HSC, image.shape, sr.values, parameters))
         self.publish("generated", pdu.Generated(image.message_id, image.shape, sr.generated, sr.values.size, parameters))
+
+    def _encode_hda(self, image: pdu.Image) -> None:
+        hda.check_size(image.shape)
+        profile = hda_models.nearest(self._link.cbr or hda.DEFAULT_CBR, self._da_ratio or DEFAULT_DA_RATIO)
+        z = hda.semantic_encode(image.pixels, hda_models.load(profile))
+        parameters = hda.HdaParameters(profile.number, 0, hda.Selection(0, 0), 0).pack()
+        self.publish("features", pdu.Features(image.message_id, HDA, image.shape, z.numpy().ravel(), parameters))
+
+    def _encode_analog(self, image: pdu.Image) -> None:
+        made = self._codec.encode(image.pixels, self._link)
+        self.publish("analog", pdu.Analog(image.message_id, made.codec, made.shape, made.analog, made.parameters))
 
 
 class semantic_decoder(MessageBlock):
-    """The received SR to the generated image G. Message ports: in `analog` (`Analog`), out `generated` (`Generated`)."""
+    """What the Semantic Encoder made, as it was received, to an image.
 
-    def __init__(self) -> None:
+    Message ports, according to the codec:
+    "hsc": in `analog` (`Analog`, the SR), out `generated` (`Generated`, G);
+    "hda_deepsc": in `features` (`Features`, from HDA Fusion), out `images` (`Image`);
+    "deepjscc", "deepjscc_q": in `analog` (`Analog`), out `images` (`Image`).
+
+    Args:
+        codec: one of SERVED.
+
+    Raises:
+        HscError: another codec.
+    """
+
+    def __init__(self, codec: str = HSC) -> None:
         super().__init__("Semantic Decoder")
-        self.open_ports({"analog": {pdu.Analog: self._decode}}, ("generated",))
+        self._codec = served(codec)
+        inputs = {"analog": {pdu.Analog: self._decode_analog}, "features": {pdu.Features: self._decode_features}}
+        if codec == HSC:
+            inputs["analog"] = {pdu.Analog: self._decode_hsc}
+        self.open_ports(inputs, ("generated", "images"), ends=("features" if codec == HDA else "analog",))
         limit_torch_threads()
 
-    def _decode(self, sr: pdu.Analog) -> None:
-        _require_hsc(sr.codec)
-        generated = codec.semantic_decode(sr.received, sr.shape, codec.HscParameters.unpack(sr.parameters))
+    def _decode_hsc(self, sr: pdu.Analog) -> None:
+        require(sr.codec, HSC)
+        generated = hsc.semantic_decode(sr.received, sr.shape, hsc.HscParameters.unpack(sr.parameters))
         self.counters["without_sr"] += generated is None
         data = np.zeros(0, np.float32) if generated is None else generated
         self.publish("generated", pdu.Generated(sr.message_id, sr.shape, data, parameters=sr.parameters))
 
+    def _decode_features(self, features: pdu.Features) -> None:
+        require(features.codec, HDA)
+        model = hda_models.load(hda_models.PROFILES[hda.HdaParameters.unpack(features.parameters).profile])
+        variance = np.zeros_like(features.values) if features.variance is None else features.variance
+        fused = hda.Fused(*(features_map(part, features.shape) for part in (features.values, variance)), 0)
+        self._show(hda.semantic_decode(fused, features.shape, model), features)
 
-class _Pair(MessageBlock):
-    """Base of the blocks that join two parts of a message by its id."""
+    def _decode_analog(self, stream: pdu.Analog) -> None:
+        require(stream.codec, self._codec.name)
+        received = ReceivedMessage(stream.codec, stream.shape, stream.parameters, stream.received, (), stream.snr_db)
+        self._show(self._codec.decode(received), stream)
 
-    def __init__(self, name: str, inputs: dict[str, type[pdu.Pdu]], outputs: tuple[str, ...]) -> None:
-        super().__init__(name)
-        self._joiner = Joiner()
-        self.open_ports({port: {kind: self._putter(port), pdu.Failed: self._putter(port)} for port, kind in inputs.items()}, outputs)
-
-    @abstractmethod
-    def on_pair(self, message_id: int, parts: dict[str, pdu.Pdu]) -> None:
-        """Take the parts of a message, at least one; those that failed or never came are missing."""
-
-    def on_end(self) -> None:
-        for message_id, parts in self._joiner.flush():
-            self._serve(message_id, parts)
-
-    def _putter(self, port: str) -> Callable[[pdu.Pdu], None]:
-        return lambda part: self._put(port, part)
-
-    def _put(self, port: str, part: pdu.Pdu) -> None:
-        parts = self._joiner.put(part.message_id, port, part)
-        if len(parts) == 2 and self._joiner.take(part.message_id):
-            self._serve(part.message_id, parts)
-        for message_id, some in self._joiner.overflow():
-            self._serve(message_id, some)
-
-    def _serve(self, message_id: int, parts: dict[str, pdu.Pdu]) -> None:
-        good = {port: part for port, part in parts.items() if not isinstance(part, pdu.Failed)}
-        with self.contain(message_id):
-            if good:
-                self.on_pair(message_id, good)
-            else:
-                self.on_failed(next(iter(parts.values())))
+    def _show(self, image: np.ndarray, part: pdu.Features | pdu.Analog) -> None:
+        link = {name: getattr(part, name, None) for name in ("snr_db", "packets", "packets_received")}
+        self.publish("images", pdu.Image(part.message_id, image.shape, image.ravel(), **link))
 
 
-class cr_projection(_Pair):
+class cr_projection(PartsBlock):
     """Image and predicted image G to the complementary representation (CR), HSC eq. (2): A and the projected image.
 
     Message ports: in `images` (`Image`) and `generated` (`Generated`); out `digital` (`Digital`). Of `rank`, `psnr_db` and `cbr` at
@@ -129,10 +167,10 @@ class cr_projection(_Pair):
         cbr: float | None = None,
         cr: str = "projection",
         jpeg2000_ratio: float = 1.0,
-        mcs_name: str = codec.DEFAULT_MCS,
+        mcs_name: str = hsc.DEFAULT_MCS,
     ) -> None:
         super().__init__("CR Projection", {"images": pdu.Image, "generated": pdu.Generated}, ("digital",))
-        self._coding = {"cr": cr, "jpeg2000_ratio": jpeg2000_ratio, "mcs": mcs_name or codec.DEFAULT_MCS}
+        self._coding = {"cr": cr, "jpeg2000_ratio": jpeg2000_ratio, "mcs": mcs_name or hsc.DEFAULT_MCS}
         self._amount: dict[str, float | None] = {}
         self._set_amount(rank=None if rank is None else int(rank), psnr_db=psnr_db, cbr=cbr)
 
@@ -150,35 +188,35 @@ class cr_projection(_Pair):
 
     def set_mcs(self, mcs_name: str) -> None:
         """MCS from the next image on."""
-        self._coding = {**self._coding, "mcs": mcs_name or codec.DEFAULT_MCS}
+        self._coding = {**self._coding, "mcs": mcs_name or hsc.DEFAULT_MCS}
 
     def _set_amount(self, **amount: float | None) -> None:
-        codec.HscOptions(**amount, **self._coding)  # refuses what is impossible
+        hsc.HscOptions(**amount, **self._coding)  # refuses what is impossible
         self._amount = amount
 
-    def on_pair(self, message_id: int, parts: dict[str, pdu.Pdu]) -> None:
+    def on_parts(self, message_id: int, parts: dict[str, pdu.Pdu]) -> None:
         if len(parts) < 2:
             raise HscError(f"message {message_id}: only '{next(iter(parts))}' came, the other failed or is not connected")
         image, generated = parts["images"], parts["generated"]
-        known = codec.HscParameters.unpack(generated.parameters)
+        known = hsc.HscParameters.unpack(generated.parameters)
         tuning = hsc_models.TUNINGS[known.tuning]
         # NCR adapters are made for a rank: that of the SR at hand counts, also while the rank is being changed.
         amount = {"rank": known.rank} if tuning == "ncr" else self._amount
-        options = codec.HscOptions(**amount, **self._coding, tuning=tuning)
+        options = hsc.HscOptions(**amount, **self._coding, tuning=tuning)
         if generated.pixels is None or generated.shape != image.shape:
             raise HscError(f"message {message_id}: the generated image does not belong to this image")
-        sr = codec.Semantic(np.zeros(generated.sr_values, np.float32), generated.pixels, known.model)
-        made = codec.complementary_encode(image.pixels, sr, options)
+        sr = hsc.Semantic(np.zeros(generated.sr_values, np.float32), generated.pixels, known.model)
+        made = hsc.complementary_encode(image.pixels, sr, options)
         self.counters["rank"] = made.parameters.rank
         data = np.frombuffer(made.data, np.uint8)
         streams = 1 if made.data else 0
         self.publish(
             "digital",
-            pdu.Digital(message_id, _NAME, image.shape, data, streams=streams, mcs=options.mcs, parameters=made.parameters.pack()),
+            pdu.Digital(message_id, HSC, image.shape, data, streams=streams, mcs=options.mcs, parameters=made.parameters.pack()),
         )
 
 
-class cr_recomposition(_Pair):
+class cr_recomposition(PartsBlock):
     """Generated image G and received CR to the image, HSC eq. (8). Without CR the image is G, without SR it is the CR over flat grey.
 
     Message ports: in `generated` (`Generated`) and `digital` (`Digital`); out `images` (`Image`).
@@ -187,21 +225,16 @@ class cr_recomposition(_Pair):
     def __init__(self) -> None:
         super().__init__("CR Recomposition", {"generated": pdu.Generated, "digital": pdu.Digital}, ("images",))
 
-    def on_pair(self, message_id: int, parts: dict[str, pdu.Pdu]) -> None:
+    def on_parts(self, message_id: int, parts: dict[str, pdu.Pdu]) -> None:
         first = next(iter(parts.values()))
         generated, cr = parts.get("generated"), parts.get("digital")
         if cr is not None:
-            _require_hsc(cr.codec)
-        image = codec.recompose(
+            require(cr.codec, HSC)
+        image = hsc.recompose(
             generated.pixels if generated else None,
             cr.received if cr and cr.streams else None,
             first.shape,
-            codec.HscParameters.unpack((cr or first).parameters),
+            hsc.HscParameters.unpack((cr or first).parameters),
         )
         link = {"snr_db": cr.snr_db, "packets": cr.packets, "packets_received": cr.packets_received} if cr else {}
         self.publish("images", pdu.Image(message_id, image.shape, image.ravel(), **link))
-
-
-def _require_hsc(name: str) -> None:
-    if name != _NAME:
-        raise HscError(f"a message of codec '{name}' is no HSC message: use the Message Decoder or the Image Receiver")

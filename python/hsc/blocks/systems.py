@@ -8,9 +8,10 @@ from gnuradio import gr
 
 from ..phy.packet import DEFAULT_PACKET_SYMBOLS
 from .air import ofdm_receiver, ofdm_transmitter
+from .hybrid import DEFAULT_REPAIR_SHARE, hda_allocation, hda_fusion
 from .messages import DEFAULT_HOLD, message_decoder, message_demux, message_encoder, message_mux
 from .modulation import analog_demodulator, analog_modulator, digital_demodulator, digital_modulator
-from .semantic import cr_projection, cr_recomposition, semantic_decoder, semantic_encoder
+from .semantic import HDA, cr_projection, cr_recomposition, semantic_decoder, semantic_encoder
 
 # Python blocks are kept as attributes: one that only `connect` holds is collected, and the process crashes.
 
@@ -190,3 +191,88 @@ class hsc_receiver(gr.hier_block2):
         )
         _wire(self, (), ("images", "generated", "packets", "symbols"), connections)
         self.connect(self, self.receiver)
+
+
+class hda_transmitter(gr.hier_block2):
+    """Images to samples with HDA-DeepSC, from its parts: Semantic Encoder, HDA Allocation, modulators, Message Mux, OFDM Transmitter.
+
+    Message ports: in `images` (`Image`) and `snr` (optional, `Snr`, from the receiver); out `sent` (`Sent` or `Failed`) and `status`.
+    Stream out: complex samples. Arguments are those of these blocks.
+
+    Raises:
+        HscError: as these do.
+    """
+
+    def __init__(
+        self,
+        da_ratio: float | None = 0.2,
+        key: str | bytes | None = None,
+        repair_share: float = DEFAULT_REPAIR_SHARE,
+        snr_db: float | None = None,
+        cbr: float | None = None,
+        mcs_name: str = "",
+        packet_symbols: int = DEFAULT_PACKET_SYMBOLS,
+        numerology: str = "ofdm64",
+        amplitude: float = 1.0,
+        continuous: bool = True,
+        gap: int = 0,
+        trailing: int = 1 << 16,
+    ) -> None:
+        gr.hier_block2.__init__(self, "HDA Transmitter", gr.io_signature(0, 0, 0), gr.io_signature(1, 1, gr.sizeof_gr_complex))
+        self.semantic_encoder = semantic_encoder(codec=HDA, da_ratio=da_ratio, cbr=cbr)
+        self.allocation = hda_allocation(da_ratio, key, repair_share, snr_db, cbr, mcs_name)
+        self.analog_modulator, self.digital_modulator = analog_modulator(), digital_modulator()
+        self.mux = message_mux("both", packet_symbols)
+        self.transmitter = ofdm_transmitter(numerology, amplitude, continuous, gap, trailing)
+        connections = (
+            ((self, "images"), (self.semantic_encoder, "images")),
+            ((self, "snr"), (self.allocation, "snr")),
+            ((self.semantic_encoder, "features"), (self.allocation, "features")),
+            ((self.allocation, "analog"), (self.analog_modulator, "analog")),
+            ((self.allocation, "digital"), (self.digital_modulator, "digital")),
+            ((self.analog_modulator, "symbols"), (self.mux, "analog")),
+            ((self.digital_modulator, "symbols"), (self.mux, "digital")),
+            ((self.mux, "packets"), (self.transmitter, "packets")),
+            ((self.transmitter, "sent"), (self, "sent")),
+        )
+        _wire(self, ("images", "snr"), ("sent",), connections)
+        self.connect(self.transmitter, self)
+        self.set_snr_db, self.set_mcs, self.set_key = self.allocation.set_snr_db, self.allocation.set_mcs, self.allocation.set_key
+        self.set_amplitude = self.transmitter.set_amplitude
+
+
+class hda_receiver(gr.hier_block2):
+    """Samples to images with HDA-DeepSC, from its parts: OFDM Receiver, Message Demux, demodulators, HDA Fusion, Semantic Decoder.
+
+    Stream in: complex samples. Message ports: out `images` (`Image`), `snr` (`Snr`, for the transmitter), `packets` and `symbols` (as of
+    `ofdm_receiver`), `status`.
+
+    Args:
+        key: the transmitter's; without it, or with another, the image is what the analog part alone gives.
+        numerology: preset of `phy.ofdm`.
+        hold: patience with a message of which packets are missing [samples].
+
+    Raises:
+        HscError: unknown numerology, or what is no key.
+    """
+
+    def __init__(self, key: str | bytes | None = None, numerology: str = "ofdm64", hold: int = DEFAULT_HOLD) -> None:
+        gr.hier_block2.__init__(self, "HDA Receiver", gr.io_signature(1, 1, gr.sizeof_gr_complex), gr.io_signature(0, 0, 0))
+        self.receiver, self.demux = ofdm_receiver(numerology), message_demux(hold)
+        self.analog_demodulator, self.digital_demodulator = analog_demodulator(), digital_demodulator()
+        self.fusion, self.semantic_decoder = hda_fusion(key), semantic_decoder(HDA)
+        connections = (
+            ((self.receiver, "packets"), (self.demux, "packets")),
+            ((self.receiver, "packets"), (self, "packets")),
+            ((self.receiver, "symbols"), (self, "symbols")),
+            ((self.demux, "analog"), (self.analog_demodulator, "symbols")),
+            ((self.demux, "digital"), (self.digital_demodulator, "symbols")),
+            ((self.demux, "snr"), (self, "snr")),
+            ((self.analog_demodulator, "analog"), (self.fusion, "analog")),
+            ((self.digital_demodulator, "digital"), (self.fusion, "digital")),
+            ((self.fusion, "features"), (self.semantic_decoder, "features")),
+            ((self.semantic_decoder, "images"), (self, "images")),
+        )
+        _wire(self, (), ("images", "snr", "packets", "symbols"), connections)
+        self.connect(self, self.receiver)
+        self.set_key = self.fusion.set_key
