@@ -105,14 +105,14 @@ class hda_fusion(PartsBlock):
     """Received parts to features ẑ: channel decoder, cipher, entropy decoder and HDA fusion, eqs. (8), (10) and (11).
 
     Message ports: in `analog` (`Analog`) and `digital` (`Digital`); out `features` (`Features`). A part that failed or never came is left
-    out. Regions whose chunk came whole and does not open, because it was altered or the key is another, are an error of this block; the
-    features go out without them.
+    out. Chunks that came whole and do not open, because they were altered or the key is another, are an error of this block; the features
+    go out without them.
 
     Args:
         key: as of `hda_allocation`.
 
     Attributes:
-        counters: `lost_regions`, `closed_messages` in addition.
+        counters: `lost_regions` and `closed_chunks` in addition.
 
     Raises:
         HscError: what is no key.
@@ -139,9 +139,9 @@ class hda_fusion(PartsBlock):
         codec.check_size(first.shape)
         fused = codec.fuse(received, self._key, model, parameters)
         self.counters["lost_regions"] += fused.lost
-        if fused.lost and all(stream.complete for stream in received.digital):
-            self.counters["closed_messages"] += 1
-            self.fail(None, f"message {message_id}: {fused.lost} regions do not open: they were altered, or the key is another")
+        if fused.closed:
+            self.counters["closed_chunks"] += fused.closed
+            self.fail(None, f"message {message_id}: {fused.closed} chunks do not open: they were altered, or the key is another")
         link = {"packets": digital.packets, "packets_received": digital.packets_received} if digital else {}
         self.publish(
             "features",

@@ -8,6 +8,7 @@ import numpy as np
 
 from ..codecs import hda_deepsc as hda
 from ..codecs import hda_models, hsc, hsc_models, registry
+from ..codecs.hda_analog import Selection
 from ..errors import HscError
 from ..message import Link, ReceivedMessage
 from . import pdu
@@ -17,7 +18,6 @@ from .messages import LinkBlock
 
 HSC, HDA = hsc.HscCodec.name, hda.HdaDeepScCodec.name
 SERVED = (HSC, HDA, "deepjscc", "deepjscc_q")
-DEFAULT_DA_RATIO = 0.2
 
 
 def served(codec: str) -> registry.Codec:
@@ -84,9 +84,9 @@ class semantic_encoder(LinkBlock):
 
     def _encode_hda(self, image: pdu.Image) -> None:
         hda.check_size(image.shape)
-        profile = hda_models.nearest(self._link.cbr or hda.DEFAULT_CBR, self._da_ratio or DEFAULT_DA_RATIO)
+        profile = hda_models.nearest(self._link.cbr or hda.DEFAULT_CBR, self._da_ratio or hda.DEFAULT_DA_RATIO)
         z = hda.semantic_encode(image.pixels, hda_models.load(profile))
-        parameters = hda.HdaParameters(profile.number, 0, hda.Selection(0, 0), 0).pack()
+        parameters = hda.HdaParameters(profile.number, 0, Selection(0, 0), 0).pack()
         self.publish("features", pdu.Features(image.message_id, HDA, image.shape, z.numpy().ravel(), parameters))
 
     def _encode_analog(self, image: pdu.Image) -> None:
@@ -129,7 +129,7 @@ class semantic_decoder(MessageBlock):
         require(features.codec, HDA)
         model = hda_models.load(hda_models.PROFILES[hda.HdaParameters.unpack(features.parameters).profile])
         variance = np.zeros_like(features.values) if features.variance is None else features.variance
-        fused = hda.Fused(*(features_map(part, features.shape) for part in (features.values, variance)), 0)
+        fused = hda.Fused(*(features_map(part, features.shape) for part in (features.values, variance)))
         self._show(hda.semantic_decode(fused, features.shape, model), features)
 
     def _decode_analog(self, stream: pdu.Analog) -> None:

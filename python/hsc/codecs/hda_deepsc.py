@@ -9,6 +9,8 @@ The functions are the boxes of the paper's figure 2; `HdaDeepScCodec` is the who
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 
@@ -93,7 +95,8 @@ def fuse(received: ReceivedMessage, key: bytes | None, model: Model, parameters:
     else:
         raise HscError(f"{NAME}: nothing of the digital part arrived: send at a more robust MCS, or with a larger repair share")
     base = network.hyper.decode(hda.dequantise(came.coded[None, : hda.LATENTS], quality))[0]
-    return hda_link.fuse(base, log_power, placed, received, parameters.selection, network)
+    fused = hda_link.fuse(base, log_power, placed, received, parameters.selection, network)
+    return replace(fused, closed=came.closed)
 
 
 def _guess(

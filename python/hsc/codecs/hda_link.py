@@ -222,11 +222,12 @@ def _open(received: ReceivedMessage, key: bytes | None, parameters: HdaParameter
 
 @dataclass(frozen=True)
 class Fused:
-    """ẑ and the variance of its error, float (120, h, w); `lost` regions are unknown in it."""
+    """ẑ and the variance of its error, float (120, h, w); `lost` regions are unknown in it, `closed` chunks came and did not open."""
 
     z: torch.Tensor
     variance: torch.Tensor
-    lost: int
+    lost: int = 0
+    closed: int = 0
 
 
 def fuse(
