@@ -14,7 +14,7 @@ from ..errors import HscError
 from ..message import Link, Message, ReceivedAnalog, ReceivedMessage
 from ..nn.deepjscc import HIGHEST_SNR_DB, VALUES, DeepJscc
 from ..nn.transform import BLOCK
-from . import denoise, planes
+from . import budget, denoise, planes
 
 _SNR_STEP_DB = 0.25
 _LOWEST_SNR_DB = -10.0
@@ -69,9 +69,9 @@ class AnalogParameters:
     def choose(shape: tuple[int, int, int], link: Link, levels: int = 0) -> AnalogParameters:
         """Parameters for an image of `shape` within `link.cbr` (default 1/6). Raises HscError when not one value a token fits."""
         height, width = token_shape(shape)
-        count = min(VALUES, planes.value_budget(link.cbr, shape) // (height * width))
+        count = min(VALUES, 2 * budget.channel_uses(link, shape) // (height * width))
         if count < 1:
-            raise HscError(f"a CBR of {link.cbr or planes.DEFAULT_CBR:.4g} is too small for an image of shape {shape}: choose a larger one")
+            raise HscError(f"the CBR is too small for an image of shape {shape}: choose a larger one, or a larger image")
         snr_db = HIGHEST_SNR_DB if link.snr_db is None else min(max(link.snr_db, _LOWEST_SNR_DB), HIGHEST_SNR_DB)
         return AnalogParameters(count, _LOWEST_SNR_DB + _SNR_STEP_DB * round((snr_db - _LOWEST_SNR_DB) / _SNR_STEP_DB), levels)
 

@@ -53,7 +53,7 @@ class DeepJsccQCodec:
         parameters = replace(AnalogParameters.choose(image.shape, link), levels=round(self.options.points**0.5))
         told, count = parameters.tensors()
         mixed = constellation.rotate(load_model(WEIGHTS).encode(pixels, told, count), parameters.count)
-        code = encode_scale(float(constellation.choose_step(mixed, parameters.levels, told)))
+        code = encode_scale(float(constellation.choose_step(mixed, parameters.levels)))
         units = constellation.decide(mixed / decode_scale(code), parameters.levels)
         return Message(self.name, tuple(image.shape), parameters.pack() + code.to_bytes(2, "big"), units.flatten().numpy())
 

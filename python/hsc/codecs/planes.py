@@ -1,4 +1,4 @@
-"""Between an image and what networks work on; how many analog values a budget allows."""
+"""Between an image and the float planes that networks work on."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import torch
 
 from ..errors import HscError
 
-DEFAULT_CBR = 1 / 6
 MOST_PIXELS = 1 << 24
 
 
@@ -32,11 +31,3 @@ def check_shape(shape: tuple[int, ...]) -> None:
     """Raises HscError for an image shape (H, W, C) that the codecs of photographs do not take."""
     if len(shape) != 3 or shape[2] not in (1, 3) or min(shape) < 1 or shape[0] * shape[1] > MOST_PIXELS:
         raise HscError(f"an image of shape {tuple(shape)} cannot be sent: H x W x 1 or H x W x 3, at most 16 Mpx")
-
-
-def value_budget(cbr: float | None, shape: tuple[int, int, int]) -> int:
-    """Real values that a payload budget allows, two to a channel use; None: CBR 1/6. Raises HscError for one that is not positive."""
-    cbr = DEFAULT_CBR if cbr is None else cbr
-    if not 0 < cbr < 1e3:
-        raise HscError(f"a CBR of {cbr} is not possible: choose one such as 1/6")
-    return 2 * int(cbr * np.prod(shape) * (1 + 1e-9))

@@ -41,7 +41,8 @@ def unrotate(mixed: torch.Tensor, variance: torch.Tensor, channels: int) -> tupl
     power = (mixed.square() * there).sum((1, 2, 3), keepdim=True) / there.sum((1, 2, 3), keepdim=True).clamp_min(1)
     share = torch.einsum("ij,bihw->bjhw", matrix.square(), there.float())
     values = torch.einsum("ij,bihw->bjhw", matrix, torch.where(there, mixed, 0)) / share.clamp_min(1e-6)
-    noise = torch.einsum("ij,bihw->bjhw", matrix.square(), torch.where(there, variance, power)) / share.clamp_min(1e-6).square()
+    noise = torch.einsum("ij,bihw->bjhw", matrix.square(), torch.where(there, variance, 0)) / share.clamp_min(1e-6).square()
+    noise = noise + power * (1 - share).clamp_min(0) / share.clamp_min(1e-6)
     fill = (0, 0, 0, 0, 0, channels - mixed.shape[1])
     noise = torch.where(share > 1e-3, noise, torch.inf)
     return torch.nn.functional.pad(torch.where(share > 1e-3, values, 0), fill), torch.nn.functional.pad(noise, fill, value=torch.inf)
@@ -60,16 +61,19 @@ def soft_decide(units: torch.Tensor, levels: int, temperature: float = 1.0) -> t
 
 
 @torch.no_grad()
-def choose_step(mixed: torch.Tensor, levels: int, snr_db: torch.Tensor) -> torch.Tensor:
-    """Value of one unit, (B, 1, 1, 1): the least sum of quantisation error and channel noise at an SNR (B,) [dB]."""
+def choose_step(mixed: torch.Tensor, levels: int) -> torch.Tensor:
+    """Value of one unit, (B, 1, 1, 1): of the steps tried the one whose levels correlate best with the values.
+
+    Behind a linear estimator that is the least error at any SNR.
+    """
     rms = mixed.square().mean((1, 2, 3), keepdim=True).sqrt().clamp_min(1e-9)
-    noise = 10 ** (-snr_db / 10)[:, None, None, None]
-    best, least = rms, torch.full_like(rms, torch.inf)
+    best, most = rms, torch.zeros_like(rms)
     for width in _WIDTHS:
         step = rms * float(width) / (levels - 1)
-        decided = step * decide(mixed / step, levels)
-        cost = (decided - mixed).square().mean((1, 2, 3), keepdim=True) + noise * decided.square().mean((1, 2, 3), keepdim=True)
-        best, least = torch.where(cost < least, step, best), torch.minimum(cost, least)
+        decided = decide(mixed / step, levels)
+        product, power = ((decided * x).mean((1, 2, 3), keepdim=True) for x in (mixed, decided))
+        found = product.square() / power
+        best, most = torch.where(found > most, step, best), torch.maximum(found, most)
     return best
 
 
@@ -90,7 +94,7 @@ def soft_receive(units: torch.Tensor, variance: torch.Tensor, levels: int) -> tu
     spread = (weight * (points - mean[..., None]).square()).sum(-1)
     # From σ = spacing on, the levels are no longer seen in the noise.
     fine = known < SPACING**2
-    mean = torch.where(fine, mean, units).clamp(1 - levels, levels - 1)
+    mean = torch.where(fine, mean.clamp(1 - levels, levels - 1), units)
     return torch.where(finite, mean, 0), torch.where(finite, torch.where(fine, spread, known), torch.inf)
 
 

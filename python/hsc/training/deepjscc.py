@@ -75,7 +75,7 @@ def cross_levels(values: torch.Tensor, links: Links, hazards: Hazards, levels: i
     """`cross` for values (B, 64, h, w) with every value sent as one of `levels`; gradients pass straight through."""
     with torch.autocast(values.device.type, enabled=False):
         mixed = constellation.rotate(values.float(), int(links.count[0]))
-        step = constellation.choose_step(mixed, levels, links.told_db)
+        step = constellation.choose_step(mixed, levels)
         units, variance = cross(constellation.soft_decide(mixed / step, levels), links, hazards)
         return constellation.receive(units, variance, levels, step, VALUES)
 
