@@ -1,0 +1,166 @@
+"""DiffSDNet, DDPM sampling and DnCNN: schedule and sampler against theory, the untrained predictor, the shipped weights, recipes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from gnuradio.hsc import weights
+from gnuradio.hsc.codecs import deepjscc, denoise, registry
+from gnuradio.hsc.errors import HscError
+from gnuradio.hsc.image_files import load
+from gnuradio.hsc.message import Link, ReceivedMessage
+from gnuradio.hsc.nn import diffusion
+from gnuradio.hsc.nn.deepjscc import VALUES
+from gnuradio.hsc.nn.denoisers import Denoiser, DnCnn, NoisePredictor
+from gnuradio.hsc.nn.spectrum import dct2
+from gnuradio.hsc.phy import analog
+from gnuradio.hsc.training import cli, denoiser
+from PIL import Image
+
+IMAGES = Path(__file__).resolve().parents[1] / "examples" / "images"
+
+
+def test_schedule_is_the_papers():
+    t = torch.arange(51.0)
+    gamma = 0.5 * torch.arange(1, 51) / 50  # eq. (32)
+    expected = torch.cat([torch.ones(1), (1 - gamma).cumprod(0)])
+    torch.testing.assert_close(diffusion.kept(t), expected, rtol=1e-5, atol=0)
+    assert gamma.sum().item() / 2 == pytest.approx(6.375)  # the exponent that the paper prints after (32)
+    variance = 10 ** -torch.linspace(-1, 3, 9)
+    start = diffusion.start(variance)
+    torch.testing.assert_close(diffusion.kept(start), 1 / (1 + variance), rtol=1e-5, atol=1e-6)  # eq. (31)
+    assert (start.diff() < 0).all() and diffusion.start(torch.tensor([0.0, 1e9])).tolist() == [0, 50]
+
+
+def exact_noise(prior: float):
+    """E[ε | v⁽ᵗ⁾] for Gaussian v⁽⁰⁾ of variance `prior`."""
+
+    def model(v, t):
+        share = diffusion.kept(t)[:, None, None, None]
+        return v * (1 - share).sqrt() / (share * prior + 1 - share)
+
+    return model
+
+
+@pytest.mark.parametrize("steps", [1, 7, 50])
+@pytest.mark.parametrize("prior", [0.2, 3.0])
+def test_deterministic_steps_end_in_the_mmse_estimate_of_gaussian_values(steps, prior):
+    noisy = torch.randn(1, 2, 8, 8, generator=torch.Generator().manual_seed(1))
+    variance = torch.tensor([0.7])
+    found = diffusion.reverse(noisy / (1 + variance).sqrt(), diffusion.start(variance), exact_noise(prior), steps)
+    torch.testing.assert_close(found, noisy * prior / (prior + variance), rtol=2e-3, atol=1e-4)
+
+
+def test_random_steps_draw_from_the_posterior():
+    torch.manual_seed(1)
+    variance, prior = torch.tensor([0.7]), 0.5
+    noisy = torch.full((1, 1, 200, 200), 0.4)
+    found = diffusion.reverse(noisy / (1 + variance).sqrt(), diffusion.start(variance), exact_noise(prior), 200, random=True)
+    assert found.mean().item() == pytest.approx(0.4 * prior / (prior + 0.7), rel=0.05)
+    assert found.var().item() == pytest.approx(prior * 0.7 / (prior + 0.7), rel=0.05)
+
+
+def test_untrained_predictor_is_the_linear_estimator():
+    """White noise and values that are white within each channel: per channel √(1 − k) v / (k λ + 1 − k)."""
+    torch.manual_seed(1)
+    power = torch.linspace(0, 2, VALUES)[:, None, None].expand(1, VALUES, 6, 7)
+    noisy, t = torch.randn(1, VALUES, 6, 7), torch.tensor([9.0])
+    share = diffusion.kept(t)
+    with torch.no_grad():
+        found = NoisePredictor()(noisy, t, power)
+    torch.testing.assert_close(found, (1 - share).sqrt() * noisy / (share * power + 1 - share), rtol=1e-4, atol=1e-5)
+
+
+def test_networks_are_small_and_dncnn_has_its_published_form():
+    convolutions = [layer for layer in DnCnn().layers if isinstance(layer, torch.nn.Conv2d)]
+    assert len(convolutions) == 17 and {layer.out_channels for layer in convolutions} == {64}
+    for network in (DnCnn(), NoisePredictor()):
+        assert sum(p.numel() for p in network.parameters()) < 2e6
+
+
+def test_remaining_noise_is_interpolated_between_the_measured_levels():
+    model = Denoiser("diffsdnet")
+    model.remains[0] = torch.linspace(0.2, 1.0, 5)[:, None]
+    for snr_db, share in ((-5.0, 0.2), (0.0, 0.2), (2.5, 0.3), (20.0, 1.0), (40.0, 1.0)):
+        variance = torch.tensor([10 ** (-snr_db / 10)])
+        left = model.remaining(variance, "diffsdnet")
+        torch.testing.assert_close(left, (share * variance).expand(1, VALUES)[..., None, None], rtol=1e-4, atol=1e-7)
+
+
+# --- with the shipped weights
+
+
+@pytest.fixture(scope="module")
+def noisy():
+    """A photograph's values (1, 64, 20, 29) and how they arrive at 0 dB: message, sent, received."""
+    photo = load(IMAGES / "parakeet.jpg").pixels[40:200, 30:262]
+    message = registry.create("deepjscc").encode(photo, Link(snr_db=0))
+    symbols, scale = analog.modulate(message.analog)
+    rng = np.random.default_rng(1)
+    received = symbols + (rng.standard_normal((len(symbols), 2)) @ [1, 1j]) * 0.5**0.5
+    stream = analog.demodulate(received, 1.0, None, scale)
+    return photo, message, ReceivedMessage(message.codec, message.shape, message.parameters, stream, (), 0.0)
+
+
+@pytest.mark.parametrize("kind", denoise.KINDS)
+def test_denoised_values_are_closer_and_their_error_is_told(kind, noisy):
+    torch.manual_seed(1)
+    photo, message, received = noisy
+    better = deepjscc.denoise_received(received, kind, 5).analog
+    before, after = (np.mean((stream.values - message.analog) ** 2) for stream in (received.analog, better))
+    assert after < 0.8 * before
+    assert np.mean(better.noise_variance) == pytest.approx(after, rel=0.5)
+    image = registry.create("deepjscc", denoiser=kind, denoiser_steps=2).decode(received)
+    assert image.shape == photo.shape
+
+
+def test_lost_values_stay_lost_and_do_no_harm(noisy):
+    _, message, received = noisy
+    there = np.random.default_rng(2).random(len(received.analog.values)) > 0.2
+    stream = received.analog
+    stream = type(stream)(np.where(there, stream.values, 0), np.where(there, stream.noise_variance, np.inf).astype(np.float32), there)
+    better = deepjscc.denoise_received(ReceivedMessage(received.codec, received.shape, received.parameters, stream), "diffsdnet", 3).analog
+    np.testing.assert_array_equal(better.received, there)
+    assert np.isinf(better.noise_variance[~there]).all() and not better.values[~there].any()
+    assert np.mean((better.values - message.analog)[there] ** 2) < 0.9 * np.mean((stream.values - message.analog)[there] ** 2)
+
+
+def test_nothing_is_changed_without_noise_or_without_values():
+    values = torch.randn(1, VALUES, 4, 4)
+    for variance in (torch.zeros_like(values), torch.full_like(values, torch.inf)):
+        same, left = denoise.denoise(values, variance, "diffsdnet", 3, torch.ones_like(values))
+        assert same is values and left is variance
+
+
+def test_unknown_denoisers_and_steps_are_refused():
+    with pytest.raises(HscError, match="choose one of dncnn, diffsdnet, ddpm"):
+        registry.create("deepjscc", denoiser="median")
+    for steps in (0, 10**6):
+        with pytest.raises(HscError, match="steps"):
+            registry.create("deepjscc", denoiser="ddpm", denoiser_steps=steps)
+
+
+# --- training
+
+
+def test_recipes_run_at_toy_size(tmp_path, monkeypatch):
+    (tmp_path / "photos" / "train").mkdir(parents=True)
+    Image.fromarray(load(IMAGES / "lake.jpg").pixels[:200, :200]).save(tmp_path / "photos" / "train" / "0.jpg")
+    monkeypatch.setattr(denoiser, "MEASURED_CROPS", 1)
+    monkeypatch.setattr(denoiser, "MEASURED_STEPS", 1)
+    for kind, table in (("dncnn", 5), ("diffsdnet", 10)):
+        figures = cli.train(f"deepjscc-{kind}", tmp_path, steps=2, out=tmp_path)
+        assert len(figures) == table and all(np.isfinite(value) for value in figures.values())
+        model = Denoiser(kind)
+        model.load_state_dict(weights.load(f"deepjscc-{kind}", tmp_path))
+    # Untrained, the diffusion models are linear MMSE: they never leave more than the noise itself.
+    assert max(figures.values()) < 1
+
+
+def test_dct_of_maps_is_orthonormal():
+    maps = torch.randn(2, 3, 5, 9)
+    torch.testing.assert_close(dct2(dct2(maps), inverse=True), maps, rtol=1e-4, atol=1e-5)
+    assert dct2(maps).square().sum().item() == pytest.approx(maps.square().sum().item(), rel=1e-4)
