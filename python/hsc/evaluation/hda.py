@@ -22,7 +22,7 @@ STEPS = (10, 20, 30, 40, 50)  # table I
 FIXED_MCS = "16QAM-1/2"
 KEY = bytes(range(32))  # any key: what matters is who has it
 LOSSES = (0.0, 0.05, 0.2)
-FADES = 4  # gains of an image over a fading channel
+FADES = 2  # gains of an image over a fading channel
 _SNR, _CBR = ("snr", "mean Es/N0 [dB]"), ("cbr", "budget of payload channel uses / (C·H·W)")
 _MIXED_DA = {"da_ratio": DA_RATIOS[0]}
 

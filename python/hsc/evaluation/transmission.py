@@ -99,8 +99,8 @@ class Measured:
         analog_uses, digital_uses: complex channel uses of the payload.
         digital_bytes: bytes of the digital streams.
         snr_measured_db: by the receiver; None when nothing came.
-        encode_seconds, decode_seconds: time of the codec alone, on one thread of a machine that may be busy.
-        seconds: time of the whole reception: channel, modem, decoder and quality.
+        encode_seconds, decode_seconds: processor time of the codec alone.
+        seconds: processor time of the whole reception: channel, modem, decoder and quality.
         failure: why the image is mid-grey, else None.
     """
 
@@ -200,14 +200,14 @@ def measure(sending: Sending, receptions: Sequence[Reception], image: np.ndarray
         yield from _measure_capacity(sending, receptions, image)
         return
     codec, numerology = _codec(sending.codec, sending.options), preset(NUMEROLOGY)
-    begun = time.perf_counter()
+    begun = time.process_time()
     try:
         modulated = modem.modulate(message := codec.encode(image, sending.link), zlib.crc32(sending.image.encode()) & 0xFFFF)
     except HscError as error:
         for _ in receptions:
             yield _grey(image, f"not sent: {error}")
         return
-    seconds = time.perf_counter() - begun
+    seconds = time.process_time() - begun
     ledger = Ledger.of_message(modulated.header, numerology)
     spent = {
         "cbr": ledger.cbr(image.shape),
@@ -219,9 +219,9 @@ def measure(sending: Sending, receptions: Sequence[Reception], image: np.ndarray
     }
     for reception in receptions:
         receiver = _codec(sending.codec, reception.options)
-        begun = time.perf_counter()
+        begun = time.process_time()
         measured, picture = _receive(modulated, sending.image, reception, receiver, image, spent)
-        yield replace(measured, seconds=time.perf_counter() - begun), picture
+        yield replace(measured, seconds=time.process_time() - begun), picture
 
 
 def _receive(
@@ -235,12 +235,12 @@ def _receive(
         assembled = carry(modulated, reception.channel, reception.snr_db, channel.numpy_normal(rng), lost=lost)
     if assembled is None:
         return _grey(image, "no packet arrived", **spent)
-    begun = time.perf_counter()
+    begun = time.process_time()
     try:
         picture = codec.decode(modem.demodulate(assembled))
     except HscError as error:
         return _grey(image, f"not decoded: {error}", **spent, snr_measured_db=assembled.snr_db)
-    seconds = time.perf_counter() - begun
+    seconds = time.process_time() - begun
     quality = metrics.psnr_db(picture, image), metrics.ms_ssim_db(picture, image)
     return Measured(*quality, **spent, snr_measured_db=assembled.snr_db, decode_seconds=seconds), picture
 
