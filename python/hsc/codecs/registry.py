@@ -14,9 +14,11 @@ from ..message import Link, Message, ReceivedMessage
 _MODULES: dict[str, tuple[int, str]] = {
     "hsc": (1, "hsc:HscCodec"),
     "separate": (2, "separate:SeparateCodec"),
+    "softcast": (3, "softcast:SoftCastCodec"),
     "hda_deepsc": (5, "hda_deepsc:HdaDeepScCodec"),
     "deepjscc": (6, "deepjscc:DeepJsccCodec"),
     "deepjscc_q": (7, "deepjscc_q:DeepJsccQCodec"),
+    "hda_hevc": (8, "hda_hevc:HdaHevcCodec"),
 }
 
 

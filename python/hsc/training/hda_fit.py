@@ -49,7 +49,7 @@ def fit_power(network: hda.HdaNetwork, z: torch.Tensor, latents: torch.Tensor, k
         features = _auxiliary(network, z, latents, quality)
         row = activity.rows(network.activity_latents(features, quality), hda.ACTIVITY_STEPS[quality])
         parts = zip(row.unbind(1), features.square().split(activity.GROUPS, 1), strict=True)
-        table = torch.cat([_power_by_row(rows.flatten(), power.movedim(1, -1).flatten(0, 2)) for rows, power in parts], 1)
+        table = torch.cat([power_by_row(rows.flatten(), power.movedim(1, -1).flatten(0, 2)) for rows, power in parts], 1)
         network.log_power[quality] = (table * hda.OCTAVE).round()
 
 
@@ -58,7 +58,7 @@ def _auxiliary(network: hda.HdaNetwork, z: torch.Tensor, latents: torch.Tensor, 
     return network.channel_encode(z - network.hyper.decode(hda.dequantise(hda.quantise(latents, quality), quality)))
 
 
-def _power_by_row(row: torch.Tensor, power: torch.Tensor) -> torch.Tensor:
+def power_by_row(row: torch.Tensor, power: torch.Tensor) -> torch.Tensor:
     """Rows (n,) and powers (n, C) → log2 of the mean power by row, (44, C): a parabola in the row, fitted where there are tokens enough."""
     count = torch.bincount(row, minlength=activity.ROWS).double()
     total = torch.zeros(activity.ROWS, power.shape[1], dtype=torch.double).index_add_(0, row, power.double())
@@ -81,11 +81,11 @@ def tables(network: hda.HdaNetwork, z: torch.Tensor, latents: torch.Tensor) -> t
         step = float(hda.step_size(quality))
         dense = network.density.probabilities(step, hda_models.LARGEST_INDEX, hda.DEAD_ZONE).numpy()
         active = network.activity_latents(_auxiliary(network, z, latents, quality), quality)
-        stored.append(hda_models.pack_tables(np.concatenate([dense, _histograms(active)])))
+        stored.append(hda_models.pack_tables(np.concatenate([dense, histograms(active)])))
     return torch.from_numpy(np.stack(stored).astype(np.uint16))
 
 
-def _histograms(values: torch.Tensor) -> np.ndarray:
+def histograms(values: torch.Tensor) -> np.ndarray:
     """Values (N, C, h, w) → smoothed relative frequencies of −40 … 40 and of what is beyond, (C, 82)."""
     size = 2 * hda_models.LARGEST_INDEX + 2
     index = (values + hda_models.LARGEST_INDEX).clamp(0, size - 1).movedim(1, 0).flatten(1)

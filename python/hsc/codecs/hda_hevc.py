@@ -1,0 +1,139 @@
+"""A hybrid that the papers lack: an HEVC-intra base, and HDA-DeepSC's analog layer and semantic decoder for what it leaves over.
+
+    image ─┬─▶ HEVC intra ─▶ base ─▶ semantic encoder ─▶ z̃ ─┐
+           └─▶ semantic encoder ─▶ z ────────────────────────┴─▶ z_A = z − z̃ ─▶ analog
+
+The base and the activity of z_A are the digital part. The split of the channel uses follows the SNR: the one with the least expected error.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import torch
+
+from .. import weights
+from ..errors import HscError
+from ..message import Link, Message, ReceivedMessage
+from ..nn import activity, hda
+from . import hda_link, hda_models, hevc
+from .entropy import EntropyTables
+from .hda_deepsc import semantic_decode, semantic_encode
+from .hda_link import Budget, HdaParameters, Split, check_size, make_budget
+from .hda_models import PROFILES, Model
+from .hda_regions import regions
+
+NAME, WEIGHTS = "hda_hevc", "hda-hevc"
+# Digital shares of the channel uses that are tried, by the bits per channel use of the MCS: the dearer a bit, the more it takes.
+_SHARES = ((0.7, (0.3, 0.6, 0.9)), (1.5, (0.2, 0.4, 0.7)), (2.2, (0.12, 0.22, 0.35)), (9.9, (0.05, 0.1, 0.2)))
+
+
+@dataclass(frozen=True)
+class Tables:
+    """What is fitted to HEVC's residuals.
+
+    Attributes:
+        log_power: int64 (12, 44, 120), as in `nn.hda`, for 12 classes of residual, weak to strong.
+        energy: float (12,), mean log2 of the whitened energy of each class; for the encoder only.
+        entropy: tables of the 32 activity latents, of each class.
+    """
+
+    log_power: torch.Tensor
+    energy: np.ndarray
+    entropy: tuple[EntropyTables, ...]
+
+
+@lru_cache(maxsize=1)
+def tables() -> Tables:
+    """The shipped tables. Raises HscError when they are missing or damaged."""
+    state = weights.load(WEIGHTS)
+    return Tables(state["log_power"].long(), state["energy"].numpy(), tuple(hda_models.unpack_tables(part) for part in state["tables"]))
+
+
+def residual_class(features: torch.Tensor, weight: torch.Tensor, energy: np.ndarray) -> int:
+    """Class of a residual u (120, h, w): the one of the nearest whitened energy."""
+    mean = float((features.square().mean((1, 2)) / weight).mean().clamp_min(2.0**-40).log2())
+    return int(np.argmin(np.abs(energy - mean)))
+
+
+@torch.inference_mode()
+def split(image: np.ndarray, z: torch.Tensor, data: bytes, model: Model) -> Split:
+    """An image, its z and the HEVC code of its base → the two parts."""
+    base = semantic_encode(hevc.decode(data, image.shape), model)
+    features = model.network.channel_encode((z - base)[None])[0]
+    fitted = tables()
+    quality = residual_class(features, model.network.weight, fitted.energy)
+    active = model.network.activity_latents(features[None], quality)
+    row = activity.rows(active, hda.ACTIVITY_STEPS[quality])
+    return Split(quality, active[0], features, activity.power_table(fitted.log_power[quality], row)[0], data)
+
+
+def _base_bytes(at: Budget, share: float) -> int:
+    """Bytes for the base when the digital part takes `share` of the channel uses."""
+    size = int(at.uses * share * at.mcs.bits_per_use / 8 * 0.95 * (1 - at.options.repair_share))
+    return size - at.overhead - at.count * hda_link.CODER_BYTES - 120 * at.count  # 120: activity, typical of a region
+
+
+class HdaHevcCodec:
+    """The codec; options as in `HdaOptions`. `da_ratio` None (the default here) chooses the split by the SNR."""
+
+    name = NAME
+
+    def __init__(self, **options: object) -> None:
+        self.options = hda_link.options(NAME, {"da_ratio": None, **options})
+
+    def encode(self, image: np.ndarray, link: Link) -> Message:
+        """uint8 (H, W, C) → message within the link's CBR. Raises HscError for an image or a CBR that cannot be served."""
+        check_size(image.shape)
+        model, at = hda_models.load(PROFILES[0]), make_budget(image.shape, link, self.options)
+        z = semantic_encode(image, model)
+        candidates = []
+        for share in self._shares(at):
+            if (size := _base_bytes(at, share)) <= 0:
+                continue
+            part = split(image, z, hevc.fit(image, size), model)
+            _, selection, error = hda_link.expected(part, tables().entropy[part.quality], at)
+            candidates.append((error, part, selection))
+            if len(candidates) > 1 and error > candidates[-2][0]:
+                break
+        if not candidates:
+            raise HscError(f"{at.uses} channel uses are too few for {NAME} at {at.mcs.name}: give a larger CBR or a smaller repair share")
+        _, part, selection = min(candidates, key=lambda candidate: candidate[0])
+        return hda_link.message(NAME, image.shape, 0, part, selection, tables().entropy[part.quality], at)
+
+    def _shares(self, at: Budget) -> tuple[float, ...]:
+        ratio = self.options.da_ratio
+        if ratio:
+            return (ratio / (1 + ratio),)
+        return next(shares for most, shares in _SHARES if at.mcs.bits_per_use <= most)
+
+    @torch.inference_mode()
+    def decode(self, received: ReceivedMessage) -> np.ndarray:
+        """Received message → uint8 (H, W, C). Raises HscError when neither base nor activity arrived."""
+        check_size(received.shape)
+        parameters, model = HdaParameters.unpack(received.parameters), hda_models.load(PROFILES[0])
+        fitted, quality = tables(), parameters.quality
+        came = hda_link.arrived(received, parameters, self.options.key, activity.LATENTS, fitted.entropy[quality], whole=True)
+        if came.whole is None:
+            raise HscError(f"{NAME}: the digital base did not arrive: send at a more robust MCS, or with a larger repair share")
+        base = semantic_encode(hevc.decode(came.whole, received.shape), model)
+        row = activity.rows(came.coded[None], hda.ACTIVITY_STEPS[quality])
+        log_power = activity.power_table(fitted.log_power[quality], row)[0]
+        fused = hda_link.fuse(base, log_power, came.placed, received, parameters.selection, model.network)
+        return semantic_decode(_with_base(fused, base, came.placed, received.shape), received.shape, model)
+
+
+def _with_base(fused: hda_link.Fused, base: torch.Tensor, placed: list, shape: tuple[int, int, int]) -> hda_link.Fused:
+    """Regions without activity have the base alone."""
+    if len(placed) == len(regions(*shape[:2])):
+        return fused
+    z, variance = fused.z.clone(), fused.variance.clone()
+    there = {region.index for region, _ in placed}
+    for region in regions(*shape[:2]):
+        if region.index not in there:
+            where = (slice(None), *region.tokens)
+            z[where] = base[where]
+            variance[where] = 0.01 * variance[where]  # of what an HEVC base leaves over, roughly
+    return hda_link.Fused(z, variance, fused.lost)
