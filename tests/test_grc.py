@@ -140,14 +140,16 @@ def compiled(tmp_path_factory):
 
 
 def test_examples_compile(compiled):
-    assert {p.stem for p in compiled.glob("*.py")} == {p.stem for p in EXAMPLES} == {"hsc_loopback", "hsc_image_link"}
+    assert {p.stem for p in compiled.glob("*.py")} == {p.stem for p in EXAMPLES}
+    assert {p.stem for p in EXAMPLES} == {"hda_fine_blocks", "hda_image_link", "hsc_image_link", "hsc_loopback"}
 
 
-def test_loopback_runs_as_it_is_and_ends(compiled, tmp_path):
+@pytest.mark.parametrize(("name", "kinds"), [("hsc_loopback", (".png", ".jpg")), ("hda_fine_blocks", (".jpg",))])
+def test_fine_blocks_run_as_they_are_and_end(compiled, tmp_path, name, kinds):
     env, site = environment()
-    text = run([compiled / "hsc_loopback.py"], site, env, tmp_path, 120)
-    received = {p.stem: Image.open(p).size for p in (tmp_path / "hsc_received").glob("*.png")}
-    sent = {p.stem: Image.open(p).size for p in (ROOT / "examples" / "images").iterdir() if p.suffix != ".md"}
+    text = run([compiled / f"{name}.py"], site, env, tmp_path, 240)
+    received = {p.stem: Image.open(p).size for p in (tmp_path / f"{name[:3]}_received").glob("*.png")}
+    sent = {p.stem: Image.open(p).size for p in (ROOT / "examples" / "images").iterdir() if p.suffix in kinds}
     assert received == sent and "error" not in text
 
 
@@ -159,34 +161,52 @@ def test_headless_example(tmp_path):
     assert len(quality) == 3 and min(quality) > 25
 
 
-def test_gui_example_shows_images(compiled, tmp_path):
-    """The window with its sinks and viewers, offscreen: images arrive while it runs, sliders change what is sent."""
-    pytest.importorskip("PyQt5")
-    env, site = environment()
-    watch = f"""
+WATCH = """
 import signal, sys
 from PyQt5 import QtCore, QtWidgets
 from gnuradio import qtgui
-sys.path.insert(0, {str(compiled)!r})
-import hsc_image_link as module
+sys.path.insert(0, {folder!r})
+import {name} as module
 app = QtWidgets.QApplication(sys.argv)
-top = module.hsc_image_link()
-top.start(); top.show()
+top = module.{name}()
+top.resize(1140, 860); top.start(); top.show()
 def look():
-    if len(top.meter.results) == 1: top.set_rank(3)
-    if len(top.meter.results) >= 4 or look.count > 400:
+    if len(top.meter.results) == 1: {change}
+    if len(top.meter.results) >= {wanted} or look.count > 1200:
+        {picture}
         top.stop(); top.wait(); app.quit()
     look.count += 1
 look.count = 0
 timer = QtCore.QTimer(); timer.timeout.connect(look); timer.start(100)
 app.exec_()
-print('RANK', top.transmitter.cr_projection.counters['rank'], 'SEEN', len(top.meter.results))
+print('SEEN', len(top.meter.results), {tell})
 """
-    script = tmp_path / "watch.py"
-    script.write_text(watch)
-    text = run([script], site, env, tmp_path, 120)
-    rank, seen = map(int, re.search(r"RANK (\d+) SEEN (\d+)", text).groups())
-    assert rank == 3 and seen >= 4, text
+
+
+def watch(compiled, folder, name, change, wanted, tell):
+    """Run a GUI example offscreen, change something after the first image, and return what it tells after some images."""
+    pytest.importorskip("PyQt5")
+    env, site = environment()
+    # HSC_TEST_PICTURES=folder keeps what the window looked like.
+    keep = os.environ.get("HSC_TEST_PICTURES")
+    picture = f"top.grab().save({str(Path(keep) / f'{name}_gui.jpg')!r}, quality=85)" if keep else "pass"
+    script = folder / "watch.py"
+    script.write_text(WATCH.format(folder=str(compiled), name=name, change=change, wanted=wanted, tell=tell, picture=picture))
+    text = run([script], site, env, folder, 240)
+    seen, *told = re.search(r"SEEN (\d+) (.*)", text).groups()
+    assert int(seen) >= wanted, text
+    return told[0]
+
+
+def test_hsc_window_shows_images_and_the_rank_slider_works(compiled, tmp_path):
+    assert watch(compiled, tmp_path, "hsc_image_link", "top.set_rank(3)", 4, "top.transmitter.cr_projection.counters['rank']") == "3"
+
+
+def test_hda_window_shows_images_and_the_mcs_follows_the_snr(compiled, tmp_path):
+    """At 10 dB the way back brings the modulator from its start without knowledge to 16QAM; without the key every chunk stays closed."""
+    told = "top.transmitter.allocation._link.snr_db, top.eavesdropper.fusion.counters['errors'], top.receiver.fusion.counters['errors']"
+    snr_db, closed, errors = watch(compiled, tmp_path, "hda_image_link", "None", 3, told).split()
+    assert abs(float(snr_db) - 10) < 1.5 and int(closed) >= 1 and int(errors) == 0
 
 
 def test_inputs_that_are_waited_for_must_be_connected(platform):
