@@ -91,9 +91,10 @@ class HdaHevcCodec:
         z = semantic_encode(image, model)
         candidates = []
         for share in self._shares(at):
-            if (size := _base_bytes(at, share)) <= 0:
+            try:
+                part = split(image, z, hevc.fit(image, _base_bytes(at, share)), model)
+            except HscError:  # too few bytes for a picture at all
                 continue
-            part = split(image, z, hevc.fit(image, size), model)
             _, selection, error = hda_link.expected(part, tables().entropy[part.quality], at)
             candidates.append((error, part, selection))
             if len(candidates) > 1 and error > candidates[-2][0]:

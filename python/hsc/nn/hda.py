@@ -126,7 +126,7 @@ class HdaNetwork(nn.Module):
         nn.init.zeros_(self.reliability.bias)
         self.register_buffer("deviation", torch.ones(WIDTH))  # RMS of each channel of z
         self.register_buffer("weight", torch.ones(WIDTH))  # mean power of each channel-encoded coefficient
-        self.register_buffer("log_power", torch.zeros(QUALITIES, activity.ROWS, WIDTH))
+        self.register_buffer("log_power", torch.zeros(QUALITIES, activity.ROWS, WIDTH, dtype=torch.int32))  # 1/64 octave
 
     def encode(self, images: torch.Tensor) -> torch.Tensor:
         """Eq. (1): images (B, 3, H, W), sides multiples of 32 → z (B, 120, H/8, W/8)."""
