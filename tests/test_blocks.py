@@ -12,6 +12,7 @@ from gnuradio import gr, hsc
 from gnuradio.hsc import metrics, modem
 from gnuradio.hsc.blocks import pdu
 from gnuradio.hsc.blocks.base import Joiner, MessageBlock
+from gnuradio.hsc.codecs import registry
 from gnuradio.hsc.errors import HscError
 from gnuradio.hsc.message import Link
 from gnuradio.hsc.phy import analog, digital, packet
@@ -95,7 +96,7 @@ def test_no_pdu_stops_a_block(name, messages, data, fuzzed):
 sides = st.sampled_from([1, 8, 28, 64])
 headers = st.builds(
     packet.Header,
-    codec=st.sampled_from([1, 1, 1, 9]),
+    codec=st.sampled_from([1, 1, 1, *(registry.number(name) for name in registry.names()), 99]),
     message_id=st.integers(0, 65535),
     index=st.just(0),
     count=st.sampled_from([1, 2, 40]),
@@ -103,13 +104,14 @@ headers = st.builds(
     analog_symbols=st.sampled_from([0, 1, 8, 500]),
     scale=st.integers(0, 65535),
     digital=st.lists(st.tuples(st.sampled_from(["BPSK-1/2", "64QAM-13/16"]), st.integers(0, 300)), max_size=2).map(tuple),
-    parameters=st.tuples(st.sampled_from([2, 33, 99]), st.integers(0, 63), st.integers(0, 40), st.integers(0, 2), st.integers(0, 80)).map(
-        bytes
+    parameters=st.one_of(
+        st.tuples(st.sampled_from([2, 33, 99]), st.integers(0, 63), st.integers(0, 40), st.integers(0, 2), st.integers(0, 80)).map(bytes),
+        st.binary(min_size=8, max_size=8),
     ),
 )
 
 
-@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(header=headers, seed=st.integers(0, 2**31))
 def test_forged_packets_give_an_image_or_a_failure(header, seed, fuzzed):
     """Headers whose CRC holds but whose fields are anything, over noise: each message ends in one image or one failure."""

@@ -27,6 +27,8 @@ Examples
   gr-hsc {command} photo.jpg --rank 24 --snr 12
   gr-hsc {command} digits/ --semantic vqvae --symbols 16 --channel rayleigh --out received
   gr-hsc {command} photo.jpg --cbr 1/6 --loss 0.1 --json | python3 -m json.tool
+  gr-hsc {command} photo.jpg --codec hda_deepsc --key key.txt --snr 4
+  gr-hsc {command} photo.jpg --codec separate --option source=jpeg2000 --mcs 16QAM-1/2 --snr 7
 """
 EVALUATIONS = (
     *("hsc-fig2", "hsc-fig3", "hsc-fig4", "hsc-fig6", "ldpc", "air-interface"),

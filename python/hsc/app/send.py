@@ -39,12 +39,14 @@ MULTIPATH = np.array([1, 0, 0, 0.5j, 0, 0, 0, -0.32 + 0j], np.complex64)
 
 
 class _collector(MessageBlock):  # noqa: N801
-    """Keeps what a transmission gave: the header sent, the image, the image of the analog part alone, the first failure."""
+    """Keeps what a transmission gave: the header sent, the packets' SNRs, the image, that of the analog part alone, the first failure."""
 
     def __init__(self) -> None:
         super().__init__("Collector")
         inputs = {"images": {pdu.Image: self._image}, "analog_only": {pdu.Image: self._analog_only}, "sent": {pdu.Sent: self._sent}}
-        self.open_ports({**inputs, "failures": {}}, (), ends=("images", "sent"))
+        inputs["packets"] = {pdu.ReceivedPacket: self._packet, pdu.Tick: self.ignore}
+        self.open_ports({**inputs, "failures": {}}, (), ends=("images", "sent", "packets"), queue=None)
+        self.snrs_db: list[float] = []
         self.image: pdu.Image | None = None
         self.analog_only: pdu.Image | None = None
         self.sent: pdu.Sent | None = None
@@ -56,6 +58,9 @@ class _collector(MessageBlock):  # noqa: N801
 
     def _analog_only(self, image: pdu.Image) -> None:
         self.analog_only = image
+
+    def _packet(self, packet: pdu.ReceivedPacket) -> None:
+        self.snrs_db.append(packet.snr_db)
 
     def _sent(self, sent: pdu.Sent) -> None:
         self.sent = sent
@@ -86,6 +91,7 @@ class _flowgraph(gr.top_block):  # noqa: N801
         self.msg_connect(self.transmitter, "sent", self.collector, "sent")
         self.msg_connect(self.receiver, "packets", self.loss, "in")
         self.msg_connect(self.loss, "out", self.decoder, "packets")
+        self.msg_connect(self.loss, "out", self.collector, "packets")
         for port in ("images", "analog_only"):
             self.msg_connect(self.decoder, port, self.collector, port)
         for block in (self.encoder, self.transmitter, self.receiver, self.decoder):
@@ -140,8 +146,8 @@ def transmit(image: np.ndarray, settings: LinkSettings) -> Outcome:
         header=seen.sent.header,
         ledger=Ledger.of_message(seen.sent.header, preset(settings.numerology)),
         packets_sent=seen.sent.packets,
-        packets_received=(got and got.packets_received) or 0,
-        snr_measured_db=got and got.snr_db,
+        packets_received=got.packets_received or 0 if got else len(seen.snrs_db),
+        snr_measured_db=got.snr_db if got else float(np.mean(seen.snrs_db)) if seen.snrs_db else None,
         seconds={**stages, "flowgraph": whole - sum(stages.values())},
         error=None if got else seen.failure or "nothing arrived",
     )
