@@ -2,7 +2,6 @@
 
 import json
 import sys
-import time
 import types
 
 import numpy as np
@@ -230,14 +229,18 @@ def test_table_2_without_weights_is_one_line(monkeypatch):
 
 
 def test_timing_is_a_ratio_in_one_run(stand_ins, monkeypatch, tmp_path):
-    def hevc(image):
-        return lambda: time.sleep(0.05) or bytes(10), lambda data: time.sleep(0.05)
+    clock = [0.0]
 
-    monkeypatch.setattr(hda_tables, "_hevc", hevc)
-    monkeypatch.setattr(StandIn, "decode", lambda self, received: time.sleep(0.2))
+    def takes(seconds, result=None):
+        return lambda *_: clock.__setitem__(0, clock[0] + seconds) or result
+
+    monkeypatch.setattr(hda_tables, "time", types.SimpleNamespace(perf_counter=lambda: clock[0]))
+    monkeypatch.setattr(hda_tables, "_hevc", lambda image: (takes(0.06, bytes(10)), takes(0.04)))
+    monkeypatch.setattr(StandIn, "decode", takes(0.2))
     found = hda_tables.table4(PHOTOS[:2], "command", lambda text: None, repeats=1)
     assert found.series[0].also["ratio"] == [1.0]
-    assert found.findings["hda_deepsc: time over HEVC intra"] == pytest.approx(2.0, rel=0.15)
+    assert found.findings["hda_deepsc: time over HEVC intra"] == pytest.approx(2.0)
+    assert found.series[0].also["encode"] == pytest.approx([0.06]) and found.series[0].y.values == pytest.approx([0.1])
     assert figures.draw(found, tmp_path).stat().st_size > 5000
 
 

@@ -208,7 +208,6 @@ def test_a_store_that_cannot_be_written_is_one_line(tmp_path):
         sweep.Store(tmp_path / "file" / "points.jsonl")
 
 
-@pytest.mark.timeout(120)
 def test_dask_gives_what_one_process_gives():
     digit = load(samples.digits()[0]).pixels
     wanted = [

@@ -27,6 +27,9 @@ from .transmission import CAPACITY, Measured, Point, Reception, Sending, measure
 
 FORMAT = 1  # of the records; counts up when what a point measures changes
 
+# A busy machine answers late, and a worker that computes does not answer at all.
+_PATIENCE = {"distributed.comm.timeouts.connect": "120s", "distributed.comm.timeouts.tcp": "600s", "distributed.scheduler.worker-ttl": None}
+
 Progress = Callable[[int, int], None]
 
 
@@ -205,8 +208,10 @@ def _on_dask(
 @contextmanager
 def _client(workers: int, scheduler: str | None) -> Iterator[Any]:
     """A Dask client of a scheduler, or of a cluster of processes on this machine, one torch thread each."""
+    import dask
     import distributed
 
+    dask.config.set(_PATIENCE)
     logging.getLogger("distributed").setLevel(logging.ERROR)
     if scheduler is not None:
         try:
