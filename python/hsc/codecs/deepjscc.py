@@ -118,7 +118,7 @@ def denoise_maps(
 def denoise_received(received: ReceivedMessage, kind: str, steps: int) -> ReceivedMessage:
     """A received message of this codec with its analog stream denoised, as the Denoiser block does it. Raises HscError.
 
-    The stream's values become estimates, its noise variance that of their errors; what was lost stays lost.
+    Values and noise variance are as `denoise.denoise` describes them; what was lost stays lost.
     """
     planes.check_shape(received.shape)
     parameters = AnalogParameters.unpack(received.parameters)

@@ -8,7 +8,7 @@ import torch
 
 from .. import weights
 from ..errors import HscError
-from ..nn.denoisers import Denoiser
+from ..nn.denoisers import Denoiser, as_received
 
 KINDS = ("dncnn", "diffsdnet", "ddpm")
 MOST_STEPS = 1000
@@ -35,9 +35,10 @@ def load_denoiser(kind: str) -> Denoiser:
 def denoise(
     values: torch.Tensor, variance: torch.Tensor, kind: str, steps: int, spectrum: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Estimates of the values sent, and the variance of their errors.
+    """Better values, such that the receiver's linear estimator makes of them what the network found, and their noise variance.
 
-    The networks know one noise level for a message: the mean over its values, a lost value counting as pure noise of the values' power.
+    That variance is the noise with which a linear estimator would err as much. The networks know one noise level for a message: the mean
+    over its values, a lost value counting as pure noise of the values' power.
 
     Args:
         values: (1, 64, h, w), unbiased; 0 where lost.
@@ -46,7 +47,7 @@ def denoise(
         spectrum: prior spectrum of the values over the maps' DCT, any scale, 0 for channels that are not sent.
 
     Returns:
-        Both (1, 64, h, w); the variance is still inf where it was.
+        Both (1, 64, h, w); what was lost stays lost.
     """
     check(kind, steps)
     there = torch.isfinite(variance)
@@ -60,6 +61,7 @@ def denoise(
         return values, variance
     unit = spectrum / spectrum[sent].mean().clamp_min(1e-12)
     model = load_denoiser(kind)
-    cleaned = model.clean(torch.where(there, values, 0) / power.sqrt(), level, unit, kind, steps) * power.sqrt()
-    left = model.remaining(level, kind) * power
-    return torch.where(sent, cleaned, 0), torch.where(there, left.expand_as(variance), torch.inf)
+    cleaned = model.clean(torch.where(there, values, 0) / power.sqrt(), level, unit, kind, steps)
+    left = model.remaining(level, kind)
+    better = as_received(cleaned, unit, left) * power.sqrt()
+    return torch.where(there, better, 0), torch.where(there, (left * power).expand_as(variance), torch.inf)

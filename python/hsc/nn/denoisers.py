@@ -97,7 +97,7 @@ def linear_noise(noisy: torch.Tensor, t: torch.Tensor, spectrum: torch.Tensor) -
 
 
 class Denoiser(nn.Module):
-    """A denoising network with what it leaves: the share of the noise variance that remains on each value.
+    """A denoising network, and how good it is: the share of the noise with which a linear estimator would err as much as it does.
 
     Args:
         network: "dncnn", or "diffsdnet" for the noise predictor, which samples both ways.
@@ -122,10 +122,27 @@ class Denoiser(nn.Module):
         return reverse(noisy, start(variance), lambda v, t: self.network(v, t, spectrum), steps, random=kind == "ddpm")
 
     def remaining(self, variance: torch.Tensor, kind: str) -> torch.Tensor:
-        """Error variance of the cleaned values, (B, 64, 1, 1): the measured share of `variance` (B,), between the measured SNRs linear."""
+        """Noise variance (B, 64, 1, 1) at which linear estimates are as good as the cleaned values at `variance` (B,): as measured."""
         place = (-10 * torch.log10(variance.clamp_min(_TINY)) - self.SNRS_DB[0]) / (self.SNRS_DB[1] - self.SNRS_DB[0])
         place = place.clamp(0, len(self.SNRS_DB) - 1)
         below = place.long().clamp_max(len(self.SNRS_DB) - 2)
         table = self.remains[self.kinds.index(kind)]
         share = torch.lerp(table[below], table[below + 1], (place - below)[:, None])
         return (share * variance[:, None])[..., None, None]
+
+
+def equivalent_noise(error: torch.Tensor, spectrum: torch.Tensor) -> torch.Tensor:
+    """Noise variance at which linear MMSE estimates of values with this spectrum (B, K, h, w) have the mean square error (B, K, 1, 1)."""
+    low, high = torch.full_like(error, -8.0), torch.full_like(error, 4.0)
+    for _ in range(40):
+        middle = (low + high) / 2
+        noise = 10**middle
+        linear = (spectrum * noise / (spectrum + noise)).mean((2, 3), keepdim=True)
+        low, high = torch.where(linear < error, middle, low), torch.where(linear < error, high, middle)
+    return 10**low
+
+
+def as_received(estimates: torch.Tensor, spectrum: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
+    """Values (B, K, h, w), as a receiver takes them, of which `estimates` are the linear MMSE ones at a noise variance (B, K, 1, 1)."""
+    gain = torch.where(spectrum > 1e-4 * noise, (spectrum + noise) / spectrum.clamp_min(_TINY), 0)
+    return dct2(dct2(estimates) * gain, inverse=True)

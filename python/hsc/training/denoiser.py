@@ -11,8 +11,9 @@ from torch import nn
 
 from .. import data, weights
 from ..nn.deepjscc import HIGHEST_SNR_DB, VALUES, DeepJscc
-from ..nn.denoisers import Denoiser
-from ..nn.diffusion import diffuse, start
+from ..nn.denoisers import Denoiser, equivalent_noise
+from ..nn.diffusion import diffuse, kept, start
+from ..nn.spectrum import dct2
 from . import loop
 from .deepjscc import UNTOLD
 from .export import export
@@ -53,22 +54,33 @@ def unit_values(codec: DeepJscc, images: torch.Tensor, told: torch.Tensor, count
 
 
 def dncnn_loss(model: nn.Module, images: torch.Tensor, recipe: Recipe, codec: DeepJscc) -> tuple[torch.Tensor, torch.Tensor]:
-    """Squared error of the noise that DnCNN finds (Zhang et al., eq. 1), summed over the values of a token; and that per value."""
+    """Squared error of the noise that DnCNN finds (Zhang et al., eq. 1), as the image feels it; and that per value."""
     values, spectrum, variance = draw_values(codec, images, recipe)
     noise = variance.sqrt()[:, None, None, None] * torch.randn_like(values) * _sent(spectrum)
-    squared = (model.network(values + noise).float() - noise).square().mean()
-    return squared * VALUES, squared
+    error = (model.network(values + noise).float() - noise) * _sent(spectrum)
+    return felt(error, spectrum, variance, codec) * VALUES, error.square().mean()
 
 
 def diffusion_loss(model: nn.Module, images: torch.Tensor, recipe: Recipe, codec: DeepJscc) -> tuple[torch.Tensor, torch.Tensor]:
-    """Eq. (29), summed over the values of a token; and the mean per value. t: t̃ of a random SNR, or uniform below it."""
+    """Eq. (29) as the image feels it; and the mean per value. t: t̃ of a random SNR, or uniform below it."""
     values, spectrum, variance = draw_values(codec, images, recipe)
     t = start(variance)
     t = torch.where(torch.rand_like(t) < AT_START, t, t * torch.rand_like(t))
     sent = _sent(spectrum)
     noise = torch.randn_like(values) * sent
-    squared = ((model.network(diffuse(values, t, noise), t, spectrum) - noise) * sent).square().mean()
-    return squared * VALUES, squared
+    error = (model.network(diffuse(values, t, noise), t, spectrum) - noise) * sent
+    return felt(error, spectrum, (1 - kept(t)) / kept(t), codec) * VALUES, error.square().mean()
+
+
+def felt(error: torch.Tensor, spectrum: torch.Tensor, variance: torch.Tensor, codec: DeepJscc) -> torch.Tensor:
+    """Mean square of the error of values (B, 64, h, w), weighted at every frequency by what it does to the image.
+
+    The receiver divides by the gain g: the weight is 1/g² = λ / spectrum, less where the noise is above the signal. The best estimate
+    is the same for any weights; a small network spends itself where they are large.
+    """
+    power = codec.spectrum.power(*error.shape[-2:])
+    weight = power / (spectrum + variance[:, None, None, None])
+    return (dct2(error).square() * weight / weight.mean((1, 2, 3), keepdim=True)).mean()
 
 
 def _sent(spectrum: torch.Tensor) -> torch.Tensor:
@@ -78,7 +90,7 @@ def _sent(spectrum: torch.Tensor) -> torch.Tensor:
 
 @torch.no_grad()
 def measure(model: Denoiser, codec: DeepJscc, images: torch.Tensor, seed: int = 1) -> None:
-    """Fill the table of what remains of the noise, on images (N, 3, S, S)."""
+    """Fill the table of the noise that remains, on images (N, 3, S, S)."""
     torch.manual_seed(seed)
     for i, snr_db in enumerate(model.SNRS_DB):
         for j, kind in enumerate(model.kinds):
@@ -89,7 +101,8 @@ def measure(model: Denoiser, codec: DeepJscc, images: torch.Tensor, seed: int = 
                 noisy = values + variance.sqrt()[:, None, None, None] * torch.randn_like(values)
                 cleaned = model.clean(noisy, variance, spectrum, kind, MEASURED_STEPS)
                 error += (cleaned - values).square().mean((2, 3)).sum(0) / len(images)
-            model.remains[j, i] = error / variance[0]
+            equivalent = equivalent_noise(error[None, :, None, None], spectrum[:1])[0, :, 0, 0]
+            model.remains[j, i] = (equivalent / variance[0]).clamp(1e-3, 1)
 
 
 def train(chosen: Recipe, out: Path, start_state: dict[str, torch.Tensor] | None, how: dict) -> dict[str, float]:
