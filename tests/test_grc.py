@@ -11,7 +11,8 @@ import pmt
 import pytest
 import yaml
 from gnuradio import gr, hsc
-from gnuradio.hsc.codecs import hsc_models, registry
+from gnuradio.hsc.blocks.semantic import SERVED
+from gnuradio.hsc.codecs import denoise, hsc_models, registry
 from gnuradio.hsc.phy import mcs, numerology
 from PIL import Image
 
@@ -65,6 +66,8 @@ def test_options_are_those_of_the_code():
     assert options("semantic_encoder", "symbols") == options("hsc_transmitter", "symbols") == models
     codecs = sorted(registry.names(), key=registry.number)
     assert options("image_transmitter", "codec") == options("message_encoder", "codec") == codecs
+    assert options("semantic_encoder", "codec") == options("semantic_decoder", "codec") == list(SERVED)
+    assert options("denoiser", "kind") == ["none", *denoise.KINDS]
 
 
 def new_block(platform, name):

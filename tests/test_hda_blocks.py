@@ -150,7 +150,8 @@ class OverOfdm(gr.top_block):
         self.channel = channels.channel_model(noise, 0.5 / 64, 1.00001, [1.0], 3)
         self.receiver, self.eavesdropper = hsc.hda_receiver(KEY), hsc.hda_receiver("")
         self.other = hsc.image_receiver({"hda_deepsc": {"key": bytes.fromhex(KEY)}})
-        self.sinks = {name: hsc.image_sink() for name in ("receiver", "eavesdropper", "other")}
+        self.stranger = hsc.image_receiver()
+        self.sinks = {name: hsc.image_sink() for name in ("receiver", "eavesdropper", "other", "stranger")}
         self.log = Log()
         self.connect(self.transmitter, self.channel)
         self.msg_connect(self.source, "images", self.transmitter, "images")
@@ -193,10 +194,13 @@ def test_hierarchical_blocks_through_ofdm_with_the_way_back(crops):
     run(top)
     assert top.log.snr == pytest.approx([11, 11, 11], abs=0.7)
     assert top.log.mcs == [best_for(-10).name, *(best_for(snr).name for snr in top.log.snr[:2])] and best_for(11).name == "16QAM-5/8"
+    errors = [block.counters["errors"] for block in (top.receiver.fusion, top.other.decoder, top.eavesdropper.fusion, top.stranger.decoder)]
+    assert errors == [0, 0, 3, 3]
     for message_id in (1, 2, 3):
         sent = pixels(crops / f"crop{message_id - 1}.png")
         received = {name: sink.images[message_id] for name, sink in top.sinks.items()}
         assert np.array_equal(received["receiver"], received["other"])
+        assert np.array_equal(received["eavesdropper"], received["stranger"])
         assert metrics.psnr_db(received["receiver"], sent) > (24 if sent.shape[2] == 3 else 18)
         assert metrics.psnr_db(received["eavesdropper"], sent) < 20
 

@@ -205,6 +205,7 @@ class Locked:
 
     def decode(self, received):
         opened = received.digital[0].data == (self.key or KEYLESS)[:8]
+        self.notices = () if opened else ("1 chunks do not open",)
         return np.full(received.shape, 200 if opened and self.denoiser == "dncnn" else 100 if opened else 50, np.uint8)
 
 
@@ -234,6 +235,7 @@ def test_key_and_denoiser_reach_the_end_that_they_are_for(command, crop, tmp_pat
         assert (outcome.received == expected).all()
         written = link.record("crop", settings, outcome)
         assert written["codec_options"]["receiver_key"] == receiver and KEY[:8] not in json.dumps(written)
+        assert any("1 chunks do not open" in note for note in written["notes"]) == (expected == 50)
 
 
 def options_of(*arguments):

@@ -75,6 +75,7 @@ class Outcome:
         snr_measured_db: mean over the packets received, None when there were none.
         seconds: time of each stage.
         error: why there is no picture, or None.
+        notices: what the receiver left out of the picture, and why.
     """
 
     sent: np.ndarray
@@ -87,6 +88,7 @@ class Outcome:
     snr_measured_db: float | None
     seconds: dict[str, float]
     error: str | None = None
+    notices: tuple[str, ...] = ()
 
 
 Runner = Callable[[np.ndarray, LinkSettings], Outcome]
@@ -149,7 +151,7 @@ def record(name: str, settings: LinkSettings, outcome: Outcome, notes: tuple[str
         "packets_sent": outcome.packets_sent,
         "packets_received": outcome.packets_received,
         "seconds": outcome.seconds,
-        "notes": list(notes),
+        "notes": [*notes, *outcome.notices],
         "error": outcome.error,
     }
 

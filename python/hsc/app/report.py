@@ -37,10 +37,10 @@ def transmit_all(paths: Sequence[Path], settings: LinkSettings, runner: Runner, 
         task = progress.add_task("sending", total=len(sources))
         for index, (source, target) in enumerate(zip(sources, targets, strict=True)):
             progress.update(task, description=source.name)
-            entry, code = _transmit_one(source, target, replace(settings, seed=settings.seed + index), runner)
-            if entry["error"]:
-                prefix = "" if str(source) in str(entry["error"]) else f"{source}: "
-                progress.console.print(f"gr-hsc: {prefix}{entry['error']}", markup=False, highlight=False, soft_wrap=True)
+            entry, code, notices = _transmit_one(source, target, replace(settings, seed=settings.seed + index), runner)
+            for line in (*filter(None, [entry["error"]]), *notices):
+                prefix = "" if str(source) in str(line) else f"{source}: "
+                progress.console.print(f"gr-hsc: {prefix}{line}", markup=False, highlight=False, soft_wrap=True)
             records.append(entry)
             status = max(status, code)
             progress.advance(task)
@@ -54,20 +54,20 @@ def transmit_all(paths: Sequence[Path], settings: LinkSettings, runner: Runner, 
     return status
 
 
-def _transmit_one(source: Path, target: outputs.OutputPaths, settings: LinkSettings, runner: Runner) -> tuple[Record, int]:
-    """One image -> its entry in metrics.json and the exit status it asks for."""
+def _transmit_one(source: Path, target: outputs.OutputPaths, settings: LinkSettings, runner: Runner) -> tuple[Record, int, tuple[str, ...]]:
+    """One image -> its entry in metrics.json, the exit status it asks for, and what the receiver left out of it."""
     try:
         loaded = image_files.load(source)
         outcome = runner(loaded.pixels, settings)
     except HscError as error:
-        return {**failure(source.name, settings, str(error)), "received": None, "compare": None}, EXIT_BAD_INPUT
+        return {**failure(source.name, settings, str(error)), "received": None, "compare": None}, EXIT_BAD_INPUT, ()
     entry = record(source.name, settings, outcome, loaded.notes)
     save_picture(comparison(outcome, entry), target.compare)
     if outcome.received is None:
         target.received.unlink(missing_ok=True)  # an older run's picture must not pass for this one's
-        return {**entry, "received": None, "compare": target.compare.name}, EXIT_FAILED
+        return {**entry, "received": None, "compare": target.compare.name}, EXIT_FAILED, ()
     save_picture(image_files.picture(outcome.received), target.received)
-    return {**entry, "received": target.received.name, "compare": target.compare.name}, 0
+    return {**entry, "received": target.received.name, "compare": target.compare.name}, 0, outcome.notices
 
 
 def comparison(outcome: Outcome, entry: Record) -> Image.Image:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..codecs import deepjscc, denoise, hda_models
+from ..codecs import deepjscc, denoise, hda_link, hda_models
 from ..codecs import hda_deepsc as codec
 from ..codecs.hda_regions import grid
 from ..errors import HscError
@@ -141,7 +141,7 @@ class hda_fusion(PartsBlock):
         self.counters["lost_regions"] += fused.lost
         if fused.closed:
             self.counters["closed_chunks"] += fused.closed
-            self.fail(None, f"message {message_id}: {fused.closed} chunks do not open: they were altered, or the key is another")
+            self.fail(None, f"message {message_id}: {hda_link.notices(fused.closed)[0]}")
         link = {"packets": digital.packets, "packets_received": digital.packets_received} if digital else {}
         self.publish(
             "features",

@@ -244,6 +244,8 @@ class message_decoder(_PacketCollector):
         received = modem.demodulate(message)
         codec = self.codec(received.codec)
         self.publish("images", _decode(codec, received, message))
+        for notice in getattr(codec, "notices", ()):  # the image is there, but not all of it
+            self.fail(None, f"message {message.header.message_id}: {notice}")
         if received.digital and self.connected("analog_only"):
             with suppress(HscError):  # nothing usable in the analog stream: no such image
                 self.publish("analog_only", _decode(codec, received.without_digital(), message))

@@ -113,9 +113,14 @@ def _guess(
 
 
 class HdaDeepScCodec:
-    """The codec: `encode` and `decode` as `codecs.registry.Codec` has them; options as in `HdaOptions`."""
+    """The codec: `encode` and `decode` as `codecs.registry.Codec` has them; options as in `HdaOptions`.
+
+    Attributes:
+        notices: what the last `decode` left out, one line each.
+    """
 
     name = NAME
+    notices: tuple[str, ...] = ()
 
     def __init__(self, **options: object) -> None:
         self.options = hda_link.options(NAME, options)
@@ -131,4 +136,6 @@ class HdaDeepScCodec:
         check_size(received.shape)
         parameters = HdaParameters.unpack(received.parameters)
         model = hda_models.load(hda_models.PROFILES[parameters.profile])
-        return semantic_decode(fuse(received, self.options.key, model, parameters), received.shape, model)
+        fused = fuse(received, self.options.key, model, parameters)
+        self.notices = hda_link.notices(fused.closed)
+        return semantic_decode(fused, received.shape, model)

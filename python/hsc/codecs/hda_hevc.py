@@ -80,6 +80,7 @@ class HdaHevcCodec:
     """The codec; options as in `HdaOptions`. `da_ratio` None (the default here) chooses the split by the SNR."""
 
     name = NAME
+    notices: tuple[str, ...] = ()
 
     def __init__(self, **options: object) -> None:
         self.options = hda_link.options(NAME, {"da_ratio": None, **options})
@@ -117,6 +118,9 @@ class HdaHevcCodec:
         parameters, model = HdaParameters.unpack(received.parameters), hda_models.load(PROFILES[0])
         fitted, quality = tables(), parameters.quality
         came = hda_link.arrived(received, parameters, self.options.key, activity.LATENTS, fitted.entropy[quality], whole=True)
+        self.notices = hda_link.notices(came.closed)
+        if came.whole is None and came.closed:
+            raise HscError(f"{NAME}: {self.notices[0]}")
         if came.whole is None:
             raise HscError(f"{NAME}: the digital base did not arrive: send at a more robust MCS, or with a larger repair share")
         base = semantic_encode(hevc.decode(came.whole, received.shape), model)

@@ -251,6 +251,11 @@ def fuse(
     return Fused(torch.where(known, base + z, 0.0), torch.where(known, variance, prior), lost)
 
 
+def notices(closed: int) -> tuple[str, ...]:
+    """What the receiver's user should know of chunks that came and did not open."""
+    return (f"{closed} chunks do not open: they were altered, or the key is another",) if closed else ()
+
+
 def check_size(shape: tuple[int, int, int]) -> None:
     """HscError for an image that is too large for the networks."""
     if shape[0] * shape[1] > LARGEST_IMAGE:
@@ -262,4 +267,5 @@ def options(codec: str, given: dict) -> HdaOptions:
     try:
         return HdaOptions(**given)
     except TypeError as error:
-        raise HscError(f"{codec}: {error}") from None
+        known = ", ".join(HdaOptions.__dataclass_fields__)
+        raise HscError(f"{codec} has no such option ({error}): choose from {known}") from None
