@@ -64,7 +64,7 @@ def train(chosen: Recipe, out: Path, start: dict[str, torch.Tensor] | None, how:
 
 def _start(start: dict[str, torch.Tensor] | None, photos: data.Photos, chosen: Recipe) -> hda.HdaNetwork:
     network = hda.HdaNetwork()
-    crops = _planes(photos.crops(np.random.default_rng(chosen.seed), FIT_CROPS, FIT_SIZE))
+    crops = _planes(photos.crops(np.random.default_rng(chosen.seed), chosen.samples or FIT_CROPS, FIT_SIZE))
     hda_fit.initialise(network, crops)
     if start is not None:
         network.load_state_dict({key: value for key, value in start.items() if key != "tables"}, strict=False)
@@ -156,8 +156,9 @@ def kodak_psnr(network: hda.HdaNetwork, path: str | Path | None, snr_db: float =
 def _export(
     chosen: Recipe, network: hda.HdaNetwork, steps: int, photos: data.Photos, out: Path, path: str | Path | None
 ) -> dict[str, float]:
+    """Tables fitted anew, weights, card. The figures are of the weights before they are rounded for storage."""
     network.mixed_precision = False
-    crops = _planes(photos.crops(np.random.default_rng(chosen.seed + 1), FIT_CROPS, FIT_SIZE))
+    crops = _planes(photos.crops(np.random.default_rng(chosen.seed + 1), chosen.samples or FIT_CROPS, FIT_SIZE))
     state = hda_fit.shipped_state(network, crops, keep_weight=chosen.model == "hda-profile")
     if chosen.model == "hda-profile":
         state = {key: value for key, value in state.items() if key.startswith(_PROFILE_KEYS)}

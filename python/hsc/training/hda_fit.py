@@ -27,10 +27,10 @@ def initialise(network: hda.HdaNetwork, images: torch.Tensor) -> None:
     fit_power(network, z, latents)
 
 
-def fit_density(network: hda.HdaNetwork, latents: torch.Tensor, steps: int = DENSITY_STEPS) -> float:
+def fit_density(network: hda.HdaNetwork, latents: torch.Tensor) -> float:
     """Fit eq. (17) to latents (N, 256, h, w) by eq. (24), over all qualities; returns the last bits per latent position."""
     optimizer = torch.optim.Adam(network.density.parameters(), lr=1e-2)
-    for _ in range(steps):
+    for _ in range(DENSITY_STEPS):
         some = latents[torch.randint(len(latents), (64,))]
         step = hda.step_size(torch.randint(hda.QUALITIES, (64, 1, 1, 1)))
         bits = network.density(some + (torch.rand_like(some) - 0.5) * step, step).mean()

@@ -59,7 +59,7 @@ def semantic_distortion(images: torch.Tensor, decoded: torch.Tensor, fourier_wei
     squared = error.square().flatten(1).mean(1)
     if not fourier_weight:
         return squared
-    return squared + fourier_weight * torch.fft.rfft2(error, norm="ortho").abs().flatten(1).mean(1)
+    return squared + fourier_weight * torch.fft.fft2(error, norm="ortho").abs().flatten(1).mean(1)
 
 
 def balanced(distortion: torch.Tensor) -> torch.Tensor:

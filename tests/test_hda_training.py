@@ -1,0 +1,119 @@
+"""Training of HDA-DeepSC at toy size: the linear start, the losses, one recipe through all stages, resumed."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from gnuradio.hsc import weights
+from gnuradio.hsc.nn import hda
+from gnuradio.hsc.training import cli, hda_fit, recipes
+from gnuradio.hsc.training import hda as training
+from gnuradio.hsc.training.hda_objective import STAGES, Draw, Objective, balanced, draw, semantic_distortion
+from PIL import Image
+
+
+def smooth_photos(count: int, size: int) -> np.ndarray:
+    """Random fields whose spectrum falls as photographs' do, uint8 (count, size, size, 3)."""
+    rng = np.random.default_rng(1)
+    radius = np.hypot(np.fft.fftfreq(size)[:, None], np.fft.fftfreq(size)[None]) + 1 / size
+    noise = np.fft.fft2(rng.standard_normal((count, size, size, 1)), axes=(1, 2)) / radius[..., None] ** 1.5
+    field = np.real(np.fft.ifft2(noise, axes=(1, 2)))
+    grain = 0.1 * rng.standard_normal((count, size, size, 3))
+    return np.clip(128 + 45 * (field / field.std() + grain), 0, 255).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def images():
+    return torch.from_numpy(smooth_photos(8, 128)).permute(0, 3, 1, 2).float() / 255
+
+
+@pytest.fixture(scope="module")
+def started(images):
+    torch.manual_seed(1)
+    network = hda.HdaNetwork()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(hda_fit, "DENSITY_STEPS", 30)
+        hda_fit.initialise(network, images)
+    return network
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for name in ("photos/train", "kodak"):
+        (tmp_path / name).mkdir(parents=True)
+    for index, photo in enumerate(smooth_photos(2, 288)):
+        Image.fromarray(photo).save(tmp_path / "photos" / "train" / f"{index}.jpg", quality=95)
+    Image.fromarray(smooth_photos(1, 96)[0]).save(tmp_path / "kodak" / "0.png")
+    return tmp_path
+
+
+def at(snr_db: float, batch: int = 8, values: float = 50.0, quality: int = 6) -> Draw:
+    return Draw(quality, np.full(batch, snr_db), np.zeros(batch), values, snr_db)
+
+
+def test_the_untrained_codec_rises_with_the_snr_and_beats_its_base(started, images):
+    objective = Objective(started)
+    with torch.no_grad():
+        psnr = [-10 * objective(images, at(snr), "whole")[1].item() for snr in (0.0, 10.0, 20.0)]
+        base = started.transform.inverse(
+            started.hyper.decode(hda.dequantise(hda.quantise(started.hyper.encode(started.encode(images)), 6), 6))
+        )
+    base_psnr = -10 * (base.clamp(0, 1) - images).square().flatten(1).mean(1).log10().mean().item()
+    assert psnr[0] > base_psnr and psnr[1] > psnr[0] + 2 and psnr[2] > psnr[1] + 0.5
+
+
+def test_the_klt_of_the_hyper_codec_compacts_and_inverts(started, images):
+    z = started.encode(images)
+    latents = started.hyper.encode(z)
+    power = latents.square().mean((0, 2, 3))
+    assert power[:16].sum() > 0.8 * power.sum()
+    back = started.hyper.decode(latents)
+    assert (back - z).square().sum() < 0.1 * z.square().sum()
+
+
+def test_losses_are_the_papers():
+    images, decoded = torch.rand(2, 3, 8, 8), torch.rand(2, 3, 8, 8)
+    plain = semantic_distortion(images, decoded, 0.0)
+    assert torch.allclose(plain, ((images - decoded) ** 2).mean((1, 2, 3)))
+    spectrum = torch.fft.fft2(images - decoded).abs().mean((1, 2, 3)) / 8  # orthonormal: divided by √(8·8)
+    assert torch.allclose(semantic_distortion(images, decoded, 0.1), plain + 0.1 * spectrum, rtol=1e-4)
+    assert balanced(torch.tensor([0.01, 0.0001])).item() == pytest.approx(np.log(0.001), rel=0.01)
+
+
+def test_every_stage_trains_what_it_should_and_nothing_else(started, images):
+    for stage in STAGES:
+        started.zero_grad(set_to_none=True)
+        loss, _ = Objective(started)(images[:2], at(10.0, 2), stage)
+        loss.backward()
+        trained = {name.split(".")[0] for name, p in started.named_parameters() if p.grad is not None and p.grad.abs().sum() > 0}
+        assert ("hyper" in trained) == (stage in ("transceiver", "whole"))
+        assert ("density" in trained) == (stage in ("transceiver", "whole"))
+        assert ("encoder" in trained) == (stage in ("semantic", "whole"))
+        assert ("decoder" in trained) == (stage != "transceiver")
+
+
+def test_conditions_cover_what_the_codec_serves():
+    rng = np.random.default_rng(1)
+    drawn = [draw(rng, 4) for _ in range(400)]
+    assert {d.quality for d in drawn} >= set(range(3, 12))
+    assert min(d.snr_db.min() for d in drawn) < 0 and max(d.snr_db.max() for d in drawn) > 20
+    assert any(d.erased.any() for d in drawn) and all(0 < d.values_per_token <= 64 for d in drawn)
+
+
+def test_recipe_runs_through_its_stages_and_resumes(folder, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(hda_fit, "DENSITY_STEPS", 5)
+    small = dataclasses.replace(recipes.RECIPES["hda-deepsc"], steps=4, batch=2, crop=64, samples=3)
+    monkeypatch.setitem(recipes.RECIPES, "hda-deepsc", small)
+    monkeypatch.setattr(training, "SCHEDULES", {"hda": tuple((stage, (i + 1) / 4) for i, stage in enumerate(STAGES))})
+    monkeypatch.setattr(training, "KODAK_SECONDS", 0.0)
+    out = tmp_path / "runs"
+    figures = cli.train("hda-deepsc", folder, out=out)
+    assert all(np.isfinite(value) for value in figures.values())
+    assert "Kodak PSNR" in capsys.readouterr().out
+    state = weights.load("hda-deepsc", out)
+    assert state["log_power"].dtype == torch.int16 and state["tables"].shape == (12, 288, 82)
+    assert weights.card("hda-deepsc", out)["steps"] == 4
+    monkeypatch.setitem(recipes.RECIPES, "hda-deepsc", dataclasses.replace(small, steps=5))
+    cli.train("hda-deepsc", folder, resume=True, out=out)
+    assert weights.card("hda-deepsc", out)["steps"] == 5
