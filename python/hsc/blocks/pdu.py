@@ -8,7 +8,6 @@ fields are the metadata keys, typed and bounded on both sides, and at most one f
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import Field, dataclass, field, fields
 from typing import Any, ClassVar
 
@@ -17,119 +16,10 @@ import pmt
 
 from ..errors import HscError
 from ..message import MAX_DIGITAL_STREAMS, MAX_PARAMETER_BYTES, ReceivedAnalog, ReceivedDigital
-from ..phy import digital, mcs, packet
+from ..phy import digital, packet
+from .pdu_keys import Key, header_key, integer, mcs_key, octets, read_vector, real, require, shape_key, text_key, vector, write_vector
 
-MAX_VECTOR_ITEMS = 1 << 26
 _MAX_INTEGER = (1 << 62) - 1
-_DTYPES = {"u8": np.uint8, "s32": np.int32, "f32": np.float32, "c32": np.complex64}
-_IS = {"u8": pmt.is_u8vector, "s32": pmt.is_s32vector, "f32": pmt.is_f32vector, "c32": pmt.is_c32vector}
-# Vectors cross in PMT's serial form, big-endian after 8 bytes: tag, type, number of items, length of padding, padding (pmt_serial_tags.h).
-# The binding's own functions make a Python object of every item: 4 (c32) to 80 (u8) times as slow, measured with 4096 to 12288 items.
-_SERIAL = {"u8": (b"\x0a\x00", "u1"), "s32": (b"\x0a\x05", ">i4"), "f32": (b"\x0a\x08", ">f4"), "c32": (b"\x0a\x0a", ">c8")}
-_SERIAL_HEADER = 8
-
-
-@dataclass(frozen=True)
-class Key:
-    """How a metadata value is written to a PMT and read from one; `read` raises HscError for a wrong type or a value out of bounds."""
-
-    write: Callable[[Any], Any]
-    read: Callable[[Any], Any]
-    text: str
-
-
-def _require(condition: bool, text: str) -> None:
-    if not condition:
-        raise HscError(text)
-
-
-def _integer(low: int, high: int) -> Key:
-    def read(value: Any) -> int:
-        _require(pmt.is_integer(value) and low <= pmt.to_long(value) <= high, f"must be an integer from {low} to {high}")
-        return pmt.to_long(value)
-
-    return Key(lambda value: pmt.from_long(int(value)), read, f"integer {low} … {high}")
-
-
-def _real() -> Key:
-    def read(value: Any) -> float:
-        _require((pmt.is_real(value) or pmt.is_integer(value)) and not math.isnan(pmt.to_double(value)), "must be a real number")
-        return pmt.to_double(value)
-
-    return Key(lambda value: pmt.from_double(float(value)), read, "real")
-
-
-def _text(limit: int) -> Key:
-    def read(value: Any) -> str:
-        _require(pmt.is_symbol(value), "must be a symbol")
-        text = pmt.symbol_to_string(value)
-        _require(len(text) <= limit and text.isprintable(), f"must be at most {limit} printable characters")
-        return text
-
-    return Key(
-        lambda value: pmt.intern("".join(c if c.isprintable() else " " for c in str(value)[:limit])),
-        read,
-        f"symbol, at most {limit} characters",
-    )
-
-
-def write_vector(values: np.ndarray | bytes, item: str) -> Any:
-    """Array or bytes -> uniform vector of item "u8", "s32", "f32" or "c32"."""
-    flat = np.frombuffer(values, np.uint8) if isinstance(values, bytes) else np.ravel(values)
-    tag, dtype = _SERIAL[item]
-    return pmt.deserialize_str(tag + len(flat).to_bytes(4, "big") + b"\x01\x00" + flat.astype(dtype).tobytes())
-
-
-def read_vector(value: Any, item: str, limit: int = MAX_VECTOR_ITEMS) -> np.ndarray:
-    """Uniform vector -> flat array. Raises HscError for another type or more than `limit` items."""
-    _require(_IS[item](value), f"must be a vector of {item}")
-    _require(pmt.length(value) <= limit, f"must have at most {limit} items")
-    return np.frombuffer(pmt.serialize_str(value), _SERIAL[item][1], offset=_SERIAL_HEADER).astype(_DTYPES[item])
-
-
-def _vector(item: str, limit: int = MAX_VECTOR_ITEMS) -> Key:
-    return Key(lambda value: write_vector(value, item), lambda value: read_vector(value, item, limit), f"vector of {item}")
-
-
-def _bytes(limit: int) -> Key:
-    def read(value: Any) -> bytes:
-        return read_vector(value, "u8", limit).tobytes()
-
-    return Key(lambda value: write_vector(value, "u8"), read, f"vector of u8, at most {limit}")
-
-
-def _shape() -> Key:
-    def read(value: Any) -> tuple[int, int, int]:
-        shape = tuple(read_vector(value, "s32", 3).tolist())
-        fits = len(shape) == 3 and all(1 <= side <= packet.MAX_SIDE for side in shape[:2]) and shape[2] in (1, 3)
-        _require(fits, f"must be height and width from 1 to {packet.MAX_SIDE} and 1 or 3 channels")
-        return shape
-
-    return Key(lambda value: write_vector(np.array(value), "s32"), read, "vector of s32: height, width, channels")
-
-
-def _mcs() -> Key:
-    text = _text(16)
-
-    def read(value: Any) -> str:
-        name = text.read(value)
-        _require(name in mcs.TABLE, f"is no MCS of this version: '{name}'")
-        return name
-
-    return Key(text.write, read, "symbol, a name in phy.mcs.TABLE")
-
-
-def _header() -> Key:
-    def read(value: Any) -> packet.Header:
-        header = packet.unpack(read_vector(value, "u8", packet.HEADER_BYTES).tobytes())
-        _require(header is not None, "is no packet header of this version")
-        return header
-
-    return Key(
-        lambda value: write_vector(packet.pack(value), "u8"),
-        read,
-        "vector of u8, the header of docs/packet-format.md",
-    )
 
 
 def _key(key: Key, **default: Any) -> Any:
@@ -144,11 +34,11 @@ def _payload(item: str) -> Any:
     return field(metadata={"payload": item})
 
 
-_ID = _integer(0, 0xFFFF)
-_STREAM = _integer(0, MAX_DIGITAL_STREAMS)
-_COUNT = _integer(0, 0xFFFF)
-_POSITION = _integer(-_MAX_INTEGER, _MAX_INTEGER)  # a burst may seem to begin just before the stream
-_BYTES_OF_STREAM = _integer(0, (1 << 24) - 1)
+_ID = integer(0, 0xFFFF)
+_STREAM = integer(0, MAX_DIGITAL_STREAMS)
+_COUNT = integer(0, 0xFFFF)
+_POSITION = integer(-_MAX_INTEGER, _MAX_INTEGER)  # a burst may seem to begin just before the stream
+_BYTES_OF_STREAM = integer(0, (1 << 24) - 1)
 
 
 class Pdu:
@@ -169,7 +59,7 @@ class Pdu:
 
 
 def _agree(received: np.ndarray | None, count: int, name: str) -> None:
-    _require(received is None or len(received) == count, f"{name}: must have one item for each item of the vector")
+    require(received is None or len(received) == count, f"{name}: must have one item for each item of the vector")
 
 
 @dataclass(frozen=True)
@@ -178,16 +68,16 @@ class Image(Pdu):
 
     kind: ClassVar[str] = "image"
     message_id: int = _key(_ID)
-    shape: tuple[int, int, int] = _key(_shape())
+    shape: tuple[int, int, int] = _key(shape_key())
     data: np.ndarray = _payload("u8")
-    name: str | None = _optional(_text(255))
-    snr_db: float | None = _optional(_real())
+    name: str | None = _optional(text_key(255))
+    snr_db: float | None = _optional(real())
     packets: int | None = _optional(_COUNT)
     packets_received: int | None = _optional(_COUNT)
-    seconds: float | None = _optional(_real())
+    seconds: float | None = _optional(real())
 
     def __post_init__(self) -> None:
-        _require(self.data.size == math.prod(self.shape), "vector: must have height x width x channels items")
+        require(self.data.size == math.prod(self.shape), "vector: must have height x width x channels items")
 
     @property
     def pixels(self) -> np.ndarray:
@@ -201,13 +91,13 @@ class Generated(Pdu):
 
     kind: ClassVar[str] = "generated"
     message_id: int = _key(_ID)
-    shape: tuple[int, int, int] = _key(_shape())
+    shape: tuple[int, int, int] = _key(shape_key())
     data: np.ndarray = _payload("f32")
     sr_values: int = _key(_BYTES_OF_STREAM, default=0)
-    parameters: bytes = _key(_bytes(MAX_PARAMETER_BYTES), default=b"")
+    parameters: bytes = _key(octets(MAX_PARAMETER_BYTES), default=b"")
 
     def __post_init__(self) -> None:
-        _require(self.data.size in (0, math.prod(self.shape)), "vector: must have height x width x channels items, or none")
+        require(self.data.size in (0, math.prod(self.shape)), "vector: must have height x width x channels items, or none")
 
     @property
     def pixels(self) -> np.ndarray | None:
@@ -221,12 +111,12 @@ class Analog(Pdu):
 
     kind: ClassVar[str] = "analog"
     message_id: int = _key(_ID)
-    codec: str = _key(_text(32))
-    shape: tuple[int, int, int] = _key(_shape())
+    codec: str = _key(text_key(32))
+    shape: tuple[int, int, int] = _key(shape_key())
     values: np.ndarray = _payload("f32")
-    parameters: bytes = _key(_bytes(MAX_PARAMETER_BYTES), default=b"")
-    noise_variance: np.ndarray | None = _optional(_vector("f32"))
-    snr_db: float | None = _optional(_real())
+    parameters: bytes = _key(octets(MAX_PARAMETER_BYTES), default=b"")
+    noise_variance: np.ndarray | None = _optional(vector("f32"))
+    snr_db: float | None = _optional(real())
 
     def __post_init__(self) -> None:
         _agree(self.noise_variance, len(self.values), "noise_variance")
@@ -244,16 +134,16 @@ class Digital(Pdu):
 
     kind: ClassVar[str] = "digital"
     message_id: int = _key(_ID)
-    codec: str = _key(_text(32))
-    shape: tuple[int, int, int] = _key(_shape())
+    codec: str = _key(text_key(32))
+    shape: tuple[int, int, int] = _key(shape_key())
     data: np.ndarray = _payload("u8")
     stream: int = _key(_STREAM, default=1)
     streams: int = _key(_STREAM, default=1)
-    mcs: str | None = _optional(_mcs())
-    parameters: bytes = _key(_bytes(MAX_PARAMETER_BYTES), default=b"")
-    received_bytes: np.ndarray | None = _optional(_vector("u8"))
-    lost_blocks: np.ndarray | None = _optional(_vector("s32"))
-    snr_db: float | None = _optional(_real())
+    mcs: str | None = _optional(mcs_key())
+    parameters: bytes = _key(octets(MAX_PARAMETER_BYTES), default=b"")
+    received_bytes: np.ndarray | None = _optional(vector("u8"))
+    lost_blocks: np.ndarray | None = _optional(vector("s32"))
+    snr_db: float | None = _optional(real())
     packets: int | None = _optional(_COUNT)
     packets_received: int | None = _optional(_COUNT)
 
@@ -274,12 +164,12 @@ class Features(Pdu):
 
     kind: ClassVar[str] = "features"
     message_id: int = _key(_ID)
-    codec: str = _key(_text(32))
-    shape: tuple[int, int, int] = _key(_shape())
+    codec: str = _key(text_key(32))
+    shape: tuple[int, int, int] = _key(shape_key())
     values: np.ndarray = _payload("f32")
-    parameters: bytes = _key(_bytes(MAX_PARAMETER_BYTES), default=b"")
-    variance: np.ndarray | None = _optional(_vector("f32"))
-    snr_db: float | None = _optional(_real())
+    parameters: bytes = _key(octets(MAX_PARAMETER_BYTES), default=b"")
+    variance: np.ndarray | None = _optional(vector("f32"))
+    snr_db: float | None = _optional(real())
     packets: int | None = _optional(_COUNT)
     packets_received: int | None = _optional(_COUNT)
 
@@ -293,21 +183,21 @@ class Symbols(Pdu):
 
     kind: ClassVar[str] = "symbols"
     message_id: int = _key(_ID)
-    codec: str = _key(_text(32))
-    shape: tuple[int, int, int] = _key(_shape())
+    codec: str = _key(text_key(32))
+    shape: tuple[int, int, int] = _key(shape_key())
     symbols: np.ndarray = _payload("c32")
     stream: int = _key(_STREAM, default=0)
     streams: int = _key(_STREAM, default=1)
-    parameters: bytes = _key(_bytes(MAX_PARAMETER_BYTES), default=b"")
-    scale: int = _key(_integer(0, 0xFFFF), default=0)
-    mcs: str | None = _optional(_mcs())
+    parameters: bytes = _key(octets(MAX_PARAMETER_BYTES), default=b"")
+    scale: int = _key(integer(0, 0xFFFF), default=0)
+    mcs: str | None = _optional(mcs_key())
     n_bytes: int = _key(_BYTES_OF_STREAM, default=0)
 
     def __post_init__(self) -> None:
         if self.stream and self.streams:
-            _require(self.mcs is not None, "mcs: is missing")
+            require(self.mcs is not None, "mcs: is missing")
             count = digital.symbol_count(self.n_bytes, self.mcs)
-            _require(len(self.symbols) == count, f"vector: {self.n_bytes} bytes at {self.mcs} are {count} symbols")
+            require(len(self.symbols) == count, f"vector: {self.n_bytes} bytes at {self.mcs} are {count} symbols")
 
 
 @dataclass(frozen=True)
@@ -318,20 +208,20 @@ class ReceivedSymbols(Pdu):
     """
 
     kind: ClassVar[str] = "received_symbols"
-    header: packet.Header = _key(_header())
+    header: packet.Header = _key(header_key())
     symbols: np.ndarray = _payload("c32")
-    noise_variance: np.ndarray = _key(_vector("f32"))
+    noise_variance: np.ndarray = _key(vector("f32"))
     stream: int = _key(_STREAM, default=0)
-    snr_db: float = _key(_real(), default=0.0)
+    snr_db: float = _key(real(), default=0.0)
     packets_received: int = _key(_COUNT, default=0)
 
     def __post_init__(self) -> None:
         _agree(self.noise_variance, len(self.symbols), "noise_variance")
         streams = self.header.digital
-        _require(self.stream <= max(1, len(streams)), "stream: the header has no such stream")
+        require(self.stream <= max(1, len(streams)), "stream: the header has no such stream")
         name, n_bytes = streams[self.stream - 1] if self.stream and streams else (None, 0)
         count = digital.symbol_count(n_bytes, name) if name else 0 if self.stream else self.header.analog_symbols
-        _require(len(self.symbols) == count, f"vector: the header asks for {count} symbols")
+        require(len(self.symbols) == count, f"vector: the header asks for {count} symbols")
 
     @property
     def message_id(self) -> int:
@@ -344,12 +234,12 @@ class Packet(Pdu):
     """A packet at the transmitter. The first of a message may say how long the codec took."""
 
     kind: ClassVar[str] = "packet"
-    header: packet.Header = _key(_header())
+    header: packet.Header = _key(header_key())
     symbols: np.ndarray = _payload("c32")
-    seconds: float | None = _optional(_real())
+    seconds: float | None = _optional(real())
 
     def __post_init__(self) -> None:
-        _require(len(self.symbols) == self.header.payload_symbols, f"vector: the header asks for {self.header.payload_symbols} symbols")
+        require(len(self.symbols) == self.header.payload_symbols, f"vector: the header asks for {self.header.payload_symbols} symbols")
 
     @property
     def message_id(self) -> int:
@@ -367,16 +257,16 @@ class ReceivedPacket(Pdu):
     """A packet after equalisation. It has no `message_id` of its own: that it is lost does not mean that its message is."""
 
     kind: ClassVar[str] = "received_packet"
-    header: packet.Header = _key(_header())
+    header: packet.Header = _key(header_key())
     symbols: np.ndarray = _payload("c32")
-    noise_variance: np.ndarray = _key(_vector("f32"))
-    snr_db: float = _key(_real(), default=0.0)
-    cfo: float = _key(_real(), default=0.0)
-    sfo_ppm: float = _key(_real(), default=0.0)
+    noise_variance: np.ndarray = _key(vector("f32"))
+    snr_db: float = _key(real(), default=0.0)
+    cfo: float = _key(real(), default=0.0)
+    sfo_ppm: float = _key(real(), default=0.0)
     sample_index: int = _key(_POSITION, default=0)
 
     def __post_init__(self) -> None:
-        _require(len(self.symbols) == self.header.payload_symbols, f"vector: the header asks for {self.header.payload_symbols} symbols")
+        require(len(self.symbols) == self.header.payload_symbols, f"vector: the header asks for {self.header.payload_symbols} symbols")
         _agree(self.noise_variance, len(self.symbols), "noise_variance")
 
     @classmethod
@@ -403,9 +293,9 @@ class Sent(Pdu):
     """The last sample of a message has left the transmitter. The header describes the whole message, and so its channel uses."""
 
     kind: ClassVar[str] = "sent"
-    header: packet.Header = _key(_header())
+    header: packet.Header = _key(header_key())
     packets: int = _key(_COUNT)
-    seconds: float | None = _optional(_real())
+    seconds: float | None = _optional(real())
 
     @property
     def message_id(self) -> int:
@@ -419,7 +309,7 @@ class Snr(Pdu):
 
     kind: ClassVar[str] = "snr"
     message_id: int = _key(_ID)
-    snr_db: float = _key(_real())
+    snr_db: float = _key(real())
 
 
 @dataclass(frozen=True)
@@ -428,10 +318,10 @@ class Quality(Pdu):
 
     kind: ClassVar[str] = "quality"
     message_id: int = _key(_ID)
-    psnr_db: float = _key(_real())
-    mse: float = _key(_real())
-    ms_ssim: float | None = _optional(_real())
-    name: str | None = _optional(_text(255))
+    psnr_db: float = _key(real())
+    mse: float = _key(real())
+    ms_ssim: float | None = _optional(real())
+    name: str | None = _optional(text_key(255))
 
 
 @dataclass(frozen=True)
@@ -439,8 +329,8 @@ class Failed(Pdu):
     """A message that a block could not serve, passed on in place of it so that nothing waits for it; without id on `status` only."""
 
     kind: ClassVar[str] = "failed"
-    block: str = _key(_text(64))
-    reason: str = _key(_text(400))
+    block: str = _key(text_key(64))
+    reason: str = _key(text_key(400))
     message_id: int | None = _optional(_ID)
 
 
@@ -476,11 +366,11 @@ def parse(message: Any) -> Pdu:
 
 
 def _parse(message: Any) -> Pdu:
-    _require(pmt.is_pair(message) and pmt.is_dict(pmt.car(message)), "not a PDU: give a pair of a metadata dictionary and a vector")
+    require(pmt.is_pair(message) and pmt.is_dict(pmt.car(message)), "not a PDU: give a pair of a metadata dictionary and a vector")
     meta, vector = pmt.car(message), pmt.cdr(message)
     kind = pmt.dict_ref(meta, pmt.intern("kind"), pmt.PMT_NIL)
     name = pmt.symbol_to_string(kind) if pmt.is_symbol(kind) else ""
-    _require(name in KINDS, f"PDU without a known kind: set the key 'kind' to one of {', '.join(KINDS)}")
+    require(name in KINDS, f"PDU without a known kind: set the key 'kind' to one of {', '.join(KINDS)}")
     values = {f.name: value for f in fields(KINDS[name]) if (value := _read(name, f, meta, vector)) is not None}
     try:
         return KINDS[name](**values)
@@ -495,7 +385,7 @@ def _read(kind: str, f: Field, meta: Any, vector: Any) -> Any:
             return read_vector(vector, f.metadata["payload"])
         value = pmt.dict_ref(meta, pmt.intern(f.name), pmt.PMT_NIL)
         if pmt.is_null(value):
-            _require(f.default is not f.default_factory, "is missing")  # both are MISSING when there is no default
+            require(f.default is not f.default_factory, "is missing")  # both are MISSING when there is no default
             return None
         return f.metadata["key"].read(value)
     except HscError as error:

@@ -1,0 +1,140 @@
+"""Metadata keys and vectors of PDUs: how a value is written to a PMT, and read from one with type and bounds checked."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pmt
+
+from ..errors import HscError
+from ..phy import mcs, packet
+
+MAX_VECTOR_ITEMS = 1 << 26
+_DTYPES = {"u8": np.uint8, "s32": np.int32, "f32": np.float32, "c32": np.complex64}
+_IS = {"u8": pmt.is_u8vector, "s32": pmt.is_s32vector, "f32": pmt.is_f32vector, "c32": pmt.is_c32vector}
+# Vectors cross in PMT's serial form, big-endian after 8 bytes: tag, type, number of items, length of padding, padding (pmt_serial_tags.h).
+# The binding's own functions make a Python object of every item: 4 (c32) to 80 (u8) times as slow, measured with 4096 to 12288 items.
+_SERIAL = {"u8": (b"\x0a\x00", "u1"), "s32": (b"\x0a\x05", ">i4"), "f32": (b"\x0a\x08", ">f4"), "c32": (b"\x0a\x0a", ">c8")}
+_SERIAL_HEADER = 8
+
+
+@dataclass(frozen=True)
+class Key:
+    """How a metadata value is written to a PMT and read from one; `read` raises HscError for a wrong type or a value out of bounds."""
+
+    write: Callable[[Any], Any]
+    read: Callable[[Any], Any]
+    text: str
+
+
+def require(condition: bool, text: str) -> None:
+    """Raise HscError with this text unless the condition holds."""
+    if not condition:
+        raise HscError(text)
+
+
+def integer(low: int, high: int) -> Key:
+    """An integer from `low` to `high`."""
+
+    def read(value: Any) -> int:
+        require(pmt.is_integer(value) and low <= pmt.to_long(value) <= high, f"must be an integer from {low} to {high}")
+        return pmt.to_long(value)
+
+    return Key(lambda value: pmt.from_long(int(value)), read, f"integer {low} … {high}")
+
+
+def real() -> Key:
+    """A real number, not NaN."""
+
+    def read(value: Any) -> float:
+        require((pmt.is_real(value) or pmt.is_integer(value)) and not math.isnan(pmt.to_double(value)), "must be a real number")
+        return pmt.to_double(value)
+
+    return Key(lambda value: pmt.from_double(float(value)), read, "real")
+
+
+def text_key(limit: int) -> Key:
+    """A symbol of at most `limit` printable characters; longer text is cut when written."""
+
+    def read(value: Any) -> str:
+        require(pmt.is_symbol(value), "must be a symbol")
+        text = pmt.symbol_to_string(value)
+        require(len(text) <= limit and text.isprintable(), f"must be at most {limit} printable characters")
+        return text
+
+    return Key(
+        lambda value: pmt.intern("".join(c if c.isprintable() else " " for c in str(value)[:limit])),
+        read,
+        f"symbol, at most {limit} characters",
+    )
+
+
+def write_vector(values: np.ndarray | bytes, item: str) -> Any:
+    """Array or bytes -> uniform vector of item "u8", "s32", "f32" or "c32"."""
+    flat = np.frombuffer(values, np.uint8) if isinstance(values, bytes) else np.ravel(values)
+    tag, dtype = _SERIAL[item]
+    return pmt.deserialize_str(tag + len(flat).to_bytes(4, "big") + b"\x01\x00" + flat.astype(dtype).tobytes())
+
+
+def read_vector(value: Any, item: str, limit: int = MAX_VECTOR_ITEMS) -> np.ndarray:
+    """Uniform vector -> flat array. Raises HscError for another type or more than `limit` items."""
+    require(_IS[item](value), f"must be a vector of {item}")
+    require(pmt.length(value) <= limit, f"must have at most {limit} items")
+    return np.frombuffer(pmt.serialize_str(value), _SERIAL[item][1], offset=_SERIAL_HEADER).astype(_DTYPES[item])
+
+
+def vector(item: str, limit: int = MAX_VECTOR_ITEMS) -> Key:
+    """A uniform vector of at most `limit` items."""
+    return Key(lambda value: write_vector(value, item), lambda value: read_vector(value, item, limit), f"vector of {item}")
+
+
+def octets(limit: int) -> Key:
+    """Bytes, at most `limit`."""
+
+    def read(value: Any) -> bytes:
+        return read_vector(value, "u8", limit).tobytes()
+
+    return Key(lambda value: write_vector(value, "u8"), read, f"vector of u8, at most {limit}")
+
+
+def shape_key() -> Key:
+    """Height, width and channels of an image."""
+
+    def read(value: Any) -> tuple[int, int, int]:
+        shape = tuple(read_vector(value, "s32", 3).tolist())
+        fits = len(shape) == 3 and all(1 <= side <= packet.MAX_SIDE for side in shape[:2]) and shape[2] in (1, 3)
+        require(fits, f"must be height and width from 1 to {packet.MAX_SIDE} and 1 or 3 channels")
+        return shape
+
+    return Key(lambda value: write_vector(np.array(value), "s32"), read, "vector of s32: height, width, channels")
+
+
+def mcs_key() -> Key:
+    """Name of an MCS."""
+    text = text_key(16)
+
+    def read(value: Any) -> str:
+        name = text.read(value)
+        require(name in mcs.TABLE, f"is no MCS of this version: '{name}'")
+        return name
+
+    return Key(text.write, read, "symbol, a name in phy.mcs.TABLE")
+
+
+def header_key() -> Key:
+    """A packet header."""
+
+    def read(value: Any) -> packet.Header:
+        header = packet.unpack(read_vector(value, "u8", packet.HEADER_BYTES).tobytes())
+        require(header is not None, "is no packet header of this version")
+        return header
+
+    return Key(
+        lambda value: write_vector(packet.pack(value), "u8"),
+        read,
+        "vector of u8, the header of docs/packet-format.md",
+    )
