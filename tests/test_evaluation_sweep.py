@@ -87,6 +87,15 @@ def test_lost_packets_are_erasures_of_their_share():
     assert transmission.carry(modulated, "awgn", 10, normal, lost=[True] * 6) is None
 
 
+def test_the_share_of_packets_that_is_said_is_dropped():
+    rng = np.random.default_rng(0)
+    found = np.array([transmission.dropped(48, 0.2, rng) for _ in range(400)])
+    assert (found.sum(1) == 10).all()
+    assert abs(found.mean(0) - 10 / 48).max() < 0.1  # any of them
+    assert transmission.dropped(6, 0.05, rng).sum() == 1
+    assert transmission.dropped(6, 0.0, rng).sum() == 0 and transmission.dropped(6, 1.0, rng).all()
+
+
 def test_ofdm_and_symbols_agree(pixels):
     symbols, ofdm = (one(Reception(snr_db=15, through=through))[0] for through in ("symbols", "ofdm"))
     assert ofdm.failure is None

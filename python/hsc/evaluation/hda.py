@@ -180,7 +180,7 @@ def ofdm(images: Sequence[str], quick: bool, say: Say) -> Plan:
         curves.append(PlannedCurve(f"{case.label}, OFDM", through.x, through.points))
     text = (
         "Kodak, AWGN, 10 dB, CBR 1/6, AMC: the symbol-level channel against OFDM bursts (ofdm64) with carrier offset within 2 subcarriers, "
-        "clock offset within 10 ppm and any phase, and with packets dropped at random."
+        "clock offset within 10 ppm and any phase, and with a share of the packets dropped."
     )
     labels = [case.label for case in cases]
     return Plan("hda-ofdm", text, ("loss", "share of packets dropped"), tuple(curves), lambda samples: _losses(samples, labels))

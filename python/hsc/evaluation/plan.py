@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -15,6 +16,7 @@ from .sweep import Outcome
 from .transmission import CAPACITY, Measured, Point, Reception, Sending, gain, options_of
 
 KNOWS = ("mean", "gain", "nothing")
+_REASON = 160  # characters of why a curve is left out
 Say = Callable[[str], None]
 
 
@@ -145,7 +147,7 @@ def available(cases: Iterable[Case], say: Say) -> list[Case]:
                 for options in (case.options, case.receiver):
                     registry.create(case.codec, **options)
         except HscError as error:
-            say(f"left out: {case.label} ({error})")
+            say(f"left out: {case.label} ({textwrap.shorten(str(error), _REASON)})")
             continue
         found.append(case)
     return found
@@ -164,7 +166,7 @@ def curves_of(plan: Plan, outcome: Outcome, command: str, say: Say) -> Curves:
     for planned in plan.curves:
         made = _series(plan, planned, outcome)
         if isinstance(made, str):
-            say(f"left out: {planned.label} ({made})")
+            say(f"left out: {planned.label} ({textwrap.shorten(made, _REASON)})")
             continue
         series.append(made)
         samples[planned.label] = _samples(planned, outcome)

@@ -25,7 +25,7 @@ from ..errors import HscError
 from . import fingerprint
 from .transmission import CAPACITY, Measured, Point, Reception, Sending, measure
 
-FORMAT = 1  # of the records; counts up when what a point measures changes
+FORMAT = 2  # of the records; counts up when what a point measures changes
 
 # A busy machine answers late, and a worker that computes does not answer at all.
 _PATIENCE = {"distributed.comm.timeouts.connect": "120s", "distributed.comm.timeouts.tcp": "600s", "distributed.scheduler.worker-ttl": None}

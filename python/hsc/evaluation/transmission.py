@@ -69,7 +69,7 @@ class Reception:
         seed: of fading and noise, together with the image: the same fade and noise for every codec and SNR.
         options: of the receiver's codec; it is not told the transmitter's.
         through: "symbols", or "ofdm" for the sample-level channel with carrier, phase and clock offset.
-        loss: probability that a packet is dropped.
+        loss: share of the packets that is dropped, any of them with equal chance; rounded, but at least one when it is not 0.
     """
 
     channel: str = "awgn"
@@ -191,6 +191,14 @@ def carry_ofdm(
     return join(arrived) if arrived else None
 
 
+def dropped(count: int, share: float, rng: np.random.Generator) -> np.ndarray:
+    """Bool (count,): which packets are dropped, `Reception.loss`."""
+    lost = np.zeros(count, bool)
+    if share:
+        lost[rng.choice(count, min(count, max(1, round(share * count))), replace=False)] = True
+    return lost
+
+
 def measure(sending: Sending, receptions: Sequence[Reception], image: np.ndarray) -> Iterator[tuple[Measured, np.ndarray]]:
     """Encode uint8 (H, W, C) once, and receive it under every reception: figures and picture of each, in order.
 
@@ -228,7 +236,7 @@ def _receive(
     modulated: Modulated, image_name: str, reception: Reception, codec: registry.Codec, image: np.ndarray, spent: dict[str, float]
 ) -> tuple[Measured, np.ndarray]:
     rng = generator(image_name, reception)
-    lost = channel.erased(modulated.header.count, reception.loss, rng.spawn(1)[0]) if reception.loss else None
+    lost = dropped(modulated.header.count, reception.loss, rng.spawn(1)[0])
     if reception.through == "ofdm":
         assembled = carry_ofdm(modulated, reception.channel, reception.snr_db, rng, preset(NUMEROLOGY), lost)
     else:
