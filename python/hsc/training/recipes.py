@@ -104,11 +104,8 @@ def _recipes() -> dict[str, Recipe]:
     quantised_jscc = replace(deepjscc, name="deepjscc-q", model="deepjscc-q", start="deepjscc", learning_rate=3e-4)
     denoisers = [replace(deepjscc, name=f"deepjscc-{kind}", model=kind) for kind in ("dncnn", "diffsdnet")]
     hybrid = Recipe("hda-deepsc", "hda", 0, "photos", steps=200_000, batch=4, learning_rate=4e-4, crop=192)
-    profiles = [
-        replace(hybrid, name=f"hda-deepsc-{name}", model="hda-profile", start=hybrid.name, steps=20_000)
-        for name in ("da0.4", "da0.875", "da1.5", "da3", "cbr1-12", "cbr1-24")
-    ]
-    hybrids = (hybrid, *profiles)
+    dense = replace(hybrid, name="hda-deepsc-dense", model="hda-profile", start=hybrid.name, steps=20_000)
+    hybrids = (hybrid, dense)
     return {
         recipe.name: recipe
         for recipe in (*ideal, *quantised, *few_shot, *adapters, photo, photo_few_shot, deepjscc, quantised_jscc, *denoisers, *hybrids)
