@@ -15,6 +15,7 @@ _MODULES: dict[str, tuple[int, str]] = {
     "hsc": (1, "hsc:HscCodec"),
     "separate": (2, "separate:SeparateCodec"),
     "softcast": (3, "softcast:SoftCastCodec"),
+    "hda_dct": (4, "hda_dct:HdaDctCodec"),
     "hda_deepsc": (5, "hda_deepsc:HdaDeepScCodec"),
     "deepjscc": (6, "deepjscc:DeepJsccCodec"),
     "deepjscc_q": (7, "deepjscc_q:DeepJsccQCodec"),

@@ -64,7 +64,7 @@ class SoftCastCodec:
         parameters = received.parameters.ljust(1 + _SIZE_BYTES, b"\0")
         if parameters[0] >= len(softcast_transform.TRANSFORMS) or not received.digital:
             raise HscError("not a SoftCast message: transmitter and receiver differ, update both")
-        side = side_information(received.digital[0], int.from_bytes(parameters[1 : 1 + _SIZE_BYTES], "big"))
+        side = recovered(received.digital[0], int.from_bytes(parameters[1 : 1 + _SIZE_BYTES], "big"))
         planes = softcast_transform.decode(side, received.analog, received.shape, softcast_transform.TRANSFORMS[parameters[0]])
         return np.rint(planes.transpose(1, 2, 0).clip(0, 255)).astype(np.uint8)
 
@@ -84,8 +84,8 @@ def fill(planes: np.ndarray, uses: int, mcs: str, options: SoftCastOptions) -> t
         reserved = spent
 
 
-def side_information(stream: ReceivedDigital, n_bytes: int) -> bytes:
-    """What `fill` protected, from the blocks that came. Raises HscError for a length that is impossible."""
+def recovered(stream: ReceivedDigital, n_bytes: int) -> bytes:
+    """`n_bytes` that were protected, as far as the blocks that came tell. Raises HscError for a length that is impossible."""
     size = stream.block_bytes or erasure.LARGEST_SYMBOL
     data, _ = erasure.recover(stream, n_bytes, size)
     return data

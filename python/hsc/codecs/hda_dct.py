@@ -1,0 +1,110 @@
+"""Conventional hybrid digital-analog transmission ([30] of the HDA-DeepSC paper): a digital base and its residual as SoftCast.
+
+    image ─▶ base (HEVC intra or quantised DCT) ─▶ digital stream 0, at a conservative MCS
+      └─ image − base ─▶ SoftCast ─▶ analog stream, and its side information as digital stream 1
+
+Without the residual's side information the receiver shows the base; without the base it shows the residual on mid-grey.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..errors import HscError
+from ..message import DigitalStream, Link, Message, ReceivedMessage
+from ..phy import digital
+from . import budget, dct_base, erasure, hevc, softcast, softcast_transform
+from .softcast import SoftCastOptions
+
+BASES = {"hevc": hevc, "dct": dct_base}
+_PARAMETERS = struct.Struct(">B3s3s")  # base, length of the base, length of the side information
+_GREY = 128
+
+
+@dataclass(frozen=True)
+class HdaDctOptions:
+    """Options of conventional HDA.
+
+    Attributes:
+        base: "hevc" or "dct".
+        da_ratio: channel uses of the base over those of the residual, its side information included; 0.05 to 20.
+        margin_db: with the MCS left to the codec: how far the base's threshold stays below the link's SNR [dB].
+        repair_share: RaptorQ repair symbols over all symbols of the base, 0 to 0.9: lost packets up to that share do not cost the base.
+    """
+
+    base: str = "hevc"
+    da_ratio: float = 0.2
+    margin_db: float = 3.0
+    repair_share: float = 0.1
+
+    def __post_init__(self) -> None:
+        if self.base not in BASES:
+            raise HscError(f"base '{self.base}' is unknown: choose one of {', '.join(BASES)}")
+        if not 0.05 <= self.da_ratio <= 20:
+            raise HscError(f"the DA ratio is {self.da_ratio}: give 0.05 to 20")
+        if not 0 <= self.margin_db <= 40:
+            raise HscError(f"the margin of the MCS is {self.margin_db} dB: give 0 to 40")
+        erasure.repair_symbols(1, self.repair_share)
+
+
+class HdaDctCodec:
+    """Conventional HDA. Keyword arguments are the fields of `HdaDctOptions`."""
+
+    name = "hda_dct"
+
+    def __init__(self, **options: object) -> None:
+        try:
+            self.options = HdaDctOptions(**options)
+        except TypeError as error:
+            known = ", ".join(HdaDctOptions.__dataclass_fields__)
+            raise HscError(f"hda_dct has no such option ({error}): choose from {known}") from error
+
+    def encode(self, image: np.ndarray, link: Link | None = None) -> Message:
+        """uint8 (H, W, C) -> message of one analog and two digital streams. Raises HscError when the budget is too small."""
+        link = link or Link()
+        softcast_transform.check_shape(image.shape)
+        shape, coder, mcs = tuple(image.shape), BASES[self.options.base], budget.mcs(link, self.options.margin_db)
+        uses = budget.channel_uses(link, shape)
+        size = digital.payload_bytes_per_block(mcs)
+        blocks = int(uses * self.options.da_ratio / (1 + self.options.da_ratio)) // digital.symbols_per_block(mcs)
+        base = coder.fit(image, _source_blocks(blocks, self.options.repair_share) * size)
+        stream = DigitalStream(erasure.protect(base, self.options.repair_share, size), mcs)
+        residual = (image.astype(np.float64) - coder.decode(base, shape)).transpose(2, 0, 1)
+        left = uses - digital.symbol_count(len(stream.data), mcs)
+        coded, side = softcast.fill(residual, left, link.mcs or budget.ROBUST_MCS, SoftCastOptions())
+        lengths = len(base).to_bytes(3, "big"), len(coded.side).to_bytes(3, "big")
+        parameters = _PARAMETERS.pack(list(BASES).index(self.options.base), *lengths)
+        return Message(self.name, shape, parameters, coded.values, (stream, side))
+
+    def decode(self, received: ReceivedMessage) -> np.ndarray:
+        """Received message -> uint8 (H, W, C) from base, residual or both. Raises HscError when neither came."""
+        shape = tuple(received.shape)
+        softcast_transform.check_shape(shape)
+        number, *lengths = _PARAMETERS.unpack_from(received.parameters.ljust(_PARAMETERS.size, b"\0"))
+        if number >= len(BASES) or len(received.digital) < 2:
+            raise HscError("not a message of hda_dct: transmitter and receiver differ, update both")
+        base_bytes, side_bytes = (int.from_bytes(length, "big") for length in lengths)
+        image, residual = np.full(shape, float(_GREY)), np.zeros((shape[2], *shape[:2]))
+        failed = 0
+        try:
+            image = BASES[list(BASES)[number]].decode(softcast.recovered(received.digital[0], base_bytes), shape).astype(np.float64)
+        except HscError:
+            failed += 1
+        try:
+            residual = softcast_transform.decode(softcast.recovered(received.digital[1], side_bytes), received.analog, shape)
+        except HscError:
+            failed += 1
+        if failed == 2:
+            raise HscError("nothing usable of the image arrived: neither base nor residual; use a more robust MCS or send it again")
+        return np.rint((image + residual.transpose(1, 2, 0)).clip(0, 255)).astype(np.uint8)
+
+
+def _source_blocks(blocks: int, repair_share: float) -> int:
+    """Blocks of data among `blocks` of data and repair symbols."""
+    source = int(blocks * (1 - repair_share) + 1e-9)
+    while source and source + erasure.repair_symbols(source, repair_share) > blocks:
+        source -= 1
+    return source
