@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from fractions import Fraction
 
 import numpy as np
 
@@ -52,6 +53,8 @@ def draw_curves(curves: Curves, groups: Sequence[str] = ("",), logarithmic: bool
             axis.set(xlabel=x.unit if x.unit != "" else x.name, ylabel=label, title=group.removeprefix(", "))
             if logarithmic:
                 axis.set_xscale("log")
+                axis.set_xticks(x.values, [str(Fraction(v).limit_denominator(48)) if v < 0.2 else f"{v:g}" for v in x.values])
+                axis.minorticks_off()
             axis.grid(alpha=0.3, which="both")
     axes[0].legend(fontsize=7, ncols=2 if len(curves.series) > 6 else 1)
     return figure
