@@ -14,10 +14,11 @@ from gnuradio.hsc.image_files import load
 from gnuradio.hsc.message import Link, ReceivedMessage
 from gnuradio.hsc.nn import diffusion
 from gnuradio.hsc.nn.deepjscc import VALUES
-from gnuradio.hsc.nn.denoisers import Denoiser, DnCnn, NoisePredictor, as_received, equivalent_noise
+from gnuradio.hsc.nn.denoisers import Denoiser, DnCnn, NoisePredictor, as_received
 from gnuradio.hsc.nn.spectrum import dct2
 from gnuradio.hsc.phy import analog
 from gnuradio.hsc.training import cli, denoiser
+from gnuradio.hsc.training.recipes import recipe
 from PIL import Image
 
 IMAGES = Path(__file__).resolve().parents[1] / "examples" / "images"
@@ -81,15 +82,6 @@ def test_networks_are_small_and_dncnn_has_its_published_form():
         assert sum(p.numel() for p in network.parameters()) < 2e6
 
 
-def test_remaining_noise_is_interpolated_between_the_measured_levels():
-    model = Denoiser("diffsdnet")
-    model.remains[0] = torch.linspace(0.2, 1.0, 5)[:, None]
-    for snr_db, share in ((-5.0, 0.2), (0.0, 0.2), (2.5, 0.3), (20.0, 1.0), (40.0, 1.0)):
-        variance = torch.tensor([10 ** (-snr_db / 10)])
-        left = model.remaining(variance, "diffsdnet")
-        torch.testing.assert_close(left, (share * variance).expand(1, VALUES)[..., None, None], rtol=1e-4, atol=1e-7)
-
-
 # --- with the shipped weights
 
 
@@ -114,7 +106,7 @@ def linear_estimates(stream, message):
 
 
 @pytest.mark.parametrize("kind", denoise.KINDS)
-def test_denoised_values_make_better_estimates_at_less_noise(kind, noisy):
+def test_denoised_values_make_better_estimates(kind, noisy):
     torch.manual_seed(1)
     photo, message, received = noisy
     exact = type(received.analog)(message.analog, np.zeros_like(message.analog), np.ones(len(message.analog), bool))
@@ -122,20 +114,18 @@ def test_denoised_values_make_better_estimates_at_less_noise(kind, noisy):
     better = deepjscc.denoise_received(received, kind, 5).analog
     before, after = ((linear_estimates(stream, message) - truth).square().mean().item() for stream in (received.analog, better))
     assert after < (2 * before if kind == "ddpm" else before)  # DDPM draws a sample of the posterior: about twice the error of its mean
-    assert (better.noise_variance <= received.analog.noise_variance * 1.0001).all()
+    np.testing.assert_allclose(better.noise_variance, received.analog.noise_variance, rtol=1e-5)
     image = registry.create("deepjscc", denoiser=kind, denoiser_steps=2).decode(received)
     assert image.shape == photo.shape
 
 
 def test_values_handed_on_are_those_of_the_estimates():
-    """Linear estimation undoes `as_received`, and the equivalent noise of a linear estimator is its own noise."""
+    """Linear estimation undoes `as_received`."""
     torch.manual_seed(1)
     spectrum, noise = torch.rand(1, 4, 6, 8) + 0.1, torch.linspace(0.1, 2, 4)[None, :, None, None]
     estimates = torch.randn(1, 4, 6, 8)
     values = as_received(estimates, spectrum, noise)
     torch.testing.assert_close(dct2(dct2(values) * spectrum / (spectrum + noise), inverse=True), estimates, rtol=1e-4, atol=1e-5)
-    error = (spectrum * noise / (spectrum + noise)).mean((2, 3), keepdim=True)
-    torch.testing.assert_close(equivalent_noise(error, spectrum), noise, rtol=1e-4, atol=0)
 
 
 def test_lost_values_stay_lost(noisy):
@@ -167,18 +157,28 @@ def test_unknown_denoisers_and_steps_are_refused():
 # --- training
 
 
-def test_recipes_run_at_toy_size(tmp_path, monkeypatch):
-    (tmp_path / "photos" / "train").mkdir(parents=True)
-    Image.fromarray(load(IMAGES / "lake.jpg").pixels[:200, :200]).save(tmp_path / "photos" / "train" / "0.jpg")
-    monkeypatch.setattr(denoiser, "MEASURED_CROPS", 1)
-    monkeypatch.setattr(denoiser, "MEASURED_STEPS", 1)
-    for kind, table in (("dncnn", 5), ("diffsdnet", 10)):
-        figures = cli.train(f"deepjscc-{kind}", tmp_path, steps=2, out=tmp_path)
-        assert len(figures) == table and all(np.isfinite(value) for value in figures.values())
-        model = Denoiser(kind)
-        model.load_state_dict(weights.load(f"deepjscc-{kind}", tmp_path))
-    # Untrained, the diffusion models are linear MMSE: they never leave more than the noise itself.
-    assert max(figures.values()) < 1
+def test_recipes_run_at_toy_size_one_after_the_other(tmp_path):
+    for sub, suffix, side in (("photos/train", "jpg", 200), ("kodak", "png", 72)):
+        (tmp_path / sub).mkdir(parents=True)
+        Image.fromarray(load(IMAGES / "lake.jpg").pixels[:side, :side]).save(tmp_path / sub / f"0.{suffix}")
+    for kind in ("dncnn", "ddpm", "diffsdnet"):
+        without, found = cli.train(f"deepjscc-{kind}", tmp_path, steps=2, out=tmp_path).values()
+        Denoiser(kind).load_state_dict(weights.load(f"deepjscc-{kind}", tmp_path))
+    # A noise predictor that was hardly trained is linear MMSE, which the decoder does by itself.
+    assert found == pytest.approx(without, abs=0.1)
+
+
+def test_noise_predictor_learns_through_its_own_steps(monkeypatch):
+    """Gradients of the sampling loss reach the predictor."""
+    torch.manual_seed(1)
+    monkeypatch.setattr(denoiser, "GRADIENTS", 100)
+    model, codec = Denoiser("diffsdnet"), deepjscc.load_model()
+    images = torch.nn.functional.interpolate(torch.rand(1, 3, 8, 8), scale_factor=8)
+    objective, mse = denoiser.sampling_loss(model, images, recipe("deepjscc-diffsdnet"), codec)
+    assert torch.isfinite(objective) and 0 < mse < 1
+    objective.backward()
+    last = model.network.leave[-1].weight.grad
+    assert torch.isfinite(last).all() and last.abs().max() > 0
 
 
 def test_dct_of_maps_is_orthonormal():

@@ -23,11 +23,11 @@ def check(kind: str | None, steps: int) -> None:
         raise HscError(f"denoising takes 1 to {MOST_STEPS} steps, not {steps}")
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=3)
 def load_denoiser(kind: str) -> Denoiser:
-    """The denoiser with its shipped weights; "ddpm" and "diffsdnet" share theirs. Raises HscError when they are missing."""
-    model = Denoiser("dncnn" if kind == "dncnn" else "diffsdnet")
-    model.load_state_dict(weights.load("deepjscc-dncnn" if kind == "dncnn" else "deepjscc-diffsdnet"))
+    """The denoiser with its shipped weights. Raises HscError when they are missing."""
+    model = Denoiser(kind)
+    model.load_state_dict(weights.load(f"deepjscc-{kind}"))
     return model.eval()
 
 
@@ -35,10 +35,11 @@ def load_denoiser(kind: str) -> Denoiser:
 def denoise(
     values: torch.Tensor, variance: torch.Tensor, kind: str, steps: int, spectrum: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Better values, such that the receiver's linear estimator makes of them what the network found, and their noise variance.
+    """Better values, and the noise variance that goes with them.
 
-    That variance is the noise with which a linear estimator would err as much. The networks know one noise level for a message: the mean
-    over its values, a lost value counting as pure noise of the values' power.
+    The decoder begins with a linear estimator for that variance, which is the one that came in: the values are those of which it makes
+    the network's estimates. The networks know one noise level for a message: the mean over its values, a lost value counting as pure
+    noise of the values' power.
 
     Args:
         values: (1, 64, h, w), unbiased; 0 where lost.
@@ -60,8 +61,6 @@ def denoise(
     if level < _LEAST_VARIANCE:
         return values, variance
     unit = spectrum / spectrum[sent].mean().clamp_min(1e-12)
-    model = load_denoiser(kind)
-    cleaned = model.clean(torch.where(there, values, 0) / power.sqrt(), level, unit, kind, steps)
-    left = model.remaining(level, kind)
-    better = as_received(cleaned, unit, left) * power.sqrt()
-    return torch.where(there, better, 0), torch.where(there, (left * power).expand_as(variance), torch.inf)
+    estimates = load_denoiser(kind)(torch.where(there, values, 0) / power.sqrt(), level, unit, steps)
+    better = as_received(estimates, unit, level[:, None, None, None]) * power.sqrt()
+    return torch.where(there, better, 0), variance

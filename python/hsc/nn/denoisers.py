@@ -97,49 +97,26 @@ def linear_noise(noisy: torch.Tensor, t: torch.Tensor, spectrum: torch.Tensor) -
 
 
 class Denoiser(nn.Module):
-    """A denoising network, and how good it is: the share of the noise with which a linear estimator would err as much as it does.
+    """A denoising network and how it is run.
 
     Args:
-        network: "dncnn", or "diffsdnet" for the noise predictor, which samples both ways.
+        kind: "dncnn"; "diffsdnet" or "ddpm" for a noise predictor with deterministic or with random steps.
     """
 
-    SNRS_DB = (0.0, 5.0, 10.0, 15.0, 20.0)
-
-    def __init__(self, network: str) -> None:
+    def __init__(self, kind: str) -> None:
         super().__init__()
-        self.network = DnCnn() if network == "dncnn" else NoisePredictor()
-        self.kinds = ("dncnn",) if network == "dncnn" else ("diffsdnet", "ddpm")
-        self.register_buffer("remains", torch.ones(len(self.kinds), len(self.SNRS_DB), VALUES))
+        self.kind = kind
+        self.network = DnCnn() if kind == "dncnn" else NoisePredictor()
 
-    def clean(self, values: torch.Tensor, variance: torch.Tensor, spectrum: torch.Tensor, kind: str, steps: int) -> torch.Tensor:
+    def forward(self, values: torch.Tensor, variance: torch.Tensor, spectrum: torch.Tensor, steps: int) -> torch.Tensor:
         """Values of unit mean power (B, 64, h, w) with noise of `variance` (B,) → estimates of the values, same shape.
 
-        `spectrum`: prior spectrum of the values, as for `NoisePredictor`.
+        `spectrum`: prior spectrum of the values, as for `NoisePredictor`; `steps`: of the noise predictors, see `diffusion.reverse`.
         """
-        if kind == "dncnn":
+        if self.kind == "dncnn":
             return values - self.network(values).float()
         noisy = values / (1 + variance).sqrt()[:, None, None, None]  # eq. (31)
-        return reverse(noisy, start(variance), lambda v, t: self.network(v, t, spectrum), steps, random=kind == "ddpm")
-
-    def remaining(self, variance: torch.Tensor, kind: str) -> torch.Tensor:
-        """Noise variance (B, 64, 1, 1) at which linear estimates are as good as the cleaned values at `variance` (B,): as measured."""
-        place = (-10 * torch.log10(variance.clamp_min(_TINY)) - self.SNRS_DB[0]) / (self.SNRS_DB[1] - self.SNRS_DB[0])
-        place = place.clamp(0, len(self.SNRS_DB) - 1)
-        below = place.long().clamp_max(len(self.SNRS_DB) - 2)
-        table = self.remains[self.kinds.index(kind)]
-        share = torch.lerp(table[below], table[below + 1], (place - below)[:, None])
-        return (share * variance[:, None])[..., None, None]
-
-
-def equivalent_noise(error: torch.Tensor, spectrum: torch.Tensor) -> torch.Tensor:
-    """Noise variance at which linear MMSE estimates of values with this spectrum (B, K, h, w) have the mean square error (B, K, 1, 1)."""
-    low, high = torch.full_like(error, -8.0), torch.full_like(error, 4.0)
-    for _ in range(40):
-        middle = (low + high) / 2
-        noise = 10**middle
-        linear = (spectrum * noise / (spectrum + noise)).mean((2, 3), keepdim=True)
-        low, high = torch.where(linear < error, middle, low), torch.where(linear < error, high, middle)
-    return 10**low
+        return reverse(noisy, start(variance), lambda v, t: self.network(v, t, spectrum), steps, random=self.kind == "ddpm")
 
 
 def as_received(estimates: torch.Tensor, spectrum: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:

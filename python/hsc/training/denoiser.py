@@ -2,74 +2,118 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import nn
 
 from .. import data, weights
 from ..nn.deepjscc import HIGHEST_SNR_DB, VALUES, DeepJscc
-from ..nn.denoisers import Denoiser, equivalent_noise
-from ..nn.diffusion import diffuse, kept, start
+from ..nn.denoisers import Denoiser, as_received
+from ..nn.diffusion import diffuse, kept, reverse, start
 from ..nn.spectrum import dct2
 from . import loop
 from .deepjscc import UNTOLD
 from .export import export
 from .recipes import Recipe, build
 
-MODELS = ("dncnn", "diffsdnet")
+MODELS = ("dncnn", "ddpm", "diffsdnet")
 CODEC = "deepjscc"
 COUNTS = (64, 64, 64, 64, 32, 16)
 AT_START = 0.4  # share of training images at their start step t̃; the others are further down
-MEASURED_CROPS, MEASURED_STEPS = 24, 10
+SAMPLED_STEPS = (3, 5, 10)  # numbers of steps that DiffSDNet is tuned for
+GRADIENTS = 2  # predictions of a run that gradients go through, on average
+
+
+@dataclass(frozen=True)
+class Draw:
+    """Values to denoise. Batches (B, …).
+
+    Attributes:
+        values: v⁽⁰⁾ (B, 64, h, w), unit mean power over the channels sent, 0 in the others.
+        spectrum: their prior spectrum, same shape; 0 for channels that are not sent.
+        noise: ε (B, 64, h, w), unit variance where sent.
+        variance: σ² (B,).
+        scale: RMS of the codec's own values (B, 1, 1, 1).
+        told, count: what the codec was told, (B,) each.
+    """
+
+    values: torch.Tensor
+    spectrum: torch.Tensor
+    noise: torch.Tensor
+    variance: torch.Tensor
+    scale: torch.Tensor
+    told: torch.Tensor
+    count: torch.Tensor
+
+    @property
+    def sent(self) -> torch.Tensor:
+        """Channels that are sent, bool (B, 64, 1, 1)."""
+        return self.spectrum.amax((2, 3), keepdim=True) > 0
+
+    @property
+    def noisy(self) -> torch.Tensor:
+        """v⁽⁰⁾ + σ ε, eq. (30)."""
+        return self.values + self.variance.sqrt()[:, None, None, None] * self.noise
 
 
 @torch.no_grad()
-def draw_values(codec: DeepJscc, images: torch.Tensor, recipe: Recipe) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Values to denoise and noise variances for images (B, 3, S, S).
-
-    Returns:
-        v⁽⁰⁾ (B, 64, h, w) of unit mean power over the values sent; their prior spectrum, same shape; σ² (B,).
-    """
+def draw(codec: DeepJscc, images: torch.Tensor, recipe: Recipe) -> Draw:
+    """The codec's values of images (B, 3, S, S), each at a random SNR of the recipe's range, and noise."""
     batch, device = len(images), images.device
     low, high = recipe.fading.snr_low_db, recipe.fading.snr_high_db
     snr_db = low + (high - low) * torch.rand(batch, device=device)
     told = torch.where(torch.rand(batch, device=device) < UNTOLD, HIGHEST_SNR_DB, snr_db)
     count = torch.tensor(COUNTS, device=device)[torch.randint(len(COUNTS), (batch,), device=device)]
-    values, spectrum = unit_values(codec, images, told, count)
-    return values, spectrum, 10 ** (-snr_db / 10)
-
-
-@torch.no_grad()
-def unit_values(codec: DeepJscc, images: torch.Tensor, told: torch.Tensor, count: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """The codec's values and their prior spectrum, both scaled to unit mean power over the channels sent."""
-    values = codec.encode(images, told, count)
-    spectrum = codec.value_spectrum(values.shape[-2:], told, count)
     share = (count / VALUES)[:, None, None, None]
-    return values / (values.square().mean((1, 2, 3), keepdim=True) / share).sqrt(), spectrum / (
-        spectrum.mean((1, 2, 3), keepdim=True) / share
-    )
+    values = codec.encode(images, told, count)
+    scale = (values.square().mean((1, 2, 3), keepdim=True) / share).sqrt().clamp_min(1e-9)
+    spectrum = codec.value_spectrum(values.shape[-2:], told, count)
+    spectrum = spectrum / (spectrum.mean((1, 2, 3), keepdim=True) / share)
+    noise = torch.randn_like(values) * (spectrum.amax((2, 3), keepdim=True) > 0)
+    return Draw(values / scale, spectrum, noise, 10 ** (-snr_db / 10), scale, told, count)
 
 
-def dncnn_loss(model: nn.Module, images: torch.Tensor, recipe: Recipe, codec: DeepJscc) -> tuple[torch.Tensor, torch.Tensor]:
+def dncnn_loss(model: Denoiser, images: torch.Tensor, recipe: Recipe, codec: DeepJscc) -> tuple[torch.Tensor, torch.Tensor]:
     """Squared error of the noise that DnCNN finds (Zhang et al., eq. 1), as the image feels it; and that per value."""
-    values, spectrum, variance = draw_values(codec, images, recipe)
-    noise = variance.sqrt()[:, None, None, None] * torch.randn_like(values) * _sent(spectrum)
-    error = (model.network(values + noise).float() - noise) * _sent(spectrum)
-    return felt(error, spectrum, variance, codec) * VALUES, error.square().mean()
+    drawn = draw(codec, images, recipe)
+    error = (model.network(drawn.noisy).float() - (drawn.noisy - drawn.values)) * drawn.sent
+    return felt(error, drawn.spectrum, drawn.variance, codec) * VALUES, error.square().mean()
 
 
-def diffusion_loss(model: nn.Module, images: torch.Tensor, recipe: Recipe, codec: DeepJscc) -> tuple[torch.Tensor, torch.Tensor]:
+def diffusion_loss(model: Denoiser, images: torch.Tensor, recipe: Recipe, codec: DeepJscc) -> tuple[torch.Tensor, torch.Tensor]:
     """Eq. (29) as the image feels it; and the mean per value. t: t̃ of a random SNR, or uniform below it."""
-    values, spectrum, variance = draw_values(codec, images, recipe)
-    t = start(variance)
+    drawn = draw(codec, images, recipe)
+    t = start(drawn.variance)
     t = torch.where(torch.rand_like(t) < AT_START, t, t * torch.rand_like(t))
-    sent = _sent(spectrum)
-    noise = torch.randn_like(values) * sent
-    error = (model.network(diffuse(values, t, noise), t, spectrum) - noise) * sent
-    return felt(error, spectrum, (1 - kept(t)) / kept(t), codec) * VALUES, error.square().mean()
+    found = model.network(diffuse(drawn.values, t, drawn.noise), t, drawn.spectrum)
+    error = (found - drawn.noise) * drawn.sent
+    return felt(error, drawn.spectrum, (1 - kept(t)) / kept(t), codec) * VALUES, error.square().mean()
+
+
+def sampling_loss(model: Denoiser, images: torch.Tensor, recipe: Recipe, codec: DeepJscc) -> tuple[torch.Tensor, torch.Tensor]:
+    """Minus the mean PSNR [10 dB] of images that went through the deterministic steps and the codec's decoder; and their MSE.
+
+    A random number of steps; gradients go through some of the predictions only, as many for many steps as for few.
+    """
+    drawn = draw(codec, images, recipe)
+    steps = SAMPLED_STEPS[int(torch.randint(len(SAMPLED_STEPS), ()))]
+
+    def noise(v: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+        with torch.set_grad_enabled(bool(torch.rand(()) < GRADIENTS / steps)):
+            return model.network(v, t, drawn.spectrum)
+
+    shape = (-1, 1, 1, 1)
+    estimates = reverse(drawn.noisy / (1 + drawn.variance).sqrt().reshape(shape), start(drawn.variance), noise, steps)
+    values = as_received(estimates, drawn.spectrum, drawn.variance.reshape(shape)) * drawn.scale
+    variance = torch.where(drawn.sent, drawn.variance.reshape(shape) * drawn.scale.square(), torch.inf).expand_as(values)
+    squared = (codec.decode(values, variance, drawn.told, drawn.count) - images).square().mean((1, 2, 3))
+    return torch.log10(squared + 1e-6).mean(), squared.mean()
+
+
+LOSSES = {"dncnn": dncnn_loss, "ddpm": diffusion_loss, "diffsdnet": sampling_loss}
 
 
 def felt(error: torch.Tensor, spectrum: torch.Tensor, variance: torch.Tensor, codec: DeepJscc) -> torch.Tensor:
@@ -83,26 +127,24 @@ def felt(error: torch.Tensor, spectrum: torch.Tensor, variance: torch.Tensor, co
     return (dct2(error).square() * weight / weight.mean((1, 2, 3), keepdim=True)).mean()
 
 
-def _sent(spectrum: torch.Tensor) -> torch.Tensor:
-    """(B, 64, 1, 1), 1 for channels with any power."""
-    return (spectrum.amax((2, 3), keepdim=True) > 0).float()
-
-
 @torch.no_grad()
-def measure(model: Denoiser, codec: DeepJscc, images: torch.Tensor, seed: int = 1) -> None:
-    """Fill the table of the noise that remains, on images (N, 3, S, S)."""
+def photo_figures(model: Denoiser, codec: DeepJscc, photos: list[np.ndarray], snr_db: float = 0.0, seed: int = 1) -> dict[str, float]:
+    """Mean PSNR [dB] over photographs, uint8 (H, W, 3), AWGN, CBR 1/6, with and without the denoiser at 10 steps."""
     torch.manual_seed(seed)
-    for i, snr_db in enumerate(model.SNRS_DB):
-        for j, kind in enumerate(model.kinds):
-            error = torch.zeros(VALUES)
-            for part in images.split(4):
-                told, variance = torch.full((len(part),), snr_db), torch.full((len(part),), 10 ** (-snr_db / 10))
-                values, spectrum = unit_values(codec, part, told, torch.full((len(part),), VALUES))
-                noisy = values + variance.sqrt()[:, None, None, None] * torch.randn_like(values)
-                cleaned = model.clean(noisy, variance, spectrum, kind, MEASURED_STEPS)
-                error += (cleaned - values).square().mean((2, 3)).sum(0) / len(images)
-            equivalent = equivalent_noise(error[None, :, None, None], spectrum[:1])[0, :, 0, 0]
-            model.remains[j, i] = (equivalent / variance[0]).clamp(1e-3, 1)
+    told, count, psnr = torch.tensor([snr_db]), torch.tensor([VALUES]), {"without": [], "with": []}
+    for photo in photos:
+        image = torch.from_numpy(photo.copy()).permute(2, 0, 1)[None].float() / 255
+        values = codec.encode(image, told, count)
+        scale, variance = values.square().mean().sqrt(), 10 ** (-told / 10)
+        spectrum = codec.value_spectrum(values.shape[-2:], told, count)
+        spectrum = spectrum / spectrum.mean()
+        noisy = values / scale + variance.sqrt() * torch.randn_like(values)
+        better = as_received(model(noisy, variance, spectrum, 10), spectrum, variance)
+        for name, received in (("without", noisy), ("with", better)):
+            decoded = codec.decode(received * scale, (variance * scale**2).expand_as(values), told, count)
+            error = decoded[..., : photo.shape[0], : photo.shape[1]].clamp(0, 1) - image
+            psnr[name].append(-10 * torch.log10(error.square().mean()).item())
+    return {f"kodak, AWGN {snr_db:g} dB, {name} denoiser: PSNR [dB]": float(np.mean(found)) for name, found in psnr.items()}
 
 
 def train(chosen: Recipe, out: Path, start_state: dict[str, torch.Tensor] | None, how: dict) -> dict[str, float]:
@@ -110,14 +152,10 @@ def train(chosen: Recipe, out: Path, start_state: dict[str, torch.Tensor] | None
     codec = DeepJscc()
     codec.load_state_dict(weights.load(CODEC, out if (out / f"{CODEC}.safetensors").is_file() else weights.FOLDER))
     codec.to("cuda" if torch.cuda.is_available() else "cpu").eval().requires_grad_(False)
-    objective = partial(dncnn_loss if chosen.model == "dncnn" else diffusion_loss, codec=codec)
+    objective = partial(LOSSES[chosen.model], codec=codec)
     model, done = loop.train(chosen, out, start=start_state, model=build(chosen), loss_function=objective, **how)
-    crops = data.photos(how["path"], how["cache"]).crops(np.random.default_rng(chosen.seed), MEASURED_CROPS, chosen.crop)
-    measure(model, codec.cpu(), torch.from_numpy(crops).permute(0, 3, 1, 2).float() / 255)
-    figures = {
-        f"training photographs, {kind}, {snr:g} dB: share of the noise that remains": model.remains[j, i].mean().item()
-        for j, kind in enumerate(model.kinds)
-        for i, snr in enumerate(model.SNRS_DB)
-    }
+    export(chosen, model.state_dict(), done, {}, out)
+    model.load_state_dict(weights.load(chosen.name, out))
+    figures = photo_figures(model, codec.cpu(), data.kodak(how["path"]))
     export(chosen, model.state_dict(), done, figures, out)
     return figures

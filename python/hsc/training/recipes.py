@@ -34,7 +34,7 @@ class Recipe:
 
     Attributes:
         name: name of the weights that come out.
-        model: "vae", "vqvae", "photo-vae", "ncr", "deepjscc", "deepjscc-q", "dncnn" or "diffsdnet".
+        model: "vae", "vqvae", "photo-vae", "ncr", "deepjscc", "deepjscc-q", "dncnn", "ddpm" or "diffsdnet".
         symbols: M for the digit models; latent channels of the photograph model; real values a token for DeepJSCC.
         data: "mnist" or "photos".
         steps, batch, learning_rate: Adam, cosine schedule after a short warm-up.
@@ -81,7 +81,7 @@ def build(recipe: Recipe) -> nn.Module:
         return AdaptedVae(Vae(recipe.symbols))
     if recipe.model in ("deepjscc", "deepjscc-q"):
         return DeepJscc()
-    if recipe.model in ("dncnn", "diffsdnet"):
+    if recipe.model in ("dncnn", "ddpm", "diffsdnet"):
         return Denoiser(recipe.model)
     return ConvVae(recipe.symbols)
 
@@ -102,13 +102,28 @@ def _recipes() -> dict[str, Recipe]:
     photo_few_shot = replace(photo, name="hsc-photo-vae-few-shot", start=photo.name, **_PHOTO_FEW_SHOT)
     deepjscc = Recipe("deepjscc", "deepjscc", 64, "photos", 30_000, batch=4, learning_rate=8e-4, crop=192, fading=Fading("awgn", 0.0, 20.0))
     quantised_jscc = replace(deepjscc, name="deepjscc-q", model="deepjscc-q", start="deepjscc", learning_rate=3e-4)
-    denoisers = [replace(deepjscc, name=f"deepjscc-{kind}", model=kind) for kind in ("dncnn", "diffsdnet")]
+    denoisers = [replace(deepjscc, name=f"deepjscc-{kind}", model=kind) for kind in ("dncnn", "ddpm")]
+    diffsdnet = replace(
+        deepjscc, name="deepjscc-diffsdnet", model="diffsdnet", start="deepjscc-ddpm", learning_rate=3e-4, fading=Fading("awgn", 0.0, 12.0)
+    )
     hybrid = Recipe("hda-deepsc", "hda", 0, "photos", steps=200_000, batch=4, learning_rate=4e-4, crop=192)
     dense = replace(hybrid, name="hda-deepsc-dense", model="hda-profile", start=hybrid.name, steps=20_000)
     hybrids = (hybrid, dense)
     return {
         recipe.name: recipe
-        for recipe in (*ideal, *quantised, *few_shot, *adapters, photo, photo_few_shot, deepjscc, quantised_jscc, *denoisers, *hybrids)
+        for recipe in (
+            *ideal,
+            *quantised,
+            *few_shot,
+            *adapters,
+            photo,
+            photo_few_shot,
+            deepjscc,
+            quantised_jscc,
+            *denoisers,
+            diffsdnet,
+            *hybrids,
+        )
     }
 
 
