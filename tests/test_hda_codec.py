@@ -196,9 +196,9 @@ def test_tables_do_not_depend_on_precision_threads_or_batch():
 def test_golden_code_of_golden_latents():
     """The shipped tables code these latents into these bytes, here and everywhere."""
     model = hda_models.load(hda_models.PROFILES[0])
-    values = np.random.default_rng(2).geometric(0.6, (model.rows, 4)).astype(np.int64) - 1
+    values = np.random.default_rng(2).geometric(0.6, (hda_models.ROWS, 4)).astype(np.int64) - 1
     values *= np.random.default_rng(3).choice([-1, 1], values.shape)
-    rows = np.repeat(np.arange(model.rows), 4)
+    rows = np.repeat(np.arange(hda_models.ROWS), 4)
     code = model.tables[6].encode(values.ravel(), rows)
     assert (model.tables[6].decode(code, rows) == values.ravel()).all()
     assert hashlib.sha256(code).hexdigest()[:16] == "GOLDEN"

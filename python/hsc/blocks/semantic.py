@@ -84,7 +84,7 @@ class semantic_encoder(LinkBlock):
 
     def _encode_hda(self, image: pdu.Image) -> None:
         hda.check_size(image.shape)
-        profile = hda_models.profile_for(self._da_ratio or hda.DEFAULT_DA_RATIO)
+        profile = hda_models.nearest(self._link.cbr or hda.DEFAULT_CBR, self._da_ratio or hda.DEFAULT_DA_RATIO)
         z = hda.semantic_encode(image.pixels, hda_models.load(profile))
         parameters = hda.HdaParameters(profile.number, 0, Selection(0, 0), 0).pack()
         self.publish("features", pdu.Features(image.message_id, HDA, image.shape, z.numpy().ravel(), parameters))

@@ -19,6 +19,7 @@ from ..message import Link, Message, ReceivedMessage
 from ..nn import activity, hda
 from ..nn.transform import pad
 from . import hda_link, hda_models
+from .budget import DEFAULT_CBR
 from .hda_link import Arrived, Budget, Fused, HdaOptions, HdaParameters, Split, check_size, make_budget
 from .hda_models import Model, Profile
 from .hda_regions import Region, regions
@@ -85,15 +86,15 @@ def _split(z: torch.Tensor, latents: torch.Tensor, quality: int, network: hda.Hd
 def fuse(received: ReceivedMessage, key: bytes | None, model: Model, parameters: HdaParameters) -> Fused:
     """HDA fusion, eq. (16), from whatever arrived. Raises HscError when nothing of the digital part did."""
     network, quality = model.network, parameters.quality
-    came = hda_link.arrived(received, parameters, key, model.rows, model.tables[quality], whole=False)
+    came = hda_link.arrived(received, parameters, key, hda_models.ROWS, model.tables[quality], whole=False)
     placed = came.placed
     if placed:
-        log_power = network.log_powers(came.coded[None, network.latents :], quality)[0]
+        log_power = network.log_powers(came.coded[None, hda.LATENTS :], quality)[0]
     elif came.closed:
         log_power, placed = _guess(came, parameters, network, regions(*received.shape[:2]))
     else:
         raise HscError(f"{NAME}: nothing of the digital part arrived: send at a more robust MCS, or with a larger repair share")
-    base = network.hyper.decode(hda.dequantise(came.coded[None, : network.latents], quality))[0]
+    base = network.hyper.decode(hda.dequantise(came.coded[None, : hda.LATENTS], quality))[0]
     fused = hda_link.fuse(base, log_power, placed, received, parameters.selection, network)
     return replace(fused, closed=came.closed)
 
@@ -127,7 +128,7 @@ class HdaDeepScCodec:
     def encode(self, image: np.ndarray, link: Link) -> Message:
         """uint8 (H, W, C) → message within the link's CBR. Raises HscError for an image or a CBR that cannot be served."""
         check_size(image.shape)
-        profile = hda_models.profile_for(self.options.da_ratio or DEFAULT_DA_RATIO)
+        profile = hda_models.nearest(link.cbr or DEFAULT_CBR, self.options.da_ratio or DEFAULT_DA_RATIO)
         return allocate(semantic_encode(image, hda_models.load(profile)), image.shape, link, self.options, profile)
 
     def decode(self, received: ReceivedMessage) -> np.ndarray:

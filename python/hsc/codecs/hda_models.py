@@ -25,15 +25,24 @@ class Profile:
     Attributes:
         number: in the codec's parameters on the air.
         name: of its own weights, which come over the common ones; "" when it has none.
-        least_ratio: DA ratio from which it is used.
+        cbr, da_ratio: what it was trained for.
     """
 
     number: int
     name: str
-    least_ratio: float
+    cbr: float
+    da_ratio: float
 
 
-PROFILES = (Profile(0, "", 0.0), Profile(1, "hda-deepsc-dense", 0.6))
+PROFILES = (
+    Profile(0, "", 1 / 6, 0.2),
+    Profile(1, "hda-deepsc-da0.4", 1 / 6, 0.4),
+    Profile(2, "hda-deepsc-da0.875", 1 / 6, 0.875),
+    Profile(3, "hda-deepsc-da1.5", 1 / 6, 1.5),
+    Profile(4, "hda-deepsc-da3", 1 / 6, 3.0),
+    Profile(5, "hda-deepsc-cbr1-12", 1 / 12, 0.2),
+    Profile(6, "hda-deepsc-cbr1-24", 1 / 24, 0.2),
+)
 
 
 @dataclass(frozen=True)
@@ -43,16 +52,11 @@ class Model:
     network: hda.HdaNetwork
     tables: tuple[EntropyTables, ...]
 
-    @property
-    def rows(self) -> int:
-        """Maps that are entropy coded: latents and activity latents."""
-        return self.network.latents + activity.LATENTS
 
-
-def profile_for(da_ratio: float) -> Profile:
-    """The profile for a DA ratio, of those whose weights are there."""
+def nearest(cbr: float, da_ratio: float) -> Profile:
+    """The profile trained nearest to a CBR and a DA ratio, in octaves, of those whose weights are there."""
     there = [profile for profile in PROFILES if not profile.name or profile.name in weights.names()]
-    return max((profile for profile in there if profile.least_ratio <= da_ratio), key=lambda profile: profile.least_ratio)
+    return min(there, key=lambda p: abs(np.log2(p.cbr / cbr)) + abs(np.log2(p.da_ratio / da_ratio)))
 
 
 @lru_cache(maxsize=4)
@@ -62,21 +66,15 @@ def load(profile: Profile) -> Model:
     if profile.name:
         state.update(weights.load(profile.name))
     stored = state.pop("tables")
-    network = hda.HdaNetwork(hyper_size(state))
+    network = hda.HdaNetwork()
     missing = network.load_state_dict(state, strict=False)
     if missing.unexpected_keys or any(not key.startswith("density.") for key in missing.missing_keys):
         raise HscError(f"weights '{profile.name or COMMON}' do not fit this version's network: install again")
     return Model(network.eval().requires_grad_(False), tuple(unpack_tables(part) for part in stored))
 
 
-def hyper_size(state: dict[str, torch.Tensor]) -> hda.HyperSize:
-    """Sizes of the hyper codec that some weights belong to."""
-    latents, middle, kernel, _ = state["hyper.down2.weight"].shape
-    return hda.HyperSize(middle, latents, kernel)
-
-
 def unpack_tables(stored: torch.Tensor) -> EntropyTables:
-    """Shipped tables of one quality, integers (R, S) of sum 2^16 per row, each less one → tables of the coder's precision. Exact."""
+    """Shipped tables of one quality, integers (288, S) of sum 2^16 per row, each less one → tables of the coder's precision. Exact."""
     frequency = (stored.to(torch.int64).numpy() + 1) * (TOTAL // STORED_TOTAL)
     return EntropyTables(frequency, np.full(len(frequency), -LARGEST_INDEX))
 
@@ -87,3 +85,6 @@ def pack_tables(probabilities: np.ndarray) -> np.ndarray:
     frequency = np.floor(share * (STORED_TOTAL - share.shape[1])).astype(np.int64)
     frequency[np.arange(len(frequency)), frequency.argmax(1)] += STORED_TOTAL - share.shape[1] - frequency.sum(1)
     return frequency
+
+
+ROWS = hda.LATENTS + activity.LATENTS

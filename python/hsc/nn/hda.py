@@ -19,6 +19,8 @@ from .factorized import FactorizedDensity
 from .swin import ResidualSwinBlock
 from .transform import WIDTH, BlockTransform
 
+LATENTS = 256
+MIDDLE = 192
 QUALITIES = 12
 FINEST_STEP = 14 / 255
 DEAD_ZONE = 0.12
@@ -32,30 +34,17 @@ def step_size(quality: torch.Tensor | int) -> torch.Tensor:
     return FINEST_STEP * torch.as_tensor(quality, dtype=torch.float32).div(2).exp2()
 
 
-@dataclass(frozen=True)
-class HyperSize:
-    """Channels between the two convolutions of the hyper codec, latents at each position, side of the kernels (2 or 4)."""
-
-    middle: int = 192
-    latents: int = 256
-    kernel: int = 4
-
-
-DENSE = HyperSize(320, 768, 2)  # for a digital part that is larger than the analog one
-
-
 class HyperCodec(nn.Module):
     """Hyper encoder, eq. (13), and hyper decoder, eq. (16): two strided convolutions each."""
 
-    def __init__(self, size: HyperSize) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        middle, latents, how = size.middle, size.latents, (size.kernel, 2, size.kernel // 2 - 1)
-        self.down1, self.down2 = nn.Conv2d(WIDTH, middle, *how), nn.Conv2d(middle, latents, *how)
-        self.up1, self.up2 = nn.ConvTranspose2d(latents, middle, *how), nn.ConvTranspose2d(middle, WIDTH, *how)
-        self.bend_down, self.bend_up = nn.PReLU(middle, 1.0), nn.PReLU(middle, 1.0)  # slope 1: linear at the start
+        self.down1, self.down2 = nn.Conv2d(WIDTH, MIDDLE, 4, 2, 1), nn.Conv2d(MIDDLE, LATENTS, 4, 2, 1)
+        self.up1, self.up2 = nn.ConvTranspose2d(LATENTS, MIDDLE, 4, 2, 1), nn.ConvTranspose2d(MIDDLE, WIDTH, 4, 2, 1)
+        self.bend_down, self.bend_up = nn.PReLU(MIDDLE, 1.0), nn.PReLU(MIDDLE, 1.0)  # slope 1: linear at the start
 
     def encode(self, z: torch.Tensor) -> torch.Tensor:
-        """z (B, 120, h, w) → z_D (B, latents, h/4, w/4), before rounding."""
+        """z (B, 120, h, w) → z_D (B, 256, h/4, w/4), before rounding."""
         return self.down2(self.bend_down(self.down1(z)))
 
     def decode(self, latents: torch.Tensor) -> torch.Tensor:
@@ -65,7 +54,6 @@ class HyperCodec(nn.Module):
     @torch.no_grad()
     def initialise_klt(self, z: torch.Tensor) -> None:
         """Set both directions to the two-stage KLT of 2 × 2 neighbours, from samples z (N, 120, h, w)."""
-        edge = self.down1.padding[0]
         for down, up in ((self.down1, self.up2), (self.down2, self.up1)):
             blocks = nn.functional.unfold(z, 2, stride=2).transpose(1, 2).flatten(0, 1).double()
             _, vectors = torch.linalg.eigh(blocks.T @ blocks / len(blocks))
@@ -73,7 +61,7 @@ class HyperCodec(nn.Module):
             for layer in (down, up):
                 layer.weight.zero_()
                 layer.bias.zero_()
-                layer.weight[:, :, edge : edge + 2, edge : edge + 2] = kernel
+                layer.weight[:, :, 1:3, 1:3] = kernel
             z = down(z)
 
 
@@ -122,15 +110,13 @@ def water_level(log_power: torch.Tensor, snr_db: float) -> int:
 class HdaNetwork(nn.Module):
     """All learned parts of HDA-DeepSC, and the tables that both ends share."""
 
-    def __init__(self, size: HyperSize | None = None) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        size = size or HyperSize()
-        self.latents = size.latents
         self.mixed_precision = False
         self.transform = BlockTransform()
         self.encoder, self.decoder = ResidualSwinBlock(WIDTH), ResidualSwinBlock(WIDTH)
-        self.hyper = HyperCodec(size)
-        self.density = FactorizedDensity(size.latents)
+        self.hyper = HyperCodec()
+        self.density = FactorizedDensity(LATENTS)
         # Channel codec, eqs. (3), (8): fully connected, token by token.
         self.channel_encoder, self.channel_decoder = nn.Linear(WIDTH, WIDTH, bias=False), nn.Linear(WIDTH, WIDTH, bias=False)
         self.reliability = nn.Conv2d(WIDTH, WIDTH, 1)

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from .. import data, weights
+from ..codecs import hda_models
 from ..nn import hda
 from . import hda_fit
 from .hda_objective import Draw, Objective, draw
@@ -62,18 +63,10 @@ def train(chosen: Recipe, out: Path, start: dict[str, torch.Tensor] | None, how:
 
 
 def _start(start: dict[str, torch.Tensor] | None, photos: data.Photos, chosen: Recipe) -> hda.HdaNetwork:
-    """The network to train: the linear start, given weights with tables fitted anew, or a profile's hyper codec beside given weights."""
-    crops = _planes(photos.crops(np.random.default_rng(chosen.seed), chosen.samples or FIT_CROPS, FIT_SIZE))
-    if chosen.model == "hda-profile":
-        network = hda.HdaNetwork(hda.DENSE)
-        network.load_state_dict({key: value for key, value in start.items() if not key.startswith(_PROFILE_KEYS)}, strict=False)
-        with torch.no_grad():
-            hda_fit.start_hyper(network, torch.cat([network.encode(part) for part in crops.split(8)]), keep_weight=True)
-        return network
     network = hda.HdaNetwork()
-    if start is None:
-        hda_fit.initialise(network, crops)
-    else:
+    crops = _planes(photos.crops(np.random.default_rng(chosen.seed), chosen.samples or FIT_CROPS, FIT_SIZE))
+    hda_fit.initialise(network, crops)
+    if start is not None:
         network.load_state_dict({key: value for key, value in start.items() if key != "tables"}, strict=False)
         hda_fit.refit(network, crops)
     return network
@@ -96,7 +89,7 @@ def _loop(
             group["lr"] = (
                 group["scale"] * chosen.learning_rate * min(1.0, (done + 1) / WARM_UP) * (0.51 + 0.49 * math.cos(math.pi * fraction))
             )
-        loss, log_mse = objective(next(source), draw(rng, chosen.batch, _share(chosen, rng)), stage)
+        loss, log_mse = objective(next(source), draw(rng, chosen.batch, _share(chosen)), stage)
         optimizer.zero_grad(set_to_none=True)
         accelerator.backward(loss)
         accelerator.clip_grad_norm_(objective.parameters(), 5.0)
@@ -120,9 +113,12 @@ def _fraction(done: int, steps: int, seconds: float, minutes: float | None) -> f
     return max(done / steps, seconds / (60 * minutes) if minutes else 0.0)
 
 
-def _share(chosen: Recipe, rng: np.random.Generator) -> float | None:
-    """Digital share of the channel uses: a profile is for DA ratios from 0.6 to 3."""
-    return rng.uniform(0.4, 0.75) if chosen.model == "hda-profile" else None
+def _share(chosen: Recipe) -> float | None:
+    """Digital share of the channel uses that a profile's recipe is for."""
+    for profile in hda_models.PROFILES:
+        if profile.name == chosen.name:
+            return profile.da_ratio / (1 + profile.da_ratio)
+    return None
 
 
 def _groups(network: hda.HdaNetwork, rate: float) -> list[dict]:

@@ -19,22 +19,16 @@ def initialise(network: hda.HdaNetwork, images: torch.Tensor) -> None:
     on what a KLT coder leaves over, with known local powers."""
     z = torch.cat([network.transform(part) for part in images.split(16)])
     network.deviation.copy_(z.square().mean((0, 2, 3)).sqrt())
-    start_hyper(network, z)
-
-
-@torch.no_grad()
-def start_hyper(network: hda.HdaNetwork, z: torch.Tensor, keep_weight: bool = False) -> None:
-    """The linear start of the hyper codec, its densities and power tables, from samples z (N, 120, h, w)."""
     network.hyper.initialise_klt(z)
     latents = network.hyper.encode(z)
     network.density.scale.copy_(latents.square().mean((0, 2, 3)).sqrt().clamp_min(1e-3)[:, None, None])
     with torch.enable_grad():
         fit_density(network, latents)
-    fit_power(network, z, latents, keep_weight)
+    fit_power(network, z, latents)
 
 
 def fit_density(network: hda.HdaNetwork, latents: torch.Tensor) -> float:
-    """Fit eq. (17) to latents (N, C, h, w) by eq. (24), over all qualities; returns the last bits per latent position."""
+    """Fit eq. (17) to latents (N, 256, h, w) by eq. (24), over all qualities; returns the last bits per latent position."""
     optimizer = torch.optim.Adam(network.density.parameters(), lr=1e-2)
     for _ in range(DENSITY_STEPS):
         some = latents[torch.randint(len(latents), (64,))]
@@ -81,7 +75,7 @@ def power_by_row(row: torch.Tensor, power: torch.Tensor) -> torch.Tensor:
 
 @torch.no_grad()
 def tables(network: hda.HdaNetwork, z: torch.Tensor, latents: torch.Tensor) -> torch.Tensor:
-    """Entropy tables of all qualities, uint16 (12, C + 32, 2·40 + 2). Latents from their density, activity from its histogram."""
+    """Entropy tables of all qualities as shipped: uint16 (12, 288, 2·40 + 2). Latents from their density, activity from its histogram."""
     stored = []
     for quality in range(hda.QUALITIES):
         step = float(hda.step_size(quality))

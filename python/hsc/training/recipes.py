@@ -107,8 +107,11 @@ def _recipes() -> dict[str, Recipe]:
         deepjscc, name="deepjscc-diffsdnet", model="diffsdnet", start="deepjscc-ddpm", learning_rate=3e-4, fading=Fading("awgn", 0.0, 12.0)
     )
     hybrid = Recipe("hda-deepsc", "hda", 0, "photos", steps=200_000, batch=4, learning_rate=4e-4, crop=192)
-    dense = replace(hybrid, name="hda-deepsc-dense", model="hda-profile", start=hybrid.name, steps=20_000)
-    hybrids = (hybrid, dense)
+    profiles = [
+        replace(hybrid, name=f"hda-deepsc-{name}", model="hda-profile", start=hybrid.name, steps=20_000)
+        for name in ("da0.4", "da0.875", "da1.5", "da3", "cbr1-12", "cbr1-24")
+    ]
+    hybrids = (hybrid, *profiles)
     return {
         recipe.name: recipe
         for recipe in (
