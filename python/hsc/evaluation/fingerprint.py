@@ -15,6 +15,7 @@ from ..codecs import registry
 
 _PACKAGE = __package__.rpartition(".")[0]
 _COUNTED = tuple(f"{_PACKAGE}.{part}." for part in ("codecs", "nn", "phy"))
+_SHORTEST_NAME = 3
 _NOT_OF_ONE_CODEC = f"{_PACKAGE}.codecs.registry"
 
 
@@ -22,18 +23,33 @@ _NOT_OF_ONE_CODEC = f"{_PACKAGE}.codecs.registry"
 def of_codec(codec: str) -> str:
     """Fingerprint of a registered codec. Raises HscError for an unknown name.
 
-    Weights belong to the codec with the longest name that theirs begins with, hyphens read as underscores; weights of no codec,
-    such as denoisers, count for every codec that loads weights.
+    Its weights are those whose name begins with its own, hyphens read as underscores, or with a text constant of its programs.
     """
-    parts = []
     modules = sources(f"{_PACKAGE}.codecs.{registry.module(codec)}")
-    for name in sorted(modules):
-        parts.append(modules[name])
-    if any("weights" in text for text in parts):
-        from .. import weights
-
-        parts += [str(weights.card(name).get("sha256")) for name in weights.names() if _owner(name) in (codec, None)]
+    parts = [modules[name] for name in sorted(modules)]
+    beginnings = {codec, *(text for part in parts for text in _constants(part))}
+    parts += [
+        str(_checksum(name)) for name in _weights() if any(name.replace("-", "_").startswith(b.replace("-", "_")) for b in beginnings)
+    ]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+
+def _weights() -> tuple[str, ...]:
+    from .. import weights
+
+    return weights.names()
+
+
+def _checksum(name: str) -> object:
+    from .. import weights
+
+    return weights.card(name).get("sha256")
+
+
+def _constants(program: str) -> set[str]:
+    """Text constants long enough to name weights, parts of f-strings included."""
+    found = (node.value for node in ast.walk(ast.parse(program)) if isinstance(node, ast.Constant))
+    return {value for value in found if isinstance(value, str) and len(value) >= _SHORTEST_NAME}
 
 
 def sources(start: str) -> dict[str, str]:
@@ -74,8 +90,3 @@ def _spec(name: str):  # noqa: ANN202
         return importlib.util.find_spec(name)
     except (ModuleNotFoundError, ValueError):  # a name in a module, or a module made in memory
         return None
-
-
-def _owner(name: str) -> str | None:
-    plain = name.replace("-", "_")
-    return max((c for c in registry.names() if plain == c or plain.startswith(c + "_")), key=len, default=None)
