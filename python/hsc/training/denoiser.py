@@ -24,7 +24,7 @@ CODEC = "deepjscc"
 COUNTS = (64, 64, 64, 64, 32, 16)
 AT_START = 0.4  # share of training images at their start step t̃; the others are further down
 SAMPLED_STEPS = (3, 5, 10)  # numbers of steps that DiffSDNet is tuned for
-GRADIENTS = 2  # predictions of a run that gradients go through, on average
+GRADIENTS = 2  # predictions of a run that gradients go through
 
 
 @dataclass(frozen=True)
@@ -96,13 +96,15 @@ def diffusion_loss(model: Denoiser, images: torch.Tensor, recipe: Recipe, codec:
 def sampling_loss(model: Denoiser, images: torch.Tensor, recipe: Recipe, codec: DeepJscc) -> tuple[torch.Tensor, torch.Tensor]:
     """Minus the mean PSNR [10 dB] of images that went through the deterministic steps and the codec's decoder; and their MSE.
 
-    A random number of steps; gradients go through some of the predictions only, as many for many steps as for few.
+    A random number of steps; gradients go through the predictions of a few of them only.
     """
     drawn = draw(codec, images, recipe)
     steps = SAMPLED_STEPS[int(torch.randint(len(SAMPLED_STEPS), ()))]
 
+    learning = iter((torch.randperm(steps) < GRADIENTS).tolist())
+
     def noise(v: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
-        with torch.set_grad_enabled(bool(torch.rand(()) < GRADIENTS / steps)):
+        with torch.set_grad_enabled(next(learning)):
             return model.network(v, t, drawn.spectrum)
 
     shape = (-1, 1, 1, 1)
