@@ -91,13 +91,7 @@ def test_lost_blocks_of_the_base_are_repaired():
     mask = np.ones(len(message.digital[0].data), bool)
     mask[: 2 * size] = False
     data = bytes(2 * size) + message.digital[0].data[2 * size :]
-    damaged = ReceivedMessage(
-        received.codec,
-        received.shape,
-        received.parameters,
-        received.analog,
-        (ReceivedDigital(data, mask, (0, 1), size), received.digital[1]),
-    )
+    damaged = replace(received, digital=(ReceivedDigital(data, mask, (0, 1), size), received.digital[1]))
     codec = registry.create("hda_dct")
     np.testing.assert_array_equal(codec.decode(damaged), codec.decode(received))
 
