@@ -19,6 +19,7 @@ from .transform import dct_matrix
 KNOTS = np.array([0, 1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2])
 _TINY = 1e-12
 _BISECTIONS = 40
+_ITERATIONS = 10
 
 
 @lru_cache(maxsize=32)
@@ -100,10 +101,7 @@ class TokenSpectrum(nn.Module):
         return dct2(dct2(maps) * gains, inverse=True)
 
     def receive(self, values: torch.Tensor, variance: torch.Tensor, gains: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Linear estimate of the maps from noisy values.
-
-        Each value is weighted by its own noise (0 where it is lost), then the Wiener filter for the mean noise follows; exact linear
-        MMSE where the noise variance is the same over a map.
+        """Linear MMSE estimate of the maps from noisy values: a Wiener filter; where the noise differs or values are lost, by iteration.
 
         Args:
             values: (B, K, h, w), unbiased; any finite number where lost.
@@ -111,7 +109,8 @@ class TokenSpectrum(nn.Module):
             gains: those of the transmitter.
 
         Returns:
-            The maps, and the reliability of each entry in [0, 1]: 1 − relative error of the estimate; 0 where lost. Both (B, K, h, w).
+            The maps, and the reliability of each entry in [0, 1]: 1 − relative error of a filter for the mean noise; 0 where lost. Both
+            (B, K, h, w).
         """
         power = self.power(*values.shape[-2:])
         signal = gains.square() * power  # spectrum of the values
@@ -120,6 +119,42 @@ class TokenSpectrum(nn.Module):
         mean = weight.mean((2, 3), keepdim=True)
         noise = prior * ((weight * (1 - weight)).mean((2, 3), keepdim=True) + weight.square().mean((2, 3), keepdim=True) - mean.square())
         wiener = mean * gains * power / (mean.square() * signal + noise + _TINY)
-        maps = dct2(dct2(torch.where(weight > 0, weight * values, 0)) * wiener, inverse=True)
+        uniform = (weight.amax((2, 3)) - weight.amin((2, 3))).max() < 1e-4
+        if uniform:
+            maps = dct2(dct2(torch.where(weight > 0, weight * values, 0)) * wiener, inverse=True)
+        else:
+            maps = dct2(dct2(whiten(values, variance, signal)) * gains * power, inverse=True)
         kept = (power * wiener * mean * gains).mean((2, 3), keepdim=True) / power.mean((1, 2))[:, None, None]
         return maps, kept * (weight / mean.clamp_min(_TINY)).clamp(0, 1)
+
+
+def whiten(values: torch.Tensor, variance: torch.Tensor, signal: torch.Tensor) -> torch.Tensor:
+    """C_yy⁻¹ y for values with spectrum `signal` (B, K, h, w) and noise of their own variance, inf where lost; 0 there.
+
+    Conjugate gradients, every map by itself, preconditioned by the filter for the mean noise.
+    """
+    floor = 1e-5 * signal.mean((2, 3), keepdim=True)
+    there = torch.isfinite(variance) & (floor > 0)
+    noise = torch.where(there, variance, 0) + floor
+    share = there.float().mean((2, 3), keepdim=True)
+    mean = (noise * there).mean((2, 3), keepdim=True) / share.clamp_min(_TINY)
+    filter_ = 1 / (signal * share + mean + _TINY)
+
+    def apply(spectrum: torch.Tensor, maps: torch.Tensor) -> torch.Tensor:
+        return torch.where(there, dct2(dct2(maps) * spectrum, inverse=True), 0)
+
+    def dot(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+        return (one * other).sum((2, 3), keepdim=True)
+
+    residual = torch.where(there, values, 0)
+    direction = z = apply(filter_, residual)
+    found, size = torch.zeros_like(residual), dot(residual, z)
+    least = 1e-9 * size
+    for _ in range(_ITERATIONS):
+        image = apply(signal, direction) + noise * direction
+        length = torch.where(size > least, size / dot(direction, image).clamp_min(_TINY), 0)
+        found, residual = found + length * direction, residual - length * image
+        z = apply(filter_, residual)
+        size, before = dot(residual, z), size
+        direction = z + size / before.clamp_min(_TINY) * direction
+    return found
