@@ -8,7 +8,7 @@ import torch
 
 from .. import weights
 from ..errors import HscError
-from ..nn.denoisers import Denoiser, as_received
+from ..nn.denoisers import Denoiser
 
 KINDS = ("dncnn", "diffsdnet", "ddpm")
 MOST_STEPS = 1000
@@ -35,11 +35,9 @@ def load_denoiser(kind: str) -> Denoiser:
 def denoise(
     values: torch.Tensor, variance: torch.Tensor, kind: str, steps: int, spectrum: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Better values, and the noise variance that goes with them.
+    """Better values and their noise variance, for a decoder that begins with linear estimates: see `Denoiser.hand_on`.
 
-    The decoder begins with a linear estimator for that variance, which is the one that came in: the values are those of which it makes
-    the network's estimates. The networks know one noise level for a message: the mean over its values, a lost value counting as pure
-    noise of the values' power.
+    The networks know one noise level for a message: the mean over its values, a lost value counting as pure noise of the values' power.
 
     Args:
         values: (1, 64, h, w), unbiased; 0 where lost.
@@ -61,6 +59,8 @@ def denoise(
     if level < _LEAST_VARIANCE:
         return values, variance
     unit = spectrum / spectrum[sent].mean().clamp_min(1e-12)
-    estimates = load_denoiser(kind)(torch.where(there, values, 0) / power.sqrt(), level, unit, steps)
-    better = as_received(estimates, unit, level[:, None, None, None]) * power.sqrt()
-    return torch.where(there, better, 0), variance
+    model = load_denoiser(kind)
+    estimates = model(torch.where(there, values, 0) / power.sqrt(), level, unit, steps)
+    better, noise = model.hand_on(estimates, level, unit)
+    relative = noise / level * variance
+    return torch.where(there, better * power.sqrt(), 0), torch.where(there, relative, torch.inf)

@@ -16,6 +16,7 @@ from .diffusion import STEPS, kept, reverse, start
 from .spectrum import dct2
 
 _TINY = 1e-12
+SNRS_DB = (0.0, 5.0, 10.0, 15.0, 20.0)  # of the table of what DnCNN leaves
 
 
 class _Block(nn.Module):
@@ -107,6 +108,8 @@ class Denoiser(nn.Module):
         super().__init__()
         self.kind = kind
         self.network = DnCnn() if kind == "dncnn" else NoisePredictor()
+        # Share of the noise variance that DnCNN leaves on each channel, measured at the end of its training.
+        self.register_buffer("remains", torch.ones(len(SNRS_DB), VALUES))
 
     def forward(self, values: torch.Tensor, variance: torch.Tensor, spectrum: torch.Tensor, steps: int) -> torch.Tensor:
         """Values of unit mean power (B, 64, h, w) with noise of `variance` (B,) → estimates of the values, same shape.
@@ -117,6 +120,20 @@ class Denoiser(nn.Module):
             return values - self.network(values).float()
         noisy = values / (1 + variance).sqrt()[:, None, None, None]  # eq. (31)
         return reverse(noisy, start(variance), lambda v, t: self.network(v, t, spectrum), steps, random=self.kind == "ddpm")
+
+    def hand_on(self, estimates: torch.Tensor, variance: torch.Tensor, spectrum: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Estimates → values (B, 64, h, w) for a receiver that begins with linear MMSE, and their noise variance (B, 64 or 1, 1, 1).
+
+        Noise predictors know the spectrum, so that theirs are estimates already: values of which the linear ones at the noise that was
+        are these. DnCNN's go on as received values with less noise.
+        """
+        if self.kind != "dncnn":
+            noise = variance[:, None, None, None]
+            return as_received(estimates, spectrum, noise), noise
+        place = ((-10 * torch.log10(variance.clamp_min(_TINY)) - SNRS_DB[0]) / (SNRS_DB[1] - SNRS_DB[0])).clamp(0, len(SNRS_DB) - 1)
+        below = place.long().clamp_max(len(SNRS_DB) - 2)
+        share = torch.lerp(self.remains[below], self.remains[below + 1], (place - below)[:, None])
+        return estimates, (share * variance[:, None])[..., None, None]
 
 
 def as_received(estimates: torch.Tensor, spectrum: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -11,7 +11,7 @@ import torch
 
 from .. import data, weights
 from ..nn.deepjscc import HIGHEST_SNR_DB, VALUES, DeepJscc
-from ..nn.denoisers import Denoiser, as_received
+from ..nn.denoisers import SNRS_DB, Denoiser, as_received
 from ..nn.diffusion import diffuse, kept, reverse, start
 from ..nn.spectrum import dct2
 from . import loop
@@ -23,6 +23,7 @@ MODELS = ("dncnn", "ddpm", "diffsdnet")
 CODEC = "deepjscc"
 COUNTS = (64, 64, 64, 64, 32, 16)
 AT_START = 0.4  # share of training images at their start step t̃; the others are further down
+MEASURED_CROPS = 48
 SAMPLED_STEPS = (3, 5, 10)  # numbers of steps that DiffSDNet is tuned for
 GRADIENTS = 2  # predictions of a run that gradients go through
 
@@ -77,10 +78,22 @@ def draw(codec: DeepJscc, images: torch.Tensor, recipe: Recipe) -> Draw:
 
 
 def dncnn_loss(model: Denoiser, images: torch.Tensor, recipe: Recipe, codec: DeepJscc) -> tuple[torch.Tensor, torch.Tensor]:
-    """Squared error of the noise that DnCNN finds (Zhang et al., eq. 1), as the image feels it; and that per value."""
+    """Squared error of the noise that DnCNN finds (Zhang et al., eq. 1), summed over the values of a token; and that per value."""
     drawn = draw(codec, images, recipe)
     error = (model.network(drawn.noisy).float() - (drawn.noisy - drawn.values)) * drawn.sent
-    return felt(error, drawn.spectrum, drawn.variance, codec) * VALUES, error.square().mean()
+    return error.square().mean() * VALUES, error.square().mean()
+
+
+@torch.no_grad()
+def measure(model: Denoiser, codec: DeepJscc, images: torch.Tensor, recipe: Recipe, seed: int = 1) -> None:
+    """Fill DnCNN's table of the noise that remains, on images (N, 3, S, S)."""
+    torch.manual_seed(seed)
+    for i, snr_db in enumerate(SNRS_DB):
+        drawn = draw(codec, images, replace(recipe, fading=replace(recipe.fading, snr_low_db=snr_db, snr_high_db=snr_db)))
+        error = (model(drawn.noisy, drawn.variance, drawn.spectrum, 1) - drawn.values).square().mean((2, 3))
+        sent = drawn.sent[..., 0, 0].float()
+        left = (error * sent).sum(0) / sent.sum(0).clamp_min(1) / drawn.variance[0]
+        model.remains[i] = left.clamp(1e-3, 1)
 
 
 def diffusion_loss(model: Denoiser, images: torch.Tensor, recipe: Recipe, codec: DeepJscc) -> tuple[torch.Tensor, torch.Tensor]:
@@ -141,9 +154,9 @@ def photo_figures(model: Denoiser, codec: DeepJscc, photos: list[np.ndarray], sn
         spectrum = codec.value_spectrum(values.shape[-2:], told, count)
         spectrum = spectrum / spectrum.mean()
         noisy = values / scale + variance.sqrt() * torch.randn_like(values)
-        better = as_received(model(noisy, variance, spectrum, 10), spectrum, variance)
-        for name, received in (("without", noisy), ("with", better)):
-            decoded = codec.decode(received * scale, (variance * scale**2).expand_as(values), told, count)
+        cleaned = model.hand_on(model(noisy, variance, spectrum, 10), variance, spectrum)
+        for name, (received, noise) in {"without": (noisy, variance), "with": cleaned}.items():
+            decoded = codec.decode(received * scale, (noise * scale**2).expand_as(values), told, count)
             error = decoded[..., : photo.shape[0], : photo.shape[1]].clamp(0, 1) - image
             psnr[name].append(-10 * torch.log10(error.square().mean()).item())
     return {f"kodak, AWGN {snr_db:g} dB, {name} denoiser: PSNR [dB]": float(np.mean(found)) for name, found in psnr.items()}
@@ -156,6 +169,9 @@ def train(chosen: Recipe, out: Path, start_state: dict[str, torch.Tensor] | None
     codec.to("cuda" if torch.cuda.is_available() else "cpu").eval().requires_grad_(False)
     objective = partial(LOSSES[chosen.model], codec=codec)
     model, done = loop.train(chosen, out, start=start_state, model=build(chosen), loss_function=objective, **how)
+    if chosen.model == "dncnn":
+        crops = data.photos(how["path"], how["cache"]).crops(np.random.default_rng(chosen.seed), MEASURED_CROPS, chosen.crop)
+        measure(model, codec.cpu(), torch.from_numpy(crops).permute(0, 3, 1, 2).float() / 255, chosen)
     export(chosen, model.state_dict(), done, {}, out)
     model.load_state_dict(weights.load(chosen.name, out))
     figures = photo_figures(model, codec.cpu(), data.kodak(how["path"]))
