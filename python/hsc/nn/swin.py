@@ -70,6 +70,8 @@ class ResidualSwinBlock(nn.Module):
 
     def residual(self, features: torch.Tensor) -> torch.Tensor:
         """What the block adds: (B, C, h, w) → (B, C, h, w)."""
+        if not torch.is_grad_enabled() and not self.convolution.weight.any() and not self.convolution.bias.any():
+            return torch.zeros_like(features)  # untrained: nothing to compute
         height, width = features.shape[-2:]
         tokens = functional.pad(features, (0, -width % self.window, 0, -height % self.window)).permute(0, 2, 3, 1)
         for layer in self.layers:

@@ -31,6 +31,9 @@ SCHEDULES = {
     "hda": (("semantic", 0.02), ("transceiver", 0.04), ("decoder", 0.45), ("whole", 1.0)),
     "hda-profile": (("transceiver", 1.0),),
 }
+# Learning rate of each stage relative to the recipe's. In batches of four the whole network at the full rate lost 0.1 dB at 10 dB and 1.5
+# dB at 20 dB against the decoder trained alone (measured).
+STAGE_RATES = {"whole": 0.25}
 FIT_CROPS, FIT_SIZE = 200, 256
 EMA = 0.999
 # Learning rates relative to the recipe's: the transforms are right at the start and stretch over four decades of power.
@@ -86,7 +89,7 @@ def _loop(
     while (fraction := _fraction(done, chosen.steps, time.monotonic() - begun + spent, how["minutes"])) < 1:
         stage = next(name for name, end in SCHEDULES[chosen.model] if fraction < end)
         for group in optimizer.param_groups:
-            group["lr"] = (
+            group["lr"] = STAGE_RATES.get(stage, 1.0) * (
                 group["scale"] * chosen.learning_rate * min(1.0, (done + 1) / WARM_UP) * (0.51 + 0.49 * math.cos(math.pi * fraction))
             )
         loss, log_mse = objective(next(source), draw(rng, chosen.batch, _share(chosen)), stage)

@@ -14,7 +14,7 @@ from ..nn import activity, hda
 from .hda_fit import histograms, power_by_row
 
 BYTES_PER_PIXEL = 0.30 * 2.0 ** (-0.6 * np.arange(hda.QUALITIES))  # of the base, for classes 0 (finest) to 11
-CROPS, SIZE = 60, 256
+CROPS, SIZE = 40, 256
 
 
 @torch.no_grad()
