@@ -77,13 +77,13 @@ def _base_bytes(at: Budget, share: float) -> int:
 
 
 class HdaHevcCodec:
-    """The codec; options as in `HdaOptions`. `da_ratio` None (the default here) chooses the split by the SNR."""
+    """The codec; options as in `HdaOptions`. `da_ratio` None chooses the split by the SNR."""
 
     name = NAME
     notices: tuple[str, ...] = ()
 
     def __init__(self, **options: object) -> None:
-        self.options = hda_link.options(NAME, {"da_ratio": None, **options})
+        self.options = hda_link.options(NAME, options)
 
     def encode(self, image: np.ndarray, link: Link) -> Message:
         """uint8 (H, W, C) → message within the link's CBR. Raises HscError for an image or a CBR that cannot be served."""

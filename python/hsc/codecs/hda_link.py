@@ -30,13 +30,13 @@ class HdaOptions:
 
     Attributes:
         da_ratio: digital over analog channel uses, 0.05 to 10 (the paper: 0.2 to 3); an upper limit: the digital part's true length,
-            after entropy coding and LDPC, comes close to it from below. None: the ratio with the least expected error.
+            after entropy coding and LDPC, comes close to it from below. None, the default: the ratio with the least expected error.
         key: 32 bytes of AES-256 for the digital part, or None for a CRC only.
         repair_share: RaptorQ repair symbols over all symbols of the digital part, 0 to 0.9: lost packets up to that share cost no digital
             information.
     """
 
-    da_ratio: float | None = 0.2
+    da_ratio: float | None = None
     key: bytes | None = None
     repair_share: float = 0.35
 
