@@ -31,7 +31,7 @@ def features_shape(shape: tuple[int, int, int]) -> tuple[int, int, int]:
 
 def features_map(values: np.ndarray, shape: tuple[int, int, int]) -> torch.Tensor:
     """Features of a PDU → float (120, h, w). Raises HscError for another number of them, and for an image too large to be served."""
-    codec.check_size(shape)
+    codec.check_shape(shape)
     wanted = features_shape(shape)
     if values.size != np.prod(wanted):
         raise HscError(f"{values.size} features are not those of an image of shape {shape}: connect the features of {NAME}")
@@ -136,7 +136,7 @@ class hda_fusion(PartsBlock):
             NAME, first.shape, first.parameters, analog.received if analog and analog.values.size else None,
             (digital.received,) if digital and digital.streams else (), first.snr_db,
         )  # fmt: skip
-        codec.check_size(first.shape)
+        codec.check_shape(first.shape)
         fused = codec.fuse(received, self._key, model, parameters)
         self.counters["lost_regions"] += fused.lost
         if fused.closed:

@@ -83,7 +83,7 @@ class semantic_encoder(LinkBlock):
         self.publish("generated", pdu.Generated(image.message_id, image.shape, sr.generated, sr.values.size, parameters))
 
     def _encode_hda(self, image: pdu.Image) -> None:
-        hda.check_size(image.shape)
+        hda.check_shape(image.shape)
         profile = hda_models.nearest(self._link.cbr or hda.DEFAULT_CBR, self._da_ratio or hda.DEFAULT_DA_RATIO)
         z = hda.semantic_encode(image.pixels, hda_models.load(profile))
         parameters = hda.HdaParameters(profile.number, 0, Selection(0, 0), 0).pack()

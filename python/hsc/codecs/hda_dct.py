@@ -17,6 +17,7 @@ from ..errors import HscError
 from ..message import DigitalStream, Link, Message, ReceivedMessage
 from ..phy import digital
 from . import budget, dct_base, erasure, hevc, softcast, softcast_transform
+from .planes import check_shape
 from .softcast import SoftCastOptions
 
 BASES = {"hevc": hevc, "dct": dct_base}
@@ -65,7 +66,7 @@ class HdaDctCodec:
     def encode(self, image: np.ndarray, link: Link | None = None) -> Message:
         """uint8 (H, W, C) -> message of one analog and two digital streams. Raises HscError when the budget is too small."""
         link = link or Link()
-        softcast_transform.check_shape(image.shape)
+        check_shape(image.shape)
         shape, coder, mcs = tuple(image.shape), BASES[self.options.base], budget.mcs(link, self.options.margin_db)
         uses = budget.channel_uses(link, shape)
         size = digital.payload_bytes_per_block(mcs)
@@ -82,7 +83,7 @@ class HdaDctCodec:
     def decode(self, received: ReceivedMessage) -> np.ndarray:
         """Received message -> uint8 (H, W, C) from base, residual or both. Raises HscError when neither came."""
         shape = tuple(received.shape)
-        softcast_transform.check_shape(shape)
+        check_shape(shape)
         number, *lengths = _PARAMETERS.unpack_from(received.parameters.ljust(_PARAMETERS.size, b"\0"))
         if number >= len(BASES) or len(received.digital) < 2:
             raise HscError("not a message of hda_dct: transmitter and receiver differ, update both")

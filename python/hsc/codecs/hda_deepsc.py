@@ -20,9 +20,10 @@ from ..nn import activity, hda
 from ..nn.transform import pad
 from . import hda_link, hda_models
 from .budget import DEFAULT_CBR
-from .hda_link import Arrived, Budget, Fused, HdaOptions, HdaParameters, Split, check_size, make_budget
+from .hda_link import Arrived, Budget, Fused, HdaOptions, HdaParameters, Split, make_budget
 from .hda_models import Model, Profile
 from .hda_regions import Region, regions
+from .planes import check_shape, to_image, to_planes
 
 NAME = "hda_deepsc"
 DEFAULT_DA_RATIO = 0.2
@@ -31,18 +32,13 @@ DEFAULT_DA_RATIO = 0.2
 @torch.inference_mode()
 def semantic_encode(image: np.ndarray, model: Model) -> torch.Tensor:
     """Eq. (1): uint8 (H, W, C) → z, float (120, h, w), h and w multiples of 4."""
-    planes = torch.from_numpy(np.array(np.broadcast_to(image, (*image.shape[:2], 3)))).permute(2, 0, 1)[None].float() / 255
-    return model.network.encode(pad(planes, hda.MULTIPLE))[0]
+    return model.network.encode(pad(to_planes(image), hda.MULTIPLE))[0]
 
 
 @torch.inference_mode()
 def semantic_decode(fused: Fused, shape: tuple[int, int, int], model: Model) -> np.ndarray:
     """Eq. (12): ẑ → uint8 (H, W, C)."""
-    height, width, channels = shape
-    planes = model.network.decode(fused.z[None], fused.variance[None])[0, :, :height, :width]
-    if channels == 1:
-        planes = planes.mean(0, keepdim=True)
-    return (planes.clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
+    return to_image(model.network.decode(fused.z[None], fused.variance[None]), shape)
 
 
 @torch.inference_mode()
@@ -127,13 +123,13 @@ class HdaDeepScCodec:
 
     def encode(self, image: np.ndarray, link: Link) -> Message:
         """uint8 (H, W, C) → message within the link's CBR. Raises HscError for an image or a CBR that cannot be served."""
-        check_size(image.shape)
+        check_shape(image.shape)
         profile = hda_models.nearest(link.cbr or DEFAULT_CBR, self.options.da_ratio or DEFAULT_DA_RATIO)
         return allocate(semantic_encode(image, hda_models.load(profile)), image.shape, link, self.options, profile)
 
     def decode(self, received: ReceivedMessage) -> np.ndarray:
         """Received message → uint8 (H, W, C). Raises HscError when nothing of the digital part arrived."""
-        check_size(received.shape)
+        check_shape(received.shape)
         parameters = HdaParameters.unpack(received.parameters)
         model = hda_models.load(hda_models.PROFILES[parameters.profile])
         fused = fuse(received, self.options.key, model, parameters)

@@ -21,9 +21,10 @@ from ..nn import activity, hda
 from . import hda_link, hda_models, hevc
 from .entropy import EntropyTables
 from .hda_deepsc import semantic_decode, semantic_encode
-from .hda_link import Budget, HdaParameters, Split, check_size, make_budget
+from .hda_link import Budget, HdaParameters, Split, make_budget
 from .hda_models import PROFILES, Model
 from .hda_regions import regions
+from .planes import check_shape
 
 NAME, WEIGHTS = "hda_hevc", "hda-hevc"
 # Digital shares of the channel uses that are tried, by the bits per channel use of the MCS: the dearer a bit, the more it takes.
@@ -87,7 +88,7 @@ class HdaHevcCodec:
 
     def encode(self, image: np.ndarray, link: Link) -> Message:
         """uint8 (H, W, C) → message within the link's CBR. Raises HscError for an image or a CBR that cannot be served."""
-        check_size(image.shape)
+        check_shape(image.shape)
         model, at = hda_models.load(PROFILES[0]), make_budget(image.shape, link, self.options)
         z = semantic_encode(image, model)
         candidates = []
@@ -114,7 +115,7 @@ class HdaHevcCodec:
     @torch.inference_mode()
     def decode(self, received: ReceivedMessage) -> np.ndarray:
         """Received message → uint8 (H, W, C). Raises HscError when neither base nor activity arrived."""
-        check_size(received.shape)
+        check_shape(received.shape)
         parameters, model = HdaParameters.unpack(received.parameters), hda_models.load(PROFILES[0])
         fitted, quality = tables(), parameters.quality
         came = hda_link.arrived(received, parameters, self.options.key, activity.LATENTS, fitted.entropy[quality], whole=True)

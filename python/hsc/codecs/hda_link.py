@@ -19,7 +19,6 @@ from .hda_regions import Region, grid, regions
 from .hda_stream import RegionPart
 
 ONE_WAY_SNR_DB = 10.0  # that the analog gains are made for when nothing is known of the link
-LARGEST_IMAGE = 1 << 24  # pixels
 CODER_BYTES = 8  # of an entropy coder's end, per region
 LARGEST_SHARE = 0.9  # of the channel uses that the digital part may take when no DA ratio limits it
 
@@ -254,12 +253,6 @@ def fuse(
 def notices(closed: int) -> tuple[str, ...]:
     """What the receiver's user should know of chunks that came and did not open."""
     return (f"{closed} chunks do not open: they were altered, or the key is another",) if closed else ()
-
-
-def check_size(shape: tuple[int, int, int]) -> None:
-    """HscError for an image that is too large for the networks."""
-    if shape[0] * shape[1] > LARGEST_IMAGE:
-        raise HscError(f"an image of {shape[1]} x {shape[0]} pixels is too large for this codec: make it {LARGEST_IMAGE} pixels or fewer")
 
 
 def options(codec: str, given: dict) -> HdaOptions:

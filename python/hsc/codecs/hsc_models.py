@@ -15,9 +15,10 @@ from ..nn.channel_io import shrink
 from ..nn.conv_vae import ConvVae, latent_shape
 from ..nn.vae import Vae
 from ..nn.vqvae import VqVae
+from .planes import MOST_PIXELS
 
 DIGIT_SHAPE = (28, 28, 1)
-SMALLEST_SIDE, MOST_PIXELS = 8, 1 << 24
+SMALLEST_SIDE = 8
 
 # Numbers are part of the air interface: never reuse one.
 MODELS: dict[int, str] = {

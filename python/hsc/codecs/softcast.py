@@ -14,6 +14,7 @@ from ..errors import HscError
 from ..message import DigitalStream, Link, Message, ReceivedDigital, ReceivedMessage
 from ..phy import digital
 from . import budget, erasure, softcast_transform
+from .planes import check_shape
 
 _SIZE_BYTES = 3
 
@@ -51,7 +52,7 @@ class SoftCastCodec:
     def encode(self, image: np.ndarray, link: Link | None = None) -> Message:
         """uint8 (H, W, C) -> message of one analog and one digital stream. Raises HscError when the budget is too small."""
         link = link or Link()
-        softcast_transform.check_shape(image.shape)
+        check_shape(image.shape)
         mcs = link.mcs or budget.ROBUST_MCS
         planes = image.astype(np.float64).transpose(2, 0, 1)
         coded, stream = fill(planes, budget.channel_uses(link, image.shape), mcs, self.options)
@@ -60,7 +61,7 @@ class SoftCastCodec:
 
     def decode(self, received: ReceivedMessage) -> np.ndarray:
         """Received message -> uint8 (H, W, C). Raises HscError when the side information is lost."""
-        softcast_transform.check_shape(received.shape)
+        check_shape(received.shape)
         parameters = received.parameters.ljust(1 + _SIZE_BYTES, b"\0")
         if parameters[0] >= len(softcast_transform.TRANSFORMS) or not received.digital:
             raise HscError("not a SoftCast message: transmitter and receiver differ, update both")

@@ -23,9 +23,9 @@ from ..errors import HscError
 from ..message import ReceivedAnalog
 from ..phy.crc import crc16
 from . import level_map, whitening
+from .planes import check_shape
 
 TRANSFORMS = ("image", "block8")
-MOST_PIXELS = 1 << 24
 _BLOCK = 8
 _SMALLEST_CHUNK, _LARGEST_CHUNK = 4, 256
 _NARROWER = 1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 1, 3 / 2  # edges below two chunk sides, in chunk sides
@@ -91,12 +91,6 @@ class _Chunks:
     def gain(self) -> np.ndarray:
         """g ∝ λ^(−1/4): the power of what is sent is ∝ √λ, the allocation of least total error at high SNR (eq. (3) of the paper)."""
         return self.power**-0.25
-
-
-def check_shape(shape: tuple[int, ...]) -> None:
-    """HscError for an image shape (H, W, C) that is not served."""
-    if len(shape) != 3 or shape[2] not in (1, 3) or min(shape) < 1 or shape[0] * shape[1] > MOST_PIXELS:
-        raise HscError(f"an image of shape {tuple(shape)} cannot be sent: H x W x 1 or H x W x 3, at most {MOST_PIXELS >> 20} Mpx")
 
 
 def encode(planes: np.ndarray, most_values: int, transform: str = "image") -> Coded:
