@@ -215,6 +215,17 @@ def test_soft_decisions_are_the_posterior_mean():
     assert not lost[0].any() and torch.isinf(lost[1]).all()
 
 
+@pytest.mark.parametrize(("levels", "published"), [(2, 0.3634), (4, 0.1188), (8, 0.03744), (16, 0.01154)])
+def test_quantiser_is_the_best_uniform_one(levels, published):
+    """Distortions of Max, IRE Trans. Inform. Theory 1960, table II; the error is told for values without bias."""
+    best = constellation.quantiser(levels)
+    assert best.error * best.unit**2 == pytest.approx(published / (1 - published), rel=0.01)
+    values = torch.randn(200_000, generator=torch.Generator().manual_seed(1))
+    error = best.unit * constellation.decide(values / best.step, levels) - values
+    assert error.square().mean().item() == pytest.approx(best.error * best.unit**2, rel=0.03)
+    assert abs((error * values).mean().item()) < 0.005
+
+
 def test_straight_through_decides_hard_and_has_a_gradient():
     units = torch.linspace(-6, 6, 25, requires_grad=True)
     decided = constellation.soft_decide(units, 4)
@@ -225,26 +236,27 @@ def test_straight_through_decides_hard_and_has_a_gradient():
 
 
 @pytest.mark.parametrize("count", [16, 21, 64])
-def test_rotation_spreads_variance_and_is_undone(count):
+def test_mixing_makes_values_alike_and_is_undone(count):
     torch.manual_seed(count)
-    deviation = torch.logspace(0, -1, count)[None, :, None, None]
-    values = deviation * torch.randn(1, count, 40, 40)
-    mixed = constellation.rotate(values, count)
-    spread = mixed.var((0, 2, 3))
-    assert spread.max() / spread.min() < 4 < deviation.max().square() / deviation.min().square()
-    there, noise = constellation.unrotate(mixed, torch.full_like(mixed, 0.25), VALUES)
+    loud = torch.where(torch.rand(1, 1, 40, 24) < 0.1, 1.0, 0.05)
+    values = loud * torch.logspace(0, -1, count)[None, :, None, None] * torch.randn(1, count, 40, 24)
+    mixed = constellation.mix(values, count)
+    assert mixed.square().sum().item() == pytest.approx(values.square().sum().item(), rel=1e-3)
+    kurtosis = [(x.pow(4).mean() / x.square().mean().square()).item() for x in (values, mixed)]
+    assert kurtosis[0] > 20 and kurtosis[1] == pytest.approx(3, abs=0.4)  # Gaussian
+    there, noise = constellation.unmix(mixed, torch.full_like(mixed, 0.25), VALUES)
     torch.testing.assert_close(there[:, :count], values, atol=1e-5, rtol=1e-4)
     torch.testing.assert_close(noise[:, :count], torch.full_like(values, 0.25), rtol=1e-4, atol=0)
     assert torch.isinf(noise[:, count:]).all()
 
 
-def test_unrotated_losses_have_the_variance_that_is_told():
+def test_losses_have_the_variance_that_is_told():
     torch.manual_seed(3)
     values = torch.randn(1, VALUES, 30, 30)
     lost = torch.rand(1, VALUES, 30, 30) < 0.2
-    mixed = constellation.rotate(values, VALUES)
-    there, noise = constellation.unrotate(mixed.masked_fill(lost, 5.0), torch.where(lost, torch.inf, 0.0), VALUES)
-    assert (there - values).square().mean().item() == pytest.approx(noise.mean().item(), rel=0.15)
+    mixed = constellation.mix(values, VALUES)
+    there, noise = constellation.unmix(mixed.masked_fill(lost, 5.0), torch.where(lost, torch.inf, 0.0), VALUES)
+    assert (there - values).square().mean().item() == pytest.approx(noise.mean().item(), rel=0.05)
 
 
 # --- training

@@ -52,9 +52,10 @@ class DeepJsccQCodec:
         pixels = planes.to_planes(image)
         parameters = replace(AnalogParameters.choose(image.shape, link), levels=round(self.options.points**0.5))
         told, count = parameters.tensors()
-        mixed = constellation.rotate(load_model(WEIGHTS).encode(pixels, told, count), parameters.count)
-        code = encode_scale(float(constellation.choose_step(mixed, parameters.levels)))
-        units = constellation.decide(mixed / decode_scale(code), parameters.levels)
+        mixed = constellation.mix(load_model(WEIGHTS).encode(pixels, told, count), parameters.count)
+        code = encode_scale(float(constellation.scale(mixed)))
+        step = decode_scale(code) * constellation.quantiser(parameters.levels).step
+        units = constellation.decide(mixed / step, parameters.levels)
         return Message(self.name, tuple(image.shape), parameters.pack() + code.to_bytes(2, "big"), units.flatten().numpy())
 
     @torch.no_grad()
@@ -62,9 +63,9 @@ class DeepJsccQCodec:
         """Received message → uint8 (H, W, C), from whatever arrived. Raises HscError when nothing did."""
         planes.check_shape(received.shape)
         parameters = AnalogParameters.unpack(received.parameters)
-        step = decode_scale(int.from_bytes(received.parameters[3:5], "big"))
-        if parameters.levels not in constellation.LEVELS or len(received.parameters) < 5 or not step:
+        rms = decode_scale(int.from_bytes(received.parameters[3:5], "big"))
+        if parameters.levels not in constellation.LEVELS or len(received.parameters) < 5 or not rms:
             raise HscError("the message's parameters are out of range: it comes from another version")
         units, variance = (maps[:, : parameters.count] for maps in received_maps(received.analog, received.shape, parameters.count))
-        values, variance = constellation.receive(units, variance, parameters.levels, step, VALUES)
+        values, variance = constellation.receive(units, variance, parameters.levels, rms, VALUES)
         return planes.to_image(load_model(WEIGHTS).decode(values, variance, *parameters.tensors()), received.shape)

@@ -1,51 +1,61 @@
 """A fixed constellation for DeepJSCC (DeepJSCC-Q: Tung, Kurka, Jankowski, Gündüz, IEEE JSAC 2022): every value is one of L levels.
 
-A symbol of two values is then a point of L²-QAM. Levels are the odd numbers ±1, ±3 … ±(L − 1). Before they are quantised, the values of
-a token are mixed by a fixed rotation, so that all have about the same variance and the error of the quantiser spreads over all of them.
+A symbol of two values is then a point of L²-QAM. Levels are the odd numbers ±1, ±3 … ±(L − 1). Before they are quantised, all values of
+a message are mixed by a fixed rotation, which makes them Gaussian: a quiet part of an image then has values as large as a loud one, the
+levels fit all of them, and the error of the quantiser is like white noise.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 import torch
 
+from .spectrum import dct2
 from .transform import dct_matrix
 
 LEVELS = (2, 4, 8, 16, 32, 64)  # 4-QAM to 4096-QAM
 SPACING = 2.0
 _REACH = torch.arange(-4.0, 5.0) * SPACING  # neighbours that soft decisions look at
-_WIDTHS = np.geomspace(0.5, 8, 17)  # outermost level over the RMS of the values, tried by `choose_step`
 
 
 @lru_cache(maxsize=64)
 @torch.inference_mode(False)
 def rotation(count: int) -> torch.Tensor:
     """Orthonormal matrix (count, count): a DCT with its columns in a fixed random order, entries of nearly equal size."""
-    return torch.from_numpy(dct_matrix(count)[:, np.random.default_rng(count).permutation(count)]).float()
+    return torch.from_numpy(dct_matrix(count)[:, np.random.RandomState(count).permutation(count)]).float()
 
 
-def rotate(values: torch.Tensor, count: int) -> torch.Tensor:
-    """First `count` channels of (B, ≥count, h, w) → mixed values (B, count, h, w)."""
-    return torch.einsum("ij,bjhw->bihw", rotation(count).to(values.device), values[:, :count])
+@lru_cache(maxsize=4)
+@torch.inference_mode(False)
+def signs(shape: tuple[int, int, int]) -> torch.Tensor:
+    """Fixed random signs ±1, float32 of `shape`."""
+    return torch.from_numpy(np.random.RandomState(1).randint(0, 2, shape).astype(np.float32) * 2 - 1)
 
 
-def unrotate(mixed: torch.Tensor, variance: torch.Tensor, channels: int) -> tuple[torch.Tensor, torch.Tensor]:
+def mix(values: torch.Tensor, count: int) -> torch.Tensor:
+    """First `count` channels of (B, ≥count, h, w) → mixed values (B, count, h, w): every one a sum over all, so Gaussian and alike."""
+    rotated = torch.einsum("ij,bjhw->bihw", rotation(count).to(values.device), values[:, :count])
+    return dct2(rotated * signs(tuple(rotated.shape[1:])).to(values.device))
+
+
+def unmix(mixed: torch.Tensor, variance: torch.Tensor, channels: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Received mixed values and their error variance (inf where lost), (B, k, h, w) → values and variances, (B, channels, h, w).
 
-    What a token lost is taken as zero: its share of each value is made up by a factor, its power counts as noise.
+    What was lost is taken as zero: the share that came makes up for it by a factor, and the rest counts as noise on all values.
     """
-    matrix = rotation(mixed.shape[1]).to(mixed.device)
+    matrix, pattern = rotation(mixed.shape[1]).to(mixed.device), signs(tuple(mixed.shape[1:])).to(mixed.device)
     there = torch.isfinite(variance)
-    power = (mixed.square() * there).sum((1, 2, 3), keepdim=True) / there.sum((1, 2, 3), keepdim=True).clamp_min(1)
-    share = torch.einsum("ij,bihw->bjhw", matrix.square(), there.float())
-    values = torch.einsum("ij,bihw->bjhw", matrix, torch.where(there, mixed, 0)) / share.clamp_min(1e-6)
-    noise = torch.einsum("ij,bihw->bjhw", matrix.square(), torch.where(there, variance, 0)) / share.clamp_min(1e-6).square()
-    noise = noise + power * (1 - share).clamp_min(0) / share.clamp_min(1e-6)
+    share = there.float().mean((1, 2, 3), keepdim=True).clamp_min(1e-9)
+    power = (mixed.square() * there).mean((1, 2, 3), keepdim=True) / share
+    noise = torch.where(there, variance, 0).mean((1, 2, 3), keepdim=True) / share.square() + power * (1 - share) / share
+    whole = dct2(torch.where(there, mixed, 0) / share, inverse=True) * pattern
+    values = torch.einsum("ij,bihw->bjhw", matrix, whole)
     fill = (0, 0, 0, 0, 0, channels - mixed.shape[1])
-    noise = torch.where(share > 1e-3, noise, torch.inf)
-    return torch.nn.functional.pad(torch.where(share > 1e-3, values, 0), fill), torch.nn.functional.pad(noise, fill, value=torch.inf)
+    pad = torch.nn.functional.pad
+    return pad(values, fill), pad(noise.expand_as(values), fill, value=torch.inf)
 
 
 def decide(units: torch.Tensor, levels: int) -> torch.Tensor:
@@ -60,21 +70,41 @@ def soft_decide(units: torch.Tensor, levels: int, temperature: float = 1.0) -> t
     return soft + (decide(units, levels) - soft).detach()
 
 
-@torch.no_grad()
-def choose_step(mixed: torch.Tensor, levels: int) -> torch.Tensor:
-    """Value of one unit, (B, 1, 1, 1): of the steps tried the one whose levels correlate best with the values.
+@dataclass(frozen=True)
+class Quantiser:
+    """The best uniform quantiser of L levels for Gaussian values of unit variance.
 
-    Behind a linear estimator that is the least error at any SNR.
+    Attributes:
+        step: half the distance of two levels, where values are decided.
+        unit: what a unit of the level stands for, so that the error is not correlated with the value.
+        error: variance of the error, in units².
     """
-    rms = mixed.square().mean((1, 2, 3), keepdim=True).sqrt().clamp_min(1e-9)
-    best, most = rms, torch.zeros_like(rms)
-    for width in _WIDTHS:
-        step = rms * float(width) / (levels - 1)
-        decided = decide(mixed / step, levels)
-        product, power = ((decided * x).mean((1, 2, 3), keepdim=True) for x in (mixed, decided))
-        found = product.square() / power
-        best, most = torch.where(found > most, step, best), torch.maximum(found, most)
+
+    step: float
+    unit: float
+    error: float
+
+
+@lru_cache(maxsize=8)
+def quantiser(levels: int) -> Quantiser:
+    """By integration over the density, for the steps of a fine grid."""
+    x = np.linspace(-8, 8, 8001)
+    density = np.exp(-(x**2) / 2)
+    density /= density.sum()
+    best = None
+    for step in np.geomspace(0.5, 8, 200) / levels:
+        level = np.clip(2 * np.floor(x / step / 2) + 1, 1 - levels, levels - 1)
+        power, product = (density * level**2).sum(), (density * level * x).sum()
+        error = power - product**2
+        found = Quantiser(float(step), float(1 / product), float(error))
+        if best is None or found.error * found.unit**2 < best.error * best.unit**2:
+            best = found
     return best
+
+
+def scale(mixed: torch.Tensor) -> torch.Tensor:
+    """RMS of mixed values, (B, 1, 1, 1)."""
+    return mixed.square().mean((1, 2, 3), keepdim=True).sqrt().clamp_min(1e-9)
 
 
 def soft_receive(units: torch.Tensor, variance: torch.Tensor, levels: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -99,9 +129,12 @@ def soft_receive(units: torch.Tensor, variance: torch.Tensor, levels: int) -> tu
 
 
 def receive(
-    units: torch.Tensor, variance: torch.Tensor, levels: int, step: torch.Tensor | float, channels: int
+    units: torch.Tensor, variance: torch.Tensor, levels: int, rms: torch.Tensor | float, channels: int
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Received levels (B, k, h, w), in units of `step`, and noise variances → values and their error variances, (B, channels, h, w)."""
+    """Received levels (B, k, h, w) and their noise variances, both in units → values and error variances, (B, channels, h, w).
+
+    `rms`: `scale` of the mixed values that were sent.
+    """
+    best = quantiser(levels)
     mean, spread = soft_receive(units, variance, levels)
-    rounding = SPACING**2 / 12  # of the quantiser, uniform within a level
-    return unrotate(mean * step, (spread + rounding) * step**2, channels)
+    return unmix(mean * best.unit * rms, (spread + best.error) * (best.unit * rms) ** 2, channels)

@@ -74,10 +74,10 @@ def cross(values: torch.Tensor, links: Links, hazards: Hazards) -> tuple[torch.T
 def cross_levels(values: torch.Tensor, links: Links, hazards: Hazards, levels: int) -> tuple[torch.Tensor, torch.Tensor]:
     """`cross` for values (B, 64, h, w) with every value sent as one of `levels`; gradients pass straight through."""
     with torch.autocast(values.device.type, enabled=False):
-        mixed = constellation.rotate(values.float(), int(links.count[0]))
-        step = constellation.choose_step(mixed, levels)
-        units, variance = cross(constellation.soft_decide(mixed / step, levels), links, hazards)
-        return constellation.receive(units, variance, levels, step, VALUES)
+        mixed = constellation.mix(values.float(), int(links.count[0]))
+        rms = constellation.scale(mixed)
+        sent = constellation.soft_decide(mixed / (rms * constellation.quantiser(levels).step), levels)
+        return constellation.receive(*cross(sent, links, hazards), levels, rms, VALUES)
 
 
 def send(model: DeepJscc, images: torch.Tensor, links: Links, hazards: Hazards, levels: int = 0) -> torch.Tensor:

@@ -24,7 +24,7 @@ CODEC = "deepjscc"
 COUNTS = (64, 64, 64, 64, 32, 16)
 AT_START = 0.4  # share of training images at their start step t̃; the others are further down
 MEASURED_CROPS = 48
-SAMPLED_STEPS = (3, 5, 10)  # numbers of steps that DiffSDNet is tuned for
+SAMPLED_STEPS = (10, 20, 40)  # numbers of steps that DiffSDNet is tuned for
 GRADIENTS = 2  # predictions of a run that gradients go through
 
 
