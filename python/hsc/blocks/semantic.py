@@ -86,7 +86,7 @@ class semantic_encoder(LinkBlock):
         hda.check_shape(image.shape)
         profile = hda_models.nearest(self._link.cbr or hda.DEFAULT_CBR, self._da_ratio or hda.DEFAULT_DA_RATIO)
         z = hda.semantic_encode(image.pixels, hda_models.load(profile))
-        parameters = hda.HdaParameters(profile.number, 0, Selection(0, 0), 0).pack()
+        parameters = hda.HdaParameters(profile.number, 0, 0, Selection(0, 0), 0).pack()
         self.publish("features", pdu.Features(image.message_id, HDA, image.shape, z.numpy().ravel(), parameters))
 
     def _encode_analog(self, image: pdu.Image) -> None:

@@ -20,6 +20,7 @@ from ..nn import activity, hda
 from ..nn.transform import pad
 from . import hda_link, hda_models
 from .budget import DEFAULT_CBR
+from .hda_analog import Selection
 from .hda_link import Arrived, Budget, Fused, HdaOptions, HdaParameters, Split, make_budget
 from .hda_models import Model, Profile
 from .hda_regions import Region, regions
@@ -46,46 +47,65 @@ def allocate(z: torch.Tensor, shape: tuple[int, int, int], link: Link, options: 
     """HDA allocation and both coders, eqs. (13) to (15), (3), (4): z (120, h, w) → message. HscError for too small a CBR."""
     model, at = hda_models.load(profile), make_budget(shape, link, options)
     latents = model.network.hyper.encode(z[None])  # eq. (13)
-    candidates = []
+    best, best_error = None, np.inf
     for quality in _fitting(latents, model, at):
-        split = _split(z[None], latents, quality, model.network)
-        uses, selection, error = hda_link.expected(split, model.tables[quality], at)
+        split = _split(z[None], latents, quality, at.fineness, model.network)
+        uses, selection, error = hda_link.expected(split, model.tables[quality][at.fineness], at)
         if quality < hda.QUALITIES - 1 and uses > at.most_digital:
             continue
-        candidates.append((error, split, selection))
-        if options.da_ratio or (len(candidates) > 1 and error > candidates[-2][0]):
+        if error < best_error:
+            best, best_error = (split, selection), error
+        elif best:
             break
-    _, split, selection = min(candidates, key=lambda candidate: candidate[0])
-    return hda_link.message(NAME, shape, profile.number, split, selection, model.tables[split.quality], at)
+        if options.da_ratio:
+            break
+    split, selection = _coarser_activity(*best, best_error, model, at)
+    return hda_link.message(NAME, shape, profile.number, split, selection, model.tables[split.quality][split.fineness], at)
+
+
+def _coarser_activity(split: Split, selection: Selection, error: float, model: Model, at: Budget) -> tuple[Split, Selection]:
+    """The same split with a coarser activity as long as that lowers the expected error."""
+    for fineness in range(split.fineness + 1, len(hda.ACTIVITY_STEPS)):
+        coarser = _with_activity(split.quality, fineness, split.coded[: hda.LATENTS], split.features, model.network)
+        _, chosen, expected = hda_link.expected(coarser, model.tables[split.quality][fineness], at)
+        if expected >= error:
+            break
+        split, selection, error = coarser, chosen, expected
+    return split, selection
 
 
 def _fitting(latents: torch.Tensor, model: Model, at: Budget) -> range:
     """Qualities from the finest whose latents alone fit the digital part."""
     for quality in range(hda.QUALITIES):
         indices = hda.quantise(latents[0], quality)
-        bits = model.tables[quality].bits(indices.flatten().numpy(), hda_link.table_rows(indices))
+        bits = model.latents[quality].bits(indices.flatten().numpy(), hda_link.table_rows(indices))
         if at.digital_uses(int(bits / 8) + at.overhead) <= at.most_digital:
             return range(quality, hda.QUALITIES)
     return range(hda.QUALITIES - 1, hda.QUALITIES)
 
 
-def _split(z: torch.Tensor, latents: torch.Tensor, quality: int, network: hda.HdaNetwork) -> Split:
+def _split(z: torch.Tensor, latents: torch.Tensor, quality: int, fineness: int, network: hda.HdaNetwork) -> Split:
     """Eqs. (13) to (15) and (3) at one quality; z and latents with a batch dimension of 1."""
     indices = hda.quantise(latents, quality)
     base = network.hyper.decode(hda.dequantise(indices, quality))  # z̃
     features = network.channel_encode(z - base)  # z_A = z − z̃, eq. (15)
-    active = network.activity_latents(features, quality)
-    return Split(quality, torch.cat([indices[0], active[0]]), features[0], network.log_powers(active, quality)[0])
+    return _with_activity(quality, fineness, indices[0], features[0], network)
+
+
+def _with_activity(quality: int, fineness: int, indices: torch.Tensor, features: torch.Tensor, network: hda.HdaNetwork) -> Split:
+    active = network.activity_latents(features[None], fineness)
+    log_power = network.log_powers(active, quality, fineness)[0]
+    return Split(quality, fineness, torch.cat([indices, active[0]]), features, log_power)
 
 
 @torch.inference_mode()
 def fuse(received: ReceivedMessage, key: bytes | None, model: Model, parameters: HdaParameters) -> Fused:
     """HDA fusion, eq. (16), from whatever arrived. Raises HscError when nothing of the digital part did."""
     network, quality = model.network, parameters.quality
-    came = hda_link.arrived(received, parameters, key, hda_models.ROWS, model.tables[quality], whole=False)
+    came = hda_link.arrived(received, parameters, key, hda_models.ROWS, model.tables[quality][parameters.fineness], whole=False)
     placed = came.placed
     if placed:
-        log_power = network.log_powers(came.coded[None, hda.LATENTS :], quality)[0]
+        log_power = network.log_powers(came.coded[None, hda.LATENTS :], quality, parameters.fineness)[0]
     elif came.closed:
         log_power, placed = _guess(came, parameters, network, regions(*received.shape[:2]))
     else:
@@ -101,7 +121,7 @@ def _guess(
     """What an eavesdropper can do who knows the networks and not the key: take every token for one of mean activity."""
     down, across = came.coded.shape[-2:]
     row = torch.full((1, len(activity.GROUPS), 4 * down, 4 * across), activity.OFFSET)
-    log_power = activity.power_table(network.log_power[parameters.quality].long(), row)[0]
+    log_power = activity.power_table(network.log_power[parameters.quality, parameters.fineness].long(), row)[0]
     sent = log_power >= parameters.selection.threshold
     counts = [int(sent[(slice(None), *region.tokens)].sum()) for region in where]
     first = np.concatenate([[0], np.cumsum(counts)[:-1]]).astype(int).tolist()

@@ -29,6 +29,7 @@ from .planes import check_shape
 NAME, WEIGHTS = "hda_hevc", "hda-hevc"
 # Digital shares of the channel uses that are tried, by the bits per channel use of the MCS: the dearer a bit, the more it takes.
 _SHARES = ((0.7, (0.3, 0.6, 0.9)), (1.5, (0.2, 0.4, 0.7)), (2.2, (0.12, 0.22, 0.35)), (9.9, (0.05, 0.1, 0.2)))
+_ACTIVITY_BYTES = (400, 250, 120, 40)  # of a region, typically
 
 
 @dataclass(frozen=True)
@@ -36,45 +37,50 @@ class Tables:
     """What is fitted to HEVC's residuals.
 
     Attributes:
-        log_power: int64 (12, 44, 120), as in `nn.hda`, for 12 classes of residual, weak to strong.
-        energy: float (12,), mean log2 of the whitened energy of each class; for the encoder only.
-        entropy: tables of the 32 activity latents, of each class.
+        log_power: int64 (12, 4, 44, 120), as in `nn.hda`, for 12 classes of residual, weak to strong, and each fineness of the activity.
+        energy: float (12,), log2 of the mean power of each class; for the encoder only.
+        entropy: tables of the 32 activity latents, of each class and fineness.
     """
 
     log_power: torch.Tensor
     energy: np.ndarray
-    entropy: tuple[EntropyTables, ...]
+    entropy: tuple[tuple[EntropyTables, ...], ...]
 
 
 @lru_cache(maxsize=1)
 def tables() -> Tables:
     """The shipped tables. Raises HscError when they are missing or damaged."""
     state = weights.load(WEIGHTS)
-    return Tables(state["log_power"].long(), state["energy"].numpy(), tuple(hda_models.unpack_tables(part) for part in state["tables"]))
+    return Tables(
+        state["log_power"].long(),
+        state["energy"].numpy(),
+        tuple(tuple(hda_models.unpack_tables(part) for part in parts) for parts in state["tables"]),
+    )
 
 
-def residual_class(features: torch.Tensor, weight: torch.Tensor, energy: np.ndarray) -> int:
-    """Class of a residual u (120, h, w): the one of the nearest whitened energy."""
-    mean = float((features.square().mean((1, 2)) / weight).mean().clamp_min(2.0**-40).log2())
-    return int(np.argmin(np.abs(energy - mean)))
+def residual_class(features: torch.Tensor, energy: np.ndarray) -> int:
+    """Class of a residual u (120, h, w): the one of the nearest power."""
+    return int(np.argmin(np.abs(energy - float(features.square().mean().clamp_min(2.0**-40).log2()))))
 
 
 @torch.inference_mode()
-def split(image: np.ndarray, z: torch.Tensor, data: bytes, model: Model) -> Split:
+def split(image: np.ndarray, z: torch.Tensor, data: bytes, fineness: int, model: Model) -> Split:
     """An image, its z and the HEVC code of its base → the two parts."""
     base = semantic_encode(hevc.decode(data, image.shape), model)
     features = model.network.channel_encode((z - base)[None])[0]
-    fitted = tables()
-    quality = residual_class(features, model.network.weight, fitted.energy)
-    active = model.network.activity_latents(features[None], quality)
-    row = activity.rows(active, hda.ACTIVITY_STEPS[quality])
-    return Split(quality, active[0], features, activity.power_table(fitted.log_power[quality], row)[0], data)
+    return _with_activity(residual_class(features, tables().energy), fineness, features, data, model)
+
+
+def _with_activity(quality: int, fineness: int, features: torch.Tensor, data: bytes, model: Model) -> Split:
+    active = model.network.activity_latents(features[None], fineness)
+    log_power = hda.log_powers(tables().log_power[quality, fineness], active, fineness)[0]
+    return Split(quality, fineness, active[0], features, log_power, data)
 
 
 def _base_bytes(at: Budget, share: float) -> int:
     """Bytes for the base when the digital part takes `share` of the channel uses."""
     size = int(at.uses * share * at.mcs.bits_per_use / 8 * 0.95 * (1 - at.options.repair_share))
-    return size - at.overhead - at.count * hda_link.CODER_BYTES - 120 * at.count  # 120: activity, typical of a region
+    return size - at.overhead - at.count * (hda_link.CODER_BYTES + _ACTIVITY_BYTES[at.fineness])
 
 
 class HdaHevcCodec:
@@ -91,20 +97,23 @@ class HdaHevcCodec:
         check_shape(image.shape)
         model, at = hda_models.load(PROFILES[0]), make_budget(image.shape, link, self.options)
         z = semantic_encode(image, model)
-        candidates = []
+        best, best_error = None, np.inf
         for share in self._shares(at):
             try:
-                part = split(image, z, hevc.fit(image, _base_bytes(at, share)), model)
+                part = split(image, z, hevc.fit(image, _base_bytes(at, share)), at.fineness, model)
             except HscError:  # too few bytes for a picture at all
                 continue
-            _, selection, error = hda_link.expected(part, tables().entropy[part.quality], at)
-            candidates.append((error, part, selection))
-            if len(candidates) > 1 and error > candidates[-2][0]:
+            for fineness in range(at.fineness, len(hda.ACTIVITY_STEPS)):
+                part = _with_activity(part.quality, fineness, part.features, part.whole, model)
+                uses, selection, error = hda_link.expected(part, tables().entropy[part.quality][fineness], at)
+                if uses < at.uses and error < best_error:
+                    best, best_error = (part, selection), error
+            if best and best[0].whole is not part.whole:
                 break
-        if not candidates:
+        if best is None:
             raise HscError(f"{at.uses} channel uses are too few for {NAME} at {at.mcs.name}: give a larger CBR or a smaller repair share")
-        _, part, selection = min(candidates, key=lambda candidate: candidate[0])
-        return hda_link.message(NAME, image.shape, 0, part, selection, tables().entropy[part.quality], at)
+        part, selection = best
+        return hda_link.message(NAME, image.shape, 0, part, selection, tables().entropy[part.quality][part.fineness], at)
 
     def _shares(self, at: Budget) -> tuple[float, ...]:
         ratio = self.options.da_ratio
@@ -118,15 +127,16 @@ class HdaHevcCodec:
         check_shape(received.shape)
         parameters, model = HdaParameters.unpack(received.parameters), hda_models.load(PROFILES[0])
         fitted, quality = tables(), parameters.quality
-        came = hda_link.arrived(received, parameters, self.options.key, activity.LATENTS, fitted.entropy[quality], whole=True)
+        came = hda_link.arrived(
+            received, parameters, self.options.key, activity.LATENTS, fitted.entropy[quality][parameters.fineness], whole=True
+        )
         self.notices = hda_link.notices(came.closed)
         if came.whole is None and came.closed:
             raise HscError(f"{NAME}: {self.notices[0]}")
         if came.whole is None:
             raise HscError(f"{NAME}: the digital base did not arrive: send at a more robust MCS, or with a larger repair share")
         base = semantic_encode(hevc.decode(came.whole, received.shape), model)
-        row = activity.rows(came.coded[None], hda.ACTIVITY_STEPS[quality])
-        log_power = activity.power_table(fitted.log_power[quality], row)[0]
+        log_power = hda.log_powers(fitted.log_power[quality, parameters.fineness], came.coded[None], parameters.fineness)[0]
         fused = hda_link.fuse(base, log_power, came.placed, received, parameters.selection, model.network)
         return semantic_decode(_with_base(fused, base, came.placed, received.shape), received.shape, model)
 

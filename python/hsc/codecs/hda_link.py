@@ -19,6 +19,7 @@ from .hda_regions import Region, grid, regions
 from .hda_stream import RegionPart
 
 ONE_WAY_SNR_DB = 10.0  # that the analog gains are made for when nothing is known of the link
+MOST_BYTES = (1 << 22) - 1  # of a digital part before repair
 CODER_BYTES = 8  # of an entropy coder's end, per region
 LARGEST_SHARE = 0.9  # of the channel uses that the digital part may take when no DA ratio limits it
 
@@ -49,17 +50,19 @@ class HdaOptions:
 
 @dataclass(frozen=True)
 class HdaParameters:
-    """What every packet header says: profile and quality (a byte), the selection (two int16), length of the digital part before repair."""
+    """What every packet header says: profile and quality (a byte), the selection (two int16), fineness of the activity (2 bits), and the
+    length of the digital part before repair (22 bits)."""
 
     profile: int
     quality: int
+    fineness: int
     selection: Selection
     source_bytes: int
 
     def pack(self) -> bytes:
         """8 bytes."""
         numbers = np.array([self.selection.threshold, self.selection.water], ">i2").tobytes()
-        return bytes([self.profile << 4 | self.quality]) + numbers + self.source_bytes.to_bytes(3, "big")
+        return bytes([self.profile << 4 | self.quality]) + numbers + (self.fineness << 22 | self.source_bytes).to_bytes(3, "big")
 
     @classmethod
     def unpack(cls, data: bytes) -> HdaParameters:
@@ -67,7 +70,8 @@ class HdaParameters:
         if len(data) < 8 or data[0] >> 4 >= len(hda_models.PROFILES) or data[0] & 15 >= hda.QUALITIES:
             raise HscError("the HDA parameters in the header are not possible: the packet comes from a newer version, update this receiver")
         threshold, water = np.frombuffer(data[1:5], ">i2").tolist()
-        return cls(data[0] >> 4, data[0] & 15, Selection(threshold, water), int.from_bytes(data[5:8], "big"))
+        last = int.from_bytes(data[5:8], "big")
+        return cls(data[0] >> 4, data[0] & 15, last >> 22, Selection(threshold, water), last & MOST_BYTES)
 
 
 @dataclass(frozen=True)
@@ -85,6 +89,11 @@ class Budget:
         """Channel uses that the DA ratio leaves to the digital part."""
         ratio = self.options.da_ratio
         return int(self.uses * (ratio / (1 + ratio) if ratio else LARGEST_SHARE))
+
+    @property
+    def fineness(self) -> int:
+        """Fineness of the activity that suits the price of a bit: where a search begins."""
+        return 0 if self.mcs.bits_per_use >= 3 else 1 if self.mcs.bits_per_use >= 1 else 2
 
     @property
     def overhead(self) -> int:
@@ -118,6 +127,7 @@ class Split:
 
     Attributes:
         quality: of the digital part.
+        fineness: of the activity.
         coded: int64 (rows, h/4, w/4), what is entropy coded, one table a row.
         features: float (120, h, w), u = C(z_A).
         log_power: int64 (120, h, w), what both ends know of the power of u.
@@ -125,6 +135,7 @@ class Split:
     """
 
     quality: int
+    fineness: int
     coded: torch.Tensor
     features: torch.Tensor
     log_power: torch.Tensor
@@ -153,9 +164,9 @@ def message(
     if len(values) > 2 * (at.uses - uses):  # the digital part came out longer than foreseen
         selection = hda_analog.select(split.log_power, at.values_beside(uses), at.snr_db)
         plain, values = _code(split, selection, tables, regions(*shape[:2]), at.options.key)
-    if uses > at.uses:
+    if uses > at.uses or len(plain) > MOST_BYTES:
         raise HscError(f"{at.uses} channel uses are too few for {codec} at {at.mcs.name}: give a larger CBR or a smaller repair share")
-    parameters = HdaParameters(profile, split.quality, selection, len(plain)).pack()
+    parameters = HdaParameters(profile, split.quality, split.fineness, selection, len(plain)).pack()
     return Message(codec, shape, parameters, values, (DigitalStream(at.protect(plain), at.mcs.name),))
 
 

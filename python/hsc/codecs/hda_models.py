@@ -47,10 +47,16 @@ PROFILES = (
 
 @dataclass(frozen=True)
 class Model:
-    """A profile, ready for use: the network and, for every quality, the tables of its latents and then of its activity latents."""
+    """A profile, ready for use: the network and its entropy tables.
+
+    Attributes:
+        latents: for every quality, the rows of its latents.
+        tables: for every quality and fineness of the activity, the rows of the latents and then of the activity latents.
+    """
 
     network: hda.HdaNetwork
-    tables: tuple[EntropyTables, ...]
+    latents: tuple[EntropyTables, ...]
+    tables: tuple[tuple[EntropyTables, ...], ...]
 
 
 def nearest(cbr: float, da_ratio: float) -> Profile:
@@ -65,16 +71,17 @@ def load(profile: Profile) -> Model:
     state = weights.load(COMMON)
     if profile.name:
         state.update(weights.load(profile.name))
-    stored = state.pop("tables")
+    latents, active = state.pop("tables"), state.pop("activity_tables")
     network = hda.HdaNetwork()
     missing = network.load_state_dict(state, strict=False)
     if missing.unexpected_keys or any(not key.startswith("density.") for key in missing.missing_keys):
         raise HscError(f"weights '{profile.name or COMMON}' do not fit this version's network: install again")
-    return Model(network.eval().requires_grad_(False), tuple(unpack_tables(part) for part in stored))
+    both = (tuple(unpack_tables(torch.cat([one, other])) for other in more) for one, more in zip(latents, active, strict=True))
+    return Model(network.eval().requires_grad_(False), tuple(unpack_tables(part) for part in latents), tuple(both))
 
 
 def unpack_tables(stored: torch.Tensor) -> EntropyTables:
-    """Shipped tables of one quality, integers (288, S) of sum 2^16 per row, each less one → tables of the coder's precision. Exact."""
+    """Shipped tables, integers (R, S) of sum 2^16 per row, each less one → tables of the coder's precision. Exact."""
     frequency = (stored.to(torch.int64).numpy() + 1) * (TOTAL // STORED_TOTAL)
     return EntropyTables(frequency, np.full(len(frequency), -LARGEST_INDEX))
 

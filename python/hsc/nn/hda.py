@@ -26,7 +26,7 @@ FINEST_STEP = 14 / 255
 DEAD_ZONE = 0.12
 OCTAVE = 64  # steps of the integer log-powers
 MULTIPLE = 32  # image sides are padded to it: one latent position
-ACTIVITY_STEPS = (8, 8, 8, 10, 10, 12, 12, 14, 16, 18, 20, 24)  # of each quality, in eighths of an octave of energy
+ACTIVITY_STEPS = (8, 14, 24, 48)  # of the activity latents, in eighths of an octave of energy: fine where bits are cheap
 
 
 def step_size(quality: torch.Tensor | int) -> torch.Tensor:
@@ -126,7 +126,9 @@ class HdaNetwork(nn.Module):
         nn.init.zeros_(self.reliability.bias)
         self.register_buffer("deviation", torch.ones(WIDTH))  # RMS of each channel of z
         self.register_buffer("weight", torch.ones(WIDTH))  # mean power of each channel-encoded coefficient
-        self.register_buffer("log_power", torch.zeros(QUALITIES, activity.ROWS, WIDTH, dtype=torch.int32))  # 1/64 octave
+        self.register_buffer(
+            "log_power", torch.zeros(QUALITIES, len(ACTIVITY_STEPS), activity.ROWS, WIDTH, dtype=torch.int32)
+        )  # 1/64 octave
 
     def encode(self, images: torch.Tensor) -> torch.Tensor:
         """Eq. (1): images (B, 3, H, W), sides multiples of 32 → z (B, 120, H/8, W/8)."""
@@ -154,14 +156,18 @@ class HdaNetwork(nn.Module):
         """Eq. (8) after the LLSE: û → ẑ_A."""
         return nn.functional.linear(features.movedim(1, -1), self.channel_decoder.weight).movedim(-1, 1)
 
-    def activity_latents(self, features: torch.Tensor, quality: int) -> torch.Tensor:
-        """u (B, 120, h, w) → activity latents int64 (B, 32, h/4, w/4)."""
-        return activity.quantise(activity.energies(features, self.weight), ACTIVITY_STEPS[quality])
+    def activity_latents(self, features: torch.Tensor, fineness: int) -> torch.Tensor:
+        """u (B, 120, h, w) → activity latents int64 (B, 32, h/4, w/4); `fineness` is an index of ACTIVITY_STEPS."""
+        return activity.quantise(activity.energies(features, self.weight), ACTIVITY_STEPS[fineness])
 
-    def log_powers(self, latents: torch.Tensor, quality: int) -> torch.Tensor:
+    def log_powers(self, latents: torch.Tensor, quality: int, fineness: int) -> torch.Tensor:
         """Activity latents → log-powers, int64 (B, 120, h, w), in 1/64 octave. Exact."""
-        row = activity.rows(latents, ACTIVITY_STEPS[quality])
-        return activity.power_table(self.log_power[quality].long(), row)
+        return log_powers(self.log_power[quality, fineness], latents, fineness)
+
+
+def log_powers(table: torch.Tensor, latents: torch.Tensor, fineness: int) -> torch.Tensor:
+    """Activity latents (B, 32, h/4, w/4) and a power table (44, 120), integers → log-powers int64 (B, 120, h, w). Exact."""
+    return activity.power_table(table.long(), activity.rows(latents, ACTIVITY_STEPS[fineness]))
 
 
 def llse(values: torch.Tensor, noise: torch.Tensor, layer: AnalogLayer) -> tuple[torch.Tensor, torch.Tensor]:

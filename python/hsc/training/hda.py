@@ -41,7 +41,7 @@ RATES = {"encoder": 1.0, "decoder": 1.0, "reliability": 1.0, "density": 5.0}
 LINEAR_RATE = 0.05
 KODAK_SECONDS = 600.0
 EXACT = ("transform", "channel", "reliability", "deviation", "weight")  # stored as float16: they carry z itself
-_PROFILE_KEYS = ("hyper.", "log_power", "tables")
+_PROFILE_KEYS = ("hyper.", "log_power", "tables", "activity_tables")
 
 
 def train(chosen: Recipe, out: Path, start: dict[str, torch.Tensor] | None, how: dict) -> dict[str, float]:
@@ -70,7 +70,7 @@ def _start(start: dict[str, torch.Tensor] | None, photos: data.Photos, chosen: R
     crops = _planes(photos.crops(np.random.default_rng(chosen.seed), chosen.samples or FIT_CROPS, FIT_SIZE))
     hda_fit.initialise(network, crops)
     if start is not None:
-        network.load_state_dict({key: value for key, value in start.items() if key != "tables"}, strict=False)
+        network.load_state_dict({key: value for key, value in start.items() if not key.endswith("tables")}, strict=False)
         hda_fit.refit(network, crops)
     return network
 

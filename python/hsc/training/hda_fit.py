@@ -47,10 +47,16 @@ def fit_power(network: hda.HdaNetwork, z: torch.Tensor, latents: torch.Tensor, k
         network.weight.copy_(_auxiliary(network, z, latents, WEIGHT_QUALITY).square().mean((0, 2, 3)).clamp_min(1e-8))
     for quality in range(hda.QUALITIES):
         features = _auxiliary(network, z, latents, quality)
-        row = activity.rows(network.activity_latents(features, quality), hda.ACTIVITY_STEPS[quality])
-        parts = zip(row.unbind(1), features.square().split(activity.GROUPS, 1), strict=True)
-        table = torch.cat([power_by_row(rows.flatten(), power.movedim(1, -1).flatten(0, 2)) for rows, power in parts], 1)
-        network.log_power[quality] = (table * hda.OCTAVE).round()
+        for fineness in range(len(hda.ACTIVITY_STEPS)):
+            network.log_power[quality, fineness] = power_rows(features, network.activity_latents(features, fineness), fineness)
+
+
+def power_rows(features: torch.Tensor, active: torch.Tensor, fineness: int) -> torch.Tensor:
+    """Power table int32 (44, 120), in 1/64 octave, from u (N, 120, h, w) and its activity latents."""
+    row = activity.rows(active, hda.ACTIVITY_STEPS[fineness])
+    parts = zip(row.unbind(1), features.square().split(activity.GROUPS, 1), strict=True)
+    table = torch.cat([power_by_row(rows.flatten(), power.movedim(1, -1).flatten(0, 2)) for rows, power in parts], 1)
+    return (table * hda.OCTAVE).round().int()
 
 
 def _auxiliary(network: hda.HdaNetwork, z: torch.Tensor, latents: torch.Tensor, quality: int) -> torch.Tensor:
@@ -74,15 +80,21 @@ def power_by_row(row: torch.Tensor, power: torch.Tensor) -> torch.Tensor:
 
 
 @torch.no_grad()
-def tables(network: hda.HdaNetwork, z: torch.Tensor, latents: torch.Tensor) -> torch.Tensor:
-    """Entropy tables of all qualities as shipped: uint16 (12, 288, 2·40 + 2). Latents from their density, activity from its histogram."""
-    stored = []
+def tables(network: hda.HdaNetwork, z: torch.Tensor, latents: torch.Tensor) -> dict[str, torch.Tensor]:
+    """Entropy tables as shipped, uint16: latents from their density, (12, 256, 82); activity from its histogram, (12, 4, 32, 82)."""
+    dense, active = [], []
     for quality in range(hda.QUALITIES):
         step = float(hda.step_size(quality))
-        dense = network.density.probabilities(step, hda_models.LARGEST_INDEX, hda.DEAD_ZONE).numpy()
-        active = network.activity_latents(_auxiliary(network, z, latents, quality), quality)
-        stored.append(hda_models.pack_tables(np.concatenate([dense, histograms(active)])))
-    return torch.from_numpy(np.stack(stored).astype(np.uint16))
+        dense.append(hda_models.pack_tables(network.density.probabilities(step, hda_models.LARGEST_INDEX, hda.DEAD_ZONE).numpy()))
+        features = _auxiliary(network, z, latents, quality)
+        active.append(activity_tables(network, features))
+    return {"tables": torch.from_numpy(np.stack(dense).astype(np.uint16)), "activity_tables": torch.from_numpy(np.stack(active))}
+
+
+def activity_tables(network: hda.HdaNetwork, features: torch.Tensor) -> np.ndarray:
+    """Entropy tables of the activity of u (N, 120, h, w) at every fineness, as shipped, uint16 (4, 32, 82)."""
+    found = [histograms(network.activity_latents(features, fineness)) for fineness in range(len(hda.ACTIVITY_STEPS))]
+    return np.stack([hda_models.pack_tables(histogram) for histogram in found]).astype(np.uint16)
 
 
 def histograms(values: torch.Tensor) -> np.ndarray:
@@ -110,4 +122,4 @@ def shipped_state(network: hda.HdaNetwork, images: torch.Tensor, keep_weight: bo
     """Fit all tables anew to training images (N, 3, S, S) and return what the codec loads, densities left out."""
     z, latents = refit(network, images, keep_weight)
     state = {key: value for key, value in network.state_dict().items() if not key.startswith("density.")}
-    return {**state, "log_power": network.log_power.to(torch.int16), "tables": tables(network, z, latents)}
+    return {**state, "log_power": network.log_power.to(torch.int16), **tables(network, z, latents)}

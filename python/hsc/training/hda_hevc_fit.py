@@ -10,8 +10,8 @@ import torch
 from .. import data, weights
 from ..codecs import hda_hevc, hda_models, hevc
 from ..codecs.hda_deepsc import semantic_encode
-from ..nn import activity, hda
-from .hda_fit import histograms, power_by_row
+from ..nn import hda
+from .hda_fit import activity_tables, power_rows
 
 BYTES_PER_PIXEL = 0.30 * 2.0 ** (-0.6 * np.arange(hda.QUALITIES))  # of the base, for classes 0 (finest) to 11
 CROPS, SIZE = 40, 256
@@ -25,21 +25,18 @@ def fit(out: Path, path: str | Path | None, cache: str | Path | None) -> dict[st
     crops = data.photos(path, cache).crops(np.random.default_rng(3), CROPS, SIZE)
     z = torch.stack([semantic_encode(crop, model) for crop in crops])
     log_power, energy, stored = [], [], []
-    for quality, share in enumerate(BYTES_PER_PIXEL):
+    for share in BYTES_PER_PIXEL:
         bases = [hevc.decode(hevc.fit(crop, int(share * SIZE * SIZE)), crop.shape) for crop in crops]
         features = network.channel_encode(z - torch.stack([semantic_encode(base, model) for base in bases]))
-        energy.append(float((features.square().mean((0, 2, 3)) / network.weight).mean().log2()))
-        active = network.activity_latents(features, quality)
-        row = activity.rows(active, hda.ACTIVITY_STEPS[quality])
-        parts = zip(row.unbind(1), features.square().split(activity.GROUPS, 1), strict=True)
-        table = torch.cat([power_by_row(rows.flatten(), power.movedim(1, -1).flatten(0, 2)) for rows, power in parts], 1)
-        log_power.append((table * hda.OCTAVE).round().to(torch.int16))
-        stored.append(hda_models.pack_tables(histograms(active)))
+        energy.append(float(features.square().mean().log2()))
+        found = [network.activity_latents(features, fineness) for fineness in range(len(hda.ACTIVITY_STEPS))]
+        log_power.append(torch.stack([power_rows(features, active, fineness) for fineness, active in enumerate(found)]).to(torch.int16))
+        stored.append(activity_tables(network, features))
     state = {
         "log_power": torch.stack(log_power),
         "energy": torch.tensor(energy),
-        "tables": torch.from_numpy(np.stack(stored).astype(np.uint16)),
+        "tables": torch.from_numpy(np.stack(stored)),
     }
     about = {"recipe": {"name": hda_hevc.WEIGHTS}, "data": f"photographs of photos/train, {CROPS} random crops", "seed": 3, "figures": {}}
     weights.save(hda_hevc.WEIGHTS, state, about, storage="float16", folder=out)
-    return {f"class {quality}: log2 of whitened energy": value for quality, value in enumerate(energy)}
+    return {f"class {quality}: log2 of mean power": value for quality, value in enumerate(energy)}

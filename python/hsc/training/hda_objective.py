@@ -14,6 +14,7 @@ FOURIER_WEIGHT = 0.1 / 255  # λ_F = 0.1 on pixel values of 0 … 255
 BASE_WEIGHT = 0.1  # λ_z
 # λ_r, in nepers of distortion per bit and pixel value: a bit takes channel uses from the analog part, at 10 dB (2 bits a use) this many.
 RATE_WEIGHT = 4.4
+FINENESS = 1  # of the activity in training
 LEAST_MSE = 1e-6
 STAGES = ("semantic", "transceiver", "decoder", "whole")  # algorithm 1, and the decoder by itself, which is cheap
 
@@ -106,7 +107,7 @@ class Objective(nn.Module):
         base = network.hyper.decode(latents + (rounded - latents).detach())  # straight through the rounding
         features = network.channel_encode(z - base)  # eqs. (15), (3)
         with torch.no_grad():
-            log_power = network.log_powers(network.activity_latents(features, at.quality), at.quality)
+            log_power = network.log_powers(network.activity_latents(features, FINENESS), at.quality, FINENESS)
             count = min(log_power.numel() - 1, int(at.values_per_token * log_power[:, 0].numel()))
             threshold = int(log_power.flatten().kthvalue(log_power.numel() - count).values) + 1
             water = hda.water_level(log_power[log_power >= threshold], at.design_snr_db)
