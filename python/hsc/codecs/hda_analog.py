@@ -45,8 +45,8 @@ def expected_error(log_power: torch.Tensor, selection: Selection, snr_db: float)
     """Sum of the LLSE errors over all coefficients that the tables predict at an SNR [dB]."""
     layer = hda.analog_layer(log_power, selection.threshold, selection.water)
     signal = layer.gain.square() * layer.power
-    mean = signal.sum() / layer.sent.sum().clamp_min(1)
-    return float((layer.power * (1 - signal / (signal + mean * 10 ** (-snr_db / 10)))).sum())
+    noise = signal.sum() / layer.sent.sum().clamp_min(1) * 10 ** (-snr_db / 10)
+    return float((layer.power * (1 - signal / (signal + noise).clamp_min(1e-30))).sum())
 
 
 def gather(features: torch.Tensor, log_power: torch.Tensor, selection: Selection, regions: list[Region]) -> tuple[np.ndarray, list[int]]:

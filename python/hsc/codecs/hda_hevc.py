@@ -23,13 +23,14 @@ from .entropy import EntropyTables
 from .hda_deepsc import semantic_decode, semantic_encode
 from .hda_link import Budget, HdaParameters, Split, make_budget
 from .hda_models import PROFILES, Model
-from .hda_regions import regions
+from .hda_regions import grid, regions
 from .planes import check_shape
 
 NAME, WEIGHTS = "hda_hevc", "hda-hevc"
 # Digital shares of the channel uses that are tried, by the bits per channel use of the MCS: the dearer a bit, the more it takes.
 _SHARES = ((0.7, (0.3, 0.6, 0.9)), (1.5, (0.2, 0.4, 0.7)), (2.2, (0.12, 0.22, 0.35)), (9.9, (0.05, 0.1, 0.2)))
-_ACTIVITY_BYTES = (400, 250, 120, 40)  # of a region, typically
+_SMALL = 8000  # channel uses, below which an HEVC picture takes about half
+_ACTIVITY_BYTES = (7.0, 4.0, 2.5, 0.8)  # of a latent position, typically
 
 
 @dataclass(frozen=True)
@@ -77,10 +78,10 @@ def _with_activity(quality: int, fineness: int, features: torch.Tensor, data: by
     return Split(quality, fineness, active[0], features, log_power, data)
 
 
-def _base_bytes(at: Budget, share: float) -> int:
-    """Bytes for the base when the digital part takes `share` of the channel uses."""
+def _base_bytes(at: Budget, share: float, positions: int) -> int:
+    """Bytes for the base of an image of so many latent positions when the digital part takes `share` of the channel uses."""
     size = int(at.uses * share * at.mcs.bits_per_use / 8 * 0.95 * (1 - at.options.repair_share))
-    return size - at.overhead - at.count * (hda_link.CODER_BYTES + _ACTIVITY_BYTES[at.fineness])
+    return size - at.overhead - at.count * hda_link.CODER_BYTES - int(_ACTIVITY_BYTES[at.fineness] * positions)
 
 
 class HdaHevcCodec:
@@ -97,10 +98,10 @@ class HdaHevcCodec:
         check_shape(image.shape)
         model, at = hda_models.load(PROFILES[0]), make_budget(image.shape, link, self.options)
         z = semantic_encode(image, model)
-        best, best_error = None, np.inf
+        best, best_error, positions = None, np.inf, int(np.prod(grid(*image.shape[:2])))
         for share in self._shares(at):
             try:
-                part = split(image, z, hevc.fit(image, _base_bytes(at, share)), at.fineness, model)
+                part = split(image, z, hevc.fit(image, _base_bytes(at, share, positions)), at.fineness, model)
             except HscError:  # too few bytes for a picture at all
                 continue
             for fineness in range(at.fineness, len(hda.ACTIVITY_STEPS)):
@@ -119,7 +120,8 @@ class HdaHevcCodec:
         ratio = self.options.da_ratio
         if ratio:
             return (ratio / (1 + ratio),)
-        return next(shares for most, shares in _SHARES if at.mcs.bits_per_use <= most)
+        usual = next(shares for most, shares in _SHARES if at.mcs.bits_per_use <= most)
+        return usual if at.uses > _SMALL else (0.5,)
 
     @torch.inference_mode()
     def decode(self, received: ReceivedMessage) -> np.ndarray:
