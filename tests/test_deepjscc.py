@@ -18,6 +18,7 @@ from gnuradio.hsc.nn.deepjscc import VALUES, DeepJscc
 from gnuradio.hsc.nn.spectrum import TokenSpectrum
 from gnuradio.hsc.phy import analog
 from gnuradio.hsc.training import cli
+from gnuradio.hsc.training import deepjscc as jscc
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -269,6 +270,19 @@ def folder(tmp_path_factory):
         (path / sub).mkdir(parents=True)
         Image.fromarray(load(IMAGES / "lake.jpg").pixels[:side, :side]).save(path / sub / f"0.{suffix}")
     return path
+
+
+def test_gradients_are_finite_with_losses_and_a_constellation(photo):
+    torch.manual_seed(1)
+    model = DeepJscc()
+    images = torch.from_numpy(photo[:128, :128].copy()).permute(2, 0, 1)[None].float() / 255
+    model.initialise(images)
+    links = jscc.Links(torch.tensor([5.0]), torch.tensor([5.0]), torch.tensor([32]))
+    for levels in (0, 8):
+        model.zero_grad()
+        jscc.send(model, images, links, jscc.Hazards(1, 1, 1), levels).square().mean().backward()
+        gradients = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
+        assert all(torch.isfinite(gradient).all() for gradient in gradients) and max(g.abs().max() for g in gradients) > 0
 
 
 def test_recipes_run_at_toy_size_one_after_the_other(folder, tmp_path):

@@ -102,8 +102,9 @@ def quantiser(levels: int) -> Quantiser:
     return best
 
 
+@torch.no_grad()
 def scale(mixed: torch.Tensor) -> torch.Tensor:
-    """RMS of mixed values, (B, 1, 1, 1)."""
+    """RMS of mixed values, (B, 1, 1, 1); a constant for gradients."""
     return mixed.square().mean((1, 2, 3), keepdim=True).sqrt().clamp_min(1e-9)
 
 
