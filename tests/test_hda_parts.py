@@ -237,3 +237,14 @@ def test_selection_follows_from_integers_alone():
     order = whitening.order(log_power[torch.from_numpy(sent)]).numpy()
     assert hashlib.sha256(np.packbits(sent).tobytes() + order.astype("<i4").tobytes()).hexdigest()[:16] == "0229f8c06173d522"
     assert Selection(320, 0).threshold == 320
+
+
+def test_training_works_after_inference_in_the_same_process():
+    block, features = ResidualSwinBlock(12, 2, 3, 4), torch.randn(1, 12, 7, 9)
+    torch.nn.init.dirac_(block.convolution.weight)
+    swin._mask.cache_clear()
+    swin._relative.cache_clear()
+    with torch.inference_mode():
+        block(features)
+    block(features).sum().backward()
+    assert block.layers[0].position.grad.abs().sum() > 0

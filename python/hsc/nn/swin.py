@@ -85,6 +85,7 @@ class ResidualSwinBlock(nn.Module):
 
 
 @lru_cache(maxsize=8)
+@torch.inference_mode(False)  # what is kept must serve training too
 def _relative(size: int) -> torch.Tensor:
     """Index of the relative position of every two tokens of a window, int64 (M², M²)."""
     place = torch.stack(torch.meshgrid(torch.arange(size), torch.arange(size), indexing="ij")).flatten(1)
@@ -93,6 +94,7 @@ def _relative(size: int) -> torch.Tensor:
 
 
 @lru_cache(maxsize=32)
+@torch.inference_mode(False)
 def _mask(height: int, width: int, size: int, shift: int, device: torch.device) -> torch.Tensor | None:
     """Scores' mask (windows, M², M²): no attention across the border that a shift wraps round, none to padding. None: no mask needed."""
     padded_height, padded_width = height + -height % size, width + -width % size
