@@ -81,7 +81,7 @@ def test_every_figure_is_measured_saved_and_drawn(name, stand_ins, tmp_path):
 def test_the_full_plans_are_as_the_issue_says(stand_ins):
     lines, say = said()
     full = {name: make(list(IMAGES), False, say) for name, make in hda.PLANS.items()}
-    assert full["hda-fig4"].curves[0].x == tuple(range(0, 21, 2))
+    assert full["hda-fig4"].curves[0].x == tuple(range(0, 21, 5))
     assert full["hda-cliff"].curves[0].x == tuple(range(21))
     assert full["hda-fig6"].curves[0].x == (1 / 24, 1 / 12, 1 / 6)
     assert full["hda-fig8"].curves[0].x == full["hda-table3"].curves[0].x == (0.2, 0.4, 0.875, 1.5, 3.0)
@@ -97,7 +97,7 @@ def test_the_full_plans_are_as_the_issue_says(stand_ins):
 def test_figures_share_points(stand_ins):
     _, say = said()
     fig4, fig8, table3 = ({*hda.PLANS[f"hda-{name}"](list(IMAGES), False, say).points} for name in ("fig4", "fig8", "table3"))
-    assert len(fig4 & fig8) == 3 * len(IMAGES)  # DA ratio 0.2 at 0, 10 and 20 dB
+    assert len(fig4 & fig8) == 5 * len(IMAGES)  # DA ratio 0.2 at 0, 5, 10, 15 and 20 dB
     assert not fig4 & table3  # those have a key
 
 

@@ -112,7 +112,8 @@ def test_recipe_runs_through_its_stages_and_resumes(folder, tmp_path, monkeypatc
     assert all(np.isfinite(value) for value in figures.values())
     assert "Kodak PSNR" in capsys.readouterr().out
     state = weights.load("hda-deepsc", out)
-    assert state["log_power"].dtype == torch.int16 and state["tables"].shape == (12, 256, 82) and state["activity_tables"].shape == (12, 4, 32, 82)
+    assert state["log_power"].dtype == torch.int16
+    assert state["tables"].shape == (12, 256, 82) and state["activity_tables"].shape == (12, 4, 32, 82)
     assert weights.card("hda-deepsc", out)["steps"] == 4
     monkeypatch.setitem(recipes.RECIPES, "hda-deepsc", dataclasses.replace(small, steps=5))
     cli.train("hda-deepsc", folder, resume=True, out=out)

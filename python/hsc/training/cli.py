@@ -50,6 +50,10 @@ def train(
         state = _weights(start, out) if start else None
         if chosen.model in deepjscc.MODELS:
             return deepjscc.train(chosen, out, state, how)
+        if chosen.model == "hda-hevc":
+            from . import hda_hevc_fit  # needs the HEVC coder, which other recipes do without
+
+            return hda_hevc_fit.fit(out, path, how["cache"])
         if chosen.model in hda.MODELS:
             return hda.train(chosen, out, state, how)
         if chosen.model in denoiser.MODELS:

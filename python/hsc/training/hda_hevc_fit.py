@@ -14,7 +14,7 @@ from ..nn import hda
 from .hda_fit import activity_tables, power_rows
 
 BYTES_PER_PIXEL = 0.30 * 2.0 ** (-0.6 * np.arange(hda.QUALITIES))  # of the base, for classes 0 (finest) to 11
-CROPS, SIZE = 40, 256
+CROPS, SIZE, SEED = 40, 256, 3
 
 
 @torch.no_grad()
@@ -22,7 +22,7 @@ def fit(out: Path, path: str | Path | None, cache: str | Path | None) -> dict[st
     """Fit the tables to random crops and write them as weights into `out`."""
     model = hda_models.load(hda_models.PROFILES[0])
     network = model.network
-    crops = data.photos(path, cache).crops(np.random.default_rng(3), CROPS, SIZE)
+    crops = data.photos(path, cache).crops(np.random.default_rng(SEED), CROPS, SIZE)
     z = torch.stack([semantic_encode(crop, model) for crop in crops])
     log_power, energy, stored = [], [], []
     for share in BYTES_PER_PIXEL:
@@ -37,6 +37,13 @@ def fit(out: Path, path: str | Path | None, cache: str | Path | None) -> dict[st
         "energy": torch.tensor(energy),
         "tables": torch.from_numpy(np.stack(stored)),
     }
-    about = {"recipe": {"name": hda_hevc.WEIGHTS}, "data": f"photographs of photos/train, {CROPS} random crops", "seed": 3, "figures": {}}
+    figures = {f"class {quality}: log2 of mean power": value for quality, value in enumerate(energy)}
+    about = {
+        "recipe": {"name": hda_hevc.WEIGHTS},
+        "data": "photographs of photos/train, random crops",
+        "crops": CROPS,
+        "seed": SEED,
+        "figures": figures,
+    }
     weights.save(hda_hevc.WEIGHTS, state, about, storage="float16", folder=out)
-    return {f"class {quality}: log2 of mean power": value for quality, value in enumerate(energy)}
+    return figures

@@ -111,7 +111,8 @@ def _recipes() -> dict[str, Recipe]:
         replace(hybrid, name=f"hda-deepsc-{name}", model="hda-profile", start=hybrid.name, steps=20_000)
         for name in ("da0.4", "da0.875", "da1.5", "da3", "cbr1-12", "cbr1-24")
     ]
-    hybrids = (hybrid, *profiles)
+    hevc_tables = replace(hybrid, name="hda-hevc", model="hda-hevc", start=hybrid.name)  # fitted, not trained
+    hybrids = (hybrid, *profiles, hevc_tables)
     return {
         recipe.name: recipe
         for recipe in (
