@@ -255,3 +255,10 @@ def test_capacity_is_told_the_gain(stand_ins, monkeypatch):
     assert measured.psnr_db == metrics.PSNR_LIMIT_DB
     h = channel.gain("rician", (1,), channel.numpy_normal(transmission.generator(name, reception)))[0]
     assert told == [(1 / 6, pytest.approx(10 + 20 * np.log10(abs(h))), "hevc")]
+
+
+def test_lost_packets_are_measured_with_the_codecs_own_repair_symbols(stand_ins):
+    _, say = said()
+    lossy, clean = (hda.PLANS[name](list(IMAGES), False, say).points for name in ("hda-ofdm", "hda-fig4"))
+    assert not any("repair_share" in dict(p.sending.options) for p in lossy)
+    assert any(dict(p.sending.options).get("repair_share") == 0 for p in clean if p.sending.codec == "hda_deepsc")

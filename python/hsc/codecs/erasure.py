@@ -6,6 +6,7 @@ K source symbols back. A symbol has the payload of one LDPC block, so that a los
 
 from __future__ import annotations
 
+import logging
 import math
 
 import numpy as np
@@ -13,6 +14,8 @@ import raptorq
 
 from ..errors import HscError
 from ..message import ReceivedDigital
+
+_log = logging.getLogger(__name__)
 
 LARGEST_SHARE = 0.9
 MOST_SOURCE_SYMBOLS = 56403  # RFC 6330, section 4.4.1.2: of one source block
@@ -98,11 +101,10 @@ def _solve(data: bytes, mask: np.ndarray, source: int, symbol_bytes: int) -> byt
     try:
         decoder = raptorq.Decoder.with_defaults(source * width, width)
         solved = next((s for s in (decoder.decode(row.tobytes()) for row in symbols) if s is not None), None)
-    except Exception:
-        return None
-    except BaseException as panic:  # what a panic in Rust is to Python
-        if type(panic).__name__ != "PanicException":
+    except BaseException as error:
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":  # what a panic in Rust is to Python
             raise
+        _log.warning("repair symbols cannot be used (%s): what arrived is used as it is", error)
         return None
     return None if solved is None else np.frombuffer(solved, np.uint8).reshape(source, width)[:, :symbol_bytes].tobytes()
 

@@ -8,6 +8,7 @@ says so.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -169,10 +170,15 @@ def cliff(images: Sequence[str], quick: bool, say: Say) -> Plan:
     return Plan("hda-cliff", text, _SNR, tuple(curves), _steepest)
 
 
+def _protected(case: Case) -> Case:
+    """The case with its codec's own share of repair symbols: packets will be lost."""
+    return replace(case, options={name: value for name, value in case.options.items() if name != "repair_share"})
+
+
 def ofdm(images: Sequence[str], quick: bool, say: Say) -> Plan:
     """Symbol level against OFDM at 10 dB, and packets lost."""
     seeds = range(1 if quick else 5)
-    cases = available((HDA, *SYSTEMS[1:7]), say)
+    cases = available([_protected(case) for case in (HDA, *SYSTEMS[1:7])], say)
     curves = []
     for case in cases:
         symbols = curve(case, images, [At(0.0, fading("awgn", DESIGN_SNR_DB), CBR)], seeds)
