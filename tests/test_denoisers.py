@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from gnuradio.hsc.codecs import deepjscc, denoise, registry
 from gnuradio.hsc.errors import HscError
 from gnuradio.hsc.image_files import load
 from gnuradio.hsc.message import Link, ReceivedMessage
+from gnuradio.hsc.metrics import psnr_db
 from gnuradio.hsc.nn import diffusion
 from gnuradio.hsc.nn.deepjscc import VALUES
 from gnuradio.hsc.nn.denoisers import Denoiser, DnCnn, NoisePredictor, as_received
@@ -197,3 +199,14 @@ def test_dct_of_maps_is_orthonormal():
     maps = torch.randn(2, 3, 5, 9)
     torch.testing.assert_close(dct2(dct2(maps), inverse=True), maps, rtol=1e-4, atol=1e-5)
     assert dct2(maps).square().sum().item() == pytest.approx(maps.square().sum().item(), rel=1e-4)
+
+
+def test_a_decoder_that_is_told_nothing_takes_values_for_exact(noisy):
+    """With noise the image is worse, and a denoiser then gives most of it back; without noise it makes no difference."""
+    photo, message, received = noisy
+    told, untold = (registry.create("deepjscc", informed=informed).decode(received) for informed in (True, False))
+    better = registry.create("deepjscc", denoiser="diffsdnet", denoiser_steps=3, informed=False).decode(received)
+    assert psnr_db(untold, photo) < psnr_db(better, photo) - 1 and psnr_db(better, photo) < psnr_db(told, photo) + 0.5
+    exact = type(received.analog)(message.analog, np.full_like(message.analog, 1e-9), np.ones(len(message.analog), bool))
+    clean = replace(received, analog=exact)
+    assert psnr_db(*(registry.create("deepjscc", informed=informed).decode(clean) for informed in (True, False))) > 45

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 import torch
 from gnuradio.hsc import weights
+from gnuradio.hsc.codecs import hda_models
 from gnuradio.hsc.nn import hda
-from gnuradio.hsc.training import cli, hda_fit, recipes
+from gnuradio.hsc.nn.fourier import SpectralTransform
+from gnuradio.hsc.training import cli, hda_fit, hda_hevc_fit, recipes
 from gnuradio.hsc.training import hda as training
 from gnuradio.hsc.training.hda_objective import STAGES, Draw, Objective, balanced, draw, semantic_distortion
 from PIL import Image
@@ -118,3 +120,38 @@ def test_recipe_runs_through_its_stages_and_resumes(folder, tmp_path, monkeypatc
     monkeypatch.setitem(recipes.RECIPES, "hda-deepsc", dataclasses.replace(small, steps=5))
     cli.train("hda-deepsc", folder, resume=True, out=out)
     assert weights.card("hda-deepsc", out)["steps"] == 5
+
+
+@pytest.mark.parametrize("name", ["hda-deepsc-da3", "hda-semantic-module"])
+def test_recipes_of_parts_save_these_parts(folder, tmp_path, monkeypatch, name):
+    small = dataclasses.replace(recipes.RECIPES[name], steps=2, batch=2, crop=64, samples=3)
+    monkeypatch.setitem(recipes.RECIPES, name, small)
+    assert all(np.isfinite(value) for value in cli.train(name, folder, out=tmp_path / "runs").values())
+    own = set(weights.load(name, tmp_path / "runs"))
+    if name == "hda-semantic-module":
+        assert {"decoder.spectral.leave.weight", "transform.analysis.weight"} <= own and not any(key.startswith("hyper") for key in own)
+    else:
+        assert own and all(key.startswith(hda_models.DECODER) for key in own)
+        assert hda_models.network(weights.load(name, tmp_path / "runs")).decoder.convolution.weight.any()
+
+
+def test_decoder_behind_hevc_bases_trains_and_tables_are_fitted(folder, tmp_path, monkeypatch):
+    for constant, value in (("CROPS", 2), ("SIZE", 64), ("PAIRS", 3)):
+        monkeypatch.setattr(hda_hevc_fit, constant, value)
+    small = dataclasses.replace(recipes.RECIPES["hda-hevc"], steps=3, batch=2, crop=64)
+    monkeypatch.setitem(recipes.RECIPES, "hda-hevc", small)
+    energies = list(cli.train("hda-hevc", folder, out=tmp_path / "runs").values())
+    assert energies[0] < energies[3] - 1 and energies[3] < energies[6] - 1, "coarser bases leave more over"
+    state, shipped = weights.load("hda-hevc", tmp_path / "runs"), weights.load("hda-deepsc")
+    assert state["tables"].shape == (12, 4, 32, 82) and state["log_power"].shape == shipped["log_power"].shape
+    assert not torch.allclose(state["decoder.convolution.bias"], shipped["decoder.convolution.bias"], atol=1e-7)
+
+
+def test_the_fourier_module_adds_nothing_at_first_and_then_sees_the_whole_image():
+    torch.manual_seed(1)
+    module, features = SpectralTransform(8), torch.randn(1, 8, 16, 16)
+    assert not module(features).any()
+    torch.nn.init.ones_(module.leave.weight)
+    moved = features.clone()
+    moved[0, :, 0, 0] += 1
+    assert ((module(moved) - module(features)).abs().amax(1)[0, 8:, 8:] > 0).any(), "a far corner hears of it"

@@ -45,7 +45,7 @@ def test_every_shipped_file_is_whole_and_has_figures():
         assert about["figures"] and "seed" in about
         assert about.get("steps", 0) > 0 or about.get("crops", 0) > 0  # trained, or fitted to so many crops
         assert all(torch.isfinite(tensor).all() for tensor in weights.load(name).values())
-    for codec, limit in (("hsc", 26e6), ("hda", 20e6), ("deepjscc", 20e6)):
+    for codec, limit in (("hsc", 26e6), ("hda-deepsc", 20e6), ("hda-hevc", 20e6), ("hda-semantic", 20e6), ("deepjscc", 20e6)):
         assert 0 < sum(weights.card(name)["bytes"] for name in names if name.startswith(codec)) < limit
 
 

@@ -27,10 +27,12 @@ class DeepJsccOptions:
     Attributes:
         denoiser: applied to the received values: one of `denoise.KINDS`, or None.
         denoiser_steps: steps of "diffsdnet" and "ddpm".
+        informed: the decoder is told the measured noise of the values. False: it takes them for exact, as the HDA-DeepSC paper's does.
     """
 
     denoiser: str | None = None
     denoiser_steps: int = 10
+    informed: bool = True
 
     def __post_init__(self) -> None:
         denoise.check(self.denoiser, self.denoiser_steps)
@@ -109,10 +111,11 @@ def load_model(name: str = "deepjscc") -> DeepJscc:
 
 
 def denoise_maps(
-    values: torch.Tensor, variance: torch.Tensor, parameters: AnalogParameters, kind: str, steps: int
+    values: torch.Tensor, variance: torch.Tensor, parameters: AnalogParameters, kind: str, steps: int, informed: bool = True
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """`denoise.denoise` for values (1, 64, h, w) of this codec."""
-    return denoise.denoise(values, variance, kind, steps, load_model().value_spectrum(values.shape[-2:], *parameters.tensors()))
+    spectrum = load_model().value_spectrum(values.shape[-2:], *parameters.tensors())
+    return denoise.denoise(values, variance, kind, steps, spectrum, informed)
 
 
 def denoise_received(received: ReceivedMessage, kind: str, steps: int) -> ReceivedMessage:
@@ -157,6 +160,9 @@ class DeepJsccCodec:
         planes.check_shape(received.shape)
         parameters = AnalogParameters.unpack(received.parameters)
         values, variance = received_maps(received.analog, received.shape, parameters.count)
-        if self.options.denoiser:
-            values, variance = denoise_maps(values, variance, parameters, self.options.denoiser, self.options.denoiser_steps)
+        options = self.options
+        if options.denoiser:
+            values, variance = denoise_maps(values, variance, parameters, options.denoiser, options.denoiser_steps, options.informed)
+        if not options.informed:
+            variance = denoise.taken_for_exact(values, variance)
         return planes.to_image(load_model().decode(values, variance, *parameters.tensors()), received.shape)

@@ -23,6 +23,13 @@ def check(kind: str | None, steps: int) -> None:
         raise HscError(f"denoising takes 1 to {MOST_STEPS} steps, not {steps}")
 
 
+def taken_for_exact(values: torch.Tensor, variance: torch.Tensor) -> torch.Tensor:
+    """Noise variance for a decoder that is not told of any: next to nothing where values arrived, inf where they did not."""
+    there = torch.isfinite(variance)
+    power = values[there].square().mean() if there.any() else values.new_ones(())
+    return torch.where(there, _LEAST_VARIANCE * power, torch.inf)
+
+
 @lru_cache(maxsize=3)
 def load_denoiser(kind: str) -> Denoiser:
     """The denoiser with its shipped weights. Raises HscError when they are missing."""
@@ -33,11 +40,12 @@ def load_denoiser(kind: str) -> Denoiser:
 
 @torch.no_grad()
 def denoise(
-    values: torch.Tensor, variance: torch.Tensor, kind: str, steps: int, spectrum: torch.Tensor
+    values: torch.Tensor, variance: torch.Tensor, kind: str, steps: int, spectrum: torch.Tensor, informed: bool = True
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Better values and their noise variance, for a decoder that begins with linear estimates: see `Denoiser.hand_on`.
 
-    The networks know one noise level for a message: the mean over its values, a lost value counting as pure noise of the values' power.
+    Not `informed`, the values are the denoiser's estimates as they are, for a decoder that takes them for exact. The networks know one
+    noise level for a message: the mean over its values, a lost value counting as pure noise of the values' power.
 
     Args:
         values: (1, 64, h, w), unbiased; 0 where lost.
@@ -61,6 +69,8 @@ def denoise(
     unit = spectrum / spectrum[sent].mean().clamp_min(1e-12)
     model = load_denoiser(kind)
     estimates = model(torch.where(there, values, 0) / power.sqrt(), level, unit, steps)
+    if not informed:
+        return torch.where(there, estimates * power.sqrt(), 0), variance
     better, noise = model.hand_on(estimates, level, unit)
     relative = noise / level * variance
     return torch.where(there, better * power.sqrt(), 0), torch.where(there, relative, torch.inf)

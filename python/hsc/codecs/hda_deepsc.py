@@ -9,6 +9,7 @@ The functions are the boxes of the paper's figure 2; `HdaDeepScCodec` is the who
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -19,15 +20,13 @@ from ..message import Link, Message, ReceivedMessage
 from ..nn import activity, hda
 from ..nn.transform import pad
 from . import hda_link, hda_models
-from .budget import DEFAULT_CBR
 from .hda_analog import Selection
-from .hda_link import Arrived, Budget, Fused, HdaOptions, HdaParameters, Split, make_budget
-from .hda_models import Model, Profile
+from .hda_link import Arrived, Budget, Fused, HdaCodec, HdaOptions, HdaParameters, Split, make_budget
+from .hda_models import Model
 from .hda_regions import Region, regions
 from .planes import check_shape, to_image, to_planes
 
 NAME = "hda_deepsc"
-DEFAULT_DA_RATIO = 0.2
 
 
 @torch.inference_mode()
@@ -43,9 +42,9 @@ def semantic_decode(fused: Fused, shape: tuple[int, int, int], model: Model) -> 
 
 
 @torch.inference_mode()
-def allocate(z: torch.Tensor, shape: tuple[int, int, int], link: Link, options: HdaOptions, profile: Profile) -> Message:
+def allocate(z: torch.Tensor, shape: tuple[int, int, int], link: Link, options: HdaOptions) -> Message:
     """HDA allocation and both coders, eqs. (13) to (15), (3), (4): z (120, h, w) → message. HscError for too small a CBR."""
-    model, at = hda_models.load(profile), make_budget(shape, link, options)
+    model, at = hda_models.common(), make_budget(shape, link, options)
     latents = model.network.hyper.encode(z[None])  # eq. (13)
     best, best_error = None, np.inf
     for quality in _fitting(latents, model, at):
@@ -60,7 +59,15 @@ def allocate(z: torch.Tensor, shape: tuple[int, int, int], link: Link, options: 
         if options.da_ratio:
             break
     split, selection = _coarser_activity(*best, best_error, model, at)
-    return hda_link.message(NAME, shape, profile.number, split, selection, model.tables[split.quality][split.fineness], at)
+    return hda_link.message(
+        NAME, shape, _profile(split, model, shape, at), split, selection, model.tables[split.quality][split.fineness], at
+    )
+
+
+def _profile(split: Split, model: Model, shape: tuple[int, int, int], at: Budget) -> int:
+    """Number of the profile that suits the DA ratio as it came out."""
+    digital, _, _ = hda_link.expected(split, model.tables[split.quality][split.fineness], at)
+    return hda_models.nearest(at.uses / math.prod(shape), digital / max(at.uses - digital, 1)).number
 
 
 def _coarser_activity(split: Split, selection: Selection, error: float, model: Model, at: Budget) -> tuple[Split, Selection]:
@@ -128,24 +135,15 @@ def _guess(
     return log_power, list(zip(where, first, strict=True))
 
 
-class HdaDeepScCodec:
-    """The codec: `encode` and `decode` as `codecs.registry.Codec` has them; options as in `HdaOptions`.
-
-    Attributes:
-        notices: what the last `decode` left out, one line each.
-    """
+class HdaDeepScCodec(HdaCodec):
+    """The codec: `encode` and `decode` as `codecs.registry.Codec` has them; options as in `HdaOptions`."""
 
     name = NAME
-    notices: tuple[str, ...] = ()
-
-    def __init__(self, **options: object) -> None:
-        self.options = hda_link.options(NAME, options)
 
     def encode(self, image: np.ndarray, link: Link) -> Message:
         """uint8 (H, W, C) → message within the link's CBR. Raises HscError for an image or a CBR that cannot be served."""
         check_shape(image.shape)
-        profile = hda_models.nearest(link.cbr or DEFAULT_CBR, self.options.da_ratio or DEFAULT_DA_RATIO)
-        return allocate(semantic_encode(image, hda_models.load(profile)), image.shape, link, self.options, profile)
+        return allocate(semantic_encode(image, hda_models.common()), image.shape, link, self.options)
 
     def decode(self, received: ReceivedMessage) -> np.ndarray:
         """Received message → uint8 (H, W, C). Raises HscError when nothing of the digital part arrived."""

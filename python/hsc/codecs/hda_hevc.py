@@ -8,7 +8,7 @@ The base and the activity of z_A are the digital part. The split of the channel 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -21,8 +21,8 @@ from ..nn import activity, hda
 from . import hda_link, hda_models, hevc
 from .entropy import EntropyTables
 from .hda_deepsc import semantic_decode, semantic_encode
-from .hda_link import Budget, HdaParameters, Split, make_budget
-from .hda_models import PROFILES, Model
+from .hda_link import Budget, HdaCodec, HdaParameters, Split, make_budget
+from .hda_models import DECODER, Model
 from .hda_regions import grid, regions
 from .planes import check_shape
 
@@ -46,6 +46,13 @@ class Tables:
     log_power: torch.Tensor
     energy: np.ndarray
     entropy: tuple[tuple[EntropyTables, ...], ...]
+
+
+@lru_cache(maxsize=1)
+def load() -> Model:
+    """HDA-DeepSC's networks with a decoder for these bases. Raises HscError when weights are missing or damaged."""
+    own = {key: value for key, value in weights.load(WEIGHTS).items() if key.startswith(DECODER)}
+    return replace(hda_models.common(), network=hda_models.network(own))
 
 
 @lru_cache(maxsize=1)
@@ -84,19 +91,15 @@ def _base_bytes(at: Budget, share: float, positions: int) -> int:
     return size - at.overhead - at.count * hda_link.CODER_BYTES - int(_ACTIVITY_BYTES[at.fineness] * positions)
 
 
-class HdaHevcCodec:
+class HdaHevcCodec(HdaCodec):
     """The codec; options as in `HdaOptions`. `da_ratio` None chooses the split by the SNR."""
 
     name = NAME
-    notices: tuple[str, ...] = ()
-
-    def __init__(self, **options: object) -> None:
-        self.options = hda_link.options(NAME, options)
 
     def encode(self, image: np.ndarray, link: Link) -> Message:
         """uint8 (H, W, C) → message within the link's CBR. Raises HscError for an image or a CBR that cannot be served."""
         check_shape(image.shape)
-        model, at = hda_models.load(PROFILES[0]), make_budget(image.shape, link, self.options)
+        model, at = load(), make_budget(image.shape, link, self.options)
         z = semantic_encode(image, model)
         best, best_error, positions = None, np.inf, int(np.prod(grid(*image.shape[:2])))
         for share in self._shares(at):
@@ -127,7 +130,7 @@ class HdaHevcCodec:
     def decode(self, received: ReceivedMessage) -> np.ndarray:
         """Received message → uint8 (H, W, C). Raises HscError when neither base nor activity arrived."""
         check_shape(received.shape)
-        parameters, model = HdaParameters.unpack(received.parameters), hda_models.load(PROFILES[0])
+        parameters, model = HdaParameters.unpack(received.parameters), load()
         fitted, quality = tables(), parameters.quality
         came = hda_link.arrived(
             received, parameters, self.options.key, activity.LATENTS, fitted.entropy[quality][parameters.fineness], whole=True

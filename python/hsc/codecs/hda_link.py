@@ -266,10 +266,22 @@ def notices(closed: int) -> tuple[str, ...]:
     return (f"{closed} chunks do not open: they were altered, or the key is another",) if closed else ()
 
 
-def options(codec: str, given: dict) -> HdaOptions:
-    """Options from keyword arguments. Raises HscError for one that there is not."""
-    try:
-        return HdaOptions(**given)
-    except TypeError as error:
-        known = ", ".join(HdaOptions.__dataclass_fields__)
-        raise HscError(f"{codec} has no such option ({error}): choose from {known}") from None
+class HdaCodec:
+    """What the HDA codecs have in common as codecs: options, and what they say of a message.
+
+    Args:
+        options: as in `HdaOptions`. Raises HscError for one that there is not, or an impossible value.
+
+    Attributes:
+        notices: what the last `decode` left out, one line each.
+    """
+
+    name: str
+    notices: tuple[str, ...] = ()
+
+    def __init__(self, **options: object) -> None:
+        try:
+            self.options = HdaOptions(**options)
+        except TypeError as error:
+            known = ", ".join(HdaOptions.__dataclass_fields__)
+            raise HscError(f"{self.name} has no such option ({error}): choose from {known}") from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -14,17 +15,18 @@ from ..nn import activity, hda
 from .entropy import TOTAL, EntropyTables
 
 COMMON = "hda-deepsc"
+DECODER = ("decoder.", "reliability.")  # what a profile has of its own: one transmitter serves all
 LARGEST_INDEX = 40  # beyond it a latent's index is escaped
 STORED_TOTAL = 1 << 16  # the shipped tables are integers of this sum; the coder's precision is finer
 
 
 @dataclass(frozen=True)
 class Profile:
-    """One set of weights.
+    """One set of weights: the common ones, and a decoder of its own.
 
     Attributes:
         number: in the codec's parameters on the air.
-        name: of its own weights, which come over the common ones; "" when it has none.
+        name: of its own weights, which come over the common ones.
         cbr, da_ratio: what it was trained for.
     """
 
@@ -35,7 +37,7 @@ class Profile:
 
 
 PROFILES = (
-    Profile(0, "", 1 / 6, 0.2),
+    Profile(0, "hda-deepsc-da0.2", 1 / 6, 0.2),
     Profile(1, "hda-deepsc-da0.4", 1 / 6, 0.4),
     Profile(2, "hda-deepsc-da0.875", 1 / 6, 0.875),
     Profile(3, "hda-deepsc-da1.5", 1 / 6, 1.5),
@@ -60,24 +62,48 @@ class Model:
 
 
 def nearest(cbr: float, da_ratio: float) -> Profile:
-    """The profile trained nearest to a CBR and a DA ratio, in octaves, of those whose weights are there."""
-    there = [profile for profile in PROFILES if not profile.name or profile.name in weights.names()]
-    return min(there, key=lambda p: abs(np.log2(p.cbr / cbr)) + abs(np.log2(p.da_ratio / da_ratio)))
+    """The profile trained nearest to a CBR and a DA ratio, in octaves."""
+    return min(PROFILES, key=lambda p: abs(np.log2(p.cbr / cbr)) + abs(np.log2(p.da_ratio / da_ratio)))
 
 
-@lru_cache(maxsize=4)
+def by_name(name: str) -> Profile | None:
+    """The profile with weights of that name, None when there is none."""
+    return next((profile for profile in PROFILES if profile.name == name), None)
+
+
+@lru_cache(maxsize=1)
+def common() -> Model:
+    """The model of the transmitter. Raises HscError when weights are missing or damaged."""
+    return Model(network({}), *_common_tables())
+
+
+@lru_cache(maxsize=len(PROFILES))
 def load(profile: Profile) -> Model:
-    """The model of a profile, its own weights over the common ones. Raises HscError when they are missing or damaged."""
-    state = weights.load(COMMON)
-    if profile.name:
-        state.update(weights.load(profile.name))
-    latents, active = state.pop("tables"), state.pop("activity_tables")
-    network = hda.HdaNetwork()
-    missing = network.load_state_dict(state, strict=False)
-    if missing.unexpected_keys or any(not key.startswith("density.") for key in missing.missing_keys):
-        raise HscError(f"weights '{profile.name or COMMON}' do not fit this version's network: install again")
+    """The model of a receiver. Raises HscError when weights are missing or damaged."""
+    return Model(network(weights.load(profile.name)), *_common_tables())
+
+
+def network(own: Mapping[str, torch.Tensor]) -> hda.HdaNetwork:
+    """The common network with some weights of its own. Raises HscError when they do not fit, or the common ones are missing."""
+    state = {key: value for key, value in _common().items() if not key.endswith("tables")} | dict(own)
+    made = hda.HdaNetwork()
+    found = made.load_state_dict(state, strict=False)
+    if found.unexpected_keys or any(not key.startswith(("density.", "encoder.")) for key in found.missing_keys):
+        raise HscError(f"weights of {COMMON} do not fit this version's network: install again")
+    return made.eval().requires_grad_(False)
+
+
+@lru_cache(maxsize=1)
+def _common() -> dict[str, torch.Tensor]:
+    return weights.load(COMMON)
+
+
+@lru_cache(maxsize=1)
+def _common_tables() -> tuple[tuple[EntropyTables, ...], tuple[tuple[EntropyTables, ...], ...]]:
+    """`Model.latents` and `Model.tables`."""
+    latents, active = _common()["tables"], _common()["activity_tables"]
     both = (tuple(unpack_tables(torch.cat([one, other])) for other in more) for one, more in zip(latents, active, strict=True))
-    return Model(network.eval().requires_grad_(False), tuple(unpack_tables(part) for part in latents), tuple(both))
+    return tuple(unpack_tables(part) for part in latents), tuple(both)
 
 
 def unpack_tables(stored: torch.Tensor) -> EntropyTables:

@@ -82,11 +82,17 @@ def decode(data: bytes, shape: tuple[int, int, int]) -> np.ndarray:
     return _resized(np.rint(levels / 257.0).astype(np.uint8).reshape(coded)[: small[0], : small[1]], shape)
 
 
+def typical_quality(bytes_per_pixel: float) -> int:
+    """Quality that gives photographs about that size."""
+    usual, quality = _TYPICAL
+    return min(max(round(quality + math.log(bytes_per_pixel / usual) / _LOG_BYTES_PER_QUALITY), LOWEST), HIGHEST)
+
+
 def fit(image: np.ndarray, n_bytes: int) -> bytes:
     """uint8 (H, W, C) -> the largest quality of at most `n_bytes`. Raises HscError when the lowest needs more."""
-    wanted, (bytes_per_pixel, trial) = math.log(max(n_bytes, 1)), _TYPICAL
+    wanted = math.log(max(n_bytes, 1))
     low, high = (LOWEST - 1, None), (HIGHEST + 1, None)  # quality, ln(bytes) - wanted
-    quality = trial + (wanted - math.log(bytes_per_pixel * image.shape[0] * image.shape[1])) / _LOG_BYTES_PER_QUALITY
+    quality = typical_quality(max(n_bytes, 1) / (image.shape[0] * image.shape[1]))
     best = b""
     while high[0] - low[0] > 1:
         trial = min(max(math.floor(quality), low[0] + 1), high[0] - 1)

@@ -16,6 +16,7 @@ from torch import nn
 
 from . import activity
 from .factorized import FactorizedDensity
+from .fourier import SpectralTransform
 from .swin import ResidualSwinBlock
 from .transform import WIDTH, BlockTransform
 
@@ -108,13 +109,19 @@ def water_level(log_power: torch.Tensor, snr_db: float) -> int:
 
 
 class HdaNetwork(nn.Module):
-    """All learned parts of HDA-DeepSC, and the tables that both ends share."""
+    """All learned parts of HDA-DeepSC, and the tables that both ends share.
 
-    def __init__(self) -> None:
+    Args:
+        spectral: put a Fourier-based module behind either Swin block (table II); the codec on the air has none.
+    """
+
+    def __init__(self, spectral: bool = False) -> None:
         super().__init__()
         self.mixed_precision = False
         self.transform = BlockTransform()
         self.encoder, self.decoder = ResidualSwinBlock(WIDTH), ResidualSwinBlock(WIDTH)
+        if spectral:
+            self.encoder.spectral, self.decoder.spectral = SpectralTransform(WIDTH), SpectralTransform(WIDTH)
         self.hyper = HyperCodec()
         self.density = FactorizedDensity(LATENTS)
         # Channel codec, eqs. (3), (8): fully connected, token by token.
@@ -146,6 +153,8 @@ class HdaNetwork(nn.Module):
         """A Swin block's addition; the only part that mixed precision may touch: z itself spans four decades."""
         with torch.autocast(features.device.type, torch.bfloat16, enabled=self.mixed_precision):
             residual = block.residual(features)
+            if hasattr(block, "spectral"):
+                residual = residual + block.spectral(features + residual)
         return residual.float()
 
     def channel_encode(self, z_analog: torch.Tensor) -> torch.Tensor:

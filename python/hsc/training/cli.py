@@ -53,7 +53,7 @@ def train(
         if chosen.model == "hda-hevc":
             from . import hda_hevc_fit  # needs the HEVC coder, which other recipes do without
 
-            return hda_hevc_fit.fit(out, path, how["cache"])
+            return hda_hevc_fit.train(chosen, out, path, how["cache"], minutes, report)
         if chosen.model in hda.MODELS:
             return hda.train(chosen, out, state, how)
         if chosen.model in denoiser.MODELS:

@@ -18,18 +18,19 @@ from .. import data, weights
 from ..codecs import hda_models
 from ..nn import hda
 from . import hda_fit
-from .hda_objective import Draw, Objective, draw
+from .hda_objective import Objective, draw, usual
 from .loop import CHECKPOINT_SECONDS, WARM_UP, Progress
 from .recipes import Recipe
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
-MODELS = ("hda", "hda-profile")
+MODELS = ("hda", "hda-profile", "hda-semantic")
 # Share of the schedule at which each stage ends. The decoder's stage costs half of the others' time and gives most.
 SCHEDULES = {
     "hda": (("semantic", 0.02), ("transceiver", 0.04), ("decoder", 0.45), ("whole", 1.0)),
-    "hda-profile": (("transceiver", 1.0),),
+    "hda-profile": (("decoder", 1.0),),
+    "hda-semantic": (("semantic", 1.0),),
 }
 # Learning rate of each stage relative to the recipe's. In batches of four the whole network at the full rate lost 0.1 dB at 10 dB and 1.5
 # dB at 20 dB against the decoder trained alone (measured).
@@ -39,9 +40,9 @@ EMA = 0.999
 # Learning rates relative to the recipe's: the transforms are right at the start and stretch over four decades of power.
 RATES = {"encoder": 1.0, "decoder": 1.0, "reliability": 1.0, "density": 5.0}
 LINEAR_RATE = 0.05
+_SEMANTIC_KEYS = ("transform.", "encoder.", "decoder.", "reliability.", "deviation", "weight")
 KODAK_SECONDS = 600.0
 EXACT = ("transform", "channel", "reliability", "deviation", "weight")  # stored as float16: they carry z itself
-_PROFILE_KEYS = ("hyper.", "log_power", "tables", "activity_tables")
 
 
 def train(chosen: Recipe, out: Path, start: dict[str, torch.Tensor] | None, how: dict) -> dict[str, float]:
@@ -66,8 +67,16 @@ def train(chosen: Recipe, out: Path, start: dict[str, torch.Tensor] | None, how:
 
 
 def _start(start: dict[str, torch.Tensor] | None, photos: data.Photos, chosen: Recipe) -> hda.HdaNetwork:
-    network = hda.HdaNetwork()
+    network = hda.HdaNetwork(chosen.name.endswith("-module"))
+    if start is not None and chosen.model == "hda-profile":
+        network.load_state_dict({key: value for key, value in start.items() if not key.endswith("tables")}, strict=False)
+        for name, parameter in network.named_parameters():
+            parameter.requires_grad_(name.startswith(hda_models.DECODER))
+        return network
     crops = _planes(photos.crops(np.random.default_rng(chosen.seed), chosen.samples or FIT_CROPS, FIT_SIZE))
+    if chosen.model == "hda-semantic":
+        hda_fit.set_deviation(network, crops)
+        return network
     hda_fit.initialise(network, crops)
     if start is not None:
         network.load_state_dict({key: value for key, value in start.items() if not key.endswith("tables")}, strict=False)
@@ -81,10 +90,10 @@ def _loop(
     network.mixed_precision = True
     average = copy.deepcopy(network).to(accelerator.device)
     optimizer = torch.optim.AdamW(_groups(network, chosen.learning_rate), betas=(0.9, 0.99), weight_decay=0.0)
-    objective, optimizer = accelerator.prepare(Objective(network), optimizer)
+    objective, optimizer = accelerator.prepare(Objective(network, chosen.regulariser / 255), optimizer)
     done, spent = _resume(checkpoint, accelerator.unwrap_model(objective).network, average, optimizer)
     begun = saved = shown = time.monotonic()
-    source = _batches(photos, chosen, accelerator)
+    source, profile = _batches(photos, chosen, accelerator), hda_models.by_name(chosen.name)
     rng = np.random.default_rng(chosen.seed + int(time.time()) + accelerator.process_index)
     while (fraction := _fraction(done, chosen.steps, time.monotonic() - begun + spent, how["minutes"])) < 1:
         stage = next(name for name, end in SCHEDULES[chosen.model] if fraction < end)
@@ -92,7 +101,7 @@ def _loop(
             group["lr"] = STAGE_RATES.get(stage, 1.0) * (
                 group["scale"] * chosen.learning_rate * min(1.0, (done + 1) / WARM_UP) * (0.51 + 0.49 * math.cos(math.pi * fraction))
             )
-        loss, log_mse = objective(next(source), draw(rng, chosen.batch, _share(chosen)), stage)
+        loss, log_mse = objective(next(source), draw(rng, chosen.batch, profile), stage)
         optimizer.zero_grad(set_to_none=True)
         accelerator.backward(loss)
         accelerator.clip_grad_norm_(objective.parameters(), 5.0)
@@ -106,7 +115,7 @@ def _loop(
             _save(checkpoint, accelerator.unwrap_model(objective).network, average, optimizer, done, now - begun + spent)
         if accelerator.is_main_process and now - shown > KODAK_SECONDS:
             shown = now
-            print(f"step {done}, {stage}: Kodak PSNR at 10 dB {kodak_psnr(average, how['path']):.2f} dB", flush=True)
+            print(f"step {done}, {stage}: Kodak PSNR {kodak_psnr(average, how['path'], profile, stage):.2f} dB", flush=True)
     if accelerator.is_main_process:
         _save(checkpoint, accelerator.unwrap_model(objective).network, average, optimizer, done, time.monotonic() - begun + spent)
     return average, done
@@ -116,17 +125,11 @@ def _fraction(done: int, steps: int, seconds: float, minutes: float | None) -> f
     return max(done / steps, seconds / (60 * minutes) if minutes else 0.0)
 
 
-def _share(chosen: Recipe) -> float | None:
-    """Digital share of the channel uses that a profile's recipe is for."""
-    for profile in hda_models.PROFILES:
-        if profile.name == chosen.name:
-            return profile.da_ratio / (1 + profile.da_ratio)
-    return None
-
-
 def _groups(network: hda.HdaNetwork, rate: float) -> list[dict]:
     scales: dict[float, list] = {}
     for name, parameter in network.named_parameters():
+        if not parameter.requires_grad:
+            continue
         scales.setdefault(RATES.get(name.split(".")[0], LINEAR_RATE), []).append(parameter)
     return [{"params": parameters, "scale": scale, "lr": rate * scale} for scale, parameters in scales.items()]
 
@@ -147,13 +150,20 @@ def _follow(average: hda.HdaNetwork, network: hda.HdaNetwork, step: int) -> None
 
 
 @torch.no_grad()
-def kodak_psnr(network: hda.HdaNetwork, path: str | Path | None, snr_db: float = 10.0, images: int = 6) -> float:
-    """Mean PSNR [dB] over a few Kodak images at CBR 1/6 and DA ratio 0.2, as in training: no entropy coder, no packets."""
+def kodak_psnr(
+    network: hda.HdaNetwork,
+    path: str | Path | None,
+    profile: hda_models.Profile | None = None,
+    stage: str = "decoder",
+    snr_db: float = 10.0,
+    images: int = 6,
+) -> float:
+    """Mean PSNR [dB] over a few Kodak images at a profile's CBR and DA ratio, else at 1/6 and 0.2, as in training: no packets."""
     objective, device = Objective(network, 0.0), next(network.parameters()).device
-    at = Draw(8, np.array([snr_db]), np.zeros(1), 64 / 1.2, snr_db)
+    at = usual(profile or hda_models.PROFILES[0], snr_db)
     photos = data.kodak(path)
     chosen = photos[:: max(1, len(photos) // images)]
-    return float(np.mean([-10 * objective(_planes(photo[None]).to(device), at, "decoder")[1].item() for photo in chosen]))
+    return float(np.mean([-10 * objective(_planes(photo[None]).to(device), at, stage)[1].item() for photo in chosen]))
 
 
 def _export(
@@ -161,11 +171,16 @@ def _export(
 ) -> dict[str, float]:
     """Tables fitted anew, weights, card. The figures are of the weights before they are rounded for storage."""
     network.mixed_precision = False
-    crops = _planes(photos.crops(np.random.default_rng(chosen.seed + 1), chosen.samples or FIT_CROPS, FIT_SIZE))
-    state = hda_fit.shipped_state(network, crops, keep_weight=chosen.model == "hda-profile")
     if chosen.model == "hda-profile":
-        state = {key: value for key, value in state.items() if key.startswith(_PROFILE_KEYS)}
-    figures = {"kodak, every 4th, AWGN 10 dB, DA ratio 0.2, without packets: PSNR [dB]": kodak_psnr(network, path)}
+        state = {key: value for key, value in network.state_dict().items() if key.startswith(hda_models.DECODER)}
+    elif chosen.model == "hda-semantic":
+        state = {key: value for key, value in network.state_dict().items() if key.startswith(_SEMANTIC_KEYS)}
+    else:
+        crops = _planes(photos.crops(np.random.default_rng(chosen.seed + 1), chosen.samples or FIT_CROPS, FIT_SIZE))
+        state = hda_fit.shipped_state(network, crops)
+        if not network.encoder.convolution.weight.any():  # it was never trained
+            state = {key: value for key, value in state.items() if not key.startswith("encoder.")}
+    figures = _figures(chosen, network, path)
     about = {
         "recipe": {key: value for key, value in dataclasses.asdict(chosen).items() if value not in (None, "", 0)},
         "data": "photographs of photos/train, random crops",
@@ -175,6 +190,12 @@ def _export(
     }
     weights.save(chosen.name, state, about, folder=out, exact=EXACT)
     return figures
+
+
+def _figures(chosen: Recipe, network: hda.HdaNetwork, path: str | Path | None) -> dict[str, float]:
+    if chosen.model == "hda-semantic":
+        return {"kodak, every 4th, without channel: PSNR [dB]": kodak_psnr(network, path, stage="semantic")}
+    return {"kodak, every 4th, AWGN 10 dB, without packets: PSNR [dB]": kodak_psnr(network, path, hda_models.by_name(chosen.name))}
 
 
 def _save(checkpoint: Path, network, average, optimizer, step: int, seconds: float) -> None:

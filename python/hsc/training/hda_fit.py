@@ -17,14 +17,21 @@ WEIGHT_QUALITY = 7
 def initialise(network: hda.HdaNetwork, images: torch.Tensor) -> None:
     """The linear start from images (N, 3, S, S): scales, KLT of the hyper codec, densities, power tables. The codec then is SoftCast
     on what a KLT coder leaves over, with known local powers."""
-    z = torch.cat([network.transform(part) for part in images.split(16)])
-    network.deviation.copy_(z.square().mean((0, 2, 3)).sqrt())
+    z = set_deviation(network, images)
     network.hyper.initialise_klt(z)
     latents = network.hyper.encode(z)
     network.density.scale.copy_(latents.square().mean((0, 2, 3)).sqrt().clamp_min(1e-3)[:, None, None])
     with torch.enable_grad():
         fit_density(network, latents)
     fit_power(network, z, latents)
+
+
+@torch.no_grad()
+def set_deviation(network: hda.HdaNetwork, images: torch.Tensor) -> torch.Tensor:
+    """Set the scale of each channel of z from images (N, 3, S, S), all that the semantic codec alone needs; returns their z."""
+    z = torch.cat([network.transform(part) for part in images.split(16)])
+    network.deviation.copy_(z.square().mean((0, 2, 3)).sqrt())
+    return z
 
 
 def fit_density(network: hda.HdaNetwork, latents: torch.Tensor) -> float:
@@ -41,10 +48,9 @@ def fit_density(network: hda.HdaNetwork, latents: torch.Tensor) -> float:
 
 
 @torch.no_grad()
-def fit_power(network: hda.HdaNetwork, z: torch.Tensor, latents: torch.Tensor, keep_weight: bool = False) -> None:
-    """Set the mean powers (unless kept) and the power tables of z_A, every quality, from samples z (N, 120, h, w) and their latents."""
-    if not keep_weight:
-        network.weight.copy_(_auxiliary(network, z, latents, WEIGHT_QUALITY).square().mean((0, 2, 3)).clamp_min(1e-8))
+def fit_power(network: hda.HdaNetwork, z: torch.Tensor, latents: torch.Tensor) -> None:
+    """Set the mean powers and the power tables of z_A, every quality, from samples z (N, 120, h, w) and their latents."""
+    network.weight.copy_(_auxiliary(network, z, latents, WEIGHT_QUALITY).square().mean((0, 2, 3)).clamp_min(1e-8))
     for quality in range(hda.QUALITIES):
         features = _auxiliary(network, z, latents, quality)
         for fineness in range(len(hda.ACTIVITY_STEPS)):
@@ -107,19 +113,19 @@ def histograms(values: torch.Tensor) -> np.ndarray:
 
 
 @torch.no_grad()
-def refit(network: hda.HdaNetwork, images: torch.Tensor, keep_weight: bool = False) -> tuple[torch.Tensor, torch.Tensor]:
+def refit(network: hda.HdaNetwork, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Fit densities and power tables anew to images (N, 3, S, S); returns their z and latents."""
     z = torch.cat([network.encode(part) for part in images.split(8)])
     latents = network.hyper.encode(z)
     with torch.enable_grad():
         fit_density(network, latents)
-    fit_power(network, z, latents, keep_weight)
+    fit_power(network, z, latents)
     return z, latents
 
 
 @torch.no_grad()
-def shipped_state(network: hda.HdaNetwork, images: torch.Tensor, keep_weight: bool = False) -> dict[str, torch.Tensor]:
+def shipped_state(network: hda.HdaNetwork, images: torch.Tensor) -> dict[str, torch.Tensor]:
     """Fit all tables anew to training images (N, 3, S, S) and return what the codec loads, densities left out."""
-    z, latents = refit(network, images, keep_weight)
+    z, latents = refit(network, images)
     state = {key: value for key, value in network.state_dict().items() if not key.startswith("density.")}
     return {**state, "log_power": network.log_power.to(torch.int16), **tables(network, z, latents)}

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from ..codecs.hda_models import Profile
 from ..nn import hda
 
 FOURIER_WEIGHT = 0.1 / 255  # λ_F = 0.1 on pixel values of 0 … 255
@@ -38,15 +39,29 @@ class Draw:
     design_snr_db: float
 
 
-def draw(rng: np.random.Generator, batch: int, digital_share: float | None = None) -> Draw:
-    """Random conditions: SNR −2 to 22 dB, CBR 1/6, 1/12 or 1/24, a DA ratio of 0.1 to 3, now and then lost values."""
-    cbr = rng.choice([1 / 6, 1 / 12, 1 / 24], p=[0.7, 0.15, 0.15])
-    share = digital_share if digital_share is not None else (rng.uniform(0.05, 0.35) if rng.random() < 0.8 else rng.uniform(0.3, 0.75))
+def draw(rng: np.random.Generator, batch: int, profile: Profile | None = None) -> Draw:
+    """Random conditions: SNR −2 to 22 dB, now and then lost values; CBR and DA ratio of a profile, or 1/6 to 1/24 and 0.1 to 3."""
+    if profile:
+        cbr, share = profile.cbr, profile.da_ratio / (1 + profile.da_ratio) * rng.uniform(0.85, 1.05)
+    else:
+        cbr = rng.choice([1 / 6, 1 / 12, 1 / 24], p=[0.7, 0.15, 0.15])
+        share = rng.uniform(0.05, 0.35) if rng.random() < 0.8 else rng.uniform(0.3, 0.75)
     snr_db = rng.uniform(-2, 22, batch)
-    centre = 8.0 - 4.5 * (share - 0.15) - 0.06 * (snr_db.mean() - 10) + 1.5 * np.log2(1 / (6 * cbr))
-    quality = int(np.clip(round(rng.normal(centre, 1.2)), 0, hda.QUALITIES - 1))
+    quality = int(np.clip(round(rng.normal(_quality(cbr, share, snr_db.mean()), 1.2)), 0, hda.QUALITIES - 1))
     erased = np.where(rng.random(batch) < 0.25, rng.uniform(0, 0.35, batch), 0.0)
     return Draw(quality, snr_db, erased, 384 * cbr * (1 - share), float(snr_db.mean()))
+
+
+def usual(profile: Profile, snr_db: float) -> Draw:
+    """Typical conditions of a profile, for one image at an SNR [dB]."""
+    share = profile.da_ratio / (1 + profile.da_ratio)
+    quality = int(np.clip(round(_quality(profile.cbr, share, snr_db)), 0, hda.QUALITIES - 1))
+    return Draw(quality, np.array([snr_db]), np.zeros(1), 384 * profile.cbr * (1 - share), snr_db)
+
+
+def _quality(cbr: float, share: float, snr_db: float) -> float:
+    """Where the codec's allocation lands on average."""
+    return 8.0 - 4.5 * (share - 0.15) - 0.06 * (snr_db - 10) + 1.5 * np.log2(1 / (6 * cbr))
 
 
 def rate_weight(snr_db: float) -> float:
@@ -108,17 +123,25 @@ class Objective(nn.Module):
         features = network.channel_encode(z - base)  # eqs. (15), (3)
         with torch.no_grad():
             log_power = network.log_powers(network.activity_latents(features, FINENESS), at.quality, FINENESS)
-            count = min(log_power.numel() - 1, int(at.values_per_token * log_power[:, 0].numel()))
-            threshold = int(log_power.flatten().kthvalue(log_power.numel() - count).values) + 1
-            water = hda.water_level(log_power[log_power >= threshold], at.design_snr_db)
-            layer = hda.analog_layer(log_power, threshold, water)
-        sent = layer.gain * features
-        power = sent.square().sum() / layer.sent.sum().clamp_min(1)  # line 17
-        noise = power * torch.as_tensor(10 ** (-at.snr_db / 10), dtype=z.dtype, device=z.device)[:, None, None, None].expand_as(z)
-        lost = torch.rand_like(z) < torch.as_tensor(at.erased, dtype=z.dtype, device=z.device)[:, None, None, None]
-        received = sent + noise.sqrt() * torch.randn_like(z)
-        estimate, variance = hda.llse(received, noise.masked_fill(lost, torch.inf).detach(), layer)  # eq. (8)
+        estimate, variance = analog_link(features, log_power, at)
         return base + network.channel_decode(estimate), base, bits, variance  # eq. (16)
+
+
+def analog_link(features: torch.Tensor, log_power: torch.Tensor, at: Draw) -> tuple[torch.Tensor, torch.Tensor]:
+    """u and its integer log-powers (B, 120, h, w) → û behind the analog channel and the variance of its error, one budget for the batch."""
+    with torch.no_grad():
+        count = min(log_power.numel() - 1, int(at.values_per_token * log_power[:, 0].numel()))
+        threshold = int(log_power.flatten().kthvalue(log_power.numel() - count).values) + 1
+        water = hda.water_level(log_power[log_power >= threshold], at.design_snr_db)
+        layer = hda.analog_layer(log_power, threshold, water)
+    sent = layer.gain * features
+    power = sent.square().sum() / layer.sent.sum().clamp_min(1)  # algorithm 1, line 17
+    ratio, erased = (
+        torch.as_tensor(v, dtype=sent.dtype, device=sent.device)[:, None, None, None] for v in (10 ** (-at.snr_db / 10), at.erased)
+    )
+    noise = (power * ratio).expand_as(sent)
+    received = sent + noise.sqrt() * torch.randn_like(sent)
+    return hda.llse(received, noise.masked_fill(torch.rand_like(sent) < erased, torch.inf).detach(), layer)  # eq. (8)
 
 
 def _log_mse(images: torch.Tensor, decoded: torch.Tensor) -> torch.Tensor:

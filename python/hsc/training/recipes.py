@@ -106,13 +106,19 @@ def _recipes() -> dict[str, Recipe]:
     diffsdnet = replace(
         deepjscc, name="deepjscc-diffsdnet", model="diffsdnet", start="deepjscc-ddpm", learning_rate=3e-4, fading=Fading("awgn", 0.0, 12.0)
     )
-    hybrid = Recipe("hda-deepsc", "hda", 0, "photos", steps=200_000, batch=4, learning_rate=4e-4, crop=192)
+    hybrid = Recipe(
+        "hda-deepsc", "hda", 0, "photos", steps=200_000, batch=4, learning_rate=4e-4, regulariser=0.1, crop=192
+    )  # the regulariser is λ_F of eq. (18)
     profiles = [
         replace(hybrid, name=f"hda-deepsc-{name}", model="hda-profile", start=hybrid.name, steps=20_000)
-        for name in ("da0.4", "da0.875", "da1.5", "da3", "cbr1-12", "cbr1-24")
+        for name in ("da0.2", "da0.4", "da0.875", "da1.5", "da3", "cbr1-12", "cbr1-24")
     ]
-    hevc_tables = replace(hybrid, name="hda-hevc", model="hda-hevc", start=hybrid.name)  # fitted, not trained
-    hybrids = (hybrid, *profiles, hevc_tables)
+    semantic = [
+        replace(hybrid, name=f"hda-semantic-{name}", model="hda-semantic", steps=20_000, regulariser=weight)
+        for name, weight in (("mse", 0.0), ("fourier", 0.1), ("module", 0.0))
+    ]
+    hevc_tables = replace(hybrid, name="hda-hevc", model="hda-hevc", start=hybrid.name, steps=20_000)
+    hybrids = (hybrid, *profiles, *semantic, hevc_tables)
     return {
         recipe.name: recipe
         for recipe in (
