@@ -1,10 +1,13 @@
 """GNU Radio blocks: thin wrappers around codecs, phy, channel and metrics. `from gnuradio import hsc; hsc.image_source(...)`."""
 
+from .adaptation import feedback_receiver, feedback_sender, link_adaptation, packet_repeater, repeat_requester
 from .air import ofdm_receiver, ofdm_transmitter
 from .hybrid import denoiser, hda_allocation, hda_fusion
 from .images import image_sink, image_source, quality_meter
 from .messages import message_decoder, message_demux, message_encoder, message_mux
 from .modulation import analog_demodulator, analog_modulator, digital_demodulator, digital_modulator
+from .radio import radio_sink, radio_source
+from .recorder import recorder
 from .semantic import cr_projection, cr_recomposition, semantic_decoder, semantic_encoder
 from .symbols import symbol_channel
 from .systems import hda_receiver, hda_transmitter, hsc_receiver, hsc_transmitter, image_receiver, image_transmitter
@@ -15,6 +18,8 @@ __all__ = [
     "cr_projection",
     "cr_recomposition",
     "denoiser",
+    "feedback_receiver",
+    "feedback_sender",
     "digital_demodulator",
     "digital_modulator",
     "hda_allocation",
@@ -28,13 +33,19 @@ __all__ = [
     "image_source",
     "image_transmitter",
     "image_viewer",
+    "link_adaptation",
     "message_decoder",
     "message_demux",
     "message_encoder",
     "message_mux",
     "ofdm_receiver",
     "ofdm_transmitter",
+    "packet_repeater",
     "quality_meter",
+    "radio_sink",
+    "radio_source",
+    "recorder",
+    "repeat_requester",
     "semantic_decoder",
     "semantic_encoder",
     "symbol_channel",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
+from collections.abc import Callable
 
 import numpy as np
 import pmt
@@ -18,6 +20,7 @@ from .base import Ports
 _WORK_DONE = -1
 _BUFFER = 1 << 16  # samples that one call of the receiver's `work` may bring
 _SYMBOLS = pmt.intern("symbols")
+_PAUSE = 0.005  # between two looks whether the receiver may go on [s]
 
 
 class ofdm_transmitter(Ports, gr.sync_block):
@@ -69,7 +72,7 @@ class ofdm_transmitter(Ports, gr.sync_block):
         return super().start()
 
     def _packet(self, p: pdu.Packet) -> None:
-        if p.header.index == 0:
+        if p.header.index == 0 and not p.again:
             self._refused = p.message_id if len(self._queue_of_packets) >= self._limit else None
             if self._refused is not None:
                 self.counters["dropped"] += 1
@@ -118,13 +121,16 @@ class ofdm_transmitter(Ports, gr.sync_block):
             return
         header: Header = packet.header
         self.counters["packets"] += 1
+        if packet.again:  # its message has been reported
+            self.counters["repeated"] += 1
+            return
         self._seconds = packet.seconds if header.index == 0 else self._seconds
         if header.index == header.count - 1:
             self.counters["messages"] += 1
             self.publish("sent", pdu.Sent(header.layout, header.count, self._seconds))
 
 
-class ofdm_receiver(Ports, gr.sync_block):
+class ofdm_receiver(Ports, gr.basic_block):
     """OFDM bursts to packets. Stream in: complex samples.
 
     Message ports: out `packets` (`ReceivedPacket`, and `Tick` in between), and `symbols`, the payload of each packet as a plain PDU of
@@ -132,34 +138,51 @@ class ofdm_receiver(Ports, gr.sync_block):
 
     Args:
         numerology: preset of `phy.ofdm`.
-        tick: distance of the `Tick` PDUs, which carry the sample clock [samples].
+        tick: distance of the `Tick` PDUs, which carry the sample clock [samples]. They come at its multiples, however the samples come.
+
+    Attributes:
+        hold_while: while this is true the receiver takes no samples; only for a source that can wait, such as a file. None for never.
+        counters: besides those of all blocks `detections` and `header_errors`, as `phy.receiver.Counters` has them.
 
     Raises:
         HscError: unknown numerology.
     """
 
     def __init__(self, numerology: str = "ofdm64", tick: int = 1 << 16) -> None:
-        gr.sync_block.__init__(self, name="OFDM Receiver", in_sig=[np.complex64], out_sig=None)
+        gr.basic_block.__init__(self, name="OFDM Receiver", in_sig=[np.complex64], out_sig=None)
         self.open_ports({}, ("packets",))
         self.message_port_register_out(_SYMBOLS)
         # A history is the one way a sink can ask for a larger buffer: a call of `work` costs 0.15 ms, whatever it brings.
         self.set_history(_BUFFER)
         self._numerology, self._tick = ofdm.preset(numerology), max(1, tick)
+        self.hold_while: Callable[[], bool] | None = None
 
     def start(self) -> bool:
-        self._receiver, self._clock, self._next_tick = BurstReceiver(self._numerology), 0, self._tick
+        self._receiver, self._clock = BurstReceiver(self._numerology), 0
         return super().start()
 
-    def work(self, input_items: list[np.ndarray], _: list[np.ndarray]) -> int:
+    def forecast(self, _: int, ninputs: int) -> list[int]:
+        # With the forecast of a sync block the scheduler, which takes the history for new samples, halves what it brings again and again.
+        return [_BUFFER] * ninputs
+
+    def general_work(self, input_items: list[np.ndarray], _: list[np.ndarray]) -> int:
+        if self.hold_while is not None and self.hold_while():
+            time.sleep(_PAUSE)
+            return 0
         samples = input_items[0][_BUFFER - 1 :]
-        with self.contain(None):
-            for received in self._receiver.push(samples):
-                self._publish(received)
-        self._clock += len(samples)
-        if self._clock >= self._next_tick:
-            self._next_tick = self._clock + self._tick
-            self.publish("packets", pdu.Tick(self._clock))
-        return len(samples)
+        done = 0
+        while done < len(samples):
+            piece = samples[done : done + self._tick - self._clock % self._tick]
+            with self.contain(None):
+                for received in self._receiver.push(piece):
+                    self._publish(received)
+            done, self._clock = done + len(piece), self._clock + len(piece)
+            if self._clock % self._tick == 0:
+                self.publish("packets", pdu.Tick(self._clock))
+        seen = self._receiver.counters
+        self.counters["detections"], self.counters["header_errors"] = seen.detections, seen.header_errors
+        self.consume(0, len(samples))
+        return 0
 
     def stop(self) -> bool:
         # The stream has run dry. Message blocks ignore GNU Radio's `done`, so they are still there to hear this.

@@ -91,9 +91,8 @@ class hda_allocation(LinkBlock):
 
     def _allocate(self, features: pdu.Features) -> None:
         require(features.codec, NAME)
-        profile = hda_models.PROFILES[codec.HdaParameters.unpack(features.parameters).profile]
         z = features_map(features.values, features.shape)
-        made = codec.allocate(z, features.shape, self._link, self._options, profile)
+        made = codec.allocate(z, features.shape, self._link, self._options)
         head = {"message_id": features.message_id, "codec": NAME, "shape": features.shape, "parameters": made.parameters}
         (stream,) = made.digital
         self.counters["digital_bytes"] = len(stream.data)

@@ -42,18 +42,25 @@ class image_source(MessageBlock):
         interval: least time between two images [s].
         in_flight: images sent before the first message on `next` comes; 0 does not wait for `next` at all.
         first_id: message id of the first image, the others count up; -1 for a random one.
+        delay: before the first image, for a radio that has to settle [s].
 
     Raises:
         HscError: no such file or folder.
     """
 
     def __init__(
-        self, files: str | Sequence[str] = "images", repeat: bool = False, interval: float = 0.0, in_flight: int = 0, first_id: int = -1
+        self,
+        files: str | Sequence[str] = "images",
+        repeat: bool = False,
+        interval: float = 0.0,
+        in_flight: int = 0,
+        first_id: int = -1,
+        delay: float = 0.0,
     ) -> None:
         super().__init__("Image Source")
         self.open_ports({"next": {pdu.Sent: self._release}}, ("images",), ends=())
         self._paths = _paths(files)
-        self.repeat, self._interval, self._in_flight = repeat, max(0.0, interval), in_flight
+        self.repeat, self._interval, self._in_flight, self._delay = repeat, max(0.0, interval), in_flight, delay
         self._next_id = random.randrange(1 << 16) if first_id < 0 else first_id
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
@@ -82,6 +89,7 @@ class image_source(MessageBlock):
         self._credit.release()
 
     def _run(self) -> None:
+        self._stop.wait(self._delay)
         for path, name in self._order():
             if not self._wait():
                 return

@@ -6,7 +6,7 @@ import math
 import time
 from abc import abstractmethod
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import fields, is_dataclass, replace
 
 import numpy as np
 import pmt
@@ -15,13 +15,15 @@ from .. import modem
 from ..codecs import registry
 from ..errors import HscError
 from ..message import Link, ReceivedMessage
-from ..phy import mcs, packet
+from ..phy import digital, mcs, packet
+from ..phy.adaptation import HIGHEST_SNR_DB, LOWEST_SNR_DB
 from . import pdu
 from .base import Handler, Joiner, MessageBlock, limit_torch_threads
+from .progressive import ProgressiveDecoder
 
 DEFAULT_HOLD = 500_000
-LOWEST_SNR_DB, HIGHEST_SNR_DB = -30.0, 60.0  # what comes back is not believed beyond
-_SNR = pmt.intern("snr")
+MAX_PIXELS = packet.MAX_SIDE**2
+_SNR, _PARTIAL, _PACKETS = pmt.intern("snr"), pmt.intern("partial"), pmt.intern("packets")
 _INPUTS = {"both": ("analog", "digital"), "analog": ("analog",), "digital": ("digital",)}
 
 
@@ -101,6 +103,10 @@ class _PacketCollector(MessageBlock):
     def on_end(self) -> None:
         self._serve(self._assembler.flush())
 
+    def set_hold(self, hold: int) -> None:
+        """Patience with a message of which packets are missing [samples]."""
+        self.hold = int(hold)
+
     def _collect(self, received: pdu.ReceivedPacket) -> None:
         self._serve(self._assembler.push(received.packet))
         self.counters["late"], self.counters["duplicates"] = self._assembler.late, self._assembler.duplicates
@@ -111,10 +117,20 @@ class _PacketCollector(MessageBlock):
     def _serve(self, messages: list[packet.AssembledMessage]) -> None:
         for message in messages:
             self.counters["complete" if message.complete else "partial"] += 1
-            if math.isfinite(message.snr_db):
-                self.publish("snr", pdu.Snr(message.header.message_id, message.snr_db))
             with self.contain(message.header.message_id):
                 self.on_message(message)
+
+    def report(self, message: packet.AssembledMessage, lost_blocks: int | None = None) -> None:
+        """Tell the transmitter what came. `lost_blocks` counts those of packets that never came too; None when nobody knows."""
+        if not math.isfinite(message.snr_db):
+            return
+        header, blocks = message.header, None
+        if lost_blocks is not None:
+            sizes = [digital.symbols_per_block(name) for name, _ in header.digital]
+            parts = (zip(header.slices(i)[1:], sizes, strict=True) for i in message.packets)
+            blocks = sum((part.stop - part.start) // size for each in parts for part, size in each)
+            lost_blocks -= sum(digital.block_count(n_bytes, name) for name, n_bytes in header.digital) - blocks
+        self.publish("snr", pdu.Snr(header.message_id, message.snr_db, header.count, len(message.packets), blocks, lost_blocks))
 
 
 class message_demux(_PacketCollector):
@@ -132,6 +148,7 @@ class message_demux(_PacketCollector):
         super().__init__("Message Demux", ("analog", "digital"), hold)
 
     def on_message(self, message: packet.AssembledMessage) -> None:
+        self.report(message)
         link = {"snr_db": message.snr_db, "packets_received": len(message.packets)}
         nothing = np.zeros(0, np.complex64), np.zeros(0, np.float32)
         analog, *digital = message.streams
@@ -145,14 +162,15 @@ class LinkBlock(MessageBlock):
 
     Args:
         name: of the block.
-        inputs, outputs: ports as of `open_ports`; `snr` (optional, `Snr`) comes in addition.
+        inputs, outputs: ports as of `open_ports`; `snr` (optional, `Snr`, or `LinkSetting` of a Link Adaptation) comes in addition.
         link: what is known of the link at first.
     """
 
     def __init__(self, name: str, inputs: dict[str, dict[type[pdu.Pdu], Handler]], outputs: tuple[str, ...], link: Link) -> None:
         super().__init__(name)
-        snr = {pdu.Snr: self._measured, pdu.Failed: self.ignore}
-        self.open_ports({**inputs, "snr": snr}, outputs, ends=tuple(inputs))
+        snr = {pdu.Snr: self._measured, pdu.LinkSetting: self.on_setting, pdu.Failed: self.ignore}
+        informed = {port: {kind: self._informed(handler) for kind, handler in handlers.items()} for port, handlers in inputs.items()}
+        self.open_ports({**informed, "snr": snr}, outputs, ends=tuple(inputs))
         if link.mcs is not None:
             mcs.by_name(link.mcs)
         self._link = link
@@ -169,15 +187,30 @@ class LinkBlock(MessageBlock):
         """MCS from the next image on; empty leaves it to the codec. Raises HscError for an unknown one."""
         self._link = replace(self._link, mcs=mcs.by_name(mcs_name).name if mcs_name else None)
 
-    def _measured(self, snr: pdu.Snr) -> None:
+    def on_setting(self, setting: pdu.LinkSetting) -> None:
+        """What a Link Adaptation has chosen, from the next image on."""
+        self._measured(setting)
+        self._link = replace(self._link, mcs=setting.mcs, cbr=self._link.cbr if setting.cbr is None else setting.cbr)
+
+    def _informed(self, handler: Handler) -> Handler:
+        """First what waits on port `snr`: GNU Radio empties one port's queue before it looks at the next, and images may always wait."""
+
+        def handle(message: pdu.Pdu) -> None:
+            while self.nmsgs(_SNR):
+                self._on_snr(self.delete_head_nowait(_SNR))
+            handler(message)
+
+        return handle
+
+    def _measured(self, snr: pdu.Snr | pdu.LinkSetting) -> None:
         self.set_snr_db(min(max(snr.snr_db, LOWEST_SNR_DB), HIGHEST_SNR_DB))
 
 
 class message_encoder(LinkBlock):
     """Images to packets through a whole codec.
 
-    Message ports: in `images` (`Image`) and `snr` (optional, `Snr`: what the receiver measured is what the next image is made for); out
-    `packets` (`Packet`).
+    Message ports: in `images` (`Image`) and `snr` (optional, `Snr`: what the receiver measured is what the next image is made for, or
+    `LinkSetting`: what a Link Adaptation made of it); out `packets` (`Packet`).
 
     Args:
         codec: name in the registry of codecs.
@@ -208,6 +241,16 @@ class message_encoder(LinkBlock):
     def set_options(self, options: dict[str, object]) -> None:
         """Options of the codec from the next image on. Raises HscError for an unknown one."""
         self._codec = registry.create(self._name, **options)
+        self._options, self._adapted = dict(options), {}
+
+    def on_setting(self, setting: pdu.LinkSetting) -> None:
+        super().on_setting(setting)
+        known = {f.name for f in fields(self._codec.options)} if is_dataclass(getattr(self._codec, "options", None)) else set()
+        adapted = {name: value for name, value in _adapted_options(setting).items() if name in known and value is not None}
+        if "rank" in adapted or "psnr_db" in adapted:  # at most one of three says how much CR is sent
+            adapted = {**dict.fromkeys({"rank", "psnr_db", "cbr"} & known), **adapted}
+        if adapted != self._adapted:
+            self._codec, self._adapted = registry.create(self._name, **{**self._options, **adapted}), adapted
 
     def _encode(self, image: pdu.Image) -> None:
         start = time.perf_counter()
@@ -222,26 +265,45 @@ class message_decoder(_PacketCollector):
     """Packets to images through the codec that each message names.
 
     Message ports: in `packets` (`ReceivedPacket` and `Tick`); out `images`, `analog_only`, the image as it would be had no
-    digital stream arrived (made only when somebody listens), and `snr` (`Snr`), for the transmitter.
+    digital stream arrived (made only when somebody listens), `partial`, images of messages that are still incomplete, and `snr` (`Snr`),
+    for the transmitter. Partial images are made in a thread of their own and change nothing of the final one, which they never follow.
 
     Args:
         options: codec name -> options of its receiver.
         hold: patience with a message of which packets are missing [samples].
+        partial: least distance of partial images on the sample clock [samples]; those that there is no time for are skipped. 0: none.
+        max_pixels: packets of messages that claim a larger image are refused: what is kept and decoded has to fit into memory.
     """
 
-    def __init__(self, options: dict[str, dict[str, object]] | None = None, hold: int = DEFAULT_HOLD) -> None:
+    def __init__(
+        self, options: dict[str, dict[str, object]] | None = None, hold: int = DEFAULT_HOLD, partial: int = 0, max_pixels: int = MAX_PIXELS
+    ) -> None:
         super().__init__("Message Decoder", ("images", "analog_only"), hold)
-        self._options, self._codecs = options or {}, {}
+        self.message_port_register_out(_PARTIAL)  # not among `outputs`: what fails or ends is told with the final images
+        self._options, self._codecs, self._progressive_codecs = options or {}, {}, {}
+        self._max_pixels = max_pixels
+        self._partial, self._next_partial, self._newest = int(partial), -math.inf, None
+        self._progressive = ProgressiveDecoder(self._decode_partial, self._publish_partial, self._partial_failed)
         limit_torch_threads()
+
+    def start(self) -> bool:
+        self._next_partial, self._newest = -math.inf, None
+        if self._partial > 0:
+            self._progressive.start()
+        return super().start()
+
+    def stop(self) -> bool:
+        self._progressive.stop()
+        return True
 
     def codec(self, name: str) -> registry.Codec:
         """The codec of that name, made when it is first needed."""
-        if name not in self._codecs:
-            self._codecs[name] = registry.create(name, **self._options.get(name, {}))
-        return self._codecs[name]
+        return self._made(self._codecs, name)
 
     def on_message(self, message: packet.AssembledMessage) -> None:
+        self._progressive.close(message.header)
         received = modem.demodulate(message)
+        self.report(message, sum(len(stream.lost_blocks) for stream in received.digital))
         codec = self.codec(received.codec)
         self.publish("images", _decode(codec, received, message))
         for notice in getattr(codec, "notices", ()):  # the image is there, but not all of it
@@ -250,10 +312,58 @@ class message_decoder(_PacketCollector):
             with suppress(HscError):  # nothing usable in the analog stream: no such image
                 self.publish("analog_only", _decode(codec, received.without_digital(), message))
 
+    def _made(self, codecs: dict[str, registry.Codec], name: str) -> registry.Codec:
+        if name not in codecs:
+            codecs[name] = registry.create(name, **self._options.get(name, {}))
+        return codecs[name]
+
+    def _collect(self, received: pdu.ReceivedPacket) -> None:
+        height, width, _ = received.header.shape
+        if height * width > self._max_pixels:
+            raise HscError(f"a packet of an image of {width} x {height} pixels: this receiver takes at most {self._max_pixels} pixels")
+        super()._collect(received)
+        self._newest = received
+        self._offer()
+
+    def _expire(self, tick: pdu.Tick) -> None:
+        super()._expire(tick)
+        self._offer()
+
+    def _offer(self) -> None:
+        newest = self._newest
+        if self._partial <= 0 or newest is None or newest.sample_index < self._next_partial or self.nmsgs(_PACKETS):
+            return  # with more packets at hand there is a better image to come
+        self._newest = None
+        parts = self._assembler.parts(newest.header)
+        if parts and self._progressive.offer(parts):
+            self._next_partial = newest.sample_index + self._partial
+
+    # The next three run in the thread of the ProgressiveDecoder. It has codecs of its own: their `notices` belong to one decoding.
+
+    def _decode_partial(self, packets: list[packet.ReceivedPacket]) -> pdu.Image:
+        message = packet.join(packets)
+        received = modem.demodulate(message)
+        return _decode(self._made(self._progressive_codecs, received.codec), received, message)
+
+    def _publish_partial(self, image: pdu.Image) -> None:
+        self.counters["partial_images"] += 1
+        self.publish("partial", image)
+
+    def _partial_failed(self, error: Exception) -> None:
+        self.counters["partial_failures"] += 1
+        self.logger.debug(f"no partial image: {type(error).__name__}: {error}")
+
+
+def _adapted_options(setting: pdu.LinkSetting) -> dict[str, object]:
+    """Options that a setting chooses, for codecs that have them."""
+    amount = {"psnr_db": setting.psnr_db} if setting.digital else {"rank": 0}
+    return {"repair_share": setting.repair_share, **amount}
+
 
 def _decode(codec: registry.Codec, received: ReceivedMessage, message: packet.AssembledMessage) -> pdu.Image:
     start = time.perf_counter()
     image = codec.decode(received)
     seconds = time.perf_counter() - start
     link = {"snr_db": message.snr_db, "packets": message.header.count, "packets_received": len(message.packets)}
-    return pdu.Image(message.header.message_id, image.shape, image.ravel(), seconds=seconds, **link)
+    notices = "; ".join(getattr(codec, "notices", ())) or None
+    return pdu.Image(message.header.message_id, image.shape, image.ravel(), seconds=seconds, notices=notices, **link)

@@ -37,6 +37,7 @@ def _payload(item: str) -> Any:
 _ID = integer(0, 0xFFFF)
 _STREAM = integer(0, MAX_DIGITAL_STREAMS)
 _COUNT = integer(0, 0xFFFF)
+_TALLY = integer(0, _MAX_INTEGER)
 _POSITION = integer(-_MAX_INTEGER, _MAX_INTEGER)  # a burst may seem to begin just before the stream
 _BYTES_OF_STREAM = integer(0, (1 << 24) - 1)
 
@@ -75,6 +76,7 @@ class Image(Pdu):
     packets: int | None = _optional(_COUNT)
     packets_received: int | None = _optional(_COUNT)
     seconds: float | None = _optional(real())
+    notices: str | None = _optional(text_key(400))
 
     def __post_init__(self) -> None:
         require(self.data.size == math.prod(self.shape), "vector: must have height x width x channels items")
@@ -231,12 +233,13 @@ class ReceivedSymbols(Pdu):
 
 @dataclass(frozen=True)
 class Packet(Pdu):
-    """A packet at the transmitter. The first of a message may say how long the codec took."""
+    """A packet at the transmitter. The first of a message may say how long the codec took; `again` 1: a receiver has asked for it."""
 
     kind: ClassVar[str] = "packet"
     header: packet.Header = _key(header_key())
     symbols: np.ndarray = _payload("c32")
     seconds: float | None = _optional(real())
+    again: int = _key(integer(0, 1), default=0)
 
     def __post_init__(self) -> None:
         require(len(self.symbols) == self.header.payload_symbols, f"vector: the header asks for {self.header.payload_symbols} symbols")
@@ -305,11 +308,49 @@ class Sent(Pdu):
 
 @dataclass(frozen=True)
 class Snr(Pdu):
-    """What a receiver measured of one message, on its way back to the transmitter, which may send the next one accordingly."""
+    """What a receiver measured of one message, on its way back to the transmitter, which may send the next one accordingly.
+
+    `blocks` are the LDPC blocks of the packets that came, `lost_blocks` how many of these failed.
+    """
 
     kind: ClassVar[str] = "snr"
     message_id: int = _key(_ID)
     snr_db: float = _key(real())
+    packets: int | None = _optional(_COUNT)
+    packets_received: int | None = _optional(_COUNT)
+    blocks: int | None = _optional(_TALLY)
+    lost_blocks: int | None = _optional(_TALLY)
+
+
+@dataclass(frozen=True)
+class Nak(Pdu):
+    """Packets of a message that a receiver asks for again. The header has index 0."""
+
+    kind: ClassVar[str] = "nak"
+    header: packet.Header = _key(header_key())
+    indices: np.ndarray = _payload("s32")
+
+    def __post_init__(self) -> None:
+        inside = not self.indices.size or (self.indices.min() >= 0 and self.indices.max() < self.header.count)
+        require(self.header.index == 0 and inside, "vector: the message has no such packet")
+
+    @property
+    def message_id(self) -> int:
+        """From the header."""
+        return self.header.message_id
+
+
+@dataclass(frozen=True)
+class LinkSetting(Pdu):
+    """What the next images are made for. `digital` 0: not even the most robust MCS gets through."""
+
+    kind: ClassVar[str] = "link"
+    snr_db: float = _key(real())
+    mcs: str = _key(mcs_key())
+    cbr: float | None = _optional(real())
+    psnr_db: float | None = _optional(real())
+    repair_share: float | None = _optional(real())
+    digital: int = _key(integer(0, 1), default=1)
 
 
 @dataclass(frozen=True)
@@ -322,6 +363,26 @@ class Quality(Pdu):
     mse: float = _key(real())
     ms_ssim: float | None = _optional(real())
     name: str | None = _optional(text_key(255))
+
+
+@dataclass(frozen=True)
+class RadioStatus(Pdu):
+    """What a radio has counted since the start, and its level since the last such PDU. Counters: docs/pdu.md."""
+
+    kind: ClassVar[str] = "radio"
+    side: str = _key(text_key(16))
+    address: str = _key(text_key(255))
+    sample_rate: float = _key(real())
+    seconds: float = _key(real())
+    samples: int = _key(_TALLY, default=0)
+    clipped: int = _key(_TALLY, default=0)
+    overruns: int = _key(_TALLY, default=0)
+    underruns: int = _key(_TALLY, default=0)
+    timeouts: int = _key(_TALLY, default=0)
+    lost: int = _key(_TALLY, default=0)
+    peak_dbfs: float | None = _optional(real())
+    rms_dbfs: float | None = _optional(real())
+    failure: str | None = _optional(text_key(400))
 
 
 @dataclass(frozen=True)
@@ -344,8 +405,8 @@ class End(Pdu):
 KINDS: dict[str, type[Pdu]] = {
     cls.kind: cls
     for cls in (
-        Image, Generated, Features, Analog, Digital, Symbols, ReceivedSymbols, Packet, ReceivedPacket, Tick, Sent, Snr, Quality,
-        Failed, End,
+        Image, Generated, Features, Analog, Digital, Symbols, ReceivedSymbols, Packet, ReceivedPacket, Tick, Sent, Snr, Nak,
+        LinkSetting, Quality, RadioStatus, Failed, End,
     )
 }  # fmt: skip
 

@@ -42,7 +42,6 @@ class semantic_encoder(LinkBlock):
         rank: HSC: rank of the CR for which "ncr" adapters are chosen.
         sampling: HSC: send a sample of the posterior instead of its mean.
         codec: one of SERVED.
-        da_ratio: HDA-DeepSC: choose the networks trained for it; as of HDA Allocation.
         snr_db, cbr: what the other codecs may count on, None when unknown or the codec's own.
 
     Raises:
@@ -57,14 +56,13 @@ class semantic_encoder(LinkBlock):
         rank: int | None = None,
         sampling: bool = False,
         codec: str = HSC,
-        da_ratio: float | None = 0.2,
         snr_db: float | None = None,
         cbr: float | None = None,
     ) -> None:
         inputs = {"images": {pdu.Image: self._encode}}
         super().__init__("Semantic Encoder", inputs, ("analog", "generated", "features"), Link(snr_db, cbr))
         self._options = hsc.HscOptions(semantic=semantic, symbols=symbols, tuning=tuning, rank=rank, sampling=sampling)
-        self._codec, self._da_ratio = served(codec), da_ratio
+        self._codec = served(codec)
         self._make = {HSC: self._encode_hsc, HDA: self._encode_hda}.get(codec, self._encode_analog)
         limit_torch_threads()
 
@@ -84,9 +82,8 @@ class semantic_encoder(LinkBlock):
 
     def _encode_hda(self, image: pdu.Image) -> None:
         hda.check_shape(image.shape)
-        profile = hda_models.nearest(self._link.cbr or hda.DEFAULT_CBR, self._da_ratio or hda.DEFAULT_DA_RATIO)
-        z = hda.semantic_encode(image.pixels, hda_models.load(profile))
-        parameters = hda.HdaParameters(profile.number, 0, 0, Selection(0, 0), 0).pack()
+        z = hda.semantic_encode(image.pixels, hda_models.common())
+        parameters = hda.HdaParameters(0, 0, 0, Selection(0, 0), 0).pack()  # HDA Allocation fills them in
         self.publish("features", pdu.Features(image.message_id, HDA, image.shape, z.numpy().ravel(), parameters))
 
     def _encode_analog(self, image: pdu.Image) -> None:

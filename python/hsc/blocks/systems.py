@@ -73,32 +73,40 @@ class image_transmitter(gr.hier_block2):
 class image_receiver(gr.hier_block2):
     """Samples to images with any codec: OFDM Receiver and Message Decoder.
 
-    Stream in: complex samples. Message ports: out `images` and `analog_only` (`Image`), `snr` (`Snr`, for the transmitter), `packets` and
-    `symbols` (as of `ofdm_receiver`), `status`.
+    Stream in: complex samples. Message ports: out `images`, `analog_only` and `partial` (`Image`), `snr` (`Snr`, for the transmitter),
+    `packets` and `symbols` (as of `ofdm_receiver`), `status`.
 
     Args:
         options: codec name -> options of its receiver.
         numerology: preset of `phy.ofdm`.
-        hold: patience with a message of which packets are missing [samples].
+        hold, partial: as of `message_decoder` [samples].
 
     Raises:
         HscError: unknown numerology.
     """
 
-    def __init__(self, options: dict[str, dict[str, object]] | None = None, numerology: str = "ofdm64", hold: int = DEFAULT_HOLD) -> None:
+    def __init__(
+        self,
+        options: dict[str, dict[str, object]] | None = None,
+        numerology: str = "ofdm64",
+        hold: int = DEFAULT_HOLD,
+        partial: int = 0,
+    ) -> None:
         gr.hier_block2.__init__(self, "Image Receiver", gr.io_signature(1, 1, gr.sizeof_gr_complex), gr.io_signature(0, 0, 0))
         self.receiver = ofdm_receiver(numerology)
-        self.decoder = message_decoder(options, hold)
+        self.decoder = message_decoder(options, hold, partial)
         connections = (
             ((self.receiver, "packets"), (self.decoder, "packets")),
             ((self.receiver, "packets"), (self, "packets")),
             ((self.receiver, "symbols"), (self, "symbols")),
             ((self.decoder, "images"), (self, "images")),
             ((self.decoder, "analog_only"), (self, "analog_only")),
+            ((self.decoder, "partial"), (self, "partial")),
             ((self.decoder, "snr"), (self, "snr")),
         )
-        _wire(self, (), ("images", "analog_only", "snr", "packets", "symbols"), connections)
+        _wire(self, (), ("images", "analog_only", "partial", "snr", "packets", "symbols"), connections)
         self.connect(self, self.receiver)
+        self.set_hold = self.decoder.set_hold
 
 
 class hsc_transmitter(gr.hier_block2):
@@ -219,7 +227,7 @@ class hda_transmitter(gr.hier_block2):
         trailing: int = 1 << 16,
     ) -> None:
         gr.hier_block2.__init__(self, "HDA Transmitter", gr.io_signature(0, 0, 0), gr.io_signature(1, 1, gr.sizeof_gr_complex))
-        self.semantic_encoder = semantic_encoder(codec=HDA, da_ratio=da_ratio, cbr=cbr)
+        self.semantic_encoder = semantic_encoder(codec=HDA)
         self.allocation = hda_allocation(da_ratio, key, repair_share, snr_db, cbr, mcs_name)
         self.analog_modulator, self.digital_modulator = analog_modulator(), digital_modulator()
         self.mux = message_mux("both", packet_symbols)

@@ -10,6 +10,7 @@ from functools import lru_cache
 import numpy as np
 
 from . import estimation as est
+from . import tracking
 from .ldpc import shortened
 from .numerology import PREAMBLE_SYMBOLS, Numerology
 from .ofdm import header_grid, header_mapping, payload_mapping, pilot_symbols
@@ -42,6 +43,23 @@ class Burst:
     size: int
 
 
+@dataclass(frozen=True)
+class _Course:
+    """What the rows of a burst were turned back by.
+
+    Attributes:
+        pilots: float32 (header and payload rows, pilots), as sent.
+        phase: float (rows,), common phase of each row.
+        rate: its mean change [radians per row].
+        drift: of the clock [samples per row].
+    """
+
+    pilots: np.ndarray
+    phase: np.ndarray
+    rate: float
+    drift: float
+
+
 class Demodulator:
     """From the samples of one burst, sample 0 being its first, to the header and then to the equalised payload."""
 
@@ -56,6 +74,7 @@ class Demodulator:
         self._odd = np.flatnonzero(numerology.carriers % 2)
         self._first_window = numerology.cp - est.window_margin(numerology)
         self._header_rows = np.arange(numerology.overhead_symbols)
+        self._middle = float(np.average(self._header_rows, weights=[*energy.mean(axis=1), *[1.0] * numerology.header_symbols]))
         self.header_length = self._length(numerology.overhead_symbols)
 
     def payload_length(self, payload_symbols: int) -> int:
@@ -130,23 +149,79 @@ class Demodulator:
         phasors[:2] = (self._conjugate * rows[:2]) @ np.conj(channel)
         phasors[2:] = (rows[2:, n.pilot_index] * pilots) @ np.conj(channel[n.pilot_index])
         phase = est.smooth_phase(n, phasors, (rate, phase - PREAMBLE_SYMBOLS * rate))
-        power = np.maximum(channel.real**2 + channel.imag**2, 1e-30)
         rows *= est.unit_phasors(-phase)[:, None]
+        if burst.size:
+            channel, variance, drift = self._follow(rows, channel, variance, _Course(pilots, phase, rate, drift))
+        power = np.maximum(channel.real**2 + channel.imag**2, 1e-30)
+        rows = rows[header_rows:]
         rows *= np.conj(channel) / power
         size = burst.size
         mapping = _received_mapping(n, count - header_rows)
-        symbols = rows[header_rows:].ravel()[mapping.entry[:size]]
+        symbols = rows.ravel()[mapping.entry[:size]]
         symbols *= mapping.phases[:size]
         left = (variance / power).astype(np.float32)
         return ReceivedPacket(
             header=burst.header,
             symbols=symbols,
-            noise_variance=left[mapping.carrier[:size]],
-            snr_db=10 * math.log10(max(float((1 / np.maximum(left, 1e-30)).sum()) / n.used, 1e-30)),
+            noise_variance=left[mapping.carrier[:size]] if left.ndim == 1 else left.ravel()[mapping.entry[:size]],
+            snr_db=10 * math.log10(max(float((1 / np.maximum(left, 1e-30)).mean()), 1e-30)) if left.size else 0.0,
             cfo=burst.cfo,
             sfo_ppm=drift / n.symbol * 1e6,
             sample_index=start,
         )
+
+    def _follow(self, rows: np.ndarray, channel: np.ndarray, variance: np.ndarray, course: _Course) -> tuple[np.ndarray, np.ndarray, float]:
+        """Channel and noise variance of the payload, (used,) where they stay as they were in the header, else (payload rows, used).
+
+        Also the drift [samples per row]. Where the channel moves, phase and drift were fitted to what it was not: the rows are turned anew.
+
+        Args:
+            rows: all rows of the burst, (count, used), turned back by `course`.
+            channel, variance: (used,), from preamble and header.
+        """
+        n, after, drift = self.numerology, self.numerology.header_symbols, course.drift
+        places = n.pilot_index
+        residual = rows[PREAMBLE_SYMBOLS:, places] * course.pilots - channel[places]
+        energy = tracking.steps(residual)
+        noise = tracking.pilot_noise(energy)
+        before = variance[places]
+        if tracking.moves(residual, noise):
+            moved = self._moved(rows, channel, variance, course, noise)
+            if moved is not None:
+                drift += moved.drift
+                residual = rows[PREAMBLE_SYMBOLS:, places] * course.pilots - (channel[places] + moved.channel[:, places])
+                energy = tracking.steps(residual)
+                # what changed during the header looked like noise there
+                calm = min(float(np.median(tracking.pilot_noise(energy) / before)), 1.0)
+                channel, before = channel + moved.channel[after:], calm * before
+                variance = calm * variance + moved.variance[after:]
+        change = tracking.noise_changes(energy, before)
+        if change is not None:
+            variance = variance * change[after:, None]
+        found = tracking.interference(rows[n.overhead_symbols :], channel.real**2 + channel.imag**2 + variance)
+        return channel, variance if found is None else variance + found, drift
+
+    def _moved(
+        self, rows: np.ndarray, channel: np.ndarray, variance: np.ndarray, course: _Course, noise: np.ndarray
+    ) -> tracking.Deviation | None:
+        """How the channel deviates from `channel`; the rows are turned to where that holds, or left alone when it does not."""
+        n, index = self.numerology, np.arange(len(rows))
+        # the phase of a sum of paths that fade jumps: only its mean rate is kept, from the middle of the known rows on
+        back = course.phase - course.rate * (index - self._middle)
+        turns = (-2 * np.pi / n.n_fft) * np.outer(index - est.REFERENCE_ROW, n.carriers)
+        at_pilots = rows[PREAMBLE_SYMBOLS:, n.pilot_index] * course.pilots * est.unit_phasors(back[PREAMBLE_SYMBOLS:])[:, None]
+        most = est.MAX_DRIFT * n.symbol
+        moved = tracking.deviation(
+            tracking.Pilots(
+                at_pilots, n.pilot_index, noise, turns[PREAMBLE_SYMBOLS:, n.pilot_index], (-most - course.drift, most - course.drift)
+            ),
+            channel,
+            self._from_header.response,
+            self._from_header.echoes(channel, float(variance.mean()) / n.overhead_symbols),
+        )
+        if moved is not None:
+            rows *= est.unit_phasors(back[:, None] - moved.drift * turns)
+        return moved
 
     def _refine(self, rows: np.ndarray, burst: Burst) -> tuple[np.ndarray, np.ndarray]:
         """Channel and noise variance per carrier from preamble and header, whose drift is already undone."""

@@ -20,6 +20,7 @@ _EXPECTED_DRIFT = 30e-6
 # Pilots averaged for one phase: 64 cost 0.03 dB at 5 dB SNR.
 _PHASE_PILOTS = 64
 _LEAST_LOADING = 1e-7
+_ECHO_ROUNDS, _ECHO_FLOOR, _ECHO_LEAST = 8, 1e-4, 1e-7
 # Gauss-Newton on the drift ends after so many steps, or when the last row's outer pilots turn by less than this [rad].
 _DRIFT_STEPS, _DRIFT_TOLERANCE = 4, 3e-3
 
@@ -34,6 +35,10 @@ class ChannelEstimator:
     Args:
         numerology: which carriers there are.
         weight: float (used,), energy of the known symbols on each carrier.
+
+    Attributes:
+        taps: number of delays.
+        response: complex64 (used, taps), what a path of each delay does to the carriers.
     """
 
     def __init__(self, numerology: Numerology, weight: np.ndarray):
@@ -45,12 +50,32 @@ class ChannelEstimator:
         self._adjoint = np.ascontiguousarray(self._modes.conj().T)
         self._weight = float(weight.mean())
         self.taps = taps.size
+        self.response = response.astype(np.complex64)
+        self._cross = self.response.conj().T @ self.response
 
     def estimate(self, matched: np.ndarray, noise_variance: float) -> np.ndarray:
         """Sum over rows of conj(known) · received, (used,), and its noise variance per unit of weight -> channel, complex64 (used,)."""
         power = float(np.vdot(matched, matched).real) / matched.size / self._weight**2
         loading = max(self.taps * noise_variance / max(power, 1e-30), _LEAST_LOADING * self._gram[-1])
         return self._modes @ ((self._adjoint @ matched) / (self._gram + loading).astype(np.float32))
+
+    def echoes(self, channel: np.ndarray, noise_variance: float) -> np.ndarray:
+        """Power of the path of each delay of a channel, (used,) -> float (taps,), as few paths as explain it but for `noise_variance`.
+
+        Each round weighs a delay by the power that the one before gave it (FOCUSS: I. F. Gorodnitsky and B. D. Rao, "Sparse signal
+        reconstruction from limited data using FOCUSS", IEEE Trans. Signal Process. 45 (3), 1997).
+        """
+        matched = self.response.conj().T @ channel
+        error = max(noise_variance, _ECHO_FLOOR * float(np.vdot(channel, channel).real) / channel.size)
+        power = np.abs(matched / channel.size) ** 2
+        for _ in range(_ECHO_ROUNDS):
+            kept = np.flatnonzero(power > _ECHO_LEAST * power.max())
+            weight = np.sqrt(power[kept])
+            weighted = self._cross[np.ix_(kept, kept)] * np.outer(weight, weight)
+            taps = weight * np.linalg.solve(weighted + error * np.eye(kept.size), weight * matched[kept])
+            power = np.zeros_like(power)
+            power[kept] = taps.real**2 + taps.imag**2
+        return power
 
 
 def window_margin(numerology: Numerology) -> int:
@@ -113,14 +138,23 @@ def fit_rotation(phasors: np.ndarray) -> tuple[float, float]:
     peak = int(np.argmax(spectrum.real**2 + spectrum.imag**2))
     total = complex(spectrum[peak])
     rate = 2 * np.pi * (peak - size * (peak > size // 2)) / size
-    index = np.arange(rows)
-    level = phasors * (unit_phasors(-rate * index) * (total.conjugate() / max(abs(total), 1e-30)))
+    index = _index(rows)
+    angle = cmath.phase(total)
+    level = phasors * unit_phasors(-rate * index - angle)
     weight = np.maximum(level.real, 0)
-    weights = max(float(weight.sum()), 1e-30)
+    weights = max(float(np.add.reduce(weight)), 1e-30)
     middle = float(weight @ index) / weights
     centred = index - middle
-    step = float(centred @ level.imag) / max(float(weight @ centred**2), 1e-30)
-    return rate + step, cmath.phase(total) - step * middle
+    step = float(centred @ level.imag) / max(float((weight * centred) @ centred), 1e-30)
+    return rate + step, angle - step * middle
+
+
+@lru_cache(maxsize=64)
+def _index(rows: int) -> np.ndarray:
+    """0 … rows − 1."""
+    index = np.arange(rows, dtype=np.float64)
+    index.flags.writeable = False
+    return index
 
 
 def fit_drift(numerology: Numerology, pilots: np.ndarray, noise_variance: float) -> tuple[float, tuple[float, float]]:

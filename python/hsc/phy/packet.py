@@ -7,7 +7,7 @@ The format is written down in docs/packet-format.md.
 from __future__ import annotations
 
 import struct
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -28,6 +28,7 @@ DEFAULT_PACKET_SYMBOLS = 4096
 # version and channels, codec, message id, index, count, height, width, analog symbols, scale, 2 x (MCS, bytes), parameters, reserved
 _LAYOUT = struct.Struct(">BBHHHHH3sHB3sB3s8sx")
 _NO_MCS = 0xFF
+_REMEMBERED = 16  # messages that left
 
 
 @dataclass(frozen=True)
@@ -268,6 +269,17 @@ def join(packets: list[ReceivedPacket]) -> AssembledMessage:
     )
 
 
+_SAME_CONTENT = 0.2  # correlation of two receptions of one packet is 0.5 at 0 dB; of two different ones 1 / sqrt(symbols)
+
+
+def _same_content(a: ReceivedPacket, b: ReceivedPacket) -> bool:
+    """Whether two packets with equal headers hold the same symbols; what is noisy in either counts little."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        weight = 1 / (1.0 + a.noise_variance) / (1.0 + b.noise_variance)
+        power = np.vdot(weight, np.abs(a.symbols) ** 2) * np.vdot(weight, np.abs(b.symbols) ** 2)
+        return bool(power == 0 or abs(np.vdot(a.symbols, weight * b.symbols)) > _SAME_CONTENT * np.sqrt(power))
+
+
 @dataclass
 class MessageAssembler:
     """Collects packets of several messages, in any order, and gives each message back once: whole, or as far as it came.
@@ -275,26 +287,41 @@ class MessageAssembler:
     A message leaves whole as soon as its last packet is in; else when `max_open` newer messages have begun, when
     `expire` finds it older than `hold` samples, or on `flush`. Memory is bounded by `max_open` messages of
     MAX_MESSAGE_SYMBOLS symbols; late packets of a message that already left are counted in `late`.
+
+    A transmitter that was restarted may use a message id again, even with the same layout. Its packets are told from those of the
+    former message by `memory` samples that lie between them, or by a packet that came before and now holds something else.
     """
 
     max_open: int = 4
+    memory: int = 1 << 22
     late: int = 0
     duplicates: int = 0
     _open: OrderedDict[Header, dict[int, ReceivedPacket]] = field(default_factory=OrderedDict)
-    _left: deque[Header] = field(default_factory=lambda: deque(maxlen=16))
+    _left: OrderedDict[Header, int] = field(default_factory=OrderedDict)
 
     def push(self, packet: ReceivedPacket) -> list[AssembledMessage]:
         """Take one packet; returns the messages that leave because of it."""
-        key = packet.header.layout
+        key, index = packet.header.layout, packet.header.index
         if key in self._left:
-            self.late += 1
-            return []
+            if abs(packet.sample_index - self._left[key]) <= self.memory:
+                self.late += 1
+                return []
+            del self._left[key]
+        leaving = []
+        if index in self._open.get(key, {}) and not _same_content(self._open[key][index], packet):
+            leaving.append(self._begin_again(key))
         parts = self._open.setdefault(key, {})
-        self.duplicates += packet.header.index in parts
-        parts.setdefault(packet.header.index, packet)
+        self.duplicates += index in parts
+        parts.setdefault(index, packet)
         if len(parts) == key.count:
-            return [self._leave(key)]
-        return [self._leave(next(iter(self._open)))] if len(self._open) > self.max_open else []
+            leaving.append(self._leave(key))
+        elif len(self._open) > self.max_open:
+            leaving.append(self._leave(next(iter(self._open))))
+        return leaving
+
+    def parts(self, header: Header) -> list[ReceivedPacket]:
+        """Packets of a message that is still open, as far as they came; empty when it is not."""
+        return list(self._open.get(header.layout, {}).values())
 
     def expire(self, sample_index: int, hold: int) -> list[AssembledMessage]:
         """Messages whose newest packet began more than `hold` samples before `sample_index`."""
@@ -306,5 +333,17 @@ class MessageAssembler:
         return [self._leave(key) for key in list(self._open)]
 
     def _leave(self, key: Header) -> AssembledMessage:
-        self._left.append(key)
-        return join(list(self._open.pop(key).values()))
+        message = join(list(self._open.pop(key).values()))
+        self._left[key] = message.sample_index
+        if len(self._left) > _REMEMBERED:
+            self._left.popitem(last=False)
+        return message
+
+    def _begin_again(self, key: Header) -> AssembledMessage:
+        """What came before a message of the same layout began anew: packets come in order, so that is where the index last fell."""
+        parts = list(self._open.pop(key).values())
+        falls = [i for i in range(1, len(parts)) if parts[i].header.index < parts[i - 1].header.index]
+        cut = falls[-1] if falls else len(parts)
+        if parts[cut:]:
+            self._open[key] = {p.header.index: p for p in parts[cut:]}
+        return join(parts[:cut])

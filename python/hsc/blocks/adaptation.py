@@ -1,0 +1,275 @@
+"""The adaptive link: Link Adaptation, Packet Repeater, Repeat Requester, and the return path between processes."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import numpy as np
+
+from ..errors import HscError
+from ..phy import adaptation
+from . import pdu
+from .base import MessageBlock
+
+_LOOKS = 4  # a time-out is noticed after this part of it at the latest
+_POLL_MS = 100
+_WAITING = 16  # records that a socket holds; older ones are dropped
+
+
+class link_adaptation(MessageBlock):
+    """Chooses MCS, CR rank, DA split and repair share from what a receiver reports.
+
+    Message ports: in `reports` (`Snr`); out `link` (`LinkSetting`), for the port `snr` of a Message Encoder: the robust setting at the
+    start, another whenever a report changes it, and the robust one again when reports stop.
+
+    Args:
+        psnr_db: quality that images shall have [dB], for codecs with such an option; None for none.
+        cbr: payload channel uses / (C·H·W) that an image may take; None leaves it to the codec.
+        margin_db, hysteresis_db, timeout, robust_snr_db: see `phy.adaptation.Policy`.
+
+    Raises:
+        HscError: a value out of range.
+    """
+
+    def __init__(
+        self,
+        psnr_db: float | None = None,
+        cbr: float | None = None,
+        margin_db: float = 1.5,
+        hysteresis_db: float = 1.0,
+        timeout: float = 5.0,
+        robust_snr_db: float = 3.0,
+    ) -> None:
+        super().__init__("Link Adaptation")
+        self.open_ports({"reports": {pdu.Snr: self._report, pdu.Failed: self.ignore}}, ("link",), ends=())
+        self._policy = adaptation.Policy(psnr_db, cbr, margin_db, hysteresis_db, timeout=timeout, robust_snr_db=robust_snr_db)
+        self._lock, self._stop, self._thread = threading.Lock(), threading.Event(), None
+        self._begin()
+
+    def _begin(self) -> None:
+        self._adaptation, self._last = adaptation.LinkAdaptation(self._policy), None
+
+    def start(self) -> bool:
+        self._stop.clear()
+        self._begin()
+        self._tell()
+        self._thread = threading.Thread(target=self._watch, name="link_adaptation", daemon=True)
+        self._thread.start()
+        return super().start()
+
+    def stop(self) -> bool:
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join(timeout=1)
+        return True
+
+    def _report(self, snr: pdu.Snr) -> None:
+        counts = (snr.packets, snr.packets_received, snr.blocks, snr.lost_blocks)
+        with self._lock:
+            self._adaptation.report(adaptation.Report(snr.message_id, snr.snr_db, *(count or 0 for count in counts)), time.monotonic())
+        self._tell()
+
+    def _watch(self) -> None:
+        while not self._stop.wait(self._policy.timeout / _LOOKS):
+            self._tell()
+
+    def _tell(self) -> None:
+        """Publish the setting when it has changed."""
+        with self._lock:
+            setting = self._adaptation.setting(time.monotonic())
+            changed, self._last = setting != self._last, setting
+        if changed:
+            self.counters["settings"] += 1
+            self.publish("link", pdu.LinkSetting(**{**vars(setting), "digital": int(setting.digital)}))
+
+
+class packet_repeater(MessageBlock):
+    """Passes packets on, keeps those of the last few messages, and sends again what a receiver lacks.
+
+    Message ports: in `packets` (`Packet`), `naks` (optional, `Nak`); out `packets`.
+
+    Args:
+        messages: how many messages are kept.
+        repeats: how often a packet is sent again at most.
+        linger: how long the end waits for requests after the last packet [s].
+    """
+
+    def __init__(self, messages: int = 8, repeats: int = 2, linger: float = 0.0) -> None:
+        super().__init__("Packet Repeater")
+        inputs = {"packets": {pdu.Packet: self._packet, pdu.End: self._last}, "naks": {pdu.Nak: self._nak, pdu.Failed: self.ignore}}
+        self.open_ports(inputs, ("packets",), ends=("packets",), queue=None)
+        self._messages, self._repeats, self._linger, self._stop = messages, repeats, linger, threading.Event()
+        self._begin()
+
+    def _begin(self) -> None:
+        self._buffer = adaptation.RepeatBuffer(self._messages, repeats=self._repeats)
+
+    def start(self) -> bool:
+        self._stop.clear()
+        self._begin()
+        return super().start()
+
+    def stop(self) -> bool:
+        self._stop.set()
+        return True
+
+    def _packet(self, packet: pdu.Packet) -> None:
+        self._buffer.add(packet.packet)
+        self.publish("packets", packet)
+
+    def _nak(self, nak: pdu.Nak) -> None:
+        again = self._buffer.repeat(adaptation.Nak(nak.header, tuple(nak.indices.tolist())))
+        self.counters["repeated"] += len(again)
+        for packet in again:
+            self.publish("packets", pdu.Packet(packet.header, packet.symbols, again=1))
+
+    def _last(self, _: pdu.End) -> None:
+        threading.Thread(target=self._end_later, name="packet_repeater", daemon=True).start()
+
+    def _end_later(self) -> None:
+        if not self._stop.wait(self._linger):
+            self._end("packets")
+
+
+class repeat_requester(MessageBlock):
+    """Asks the transmitter for packets with digital symbols that did not come.
+
+    Message ports: in `packets` (`ReceivedPacket` and `Tick`, from the OFDM Receiver); out `naks` (`Nak`).
+
+    Args:
+        wait: a message is asked for when none of its packets came for so long [samples]; more than the way there and back takes.
+        rounds: requests a message. The Message Decoder's `hold` must be longer than `wait` and the way there and back.
+    """
+
+    def __init__(self, wait: int = 100_000, rounds: int = 2) -> None:
+        super().__init__("Repeat Requester")
+        self.open_ports({"packets": {pdu.ReceivedPacket: self._packet, pdu.Tick: self._tick}}, ("naks",), queue=1024)
+        if wait <= 0 or rounds < 0:
+            raise HscError(f"repeat requests after {wait} samples, {rounds} times: give a wait above 0 and no negative number of rounds")
+        self._wait, self._rounds = wait, rounds
+        self._begin()
+
+    def _begin(self) -> None:
+        self._missing = adaptation.MissingPackets(self._wait, self._rounds)
+
+    def start(self) -> bool:
+        self._begin()
+        return super().start()
+
+    def _packet(self, received: pdu.ReceivedPacket) -> None:
+        self._missing.packet(received.header, received.sample_index)
+
+    def _tick(self, tick: pdu.Tick) -> None:
+        for nak in self._missing.due(tick.sample_index):
+            self.counters["requests"] += 1
+            self.publish("naks", pdu.Nak(nak.layout, np.array(nak.indices, np.int32)))
+
+
+class feedback_sender(MessageBlock):
+    """The receiver's end of a return path between processes.
+
+    Message port: in `records` (`Snr` and `Nak`).
+
+    Args:
+        address: of a ZMQ PUB socket that is bound, such as "tcp://*:5560".
+
+    Raises:
+        HscError: an address that cannot be bound, or no ZMQ.
+    """
+
+    def __init__(self, address: str) -> None:
+        super().__init__("Feedback Sender")
+        handlers = {pdu.Snr: self._snr, pdu.Nak: self._nak, pdu.Failed: self.ignore}
+        self.open_ports({"records": handlers}, (), ends=())
+        self._socket = _socket("PUB", address)
+
+    def stop(self) -> bool:
+        self._socket.close(linger=0)
+        return True
+
+    def _snr(self, snr: pdu.Snr) -> None:
+        counts = (snr.packets, snr.packets_received, snr.blocks, snr.lost_blocks)
+        self._send(adaptation.Report(snr.message_id, snr.snr_db, *(count or 0 for count in counts)).pack())
+
+    def _nak(self, nak: pdu.Nak) -> None:
+        self._send(adaptation.Nak(nak.header, tuple(nak.indices.tolist())).pack())
+
+    def _send(self, record: bytes) -> None:
+        self._socket.send(record)  # PUB never waits: what nobody takes is dropped
+        self.counters["sent"] += 1
+
+
+class feedback_receiver(MessageBlock):
+    """The transmitter's end of a return path between processes.
+
+    Message ports: out `reports` (`Snr`) and `naks` (`Nak`).
+
+    Args:
+        address: of the receiver's PUB socket, such as "tcp://192.168.1.7:5560". It need not be there yet, and may come again.
+
+    Attributes:
+        counters: `records` taken, `refused` for what was none.
+
+    Raises:
+        HscError: an impossible address, or no ZMQ.
+    """
+
+    def __init__(self, address: str) -> None:
+        super().__init__("Feedback Receiver")
+        self.open_ports({}, ("reports", "naks"))
+        self._address = address
+        _socket("SUB", address).close(linger=0)  # refuses an impossible address here
+        self._stop, self._thread = threading.Event(), None
+
+    def start(self) -> bool:
+        self._stop.clear()
+        self._thread = threading.Thread(target=self._run, name="feedback_receiver", daemon=True)
+        self._thread.start()
+        return super().start()
+
+    def stop(self) -> bool:
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join(timeout=1)
+        return True
+
+    def _run(self) -> None:
+        socket = _socket("SUB", self._address)
+        while not self._stop.is_set():
+            if socket.poll(_POLL_MS):
+                with self.contain(None):
+                    self.take(socket.recv())
+        socket.close(linger=0)
+
+    def take(self, data: bytes) -> None:
+        """Publish a record that came over the return path; anything else is counted."""
+        record = adaptation.unpack_record(data)
+        self.counters["records" if record is not None else "refused"] += 1
+        if isinstance(record, adaptation.Report):
+            counts = (record.packets, record.received, record.blocks, record.lost_blocks)
+            self.publish("reports", pdu.Snr(record.message_id, record.snr_db, *counts))
+        elif isinstance(record, adaptation.Nak):
+            self.publish("naks", pdu.Nak(record.layout, np.array(record.indices, np.int32)))
+
+
+def _socket(kind: str, address: str):  # noqa: ANN202 - zmq is imported late
+    """A socket of bounded queues: PUB is bound, SUB connected and subscribed. Raises HscError."""
+    try:
+        import zmq
+    except ModuleNotFoundError:
+        raise HscError("the return path needs ZMQ: apt-get install python3-zmq") from None
+    socket = zmq.Context.instance().socket(getattr(zmq, kind))
+    try:
+        socket.setsockopt(zmq.SNDHWM if kind == "PUB" else zmq.RCVHWM, _WAITING)
+        if kind == "PUB":
+            socket.bind(address)
+        else:
+            socket.setsockopt(zmq.MAXMSGSIZE, adaptation.LARGEST_RECORD)
+            socket.setsockopt(zmq.RECONNECT_IVL_MAX, 1000)
+            socket.setsockopt(zmq.SUBSCRIBE, b"")
+            socket.connect(address)
+    except zmq.ZMQError as error:
+        socket.close(linger=0)
+        raise HscError(f"return path '{address}': {error}; give an address such as tcp://127.0.0.1:5560") from None
+    return socket
