@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
 import click
 
 from .. import __version__
+from ..radio import RadioSettings
+from . import live
+from .bench_cli import bench
 from .link import LinkSettings
-from .options import EXIT_FAILED, Number, OneLineErrors, link_options
+from .options import EXIT_FAILED, Hertz, Interferer, Number, OneLineErrors, Taps, link_options, receiver_options, transmitter_options
 
 _ERRORS = """\b
 Errors: one line on stderr and exit status 2 for
@@ -31,7 +33,7 @@ Examples
   gr-hsc {command} photo.jpg --codec separate --option source=jpeg2000 --mcs 16QAM-1/2 --snr 7
 """
 EVALUATIONS = (
-    *("hsc-fig2", "hsc-fig3", "hsc-fig4", "hsc-fig6", "ldpc", "air-interface"),
+    *("hsc-fig2", "hsc-fig3", "hsc-fig4", "hsc-fig6", "ldpc", "air-interface", "tracking", "over-the-air"),
     *("hda-fig3", "hda-fig4", "hda-fig5", "hda-fig6", "hda-fig7", "hda-fig8"),
     *("hda-table1", "hda-table2", "hda-table3", "hda-table4", "hda-cliff", "hda-ofdm"),
 )
@@ -46,6 +48,9 @@ def sweep_options(command: Callable) -> Callable:
 @click.group(cls=OneLineErrors, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
 def main() -> None:
     """Semantic image transmission on the air: codecs of published systems over one OFDM link in GNU Radio."""
+
+
+main.add_command(bench)
 
 
 @main.command()
@@ -89,6 +94,118 @@ def send(settings: LinkSettings, images: tuple[Path, ...], out: Path, as_json: b
 
 
 @main.command()
+@transmitter_options
+@click.option("--loop", is_flag=True, help="Send them again and again.")
+@click.option("--repeat", type=click.IntRange(1, 1_000_000), default=1, show_default=True, help="Send all of them so many times.")
+@click.option("--interval", type=Number(0, 86400), default=0.0, help="Least time between two images [s].")
+@click.option(
+    "--feedback", metavar="ADDRESS", help="Adapt to what `rx --feedback` reports, and repeat lost packets; such as tcp://192.168.1.7:5560."
+)
+@click.option(
+    "--target-psnr", type=Number(0, 60, above=True), help="With --feedback: quality of images [dB], for codecs that can aim at one."
+)
+def tx(settings: LinkSettings, radio: RadioSettings, images: tuple[Path, ...], **schedule: object) -> int:
+    """Send IMAGES, files or folders, over a radio: once, or until Ctrl-C with --loop.
+
+    Between images, and while one is encoded, zeros are sent. The gain that a radio needs, and what is legal where: docs/over-the-air.md.
+
+    \b
+    Examples
+      gr-hsc tx photo.jpg --radio soapy:driver=hackrf --freq 433.92M --rate 2M --gain 20
+      gr-hsc tx photos/ --radio uhd:type=b200 --freq 2.45G --codec hda_deepsc --key key.txt --loop
+      gr-hsc tx digits/ --radio zmq:tcp://127.0.0.1:5555 --rank 4 --repeat 10 --interval 0.5
+      gr-hsc tx photos/ --radio soapy:driver=plutosdr --freq 433.92M --loop --codec hda_deepsc --feedback tcp://192.168.1.7:5560
+
+    Errors: one line on stderr and exit status 2 for a missing file, an option out of range, or a radio that is not there. An image that
+    cannot be read or sent is one line, the others are sent, exit status 2. Exit status 1: the radio has vanished.
+    """
+    with live.signals(live.interrupted):
+        from .tx import Schedule, transmit
+
+        return transmit(images, settings, radio, Schedule(**schedule))
+
+
+@main.command()
+@receiver_options
+@click.option(
+    "--out", type=click.Path(path_type=Path), default=Path("hsc-received"), show_default=True, help="Folder for images and received.jsonl."
+)
+@click.option(
+    "--deadline",
+    type=Number(0.01, 3600),
+    default=1.0,
+    show_default=True,
+    help="An image is written with what came of it when none of its packets came for so long [s].",
+)
+@click.option("--feedback", metavar="ADDRESS", help="Tell `tx --feedback` what arrives, at this ZMQ address, such as tcp://*:5560.")
+@click.option("--view", is_flag=True, help="Show images as they build up, constellations, SNR and packets in a window.")
+@click.option("--record", type=click.Path(path_type=Path), metavar="NAME", help="Record the samples: NAME.sigmf-data and NAME.sigmf-meta.")
+@click.option("--record-format", type=click.Choice(["cf32_le", "ci16_le"]), default="cf32_le", show_default=True, help="Of the samples.")
+@click.option(
+    "--max-pixels", type=click.IntRange(64, 1 << 28), default=1 << 24, show_default=True, help="Larger images are refused, to save memory."
+)
+@click.option("--images", type=click.IntRange(1), help="End after so many images.")
+@click.option("--packets", type=click.IntRange(1), help="End after so many packets.")
+@click.option("--seconds", type=Number(0, 10**7, above=True), help="End after so long.")
+def rx(settings: LinkSettings, radio: RadioSettings, **session: object) -> int:
+    """Receive images from a radio until Ctrl-C, or decode a recording.
+
+    The transmitter's codec, options and MCS come with every packet; --numerology has to be the transmitter's, and so has --key. Each
+    image is written as soon as it is whole, OUT/image_00001.png and so on; OUT/received.jsonl gets a line for each. A recording is
+    decoded as fast as it can be, and always to the same files.
+
+    \b
+    Examples
+      gr-hsc rx --radio soapy:driver=hackrf --freq 433.92M --rate 2M --gain 40 --out received
+      gr-hsc rx --radio zmq:tcp://127.0.0.1:5556 --record capture --view
+      gr-hsc rx --radio file:capture.sigmf-meta --out decoded
+
+    Errors: one line on stderr and exit status 2 for an option out of range, a radio or recording that is not there, or a folder that
+    cannot be written. What fails while receiving is one line, reception goes on. Exit status 1: the radio has vanished, or fewer
+    --images or --packets came than asked for.
+    """
+    with live.signals(live.interrupted):
+        from .rx import Session, receive
+
+        return receive(settings, radio, Session(**session))
+
+
+@main.command()
+@click.option("--in", "source", metavar="ADDRESS", required=True, help="The transmitter's address, such as zmq:tcp://127.0.0.1:5555.")
+@click.option("--out", "target", metavar="ADDRESS", required=True, help="Address for receivers, such as zmq:tcp://127.0.0.1:5556.")
+@click.option("--rate", "sample_rate", type=Hertz(1e3, 100e6), default=1e6, show_default="1M", help="Samples per second.")
+@click.option("--snr", "snr_db", type=Number(-30, 100), default=20.0, show_default=True, help="Es/N0 per complex channel use [dB].")
+@click.option("--cfo", type=Hertz(-50e6, 50e6), default=0.0, help="Carrier frequency offset [Hz].")
+@click.option("--drift", type=Number(-1e5, 1e5), default=0.0, help="Drift of the carrier [Hz/s], up and down within 2 kHz of --cfo.")
+@click.option("--sfo", "sfo_ppm", type=Number(-1000, 1000), default=0.0, help="By how much the receiver's sample clock is fast [ppm].")
+@click.option("--taps", type=Taps(), default=(), help="Echoes: one complex number a sample, such as 1,0,0,0.5j.")
+@click.option("--delay-spread", type=Number(0, 1), default=0.0, help="RMS delay spread of echoes with an exponential profile [s].")
+@click.option("--doppler", type=Hertz(0, 1e6), default=0.0, help="Highest Doppler frequency of fading [Hz].")
+@click.option("--k-factor", type=Number(0, 1000), help="Rician fading: power of the steady part over the rest; Rayleigh if left out.")
+@click.option("--drop", type=Number(0, 1), default=0.0, help="Share of time lost to drop-outs and interfering bursts.")
+@click.option("--interferer", type=Interferer(), help="A steady tone: dB over the signal @ Hz, such as -3@120k.")
+@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=1, show_default=True, help="Of all that is random.")
+def channel(**settings: object) -> int:
+    """Join `tx` and `rx` on one machine: what tx sends to --in comes out at --out with noise, offsets, echoes, fading and losses.
+
+    Both ends may come, go and come back in any order. Powers hold for a transmitter without --back-off.
+
+    \b
+    Examples (three terminals)
+      gr-hsc channel --in zmq:tcp://127.0.0.1:5555 --out zmq:tcp://127.0.0.1:5556 --snr 15 --cfo 10k --sfo 20
+      gr-hsc tx photo.jpg --loop --radio zmq:tcp://127.0.0.1:5555
+      gr-hsc rx --radio zmq:tcp://127.0.0.1:5556
+
+    Errors: one line on stderr and exit status 2 for an option out of range, or an --out that another process uses.
+    """
+    with live.signals(live.interrupted):
+        with live.gnuradio_needed():
+            from .channel import ChannelSettings, emulate
+
+        return emulate(ChannelSettings(**settings))
+
+
+@main.command()
 @click.option("--out", type=click.Path(path_type=Path), default=Path("hsc-demo"), show_default=True, help="Folder for the pictures.")
 def demo(out: Path) -> int:
     """Send sample photographs and digits over a simulated OFDM link as HSC, and show what arrives.
@@ -98,34 +215,6 @@ def demo(out: Path) -> int:
     from .demo import run
 
     return run(out)
-
-
-@main.command()
-@click.argument("part", type=click.Choice(["ldpc", "ofdm", "hsc"]))
-@click.option("--json", "as_json", is_flag=True, help="Print a list of {name, unit, ours, reference, reference_name, ratio}.")
-def bench(part: str, as_json: bool) -> None:
-    """Measure a PART against a named alternative in the same run.
-
-    \b
-    ldpc  our LDPC decoder against gr-fec, same soft bits
-    ofdm  our OFDM receiver against digital.ofdm_rx, same samples
-    hsc   HSC end to end against JPEG 2000 in the same packets
-
-    \b
-    Examples
-      gr-hsc bench ldpc
-      gr-hsc bench ofdm --json
-
-    Errors: one line on stderr and exit status 2 for an unknown part, missing weights, or GNU Radio not installed.
-    """
-    from .bench import run, table
-    from .report import print_table
-
-    rows = run(part)
-    if as_json:
-        click.echo(json.dumps(rows, indent=2, allow_nan=False))
-        return
-    print_table(table(rows))
 
 
 @main.command()
@@ -148,6 +237,8 @@ def evaluate(
     hsc-fig6  a colour photograph with growing rank k
     ldpc      error rates of the LDPC codes, thresholds of every MCS
     air-interface  packets delivered, SNR measured, clocks followed, noise ignored by the OFDM receiver
+    tracking       movement, drift and interferers within a packet, against a receiver that knows the channel
+    over-the-air  tx, channel and rx as processes: images lost, quality, restarts of either end
     hda-fig3  analog DeepSC with and without denoisers against SNR
     hda-fig4  every system against SNR, AWGN
     hda-fig5  every system against mean SNR, Rician and Rayleigh fading

@@ -16,13 +16,17 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TextIO
 
 from ..paths import PACKAGE, examples_folder
+from ..radio import PRESETS, RadioPreset
 
 RADIO_TIMEOUT_S = 20.0
+USB = Path("/sys/bus/usb/devices")
 _FREE_BYTES = 200_000_000
 
 
@@ -174,35 +178,77 @@ def _examples() -> str:
     return f"{len(flowgraphs)} flowgraphs in {folder}"
 
 
-def _find(command: Sequence[str]) -> str | None:
-    """Output of a device search; None where the program is missing, empty where it found nothing or hung."""
+# Asked in a process of its own, which may hang or crash with a driver. The C interface comes with GNU Radio; soapysdr-tools does not.
+_SOAPY = """
+import ctypes, json
+soapy = ctypes.CDLL("libSoapySDR.so.0.8")
+class Kwargs(ctypes.Structure):
+    _fields_ = [("size", ctypes.c_size_t), ("keys", ctypes.POINTER(ctypes.c_char_p)), ("vals", ctypes.POINTER(ctypes.c_char_p))]
+count = ctypes.c_size_t()
+soapy.SoapySDR_listModules.restype = ctypes.POINTER(ctypes.c_char_p)
+modules = soapy.SoapySDR_listModules(ctypes.byref(count))
+print(json.dumps({"modules": [modules[i].decode() for i in range(count.value)]}), flush=True)
+soapy.SoapySDRDevice_enumerateStrArgs.restype = ctypes.POINTER(Kwargs)
+found = soapy.SoapySDRDevice_enumerateStrArgs(b"", ctypes.byref(count))
+devices = [{d.keys[i].decode(): d.vals[i].decode() for i in range(d.size)} for d in found[:count.value]]
+print(json.dumps({"devices": devices}), flush=True)
+"""
+
+
+def _ask(command: Sequence[str]) -> str | None:
+    """Output of a device search as far as it came; None where the program is missing."""
     if shutil.which(command[0]) is None:
         return None
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=RADIO_TIMEOUT_S, stdin=subprocess.DEVNULL, check=False)
-    except subprocess.TimeoutExpired:
-        return ""
+    except subprocess.TimeoutExpired as late:
+        return (late.stdout or b"").decode(errors="replace")
     return done.stdout
 
 
-def _values(output: str, keys: Sequence[str]) -> list[str]:
-    """Values of ``key = value`` and ``key: value`` lines."""
-    pairs = (line.replace("=", ":", 1).split(":", 1) for line in output.splitlines() if ":" in line or "=" in line)
-    return [value.strip() for key, value in pairs if key.strip() in keys and value.strip()]
+@lru_cache(maxsize=1)
+def _soapy() -> dict[str, list]:
+    """What SoapySDR has: `modules`, and `devices` unless a driver hung; empty without SoapySDR."""
+    answer: dict[str, list] = {}
+    for line in (_ask([sys.executable, "-c", _SOAPY]) or "").splitlines():
+        with suppress(ValueError):  # drivers write to standard output too
+            answer.update(json.loads(line))
+    return answer
+
+
+def _plugged() -> set[str]:
+    """vendor:product of everything on the USB."""
+    ids = set()
+    for folder in USB.glob("*"):
+        with suppress(OSError):
+            ids.add(f"{(folder / 'idVendor').read_text().strip()}:{(folder / 'idProduct').read_text().strip()}")
+    return ids
 
 
 def _radios() -> str:
     """Radios are optional: none found is not a fault."""
-    soapy = _find(["SoapySDRUtil", "--find"])
-    uhd = _find(["uhd_find_devices"])
-    found = [f"{driver} (SoapySDR)" for driver in _values(soapy or "", ["driver"])]
-    found += [f"{product} (UHD)" for product in _values(uhd or "", ["product"])]
+    soapy, uhd = _soapy(), _ask(["uhd_find_devices"])
+    found = [f"{d.get('label') or d.get('driver', 'unnamed')} (soapy:driver={d.get('driver')})" for d in soapy.get("devices", ())]
+    types = [line.split(":", 1)[1].strip() for line in (uhd or "").splitlines() if line.strip().startswith("type:")]
+    found += [f"USRP (uhd:type={kind})" for kind in types]
     if found:
-        return ", ".join(found)
-    searched = [name for name, output in (("SoapySDR", soapy), ("UHD", uhd)) if output is not None]
-    if searched:
-        return f"none found by {' and '.join(searched)}; simulation needs none"
-    return "not searched: that needs the Debian packages soapysdr-tools and soapysdr-module-all, or uhd-host; simulation needs none"
+        return ", ".join(" ".join(text.split()) for text in found)
+    if "modules" in soapy and "devices" not in soapy:
+        return f"no answer within {RADIO_TIMEOUT_S:g} s: a driver hangs, unplug what is not needed"
+    return "none found; zmq, file and sim need none"
+
+
+def _radio(preset: RadioPreset) -> str:
+    """Whether a kind of radio could be used here, and what it lacks."""
+    plugged = "plugged in" if _plugged() & set(preset.usb) else "not plugged in"
+    there = any(preset.module in Path(module).name.lower() for module in _soapy().get("modules", ()))
+    if there:
+        found = any(d.get("driver") in preset.drivers for d in _soapy().get("devices", ()))
+        closed = plugged == "plugged in" and not found
+        return "found" if found else f"driver installed, {plugged}" + ("; not found: its udev rules or your group may be missing" * closed)
+    if not preset.package:
+        return f"{plugged}; no driver, Debian 12 has no package: build Soapy{preset.name}"
+    return f"{plugged}; no driver: apt-get install {preset.package}"
 
 
 def _disk() -> str:
@@ -233,6 +279,7 @@ _PROBES: tuple[tuple[str, Callable[[], str], str], ...] = (
     ("GRC", _companion, "start it by ./gr-hsc companion, or set GRC_BLOCKS_PATH to <prefix>/share/gnuradio/grc/blocks"),
     ("examples", _examples, _SET_UP),
     ("radios", _radios, ""),
+    *((preset.name, partial(_radio, preset), "") for preset in PRESETS),
     ("disk", _disk, "free some space, or run in a folder you can write to"),
     ("processor", _processors, ""),
 )

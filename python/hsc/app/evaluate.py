@@ -10,13 +10,13 @@ from PIL import Image
 
 from .. import data, image_files
 from ..errors import HscError
-from ..evaluation import air_interface, curves, figures, hda, hda_tables, hsc, ldpc_curves, plan, sweep
+from ..evaluation import air_interface, curves, figures, hda, hda_tables, hsc, ldpc_curves, over_the_air, plan, sweep, tracking
 from ..evaluation.transmission import Point, image_id
 from . import pictures, planned, samples, simulate
 from .link import LinkSettings
 from .report import make_folder, progress_bar, save_picture
 
-NAMES = ("hsc-fig2", "hsc-fig3", "hsc-fig4", "hsc-fig6", "ldpc", "air-interface", *hda.PLANS, *hda_tables.NAMES)
+NAMES = ("hsc-fig2", "hsc-fig3", "hsc-fig4", "hsc-fig6", "ldpc", "air-interface", "tracking", "over-the-air", *hda.PLANS, *hda_tables.NAMES)
 DEFAULT_IMAGES = {"hsc-fig2": 500, "hsc-fig3": 200, "hsc-fig4": 300, **hda.DEFAULT_IMAGES}
 QUICK_IMAGES = 20
 QUICK_PHOTOS = 2
@@ -80,6 +80,12 @@ def _measure(request: Request, progress: hsc.Progress) -> tuple[curves.Curves, I
     if request.name == "air-interface":
         quick = {"packets": 40, "noise_samples": 1_000_000} if request.quick else {}
         return air_interface.run(request.command, progress, **quick), None
+    if request.name == "tracking":
+        return tracking.run(request.command, progress, **({"packets": 10, "long_packets": 2} if request.quick else {})), None
+    if request.name == "over-the-air":
+        count = request.count or (QUICK_IMAGES if request.quick else over_the_air.IMAGES)
+        quick = {"restarts": 1} if request.quick else {}
+        return over_the_air.run(request.command, progress, [*samples.digits(), *samples.photographs()], count, **quick), None
     if request.name in hda_tables.NAMES:
         photos = _kodak(request)
         return hda_tables.run(request.name, photos, request.command, progress, request.quick), None

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import ast
+import cmath
 import functools
 import math
 import sys
+from collections import defaultdict
 from collections.abc import Callable
+from dataclasses import fields
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -18,6 +21,7 @@ from ..errors import HscError
 from ..phy import cipher, mcs
 from ..phy.numerology import PRESETS
 from ..phy.packet import DEFAULT_PACKET_SYMBOLS, MAX_PACKET_SYMBOLS
+from ..radio import RadioSettings
 from .link import CHANNELS, LinkSettings
 
 EXIT_FAILED = 1
@@ -69,6 +73,49 @@ class Number(click.ParamType):
         return number
 
 
+class Hertz(Number):
+    """A frequency or a rate: a number, maybe with the suffix k, M or G."""
+
+    name = "hertz"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        text = str(value)
+        factor = {"k": 10**3, "M": 10**6, "G": 10**9}.get(text[-1:], 1)
+        try:
+            return super().convert(str(Fraction(text[:-1] if factor > 1 else text) * factor), param, ctx)
+        except (ValueError, ZeroDivisionError):
+            self.fail(f"'{value}' is not a number of hertz, such as 433.92M", param, ctx)
+
+
+class Taps(click.ParamType):
+    """Complex numbers separated by commas."""
+
+    name = "taps"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[complex, ...]:
+        if isinstance(value, tuple):
+            return value
+        try:
+            taps = tuple(complex(part.replace(" ", "")) for part in value.split(","))
+        except ValueError:
+            self.fail(f"'{value}' is not a list of complex numbers, such as 1,0,0.5j", param, ctx)
+        if not all(cmath.isfinite(tap) for tap in taps):
+            self.fail(f"'{value}': give finite numbers", param, ctx)
+        return taps
+
+
+class Interferer(click.ParamType):
+    """A tone: power over that of the signal [dB] @ frequency [Hz]."""
+
+    name = "dB@Hz"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[float, float]:
+        if isinstance(value, tuple):
+            return value
+        level, _, frequency = value.partition("@")
+        return Number(-100, 100).convert(level, param, ctx), Hertz(-50e6, 50e6).convert(frequency, param, ctx)
+
+
 class Key(click.ParamType):
     """An AES-256 key: 64 hexadecimal digits or a file that holds them; "none" where `or_none`."""
 
@@ -104,7 +151,7 @@ class Setting(click.ParamType):
 
 
 NO_KEY = b""
-_LINK_OPTIONS = (
+_CODEC_OPTIONS = (
     click.option("--codec", type=click.Choice(registry.names()), default="hsc", show_default=True, help="Codec."),
     click.option("--rank", type=click.IntRange(0), help="HSC: rank k of the complementary representation; 0 sends the SR alone."),
     click.option("--psnr", type=Number(0, 60, above=True), help="HSC: smallest rank that reaches this PSNR [dB]."),
@@ -114,12 +161,15 @@ _LINK_OPTIONS = (
     click.option("--symbols", type=click.IntRange(1), help="HSC: complex symbols M of the semantic representation of digits."),
     click.option("--tuning", type=click.Choice(["auto", "none", "few-shot", "ncr"]), help="HSC: weights tuned for a noisy channel or not."),
     click.option("--da-ratio", type=Number(0, 100, above=True), help="HDA: channel uses of the digital over those of the analog part."),
-    click.option(
-        "--key", type=Key(), help="HDA: AES-256 key of transmitter and receiver, 64 hexadecimal digits or a file that holds them.",
-    ),
-    click.option("--rx-key", type=Key(or_none=True), help="HDA: another key for the receiver, or none: what an eavesdropper sees."),
+)
+_KEY_OPTION = click.option(
+    "--key", type=Key(), help="HDA: AES-256 key of transmitter and receiver, 64 hexadecimal digits or a file that holds them.",
+)  # fmt: skip
+_DENOISER_OPTIONS = (
     click.option("--denoiser", metavar="NAME", help="HDA, DeepJSCC: the receiver's denoiser: dncnn, ddpm or diffsdnet."),
     click.option("--denoiser-steps", type=click.IntRange(1), help="Steps of the denoiser."),
+)
+_MESSAGE_OPTIONS = (
     click.option(
         "--option", "options", type=Setting(), multiple=True,
         help="Any other option of the transmitter's codec, such as source=jpeg2000; may be given several times.",
@@ -128,11 +178,25 @@ _LINK_OPTIONS = (
         "--mcs", type=click.Choice(list(mcs.TABLE)), metavar="NAME",
         help="MCS of the digital streams, such as 16QAM-1/2; the codec chooses if left out.",
     ),
+)  # fmt: skip
+_NUMEROLOGY_OPTION = click.option(
+    "--numerology", type=click.Choice(list(PRESETS)), default="ofdm64", show_default=True, help="OFDM format, the same at both ends.",
+)  # fmt: skip
+_PACKET_OPTION = click.option(
+    "--packet-symbols", type=click.IntRange(1, MAX_PACKET_SYMBOLS // 2), default=DEFAULT_PACKET_SYMBOLS, show_default=True,
+    help="Most payload symbols in a packet.",
+)  # fmt: skip
+_LINK_OPTIONS = (
+    *_CODEC_OPTIONS,
+    _KEY_OPTION,
+    click.option("--rx-key", type=Key(or_none=True), help="HDA: another key for the receiver, or none: what an eavesdropper sees."),
+    *_DENOISER_OPTIONS,
+    *_MESSAGE_OPTIONS,
     click.option(
         "--snr", type=Number(-30, 60), default=10.0, show_default=True,
         help="Es/N0 per complex channel use [dB]; the transmitter expects it too, unless --design-snr says otherwise.",
     ),
-    click.option("--design-snr", type=Number(-30, 60), help="Es/N0 that the transmitter expects [dB], as on a one-way link."),  # fmt: skip
+    click.option("--design-snr", type=Number(-30, 60), help="Es/N0 that the transmitter expects [dB], as on a one-way link."),
     click.option(
         "--channel", type=click.Choice(CHANNELS), default="awgn", show_default=True,
         help="rician: line of sight as strong as the scatter; multipath: two fixed echoes of -6 and -10 dB, OFDM only.",
@@ -140,16 +204,29 @@ _LINK_OPTIONS = (
     click.option("--cfo", type=Number(-8, 8), default=0.0, help="Carrier frequency offset [subcarriers], OFDM only."),
     click.option("--sfo", type=Number(-100, 100), default=0.0, help="Sample-clock offset [ppm], OFDM only."),
     click.option("--loss", type=Number(0, 1), default=0.0, help="Probability that a whole packet is dropped."),
-    click.option("--numerology", type=click.Choice(list(PRESETS)), default="ofdm64", show_default=True, help="OFDM symbol format."),
-    click.option(
-        "--packet-symbols", type=click.IntRange(1, MAX_PACKET_SYMBOLS // 2), default=DEFAULT_PACKET_SYMBOLS, show_default=True,
-        help="Most payload symbols in a packet.",
-    ),
+    _NUMEROLOGY_OPTION,
+    _PACKET_OPTION,
     click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Seed of channel, losses and message ids."),
 )  # fmt: skip
+_RADIO_OPTIONS = (
+    click.option(
+        "--radio", "address", metavar="ADDRESS", required=True,
+        help="soapy:driver=…, uhd:type=…, zmq:tcp://HOST:PORT, file:NAME.sigmf-meta or sim; doctor lists the radios found.",
+    ),
+    click.option("--freq", "frequency", type=Hertz(0, 100e9), default=0.0, help="Carrier frequency [Hz], such as 433.92M."),
+    click.option("--rate", "sample_rate", type=Hertz(1e3, 100e6), default=1e6, show_default="1M", help="Samples per second, such as 2M."),
+    click.option("--gain", type=Number(-100, 150), help="Overall gain [dB]; the radio's usual one if left out."),
+    click.option("--antenna", default="", help="Antenna connector by the driver's name."),
+    click.option("--bandwidth", type=Hertz(0, 200e6), default=0.0, help="Of the analog filter [Hz]; left to the driver if left out."),
+    click.option("--ppm", type=Number(-1000, 1000), default=0.0, help="Error of the radio's crystal [ppm], to be corrected."),
+)  # fmt: skip
+_DESIGN_OPTION = click.option(
+    "--snr", type=Number(-30, 60), default=10.0, show_default=True, help="Es/N0 per complex channel use that may be counted on [dB]."
+)  # fmt: skip
+_IMAGES_ARGUMENT = click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
 
 _FILE_OPTIONS = (
-    click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path)),
+    _IMAGES_ARGUMENT,
     click.option(
         "--out", type=click.Path(path_type=Path), default=Path("hsc-out"), show_default=True, help="Folder for pictures and metrics.json."
     ),
@@ -169,8 +246,41 @@ def link_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return wrapper
 
 
-def settings_of(**values: Any) -> LinkSettings:
-    """Values of the options -> settings. Raises click.UsageError for options that contradict each other."""
+def transmitter_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give `command` images and the options of a transmitter with a radio; it is called with (settings, radio, images, …)."""
+    back_off = click.option("--back-off", "back_off_db", type=Number(0, 60), help="Mean power below full scale [dB]; measured if left out.")
+    codec = (*_CODEC_OPTIONS, _KEY_OPTION, *_MESSAGE_OPTIONS, _DESIGN_OPTION, _NUMEROLOGY_OPTION, _PACKET_OPTION)
+    return _with_radio(command, (_IMAGES_ARGUMENT, *_RADIO_OPTIONS, back_off, *codec))
+
+
+def receiver_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give `command` the options of a receiver with a radio; it is called with (settings, radio, …)."""
+    return _with_radio(command, (*_RADIO_OPTIONS, _KEY_OPTION, *_DENOISER_OPTIONS, _NUMEROLOGY_OPTION))
+
+
+def _with_radio(command: Callable[..., Any], options: tuple[Callable[..., Any], ...]) -> Callable[..., Any]:
+    @functools.wraps(command)
+    def wrapper(**values: Any) -> Any:
+        radio, values = _apart(values, _RADIO_FIELDS)
+        of_link, own = _apart(values, (*_LINK_FIELDS, *_OF_CODECS))
+        return command(settings=settings_of(**of_link), radio=RadioSettings(**radio), **own)
+
+    for option in reversed(options):
+        wrapper = option(wrapper)
+    return wrapper
+
+
+def _apart(values: dict[str, Any], names: tuple[str, ...]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Those of these names, and the others."""
+    return {n: v for n, v in values.items() if n in names}, {n: v for n, v in values.items() if n not in names}
+
+
+def settings_of(**given: Any) -> LinkSettings:
+    """Values of the options -> settings; what a command has no option for keeps its default.
+
+    Raises click.UsageError for options that contradict each other.
+    """
+    values = defaultdict(lambda: None, given)
     if sum(values[name] is not None for name in ("rank", "psnr", "cbr")) > 1:
         raise click.UsageError("--rank, --psnr and --cbr exclude each other: give one of them")
     transmitter = {"rank": values["rank"], "psnr_db": values["psnr"], **{name: values[name] for name in _TRANSMITTER}}
@@ -178,25 +288,18 @@ def settings_of(**values: Any) -> LinkSettings:
     if values["rx_key"] is not None:
         receiver["key"] = values["rx_key"] or None
     return LinkSettings(
-        codec=values["codec"],
-        codec_options={**_given(transmitter), **dict(values["options"])},
+        codec_options={**_given(transmitter), **dict(values["options"] or ())},
         receiver_options=_given(receiver),
-        mcs=values["mcs"],
-        cbr=values["cbr"],
-        snr_db=values["snr"],
-        design_snr_db=values["design_snr"],
-        channel=values["channel"],
-        cfo=values["cfo"],
-        sfo_ppm=values["sfo"],
-        loss=values["loss"],
-        numerology=values["numerology"],
-        packet_symbols=values["packet_symbols"],
-        seed=values["seed"],
+        **{field: given[option] for option, field in _LINK_FIELDS.items() if option in given},
     )
 
 
+_SAME_NAMES = ("codec", "mcs", "cbr", "channel", "cfo", "loss", "numerology", "packet_symbols", "seed")
+_LINK_FIELDS = {name: name for name in _SAME_NAMES} | {"snr": "snr_db", "design_snr": "design_snr_db", "sfo": "sfo_ppm"}
 _TRANSMITTER = ("cr", "semantic", "symbols", "tuning", "da_ratio", "key")
 _RECEIVER = ("denoiser", "denoiser_steps")
+_OF_CODECS = ("rank", "psnr", *_TRANSMITTER, "options", *_RECEIVER)
+_RADIO_FIELDS = tuple(f.name for f in fields(RadioSettings))
 
 
 def _given(options: dict[str, object]) -> dict[str, object]:

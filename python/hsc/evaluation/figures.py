@@ -134,6 +134,39 @@ def _air_interface(curves: Curves):  # noqa: ANN202
     return figure
 
 
+def _tracking(curves: Curves):  # noqa: ANN202
+    """One panel for each numerology and packet length: error, and that of a receiver that knows the channel."""
+    names = list(dict.fromkeys(s.name.rsplit(",", 1)[0] for s in curves.series))
+    figure, axes = panels(len(names), width=3.2, height=3.0, rows=2, shared=True)
+    for axis, name in zip(axes, names, strict=False):
+        found = [s for s in curves.series if s.name.startswith(f"{name},")]
+        for colour, series in zip(COLOURS, found, strict=False):
+            at = range(len(series.x.values))
+            axis.plot(at, series.y.values, "o-", color=colour, markersize=4, label=series.name.rsplit(", ", 1)[1])
+            axis.plot(at, series.also["known_channel_db"], ":", color=colour)
+        axis.set(xlabel="Doppler shift [Hz]", ylabel="error [dB]", title=name)
+        axis.set_xticks(range(len(found[0].x.values)), [f"{x:g}" for x in found[0].x.values])
+        axis.grid(alpha=0.3)
+        axis.label_outer()
+    axes[0].legend(fontsize=7, title="dotted: channel known", title_fontsize=7)
+    return figure
+
+
+def _over_the_air(curves: Curves):  # noqa: ANN202
+    figure, (shares, quality) = panels(2, width=3.4, height=3.0)
+    for colour, series in zip(COLOURS, curves.series, strict=False):
+        shares.plot(series.x.values, series.y.values, "o-", color=colour, markersize=5, label=f"{series.name}, delivered")
+        shares.plot(series.x.values, series.also["whole"], "s:", color=colour, markersize=4, label=f"{series.name}, no packet missing")
+        quality.plot(series.x.values, series.also["psnr_db"], "o-", color=colour, markersize=5, label=f"{series.name}, mean")
+        quality.plot(series.x.values, series.also["worst_psnr_db"], "s:", color=colour, markersize=4, label=f"{series.name}, worst image")
+    shares.set(xlabel="SNR [dB]", ylabel="share of the images", ylim=(0, 1.05))
+    quality.set(xlabel="SNR [dB]", ylabel="PSNR [dB]")
+    for axis in (shares, quality):
+        axis.grid(alpha=0.3)
+        axis.legend(fontsize=7)
+    return figure
+
+
 _DRAWINGS = {
     "hsc-fig2": _fig2,
     "hsc-fig3": _fig3,
@@ -141,5 +174,7 @@ _DRAWINGS = {
     "hsc-fig6": _fig6,
     "ldpc": _ldpc,
     "air-interface": _air_interface,
+    "tracking": _tracking,
+    "over-the-air": _over_the_air,
     **hda_figures.DRAWINGS,
 }

@@ -25,18 +25,20 @@ KEY = bytes(range(32))  # any key: what matters is who has it
 LOSSES = (0.0, 0.05, 0.2)
 FADES = 2  # gains of an image over a fading channel
 _SNR, _CBR = ("snr", "mean Es/N0 [dB]"), ("cbr", "budget of payload channel uses / (C·H·W)")
-# No packet is lost on these channels: no repair symbols. `ofdm` measures the default share of them with lost packets.
-_MIXED_DA = {"da_ratio": DA_RATIOS[0], "repair_share": 0.0}
+# No packet is lost on these channels; a few repair symbols stand for the LDPC blocks that AMC lets through broken. `ofdm` measures the
+# default share of them with lost packets.
+_REPAIR = {"repair_share": 0.03}
+_MIXED_DA = {"da_ratio": DA_RATIOS[0], **_REPAIR}
 
 HDA = Case("hda_deepsc, AMC", "hda_deepsc", _MIXED_DA)
-HDA_CHOSEN = Case("hda_deepsc, ratio chosen, AMC", "hda_deepsc", {"da_ratio": None, "repair_share": 0.0})
+HDA_CHOSEN = Case("hda_deepsc, ratio chosen, AMC", "hda_deepsc", {"da_ratio": None, **_REPAIR})
 HDA_ONE_WAY = Case("hda_deepsc, one-way", "hda_deepsc", _MIXED_DA, knows="nothing")
 SEPARATE = Case("separate HEVC, AMC", "separate", {"source": "hevc"})
 SEPARATE_FIXED = Case(f"separate HEVC, {FIXED_MCS}", "separate", {"source": "hevc"}, mcs=FIXED_MCS, knows="nothing")
 BOUND = Case("HEVC at capacity (bound)", CAPACITY, {"source": "hevc"})
 SYSTEMS = (
     HDA,
-    Case("hda_hevc, AMC", "hda_hevc", {"repair_share": 0.0}),
+    Case("hda_hevc, AMC", "hda_hevc", _REPAIR),
     Case("deepjscc", "deepjscc"),
     Case("deepjscc_q", "deepjscc_q"),
     Case("hda_dct, AMC", "hda_dct"),
@@ -50,10 +52,16 @@ GAIN_KNOWN = (
     Case("hda_deepsc, AMC on the gain", "hda_deepsc", _MIXED_DA, knows="gain"),
     Case("separate HEVC, AMC on the gain", "separate", {"source": "hevc"}, knows="gain"),
 )
-DENOISERS = (
-    Case("deepjscc", "deepjscc"),
-    Case("deepjscc, DnCNN", "deepjscc", receiver={"denoiser": "dncnn"}),
-    Case("deepjscc, DiffSDNet", "deepjscc", receiver={"denoiser": "diffsdnet"}),
+# As in the paper, whose decoder knows nothing of the noise; and our receiver, whose decoder is told its variance.
+_UNTOLD = {"informed": False}
+DENOISERS = tuple(
+    Case(f"{name}{end}", "deepjscc", receiver={**denoiser, **told})
+    for told, end in ((_UNTOLD, ", decoder not told of the noise"), ({}, ""))
+    for name, denoiser in (
+        ("no denoiser", {}),
+        ("DnCNN", {"denoiser": "dncnn"}),
+        ("DiffSDNet", {"denoiser": "diffsdnet"}),
+    )
 )
 
 
@@ -67,7 +75,11 @@ def fig3(images: Sequence[str], quick: bool, say: Say) -> Plan:
     curves = [curve(case, images, places) for case in available(DENOISERS, say)]
 
     def findings(samples: Mapping[str, Samples]) -> dict[str, object]:
-        return _lead(samples, "deepjscc, DiffSDNet", ("deepjscc, DnCNN", "deepjscc"), (0.0,))
+        found: dict[str, object] = {}
+        for case in DENOISERS[2::3]:
+            end = case.label.removeprefix("DiffSDNet")
+            found |= _lead(samples, case.label, (f"DnCNN{end}", f"no denoiser{end}"), (0.0, 5.0))
+        return found
 
     return Plan("hda-fig3", "Kodak, AWGN, CBR 1/6: the paper's analog DeepSC (deepjscc) and denoisers.", _SNR, tuple(curves), findings)
 
@@ -129,14 +141,21 @@ def fig8(images: Sequence[str], quick: bool, say: Say) -> Plan:
 
 def table1(images: Sequence[str], quick: bool, say: Say) -> Plan:
     """DDPM and DiffSDNet at several numbers of steps, 0 dB; DnCNN and no denoiser as levels."""
-    diffusion = (Case("DDPM", "deepjscc", receiver={"denoiser": "ddpm"}), Case("DiffSDNet", "deepjscc", receiver={"denoiser": "diffsdnet"}))
+    diffusion = [
+        Case(f"{name}{end}", "deepjscc", receiver={"denoiser": name.lower(), **told})
+        for told, end in ((_UNTOLD, ", decoder not told of the noise"), ({}, ""))
+        for name in ("DDPM", "DiffSDNet")
+    ]
     steps = STEPS[::2] if quick else STEPS
     places = [_awgn(0.0, receiver={"denoiser_steps": n}) for n in steps]
     places = [At(float(n), at.reception, at.cbr, receiver=at.receiver) for n, at in zip(steps, places, strict=True)]
     levels = [At(float(n), fading("awgn", 0.0), CBR) for n in steps]
     curves = [curve(case, images, places) for case in available(diffusion, say)]
-    curves += [curve(case, images, levels) for case in available(DENOISERS[:2], say)]
-    text = "Kodak, AWGN, 0 dB, CBR 1/6: deepjscc with diffusion-based denoisers against their number of steps."
+    curves += [curve(case, images, levels) for case in available([case for case in DENOISERS if "DiffSDNet" not in case.label], say)]
+    text = (
+        "Kodak, AWGN, 0 dB, CBR 1/6: deepjscc with diffusion-based denoisers against their number of steps; with a decoder that takes what "
+        "the denoiser leaves for exact, as the paper's, and with ours, which is told the noise."
+    )
     return Plan("hda-table1", text, ("steps", "sampling steps"), tuple(curves), _steps_findings)
 
 
@@ -253,11 +272,12 @@ def _best_ratio(samples: Mapping[str, Samples]) -> dict[str, object]:
 
 
 def _steps_findings(samples: Mapping[str, Samples]) -> dict[str, object]:
-    found = _lead(samples, "DiffSDNet", ("DDPM", "deepjscc, DnCNN", "deepjscc"), STEPS, "{} steps")
-    if "DiffSDNet" in samples:
-        means = [samples["DiffSDNet"].mean(x) for x in samples["DiffSDNet"].x]
-        fall = _largest(-np.diff(means))
-        found["DiffSDNet: least gain from more steps [dB]"] = None if fall is None else -fall
+    found: dict[str, object] = {}
+    for label in (label for label in samples if label.startswith("DiffSDNet")):
+        end = label.removeprefix("DiffSDNet")
+        found |= _lead(samples, label, [f"{other}{end}" for other in ("DDPM", "DnCNN", "no denoiser")], STEPS, "{} steps")
+        fall = _largest(-np.diff([samples[label].mean(x) for x in samples[label].x]))
+        found[f"{label}: least gain from more steps [dB]"] = None if fall is None else -fall
     return found
 
 

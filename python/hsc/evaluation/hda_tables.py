@@ -18,7 +18,11 @@ from .transmission import carry
 
 NAMES = ("hda-table2", "hda-table4")
 # Table II: weights of the semantic codec alone, by method, with the weight λ_F of eq. (18) that they were trained with.
-SEMANTIC_CODECS = {"MSE loss": ("hda-semantic-mse", 0.0), "MSE loss, Fourier-based loss": ("hda-semantic-fourier", 0.1)}
+SEMANTIC_CODECS = {
+    "MSE loss": ("hda-semantic-mse", 0.0),
+    "MSE loss, Fourier-based module": ("hda-semantic-module", 0.0),
+    "MSE loss, Fourier-based loss": ("hda-semantic-fourier", 0.1),
+}
 TIMED = {"hda_deepsc": "hda_deepsc", "hda_hevc": "hda_hevc", "deepjscc": "deepjscc", "hda_dct": "hda_dct", "softcast": "softcast"}
 SNR_DB, CBR = 10.0, 1 / 6
 REPEATS = 3
@@ -71,8 +75,9 @@ def semantic_codec(name: str) -> Reconstruct:
 
     from ..nn.hda import MULTIPLE, HdaNetwork
 
-    network = HdaNetwork().eval()
-    missing, unexpected = network.load_state_dict(weights.load(name), strict=False)
+    state = weights.load(name)
+    network = HdaNetwork(any(".spectral." in key for key in state)).eval()
+    missing, unexpected = network.load_state_dict(state, strict=False)
     if unexpected or any(key.startswith(("transform", "encoder", "decoder")) for key in missing):
         raise HscError(f"weights '{name}' are not those of HDA-DeepSC's semantic codec: train them again")
 

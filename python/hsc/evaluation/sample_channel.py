@@ -1,4 +1,4 @@
-"""A sample-level channel, independent of the receiver that it tests: clock offset, echoes, CFO, noise."""
+"""A sample-level channel, independent of the receiver that it tests: clock offset, echoes, movement, CFO, drift, tones, noise."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from ..phy.ofdm import Numerology, modulate
 from ..phy.packet import Header, Packet
 
 _OVERSAMPLING = 8
+_SCATTERERS = 24
+_FADING_STEP = 16  # samples between values of a fading gain; between them it is a straight line
 
 
 def make_packet(symbols: int, rng: np.random.Generator, index: int = 0) -> Packet:
@@ -49,6 +51,40 @@ def echoes(samples: np.ndarray, taps: dict[int, complex]) -> np.ndarray:
     for delay, gain in taps.items():
         out[delay : delay + len(samples)] += np.complex64(gain) * samples
     return out
+
+
+def fading(size: int, doppler: float, rng: np.random.Generator) -> np.ndarray:
+    """A Rayleigh fading gain of unit mean power, complex128 (size,): Clarke's model, scatterers all around.
+
+    Args:
+        doppler: maximal Doppler shift [cycles per sample].
+    """
+    coarse = np.arange(-(-size // _FADING_STEP) + 2) * _FADING_STEP
+    shift = doppler * np.cos(2 * np.pi * (np.arange(_SCATTERERS) + rng.random(_SCATTERERS)) / _SCATTERERS)
+    gain = np.exp(2j * np.pi * (np.outer(coarse, shift) + rng.random(_SCATTERERS))).sum(axis=1) / np.sqrt(_SCATTERERS)
+    at = np.arange(size)
+    return np.interp(at, coarse, gain.real) + 1j * np.interp(at, coarse, gain.imag)
+
+
+def moving_echoes(samples: np.ndarray, taps: dict[int, float], doppler: float, rng: np.random.Generator) -> tuple[np.ndarray, dict]:
+    """Sum of delayed copies, each with a fading gain of its own, and those gains by delay, complex128 (n,)."""
+    size = len(samples) + max(taps)
+    out, gains = np.zeros(size, np.complex64), {}
+    for delay, level in taps.items():
+        gains[delay] = level * fading(size, doppler, rng)
+        out[delay : delay + len(samples)] += (gains[delay][delay : delay + len(samples)] * samples).astype(np.complex64)
+    return out, gains
+
+
+def drifting(samples: np.ndarray, rate: float) -> np.ndarray:
+    """A carrier whose frequency grows by `rate` [cycles per sample, per sample]."""
+    return (samples * np.exp(1j * np.pi * rate * np.arange(len(samples), dtype=np.float64) ** 2)).astype(np.complex64)
+
+
+def tone(size: int, frequency: float, power_db: float) -> np.ndarray:
+    """A steady carrier, complex64 (size,), of a mean power over that of a unit-power sample [dB], at `frequency` cycles per sample."""
+    turn = np.exp(2j * np.pi * frequency * np.arange(size))
+    return (10 ** (power_db / 20) * turn).astype(np.complex64)
 
 
 def channel(

@@ -1,0 +1,178 @@
+"""Flowgraphs that run until they end, somebody asks them to, or time is up: signals, one live line, an end that is bounded in time."""
+
+from __future__ import annotations
+
+import math
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+from ..errors import HscError
+
+POLL = 0.1  # s
+DRAIN = 0.8  # for what has arrived already to be written [s]
+STOP = 0.8  # for the flowgraph to end; a radio's driver or a codec may be busy for longer [s]
+AGAIN = 60.0  # s
+_REASONS = 100
+_PLAIN_EVERY = 5.0  # s
+_INTERRUPTED = 130
+_has_run = threading.Event()
+
+
+@contextmanager
+def gnuradio_needed() -> Iterator[None]:
+    """Around imports of GNU Radio and of blocks: an HscError of one line where it is not installed."""
+    try:
+        yield
+    except ModuleNotFoundError as missing:
+        if (missing.name or "").split(".")[0] not in ("gnuradio", "pmt"):
+            raise
+        raise HscError("GNU Radio is not installed: run ./gr-hsc, which installs it") from None
+
+
+class Display:
+    """Lines of text, and below them on a terminal one that is drawn anew; elsewhere that one is printed now and then, when it has changed.
+
+    Args:
+        console: where to write; stdout when None.
+        every: least time between two status lines where there is no terminal [s].
+    """
+
+    def __init__(self, console: Console | None = None, every: float = _PLAIN_EVERY) -> None:
+        self._console = console or Console(highlight=False, markup=False, soft_wrap=True)
+        self._live = Live(console=self._console, refresh_per_second=4, transient=True) if self._console.is_terminal else None
+        self._told: dict[str, float] = {}
+        self._every, self._next, self._last = every, time.monotonic() + every, ""
+
+    def __enter__(self) -> Display:
+        if self._live:
+            self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._live:
+            self._live.stop()
+
+    def line(self, text: str) -> None:
+        """Print one line. May be called from any thread."""
+        self._console.print(" ".join(text.split()))
+        self._console.file.flush()
+
+    def complain(self, reason: str, subject: str = "") -> None:
+        """Print what went wrong, once: the same reason is told again after AGAIN seconds at the earliest. May be called from any thread."""
+        now = time.monotonic()
+        if now < self._told.get(reason, 0):
+            return
+        if len(self._told) >= _REASONS:
+            self._told.clear()
+        self._told[reason] = now + AGAIN
+        self.line(f"gr-hsc: {subject}{reason}")
+
+    def status(self, text: str) -> None:
+        """How things stand now."""
+        if self._live:
+            self._live.update(Text(text, no_wrap=True, overflow="ellipsis"))
+        elif text != self._last and time.monotonic() >= self._next:
+            self._last, self._next = text, time.monotonic() + self._every
+            self.line(text)
+
+
+class Flowgraph(Protocol):
+    """What `run` needs of a `gr.top_block`."""
+
+    def start(self) -> Any: ...
+
+    def stop(self) -> Any: ...
+
+    def wait(self) -> Any: ...
+
+
+@contextmanager
+def signals(handler: Callable[[], None]) -> Iterator[None]:
+    """SIGINT and SIGTERM call `handler` while this is entered. For the main thread."""
+    before = {number: signal.signal(number, lambda *_: handler()) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, former in before.items():
+            signal.signal(number, former)
+
+
+def interrupted() -> None:
+    """End the process at once: what a signal does while a program is still loading, or when it comes a second time."""
+    print("gr-hsc: interrupted", file=sys.stderr, flush=True)
+    os._exit(_INTERRUPTED)
+
+
+def run(
+    flowgraph: Flowgraph,
+    show: Callable[[], None],
+    ended: threading.Event | None = None,
+    seconds: float | None = None,
+    drain: Callable[[], threading.Event] | None = None,
+    pause: Callable[[float], None] | None = None,
+) -> None:
+    """Start a flowgraph; stop it when it has ended by itself, `ended` is set, a signal comes, or `seconds` have passed.
+
+    Args:
+        flowgraph: not yet started.
+        show: called ten times a second.
+        ended: set by the flowgraph when it has nothing more to do.
+        seconds: limit by the wall clock, None for none.
+        drain: called before it is stopped: asks for what has arrived already, and gives the event that tells it is done.
+        pause: lets the seconds between two calls of `show` pass, such as a window that has to live meanwhile; may set `ended`.
+
+    A flowgraph that does not stop within STOP seconds, because a driver or a codec is busy, is left behind.
+
+    Raises:
+        HscError: it cannot be started.
+    """
+    _has_run.set()
+    limit = math.inf if seconds is None else time.monotonic() + seconds
+    ended, over, asked = ended or threading.Event(), threading.Event(), threading.Event()
+    with signals(lambda: interrupted() if asked.is_set() else asked.set()):
+        try:
+            flowgraph.start()
+        except RuntimeError as error:
+            raise HscError(f"the flowgraph does not start: {error}") from error
+        threading.Thread(target=_watch, args=(flowgraph, over), name="wait", daemon=True).start()
+        try:
+            while not (over.is_set() or ended.is_set() or asked.is_set() or time.monotonic() >= limit):
+                (pause or ended.wait)(POLL)
+                show()
+            if drain is not None and not over.is_set():
+                drain().wait(DRAIN)
+        finally:
+            threading.Thread(target=flowgraph.stop, name="stop", daemon=True).start()
+            if not over.wait(STOP):
+                print("gr-hsc: a radio's driver or a codec is still busy; ended without waiting for it", file=sys.stderr, flush=True)
+
+
+def _watch(flowgraph: Flowgraph, over: threading.Event) -> None:
+    flowgraph.wait()
+    over.set()
+
+
+@contextmanager
+def quick_exit() -> Iterator[None]:
+    """Around a whole program: one that has run a flowgraph leaves without the interpreter's clean-up.
+
+    That takes 0.7 s of a core for torch and GNU Radio, and never ends where a thread hangs in a driver.
+    """
+    try:
+        yield
+    except SystemExit as end:
+        if not _has_run.is_set():
+            raise
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(end.code if isinstance(end.code, int) else 1)

@@ -1,0 +1,172 @@
+"""What a receiver writes down of what it received: images as files, one line of received.jsonl for each message, running figures."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+
+from .. import image_files
+from ..errors import HscError
+from ..phy.packet import Header, ReceivedPacket
+from ..recording import codec_name, sample_time
+
+LOG = "received.jsonl"
+_NAME = re.compile(r"image_(\d{5,9})\.png")
+_REMEMBERED = 64  # messages whose packets are still counted
+
+
+@dataclass
+class _Message:
+    """What was measured of the packets of one message."""
+
+    header: Header
+    first: int
+    indices: set[int] = field(default_factory=set)
+    cfo: float = 0.0
+    sfo_ppm: float = 0.0
+
+    def add(self, packet: ReceivedPacket) -> None:
+        if packet.header.index not in self.indices:
+            self.indices.add(packet.header.index)
+            self.cfo += (packet.cfo - self.cfo) / len(self.indices)
+            self.sfo_ppm += (packet.sfo_ppm - self.sfo_ppm) / len(self.indices)
+
+
+@dataclass
+class Figures:
+    """Running figures of a receiver.
+
+    Attributes:
+        packets, lost: packets received, and those of messages that left without them.
+        images, incomplete, failed: messages that gave an image, those of them with packets missing, messages that gave none.
+        snr_db, cfo_hz: of the last packet, None before the first.
+        last: the last image's file and what it is.
+    """
+
+    packets: int = 0
+    lost: int = 0
+    images: int = 0
+    incomplete: int = 0
+    failed: int = 0
+    snr_db: float | None = None
+    cfo_hz: float | None = None
+    last: str = ""
+
+
+class Reception:
+    """Keeps the account of what arrives, and writes it to a folder. Memory is bounded. Not thread-safe.
+
+    Files are `image_00001.png`, …; a run goes on counting where the files that are there already end.
+
+    Args:
+        folder: made when it is not there.
+        sample_rate: samples/s.
+        n_fft: of the numerology, for CFO in Hz.
+        start: time of sample 0, None while unknown.
+
+    Attributes:
+        start, sample_rate: as above.
+        figures: running figures.
+
+    Raises:
+        HscError: the folder cannot be written to.
+    """
+
+    def __init__(self, folder: Path, sample_rate: float, n_fft: int, start: datetime | None = None) -> None:
+        self.folder, self.start, self.figures = folder, start, Figures()
+        self.sample_rate, self._spacing = sample_rate, sample_rate / n_fft
+        self._messages: OrderedDict[int, _Message] = OrderedDict()
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._log = (folder / LOG).open("a", encoding="utf-8")
+            numbers = [int(match[1]) for path in folder.iterdir() if (match := _NAME.fullmatch(path.name))]
+        except OSError as error:
+            raise _unwritable(folder, error) from None
+        self._next = max(numbers, default=0) + 1
+
+    def packet(self, packet: ReceivedPacket) -> None:
+        """Take note of a packet."""
+        figures, header = self.figures, packet.header
+        figures.packets += 1
+        figures.snr_db, figures.cfo_hz = packet.snr_db, packet.cfo * self._spacing
+        message = self._messages.get(header.message_id)
+        if message is None or message.header != header.layout:
+            message = self._messages[header.message_id] = _Message(header.layout, packet.sample_index)
+        message.add(packet)
+        self._messages.move_to_end(header.message_id)
+        if len(self._messages) > _REMEMBERED:
+            self._messages.popitem(last=False)
+
+    def image(self, message_id: int, pixels: np.ndarray, snr_db: float | None, packets: int, received: int, notices: str | None) -> str:
+        """Write a message's image, uint8 (H, W, C), and its line. Gives one line of text that says so. Raises HscError as the disk does."""
+        name = f"image_{self._next:05d}.png"
+        self._next += 1
+        self._save(pixels, self.folder / name)
+        figures = self.figures
+        figures.images += 1
+        figures.incomplete += received < packets
+        figures.lost += packets - received
+        entry = {**self._known(message_id), "shape": list(pixels.shape), "file": name, "packets": packets, "packets_received": received}
+        self._write({**entry, "snr_db": _rounded(snr_db, 2), "notices": notices, "error": None})
+        figures.last = f"{name} ({entry['codec']}, {pixels.shape[1]} x {pixels.shape[0]}, {received}/{packets} packets)"
+        return figures.last + (f": {notices}" if notices else "")
+
+    def failed(self, message_id: int, reason: str) -> None:
+        """Write the line of a message that gave no image. Raises HscError when the disk does not take it."""
+        self.figures.failed += 1
+        message = self._messages.get(message_id)
+        packets, received = (message.header.count, len(message.indices)) if message else (None, None)
+        if message:
+            self.figures.lost += packets - received
+        shape = list(message.header.shape) if message else None
+        entry = {**self._known(message_id), "shape": shape, "file": None, "packets": packets, "packets_received": received}
+        self._write({**entry, "snr_db": None, "notices": None, "error": reason})
+
+    def close(self) -> None:
+        """Nothing more will be written."""
+        self._log.close()
+
+    def _known(self, message_id: int) -> dict[str, object]:
+        """What the message's packets say."""
+        message = self._messages.get(message_id)
+        if message is None:
+            return dict.fromkeys(("time", "message_id", "codec", "sample_index", "cfo_hz", "sfo_ppm")) | {"message_id": message_id}
+        return {
+            "time": sample_time(self.start, message.first, self.sample_rate),
+            "message_id": message_id,
+            "codec": codec_name(message.header.codec),
+            "sample_index": message.first,
+            "cfo_hz": _rounded(message.cfo * self._spacing, 1),
+            "sfo_ppm": _rounded(message.sfo_ppm, 2),
+        }
+
+    def _save(self, pixels: np.ndarray, path: Path) -> None:
+        # Renamed when it is whole, so that whoever watches the folder sees whole pictures only.
+        part = path.with_suffix(".part")
+        try:
+            image_files.picture(pixels).save(part, format="PNG")
+            part.replace(path)
+        except OSError as error:
+            raise _unwritable(self.folder, error) from None
+
+    def _write(self, entry: dict[str, object]) -> None:
+        try:
+            self._log.write(json.dumps(entry, allow_nan=False, ensure_ascii=False) + "\n")
+            self._log.flush()
+        except OSError as error:
+            raise _unwritable(self.folder, error) from None
+
+
+def _rounded(value: float | None, digits: int) -> float | None:
+    return round(float(value), digits) if value is not None and math.isfinite(value) else None
+
+
+def _unwritable(folder: Path, error: OSError) -> HscError:
+    return HscError(f"cannot write to {folder} ({error.strerror or error}): choose another folder with --out")

@@ -1,0 +1,278 @@
+"""`rx`: images from a radio, or from a recording.
+
+    Radio Source - OFDM Receiver - Message Decoder - files
+                 - [Recorder]            - [Image Viewer]
+
+A recording is decoded as fast as it can be, and always to the same files: the OFDM Receiver waits while the decoder is behind. Viewed, it
+is played in real time.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import asdict, dataclass, fields, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..codecs import registry
+from ..errors import HscError
+from ..phy.numerology import preset
+from ..radio import RadioSettings
+from ..radio_file import describe
+from . import live
+from .link import LinkSettings
+from .options import EXIT_FAILED
+from .reception import Reception
+
+if TYPE_CHECKING:
+    from . import viewer_window
+
+with live.gnuradio_needed():
+    import pmt
+    from gnuradio import gr
+
+    from ..blocks import feedback_sender, message_decoder, ofdm_receiver, pdu, radio_source, recorder, repeat_requester
+    from ..blocks.base import MessageBlock
+
+_PACKETS, _IN = pmt.intern("packets"), pmt.intern("in")
+_BEHIND = 64  # PDUs that wait when a recording is held up
+_QUEUE = 4096
+_ASK = 4  # lost packets are asked for again after this part of the deadline
+_PARTIAL = 0.05  # least time between two images of an incomplete message [s of the sample clock]
+
+
+@dataclass(frozen=True)
+class Session:
+    """What a reception is to do.
+
+    Attributes:
+        out: folder for images and received.jsonl.
+        deadline: a message leaves incomplete when none of its packets came for so long [s of the sample clock].
+        record: name of a SigMF recording to be made, None for none.
+        record_format: one of the Recorder's formats.
+        max_pixels: of an image; larger ones are refused.
+        images, packets, seconds: ends after so many, or so long; None for no limit.
+        view: show what arrives in a window; closing it ends the reception.
+        feedback: address at which the transmitter is told what arrives; None for none.
+    """
+
+    out: Path
+    deadline: float = 1.0
+    record: Path | None = None
+    record_format: str = "cf32_le"
+    max_pixels: int = 1 << 24
+    images: int | None = None
+    packets: int | None = None
+    seconds: float | None = None
+    view: bool = False
+    feedback: str | None = None
+
+
+class _collector(MessageBlock):  # noqa: N801
+    """Writes down what arrives. All of it comes by port `in`, so that a message's packets are known before its image."""
+
+    def __init__(self, reception: Reception, session: Session, display: live.Display) -> None:
+        super().__init__("Reception")
+        arrivals = {pdu.ReceivedPacket: self._packet, pdu.Tick: self._tick, pdu.Image: self._image, pdu.Failed: self._failed}
+        arrivals[pdu.End] = self._end_of_one
+        self.open_ports({"in": arrivals, "failures": {}, "radio": {pdu.RadioStatus: self._radio}}, (), ends=(), queue=_QUEUE)
+        self._reception, self._session, self._display = reception, session, display
+        self.radio: pdu.RadioStatus | None = None
+        self.failures = 0
+        self.drained, self.ended = threading.Event(), threading.Event()
+
+    def _packet(self, received: pdu.ReceivedPacket) -> None:
+        self._know_start(received.sample_index)
+        self._reception.packet(received.packet)
+        if self._session.packets is not None and self._reception.figures.packets >= self._session.packets:
+            self.ended.set()
+
+    def _tick(self, tick: pdu.Tick) -> None:
+        self._know_start(tick.sample_index)
+
+    def _know_start(self, sample_index: int) -> None:
+        """The first sample came so many samples ago."""
+        if self._reception.start is None:
+            self._reception.start = datetime.now(UTC) - timedelta(seconds=sample_index / self._reception.sample_rate)
+
+    @property
+    def has_all_images(self) -> bool:
+        """As many as the session asks for."""
+        return self._session.images is not None and self._reception.figures.images >= self._session.images
+
+    def _image(self, image: pdu.Image) -> None:
+        if self.has_all_images:
+            return
+        packets, received = image.packets or 0, image.packets_received or 0
+        self._display.line(self._reception.image(image.message_id, image.pixels, image.snr_db, packets, received, image.notices))
+        if self.has_all_images:
+            self.ended.set()
+
+    def _failed(self, failed: pdu.Failed) -> None:
+        self._reception.failed(failed.message_id, failed.reason)
+        self._display.complain(failed.reason, f"message {failed.message_id}: ")
+
+    def _end_of_one(self, _: pdu.End) -> None:
+        """Of the receiver, or of the decoder, which hands out all that it has before."""
+        if self.drained.is_set():
+            self.ended.set()
+        self.drained.set()
+
+    def _radio(self, status: pdu.RadioStatus) -> None:
+        self.radio = status
+
+    def on_failed(self, failed: pdu.Failed) -> None:
+        if failed.message_id is None:  # else it comes by port `in` too
+            self.failures += 1
+            self._display.complain(failed.reason)
+
+
+class _flowgraph(gr.top_block):  # noqa: N801
+    def __init__(
+        self, settings: LinkSettings, radio: RadioSettings, session: Session, display: live.Display, viewer: MessageBlock | None = None
+    ) -> None:
+        gr.top_block.__init__(self, "gr-hsc rx", catch_exceptions=True)
+        numerology, scheme = preset(settings.numerology), radio.parsed.scheme
+        self.source = radio_source(**{name: value for name, value in asdict(radio).items() if name != "back_off_db"})
+        rate = self.source.sample_rate
+        start = describe(Path(radio.parsed.target)).start if scheme == "file" else None
+        self.reception = Reception(session.out, rate, numerology.n_fft, start)
+        self.collector = _collector(self.reception, session, display)
+        self.receiver = ofdm_receiver(settings.numerology)
+        self.receiver.hold_while = self._behind if scheme == "file" else None
+        self.viewer, partial = viewer, 0 if viewer is None else int(_PARTIAL * rate)
+        options, hold = decoder_options(settings.receiver_options), int(session.deadline * rate)
+        self.decoder = message_decoder(options, hold, partial, session.max_pixels)
+        self.connect(self.source, self.receiver)
+        self._connect_recorder(session, radio, settings.numerology, start)
+        self.msg_connect(self.receiver, "packets", self.collector, "in")  # before the decoder, whose images come later
+        self.msg_connect(self.receiver, "packets", self.decoder, "packets")
+        self.msg_connect(self.decoder, "images", self.collector, "in")
+        self.msg_connect(self.source, "radio", self.collector, "radio")
+        for block in (self.source, self.receiver, self.decoder, self.collector):
+            self.msg_connect(block, "status", self.collector, "failures")
+        if viewer is not None:
+            self._connect_viewer()
+        if session.feedback is not None:
+            self.feedback = feedback_sender(session.feedback)
+            self.requester = repeat_requester(int(session.deadline * rate / _ASK), _ASK - 2)
+            self.msg_connect(self.receiver, "packets", self.requester, "packets")
+            self.msg_connect(self.requester, "naks", self.feedback, "records")
+            self.msg_connect(self.decoder, "snr", self.feedback, "records")
+            for block in (self.requester, self.feedback):
+                self.msg_connect(block, "status", self.collector, "failures")
+
+    def _connect_viewer(self) -> None:
+        self.msg_connect(self.receiver, "packets", self.viewer, "packets")
+        self.msg_connect(self.source, "radio", self.viewer, "status")
+        for port in ("images", "partial", "status"):
+            self.msg_connect(self.decoder, port, self.viewer, port)
+
+    def _behind(self) -> bool:
+        waiting = [self.decoder.nmsgs(_PACKETS), self.collector.nmsgs(_IN), self.viewer.nmsgs(_PACKETS) if self.viewer else 0]
+        return max(waiting) > _BEHIND
+
+    def _connect_recorder(self, session: Session, radio: RadioSettings, numerology: str, start: datetime | None) -> None:
+        self.recorder = None
+        if session.record is None:
+            return
+        self.recorder = recorder(
+            str(session.record), self.source.sample_rate, radio.frequency, session.record_format, numerology, radio.address
+        )
+        if start is not None:
+            self.recorder.set_start(start)
+        self.connect(self.source, self.recorder)
+        self.msg_connect(self.receiver, "packets", self.recorder, "packets")
+        self.msg_connect(self.recorder, "status", self.collector, "failures")
+
+    def drain(self) -> threading.Event:
+        """Ask the decoder for what it has of messages that are not complete; the event tells that it has been written."""
+        if self.collector.has_all_images:
+            self.collector.drained.set()
+        self.decoder._post(_PACKETS, pdu.End().to_pdu())
+        return self.collector.drained
+
+    def status(self) -> str:
+        """The live line."""
+        figures, seen = self.reception.figures, self.receiver.counters
+        signal = "no packet yet" if figures.snr_db is None else f"SNR {figures.snr_db:.1f} dB, CFO {figures.cfo_hz:+.0f} Hz"
+        lost = f"{figures.packets} packets, {figures.lost} lost, {seen['header_errors']} header errors"
+        images = f"{figures.images} images" + (f", {figures.incomplete} incomplete" if figures.incomplete else "")
+        failed = f", {figures.failed} failed" if figures.failed else ""
+        late = self.decoder.counters["dropped"] + self.collector.counters["dropped"]
+        lost += f", {late} dropped: this computer is too slow" if late else ""
+        last = f" | last: {figures.last}" if figures.last else ""
+        return f"{signal} | {lost} | {images}{failed}{last}{self._radio()}"
+
+    def _radio(self) -> str:
+        radio = self.collector.radio
+        if radio is None:
+            return ""
+        level = "" if radio.rms_dbfs is None else f" | level {radio.rms_dbfs:.0f} dB"
+        counts = {name: getattr(radio, name) for name in ("overruns", "clipped", "timeouts", "lost")}
+        return level + "".join(f", {name} {count}" for name, count in counts.items() if count)
+
+
+def decoder_options(given: dict[str, object]) -> dict[str, dict[str, object]]:
+    """Options of a receiver -> for each codec those that it has. Raises HscError for a value that a codec refuses."""
+    options = {name: {k: v for k, v in given.items() if k in _fields(name)} for name in registry.names()} if given else {}
+    for name, chosen in options.items():
+        registry.create(name, **chosen)
+    return options
+
+
+def _fields(codec: str) -> set[str]:
+    return {f.name for f in fields(registry.create(codec).options)}
+
+
+def receive(settings: LinkSettings, radio: RadioSettings, session: Session) -> int:
+    """Receive until a limit of the session is reached, the recording ends, or a signal comes. Returns the exit status.
+
+    Raises HscError for options, a radio, a recording or a folder that cannot be had.
+    """
+    gr.logging().set_default_level(gr.log_levels.off)  # it writes to stdout; what fails comes to the collector and is told there
+    window = _window() if session.view else None
+    with live.Display() as display:
+        viewer = None if window is None else window.viewer
+        flowgraph = _flowgraph(settings, radio if session.view else unpaced(radio), session, display, viewer)
+
+        def show() -> None:
+            if flowgraph.recorder is not None and (line := flowgraph.recorder.spare_disk()) is not None:
+                display.complain(line)
+            display.status(flowgraph.status())
+
+        def pause(seconds: float) -> None:
+            if not window.wait(seconds):
+                flowgraph.collector.ended.set()
+
+        rate = f"{flowgraph.source.sample_rate / 1e6:g} MS/s"
+        display.line(f"listening to {radio.address}, {rate}, {settings.numerology}; images go to {session.out}")
+        try:
+            live.run(flowgraph, show, flowgraph.collector.ended, session.seconds, flowgraph.drain, pause if window else None)
+        finally:
+            if flowgraph.recorder is not None:
+                flowgraph.recorder.close()
+            flowgraph.reception.close()
+        display.line(flowgraph.status())
+    if window is not None:
+        window.close()
+    figures = flowgraph.reception.figures
+    too_few = figures.images < (session.images or 0) or figures.packets < (session.packets or 0)
+    return EXIT_FAILED if too_few or flowgraph.source.failure else 0
+
+
+def _window() -> viewer_window.Window:
+    """Raises HscError where there is no display, or no Qt."""
+    try:
+        from . import viewer_window
+    except ModuleNotFoundError as missing:
+        raise HscError(f"no window can be opened, {missing.name} is not installed: leave out --view") from None
+    return viewer_window.Window("gr-hsc rx")
+
+
+def unpaced(radio: RadioSettings) -> RadioSettings:
+    """A recording whose speed is not given is read as fast as it is decoded."""
+    if radio.parsed.scheme != "file" or ",speed=" in radio.address:
+        return radio
+    return replace(radio, address=f"{radio.address},speed=0")

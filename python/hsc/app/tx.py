@@ -1,0 +1,166 @@
+"""`tx`: images to a radio.
+
+    Image Source - Message Encoder - [Packet Repeater] - OFDM Transmitter - Radio Sink
+                         [Link Adaptation] - [Feedback Receiver]
+
+The Image Source sends an image only when fewer than AHEAD are between it and the air: what the OFDM Transmitter reports as sent releases
+the next one.
+"""
+
+from __future__ import annotations
+
+import glob
+import threading
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from .. import image_files
+from ..errors import HscError
+from ..radio import RadioSettings
+from . import live
+from .link import LinkSettings, create_codecs
+from .options import EXIT_BAD_INPUT, EXIT_FAILED
+
+with live.gnuradio_needed():
+    from gnuradio import gr
+
+    from ..blocks import (
+        feedback_receiver,
+        image_source,
+        link_adaptation,
+        message_encoder,
+        ofdm_transmitter,
+        packet_repeater,
+        pdu,
+        radio_sink,
+    )
+    from ..blocks.base import MessageBlock
+
+AHEAD = 3  # one on the air, one that waits, one in the codec
+TRAIL = 0.5  # zeros after the last burst, to push it through the radio's buffers [s]
+_LINGER = 2.0  # for requests of packets that were lost at the end [s]
+_ENDLESS = 1 << 30  # the queue of packets is bounded by AHEAD
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How often and when images are sent.
+
+    Attributes:
+        loop: again and again.
+        repeat: so many times, each time all of them in order.
+        interval: least time between two images [s].
+        feedback: address at which a receiver says what it gets; None for none. The link then adapts, and lost packets are sent again.
+        target_psnr: quality that images shall have over an adaptive link [dB], None for none.
+    """
+
+    loop: bool = False
+    repeat: int = 1
+    interval: float = 0.0
+    feedback: str | None = None
+    target_psnr: float | None = None
+
+
+class _monitor(MessageBlock):  # noqa: N801
+    """Counts what left the transmitter and what failed, and shows it. `sources`: number of image files."""
+
+    def __init__(self, display: live.Display, sources: int) -> None:
+        super().__init__("Transmit Monitor")
+        inputs = {"sent": {pdu.Sent: self._sent, pdu.Failed: self.ignore}, "failures": {}, "radio": {pdu.RadioStatus: self._radio}}
+        self.open_ports(inputs, (), ends=("sent",))
+        self._display, self._sources, self._in_a_row = display, sources, 0
+        self.images = self.packets = self.failures = self.first = 0
+        self.last, self.losses = "", ""
+        self.ended = threading.Event()
+
+    def _sent(self, sent: pdu.Sent) -> None:
+        self._in_a_row = 0
+        if not self.images:
+            self.first = sent.message_id
+            self._display.line(f"on the air: message {self.first}")
+        self.images += 1
+        self.packets += sent.packets
+        height, width, _ = sent.header.shape
+        self.last = f"message {sent.message_id} ({width} x {height}, {sent.packets} packets)"
+
+    def _radio(self, status: pdu.RadioStatus) -> None:
+        counts = {name: getattr(status, name) for name in ("underruns", "clipped", "timeouts", "lost")}
+        self.losses = "".join(f" | {name} {count}" for name, count in counts.items() if count)
+        if status.failure:
+            self.ended.set()
+
+    def on_failed(self, failed: pdu.Failed) -> None:
+        self.failures += 1
+        self._in_a_row += 1
+        self._display.complain(failed.reason)
+        if self._in_a_row >= self._sources:
+            self.ended.set()  # not one of them can be sent: no use in going on
+
+    def on_end(self) -> None:
+        self.ended.set()
+
+    def show(self) -> None:
+        """Draw the live line."""
+        failed = f", {self.failures} failed" if self.failures else ""
+        last = f" | last: {self.last}" if self.last else ""
+        self._display.status(f"sent {self.images} images, {self.packets} packets{failed}{last}{self.losses}")
+
+
+class _flowgraph(gr.top_block):  # noqa: N801
+    def __init__(self, files: list[str], settings: LinkSettings, radio: RadioSettings, schedule: Schedule, display: live.Display) -> None:
+        gr.top_block.__init__(self, "gr-hsc tx", catch_exceptions=True)
+        self.sink = radio_sink(**asdict(radio))
+        self.source = image_source(
+            files * max(1, schedule.repeat), schedule.loop, schedule.interval, in_flight=AHEAD, delay=radio.preset.settling
+        )
+        self.encoder = message_encoder(
+            settings.codec, settings.codec_options, settings.link.snr_db, settings.cbr, settings.mcs or "", settings.packet_symbols
+        )
+        self.transmitter = ofdm_transmitter(settings.numerology, trailing=int(TRAIL * radio.sample_rate), queue=_ENDLESS)
+        self.monitor = _monitor(display, len(files))
+        self.connect(self.transmitter, self.sink)
+        self.msg_connect(self.source, "images", self.encoder, "images")
+        if schedule.feedback is None:
+            self.msg_connect(self.encoder, "packets", self.transmitter, "packets")
+        else:
+            self._connect_feedback(schedule, settings.cbr)
+        self.msg_connect(self.transmitter, "sent", self.source, "next")
+        self.msg_connect(self.transmitter, "sent", self.monitor, "sent")
+        self.msg_connect(self.sink, "radio", self.monitor, "radio")
+        for block in (self.source, self.encoder, self.transmitter, self.sink):
+            self.msg_connect(block, "status", self.monitor, "failures")
+
+    def _connect_feedback(self, schedule: Schedule, cbr: float | None) -> None:
+        self.feedback = feedback_receiver(schedule.feedback)
+        self.adaptation, self.repeater = link_adaptation(schedule.target_psnr, cbr), packet_repeater(linger=_LINGER)
+        self.msg_connect(self.feedback, "reports", self.adaptation, "reports")
+        self.msg_connect(self.adaptation, "link", self.encoder, "snr")
+        self.msg_connect(self.feedback, "naks", self.repeater, "naks")
+        self.msg_connect(self.encoder, "packets", self.repeater, "packets")
+        self.msg_connect(self.repeater, "packets", self.transmitter, "packets")
+        for block in (self.feedback, self.adaptation, self.repeater):
+            self.msg_connect(block, "status", self.monitor, "failures")
+
+
+def transmit(paths: Sequence[Path], settings: LinkSettings, radio: RadioSettings, schedule: Schedule) -> int:
+    """Send image files until all are sent, or a signal comes. Returns the exit status.
+
+    Raises HscError for files, options or a radio that cannot be had.
+    """
+    gr.logging().set_default_level(gr.log_levels.off)  # it writes to stdout; what fails comes to the monitor and is told there
+    sources = image_files.find(paths)
+    for path in sources:
+        if not path.is_file():
+            raise HscError(f"no such file: {path}")
+    create_codecs(settings)  # refuses options here, not in a block's thread
+    files = [glob.escape(str(path)) for path in sources]
+    with live.Display() as display:
+        flowgraph = _flowgraph(files, settings, radio, schedule, display)
+        monitor = flowgraph.monitor
+        rate = f"{radio.sample_rate / 1e6:g} MS/s"
+        display.line(f"sending {len(files)} images over {radio.address}, {rate}, {settings.numerology}, codec {settings.codec}")
+        live.run(flowgraph, monitor.show, monitor.ended)
+        failure = flowgraph.sink.failure
+        display.line(f"sent {monitor.images} images in {monitor.packets} packets{monitor.losses}")
+    return EXIT_FAILED if failure else EXIT_BAD_INPUT if monitor.failures else 0
