@@ -1,7 +1,13 @@
 """Tests import `gnuradio.hsc` from the source tree, or the installed module when HSC_TEST_INSTALLED=1."""
 
+import ctypes
+import fcntl
 import os
+import shutil
+import subprocess
 from pathlib import Path
+
+import pytest
 
 os.environ.setdefault("GR_CONF_CONTROLPORT_ON", "False")
 
@@ -9,3 +15,24 @@ if os.environ.get("HSC_TEST_INSTALLED") != "1":
     import gnuradio
 
     gnuradio.__path__.insert(0, str(Path(__file__).resolve().parents[1] / "python"))
+
+
+@pytest.fixture(scope="session")
+def hscloop_plugins():
+    """Builds driver=hscloop once; its folder is on SOAPY_SDR_PLUGIN_PATH, for this process and those that it starts."""
+    root = Path(__file__).resolve().parents[1]
+    build = root / "build" / "hscloop"
+    if not (shutil.which("cmake") and Path("/usr/include/SoapySDR/Device.hpp").exists()):
+        pytest.skip("the loop radio needs cmake and libsoapysdr-dev: apt-get install them, or run ./gr-hsc test")
+    build.mkdir(parents=True, exist_ok=True)
+    with open(build / ".lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for command in (["cmake", "-S", root / "tests" / "hscloop", "-B", build], ["cmake", "--build", build]):
+            done = subprocess.run(command, capture_output=True, text=True, timeout=240)
+            assert done.returncode == 0, done.stdout + done.stderr
+    before = os.environ.get("SOAPY_SDR_PLUGIN_PATH")
+    os.environ["SOAPY_SDR_PLUGIN_PATH"] = str(build)
+    # SoapySDR looks for modules once: a test before may have made it do so.
+    ctypes.CDLL("libSoapySDR.so.0.8").SoapySDR_loadModule(str(build / "hscloop.so").encode())
+    yield build
+    os.environ.pop("SOAPY_SDR_PLUGIN_PATH") if before is None else os.environ.update(SOAPY_SDR_PLUGIN_PATH=before)

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -100,38 +101,72 @@ def test_block_paths_follow_the_environment(monkeypatch):
     assert doctor._block_paths()[:2] == [Path("/one"), Path("/two")]
 
 
-SOAPY = """
-######################################################
-##     Soapy SDR -- the SDR abstraction library     ##
-######################################################
+@pytest.fixture
+def soapy(monkeypatch):
+    """What a search of SoapySDR answers, asked anew."""
 
-Found device 0
-  device = HackRF One
-  driver = hackrf
-  serial = 0000000000000000
+    def answer(script, seconds=10.0):
+        monkeypatch.setattr(doctor, "_SOAPY", script)
+        monkeypatch.setattr(doctor, "RADIO_TIMEOUT_S", seconds)
+        doctor._soapy.cache_clear()
 
-"""
+    monkeypatch.setattr(doctor, "USB", Path("/nowhere"))
+    yield answer
+    doctor._soapy.cache_clear()
 
 
-@pytest.mark.parametrize(
-    ("script", "expected"),
-    [
-        (f"cat <<'END'\n{SOAPY}END", "hackrf (SoapySDR)"),
-        ("echo 'No devices found!' >&2; exit 1", "none found by SoapySDR; simulation needs none"),
-        ("exec /bin/sleep 60", "none found by SoapySDR; simulation needs none"),
-    ],
-)
-def test_radios(tmp_path, monkeypatch, script, expected):
-    tool = tmp_path / "SoapySDRUtil"
-    tool.write_text(f"#!/bin/sh\nPATH=/usr/bin:/bin\n{script}\n")
+HACKRF = {"label": "HackRF One #0 1234", "driver": "hackrf"}
+
+
+def script(modules, devices):
+    return f"import json\nprint('[INFO] a driver speaks')\nprint(json.dumps({{'modules': {modules}, 'devices': {devices}}}))"
+
+
+def test_radios_are_listed_with_their_addresses(soapy, monkeypatch):
+    soapy(script(["/usr/lib/SoapySDR/modules0.8/libHackRFSupport.so"], [HACKRF]))
+    assert probe("radios") == doctor.Check("radios", True, "HackRF One #0 1234 (soapy:driver=hackrf)")
+    assert probe("HackRF One").detail == "found"
+    assert probe("LimeSDR").detail == "not plugged in; no driver: apt-get install soapysdr-module-lms7"
+    assert "build SoapyPlutoSDR" in probe("PlutoSDR").detail
+
+
+def test_a_radio_on_the_bus_that_no_driver_finds(soapy, tmp_path, monkeypatch):
+    (tmp_path / "1-2").mkdir()
+    (tmp_path / "1-2" / "idVendor").write_text("1d50\n")
+    (tmp_path / "1-2" / "idProduct").write_text("6089\n")
+    (tmp_path / "usb1").mkdir()
+    monkeypatch.setattr(doctor, "USB", tmp_path)
+    soapy(script([], []))
+    assert probe("HackRF One").detail == "plugged in; no driver: apt-get install soapysdr-module-hackrf"
+    soapy(script(["libHackRFSupport.so"], []))
+    assert probe("HackRF One").detail.startswith("driver installed, plugged in; not found: its udev rules")
+
+
+@pytest.mark.parametrize("answer", ["raise SystemExit(1)", "print('nonsense')", "import os; os.abort()"])
+def test_no_soapysdr(soapy, answer):
+    soapy(answer)
+    assert probe("radios").detail == "none found; zmq, file and sim need none"
+    assert "no driver" in probe("USRP B2xx").detail
+
+
+def test_a_driver_that_hangs(soapy):
+    modules = json.dumps({"modules": ["libuhdSupport.so"]})
+    soapy(f"import time; print({modules!r}, flush=True); time.sleep(60)", 1.0)
+    began = time.monotonic()
+    assert "a driver hangs" in probe("radios").detail
+    assert probe("USRP B2xx").detail == "driver installed, not plugged in"
+    assert time.monotonic() - began < 30
+
+
+def test_usrps_are_found_by_uhd(soapy, tmp_path, monkeypatch):
+    soapy(script([], []))
+    tool = tmp_path / "uhd_find_devices"
+    tool.write_text("#!/bin/sh\nprintf '%s\\n' '-- UHD Device 0' 'Device Address:' '    serial: 1' '    type: b200'\n")
     tool.chmod(0o755)
-    monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr(doctor, "RADIO_TIMEOUT_S", 2.0)
-    check = probe("radios")
-    assert check.ok and check.detail == expected
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    assert probe("radios").detail == "USRP (uhd:type=b200)"
 
 
-def test_no_radio_tools(tmp_path, monkeypatch):
-    monkeypatch.setenv("PATH", str(tmp_path))
-    check = probe("radios")
-    assert check.ok and "soapysdr-tools" in check.detail
+def test_the_real_search_answers():
+    doctor._soapy.cache_clear()
+    assert isinstance(doctor._soapy()["modules"], list) and isinstance(doctor._soapy()["devices"], list)

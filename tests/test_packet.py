@@ -127,3 +127,28 @@ def test_assembler_expires_on_the_sample_clock_and_bounds_open_messages():
     others = [replace(first, header=replace(first.header, message_id=i)) for i in range(100, 110)]
     left = [m for p in others for m in assembler.push(p)]
     assert len(left) == 8
+
+
+def test_a_restarted_transmitter_may_use_a_message_id_again():
+    """The same layout with other content: told apart by what a packet holds while the message is open, by the sample clock later."""
+    first, second = message(3000, [], 500, seed=1), message(3000, [], 500, seed=2)
+    assert first.header == second.header and first.header.count == 6
+    assembler = packet.MessageAssembler(memory=1000)
+    out = [m for p in received(packet.split(first))[2:4] + received(packet.split(second)) for m in assembler.push(p)]
+    assert [m.packets for m in out] == [(2, 3), (0, 1, 2, 3, 4, 5)] and assembler.duplicates == assembler.late == 0
+    assert np.array_equal(out[1].streams[0][0], second.streams[0])
+    third = message(3000, [], 500, seed=3)
+    soon, later = ([replace(p, sample_index=index) for p in received(packet.split(third))] for index in (1000, 1001))
+    assert [m for p in soon for m in assembler.push(p)] == [] and assembler.late == 6
+    (again,) = [m for p in later for m in assembler.push(p)]
+    assert np.array_equal(again.streams[0][0], third.streams[0])
+
+
+def test_a_repeated_packet_is_a_duplicate_even_at_0_db():
+    rng = np.random.default_rng(5)
+    assembler = packet.MessageAssembler()
+    for p in received(packet.split(message(3000, [], 500)))[:1] * 40:
+        noise = rng.standard_normal((len(p.symbols), 2)) @ [1, 1j] / np.sqrt(2)
+        variance = np.ones(len(p.symbols), np.float32)
+        assert assembler.push(replace(p, symbols=(p.symbols + noise).astype(np.complex64), noise_variance=variance)) == []
+    assert assembler.duplicates == 39

@@ -1,7 +1,7 @@
 """The PDU schema: what is written is read back, what is wrong is refused with HscError and nothing else."""
 
 import re
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -59,12 +59,15 @@ def examples():
         pdu.Symbols(**identity, symbols=complex_noise(336 * 2), stream=1, streams=1, scale=5, mcs="QPSK-1/2", n_bytes=41),
         pdu.ReceivedSymbols(HEADER, complex_noise(total), lost, 0, 12.5, 1),
         pdu.ReceivedSymbols(HEADER, complex_noise(336), np.ones(336, np.float32), 1),
-        pdu.Packet(HEADER, complex_noise(n), 0.5),
+        pdu.Packet(HEADER, complex_noise(n), 0.5, 1),
         pdu.ReceivedPacket(HEADER, complex_noise(n), variance, 10.0, -7.5, 12.0, 1 << 40),
         pdu.Tick(123),
         pdu.Sent(HEADER, 2, 0.1),
-        pdu.Snr(5, 9.75),
+        pdu.Snr(5, 9.75, 4, 3, 20, 1),
+        pdu.Nak(HEADER, np.array([1], np.int32)),
+        pdu.LinkSetting(9.75, "QPSK-1/2", 0.125, 30.0, 0.25, 0),
         pdu.Quality(3, 30.0, 0.001, 0.9, "kitten"),
+        pdu.RadioStatus("source", "soapy:driver=hackrf", 2e6, 1.5, 3_000_000, 4, 3, 2, 1, 65536, -3.0, -12.5, "it is gone"),
         pdu.Failed("Message Mux", "a stream never came", 4),
         pdu.End(),
     ]
@@ -123,6 +126,7 @@ def with_key(message, key, value):
         ("received_symbols", "stream", pmt.from_long(2), "stream: the header has no such stream"),
         ("symbols", "n_bytes", pmt.from_long(10_000), "bytes at QPSK-1/2 are"),
         ("failed", "reason", pmt.from_long(1), "reason: must be a symbol"),
+        ("nak", "header", pdu.header_key().write(replace(HEADER, index=1)), "vector: the message has no such packet"),
         ("tick", "kind", pmt.intern("tock"), "set the key 'kind'"),
     ],
 )

@@ -1,5 +1,7 @@
 """The receiver at the figures that the air interface promises, over a channel simulated independently of it, and on garbage."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from gnuradio.hsc.evaluation.sample_channel import bursts, channel, evm_db, make_packet, noise
@@ -120,6 +122,17 @@ def test_narrow_band_interferer_shows_in_the_noise_variance():
     carrier = OFDM64.carriers[OFDM64.data_index[payload_mapping(OFDM64, OFDM64.payload_rows(4000)).place[:4000] % OFDM64.data]]
     assert np.median(got.noise_variance[carrier == 11]) > 30 * np.median(got.noise_variance)
     assert 0.7 < np.mean(got.noise_variance) / np.mean(np.abs(got.symbols - packet.symbols) ** 2) < 1.5
+
+
+def test_long_tails_of_analog_values_are_no_interferer():
+    """A few coefficients of a picture hold most of its power: they are not to be taken for noise."""
+    rng = np.random.default_rng(18)
+    packet = make_packet(6000, rng)
+    symbols = packet.symbols * np.exp(1.8 * rng.standard_normal(6000)).astype(np.float32)
+    packet = replace(packet, symbols=(symbols / np.sqrt(np.mean(np.abs(symbols) ** 2))).astype(np.complex64))
+    (got,) = BurstReceiver(OFDM64).push(channel(bursts([packet], OFDM64), OFDM64, rng, snr_db=25))
+    assert got.noise_variance.max() < 4 * np.median(got.noise_variance)
+    assert got.snr_db == pytest.approx(25, abs=1)
 
 
 def test_level_does_not_matter():
