@@ -1,8 +1,10 @@
 """Plans of the HDA evaluation on stand-in codecs: figures measured, saved and drawn; what the transmitter knows; the papers' numbers."""
 
 import json
+import re
 import sys
 import types
+from pathlib import Path
 
 import numpy as np
 import pixel_codec
@@ -198,6 +200,18 @@ def test_evaluate_keeps_points_and_writes_result_figure_and_pictures(stand_ins, 
     assert "20 points, 0 to measure" in again.stderr
     fresh = CliRunner().invoke(main, [*arguments, "--fresh"])
     assert "20 points, 20 to measure, 10 encodes" in fresh.stderr
+
+
+def test_several_figures_are_measured_together(stand_ins, tmp_path, monkeypatch):
+    monkeypatch.setattr(evaluate.data, "kodak", lambda path: PHOTOS)
+    arguments = ["evaluate", "hda-fig6", "hda-fig7", "--quick", "--images", "2", "--workers", "0", "--out", str(tmp_path)]
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 0, result.output
+    told = re.findall(r"(\S+): (\d+) points, (\d+) to measure, (\d+) encodes", result.stderr)
+    (_, points, _, encodes), *figures_told = told
+    assert result.stderr.startswith("gr-hsc: 2 figures: ") and int(points) == 2 * int(encodes) > 0  # AWGN and Rician share encodes
+    assert figures_told == [(name, str(int(points) // 2), "0", "0") for name in ("hda-fig6", "hda-fig7")]
+    assert {Path(line).name for line in result.stdout.splitlines()} == {f"hda-fig{n}.{kind}" for n in (6, 7) for kind in ("json", "png")}
 
 
 def test_errors_of_points_are_told(stand_ins, monkeypatch, capsys):

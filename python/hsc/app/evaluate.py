@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +47,23 @@ class Request:
         """What a user types to get the same."""
         count = f" --images {self.count}" if self.count is not None else ""
         return f"./gr-hsc evaluate {self.name}{count}{' --quick' if self.quick else ''}"
+
+
+def run_all(requests: Sequence[Request], out: Path | None) -> Iterator[Path]:
+    """`run` for each request. The sweeps among them are measured together first: figures share encodes, image by image."""
+    sweeps = [request for request in requests if request.name in hda.PLANS]
+    if len(sweeps) > 1:
+        _sweep_together(sweeps, out or _ELSEWHERE)
+    for request in requests:
+        yield from run(replace(request, fresh=request.fresh and len(sweeps) < 2), out)
+
+
+def _sweep_together(requests: Sequence[Request], folder: Path) -> None:
+    photos = {name: photo for request in requests for name, photo in _kodak(request).items()}
+    points = [point for request in requests for point in _plan(request, _kodak(request)).points]
+    in_order = sorted(dict.fromkeys(points), key=lambda point: point.sending.image)
+    store = sweep.Store(folder / "points.jsonl", requests[0].fresh)
+    planned.measure_points(f"{len(requests)} figures", in_order, photos, store, requests[0].workers)
 
 
 def run(request: Request, out: Path | None) -> list[Path]:
@@ -108,13 +126,16 @@ def _kodak(request: Request) -> dict[str, np.ndarray]:
 def _sweep(request: Request, folder: Path) -> tuple[curves.Curves, Image.Image | None]:
     """A figure or table whose points are independent: measured in parallel, kept in FOLDER/points.jsonl."""
     photos = _kodak(request)
-    planned_figure = hda.PLANS[request.name](list(photos), request.quick, planned.say)
     store = sweep.Store(folder / "points.jsonl", request.fresh)
-    found, _ = planned.measure(planned_figure, photos, request.command, store, request.workers)
+    found, _ = planned.measure(_plan(request, photos), photos, request.command, store, request.workers)
     if not found.series:
         raise HscError(f"nothing of {request.name} could be measured: see the lines above")
     planned.show(found)
     return found, _eavesdropper(photos) if request.name == "hda-table3" and found.series else None
+
+
+def _plan(request: Request, photos: Iterable[str]) -> plan.Plan:
+    return hda.PLANS[request.name](list(photos), request.quick, planned.say)
 
 
 def _eavesdropper(photos: dict[str, np.ndarray]) -> Image.Image:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import click
@@ -43,22 +43,34 @@ def measure(
     workers: Workers,
     pictures: Collection[Point] = (),
 ) -> tuple[Curves, sweep.Outcome]:
-    """Measure what `store` lacks of a plan. Points in which a program failed are counted and told at the end."""
-    points = plan.points
-    _announce(plan, points, store, workers)
+    """Measure what `store` lacks of a plan, and make its result file."""
+    outcome = measure_points(plan.name, plan.points, images, store, workers, pictures)
+    return plans.curves_of(plan, outcome, command, say), outcome
+
+
+def measure_points(
+    name: str,
+    points: Sequence[Point],
+    images: Mapping[str, np.ndarray],
+    store: sweep.Store | None,
+    workers: Workers,
+    pictures: Collection[Point] = (),
+) -> sweep.Outcome:
+    """Measure what `store` lacks of points. Those in which a program failed are counted and told at the end."""
+    _announce(name, points, store, workers)
     with progress_bar() as bar:
-        task = bar.add_task(plan.name, total=None)
+        task = bar.add_task(name, total=None)
         outcome = sweep.run(
             points, images, store, workers.count, workers.scheduler,
             lambda done, total: bar.update(task, completed=done, total=total), pictures,
         )  # fmt: skip
     _tell_errors(outcome)
-    return plans.curves_of(plan, outcome, command, say), outcome
+    return outcome
 
 
-def _announce(plan: plans.Plan, points: list[Point], store: sweep.Store | None, workers: Workers) -> None:
+def _announce(name: str, points: Sequence[Point], store: sweep.Store | None, workers: Workers) -> None:
     lacking = [p for p in dict.fromkeys(points) if store is None or store.get(p) is None]
-    text = f"{plan.name}: {len(set(points))} points, {len(lacking)} to measure, {len(sweep.jobs_of(lacking))} encodes"
+    text = f"{name}: {len(set(points))} points, {len(lacking)} to measure, {len(sweep.jobs_of(lacking))} encodes"
     expected = None if store is None else sweep.expected_seconds(store, lacking, workers.count or os.cpu_count() or 1)
     say(text + ("" if expected is None or not lacking else f", about {_duration(expected)}"))
 
