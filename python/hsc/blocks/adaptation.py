@@ -10,7 +10,7 @@ import numpy as np
 from ..errors import HscError
 from ..phy import adaptation
 from . import pdu
-from .base import MessageBlock
+from .base import Companion, MessageBlock
 
 _LOOKS = 4  # a time-out is noticed after this part of it at the latest
 _POLL_MS = 100
@@ -44,24 +44,20 @@ class link_adaptation(MessageBlock):
         super().__init__("Link Adaptation")
         self.open_ports({"reports": {pdu.Snr: self._report, pdu.Failed: self.ignore}}, ("link",), ends=())
         self._policy = adaptation.Policy(psnr_db, cbr, margin_db, hysteresis_db, timeout=timeout, robust_snr_db=robust_snr_db)
-        self._lock, self._stop, self._thread = threading.Lock(), threading.Event(), None
+        self._lock, self._watch = threading.Lock(), Companion("link_adaptation", self._look)
         self._begin()
 
     def _begin(self) -> None:
         self._adaptation, self._last = adaptation.LinkAdaptation(self._policy), None
 
     def start(self) -> bool:
-        self._stop.clear()
         self._begin()
         self._tell()
-        self._thread = threading.Thread(target=self._watch, name="link_adaptation", daemon=True)
-        self._thread.start()
+        self._watch.start()
         return super().start()
 
     def stop(self) -> bool:
-        self._stop.set()
-        if self._thread is not None:
-            self._thread.join(timeout=1)
+        self._watch.stop()
         return True
 
     def _report(self, snr: pdu.Snr) -> None:
@@ -70,8 +66,8 @@ class link_adaptation(MessageBlock):
             self._adaptation.report(adaptation.Report(snr.message_id, snr.snr_db, *(count or 0 for count in counts)), time.monotonic())
         self._tell()
 
-    def _watch(self) -> None:
-        while not self._stop.wait(self._policy.timeout / _LOOKS):
+    def _look(self, asked: threading.Event) -> None:
+        while not asked.wait(self._policy.timeout / _LOOKS):
             self._tell()
 
     def _tell(self) -> None:
@@ -220,23 +216,19 @@ class feedback_receiver(MessageBlock):
         self.open_ports({}, ("reports", "naks"))
         self._address = address
         _socket("SUB", address).close(linger=0)  # refuses an impossible address here
-        self._stop, self._thread = threading.Event(), None
+        self._listening = Companion("feedback_receiver", self._run)
 
     def start(self) -> bool:
-        self._stop.clear()
-        self._thread = threading.Thread(target=self._run, name="feedback_receiver", daemon=True)
-        self._thread.start()
+        self._listening.start()
         return super().start()
 
     def stop(self) -> bool:
-        self._stop.set()
-        if self._thread is not None:
-            self._thread.join(timeout=1)
+        self._listening.stop()
         return True
 
-    def _run(self) -> None:
+    def _run(self, asked: threading.Event) -> None:
         socket = _socket("SUB", self._address)
-        while not self._stop.is_set():
+        while not asked.is_set():
             if socket.poll(_POLL_MS):
                 with self.contain(None):
                     self.take(socket.recv())

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import os
+import threading
 import traceback
 from abc import abstractmethod
 from collections import Counter, OrderedDict, deque
@@ -176,6 +177,33 @@ class MessageBlock(Ports, gr.basic_block):
         """Leave the flowgraph. May be called from any thread."""
         # By a message: the scheduler forgets a `done` that comes between `start` and its first round.
         self._post(_SYSTEM, _FINISH)
+
+
+class Companion:
+    """A thread of a block's own, from the block's `start` to its `stop`, again and again.
+
+    Args:
+        name: of the thread.
+        run: called with the event that asks it to end.
+    """
+
+    def __init__(self, name: str, run: Callable[[threading.Event], None]) -> None:
+        self._name, self._run, self._asked = name, run, threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._asked = threading.Event()
+        self._thread = threading.Thread(target=self._run, args=(self._asked,), name=self._name, daemon=True)
+        self._thread.start()
+
+    def stop(self) -> bool:
+        """Ask it to end and wait for at most a second; False when it was not running."""
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            self._asked.set()
+            thread.join(1.0)
+        return thread is not None
 
 
 class Joiner:

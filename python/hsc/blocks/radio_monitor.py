@@ -15,7 +15,7 @@ from gnuradio import gr
 from ..radio import RadioSettings
 from ..radio_meter import LevelMeter, SampleClock
 from . import pdu
-from .base import Ports
+from .base import Companion, Ports
 from .driver_messages import DRIVERS
 
 PERIOD = 1.0  # of the RadioStatus PDUs [s]
@@ -66,26 +66,22 @@ class radio_monitor(Ports, gr.sync_block):  # noqa: N801
         bits = settings.preset.bits
         self._full_scale = math.inf if settings.parsed.floating else 1.0 if side == "sink" else 1 - 1.5 * 2 ** (1 - bits)
         self.failure: str | None = None
-        self._thread: threading.Thread | None = None
+        self._companion = Companion("radio monitor", self._watch)
 
     def start(self) -> bool:
         self.counters.clear()
         self.counters.update(dict.fromkeys(_COUNTED, 0))
         self._told: dict[str, int] = {}
         self._meter, self._lock, self.failure = LevelMeter(self._full_scale), threading.Lock(), None
-        self._began, self._stop = time.monotonic(), threading.Event()
+        self._began = time.monotonic()
         if self._live:
             self._before = Counter(DRIVERS.counts)
             DRIVERS.hold()
-        self._thread = threading.Thread(target=self._watch, name="radio monitor", daemon=True)
-        self._thread.start()
+        self._companion.start()
         return super().start()
 
     def stop(self) -> bool:
-        if self._thread is not None:
-            self._stop.set()
-            self._thread.join(1.0)
-            self._thread = None
+        if self._companion.stop():
             if self._live:
                 DRIVERS.release()
             self._count()
@@ -99,11 +95,11 @@ class radio_monitor(Ports, gr.sync_block):  # noqa: N801
             self._meter.push(samples)
         return _WORK_DONE if self.failure else len(samples)
 
-    def _watch(self) -> None:
+    def _watch(self, asked: threading.Event) -> None:
         clock = SampleClock(self._settings.sample_rate, slack=_LIVE_SLACK if self._live else _PACED_SLACK)
         due = self._began + PERIOD
         seen, since, stalled = 0, self._began, 0
-        while not self._stop.wait(_POLL):
+        while not asked.wait(_POLL):
             now = time.monotonic()
             with self.contain(None):
                 moved = self._moved() if self._moved else self._meter.samples
