@@ -13,11 +13,13 @@ from gnuradio.hsc.evaluation import over_the_air
 
 
 def test_digits_and_photographs_come_in_turns_none_too_large(tmp_path):
-    files = over_the_air.prepare([*samples.digits(), *samples.photographs()], tmp_path)
+    files = over_the_air.prepare([*samples.digits(), *samples.photographs()], tmp_path / "sent")
     shapes = [image_files.load(path).pixels.shape for path in files]
     assert len(files) >= 8
     assert shapes[0::2] == [(28, 28, 1)] * len(shapes[0::2])
     assert shapes[1::2] == [(64, 64, 3)] * len(shapes[1::2])
+    large = over_the_air.prepare([*samples.digits(), *samples.photographs()], tmp_path / "large", 256, digits=False)
+    assert [image_files.load(path).pixels.shape for path in large] == [(256, 256, 3)] * len(samples.photographs())
 
 
 def test_shares_and_quality_are_of_the_right_images(tmp_path):

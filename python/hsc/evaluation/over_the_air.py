@@ -25,15 +25,16 @@ from .curves import Axis, Curves, Series
 SNRS_DB = (5.0, 10.0, 15.0)
 IMAGES = 100
 RESTARTS = 10
-SIDE = 64  # pixels of a photograph
+SIDE, LARGE_SIDE = 64, 256  # pixels of a photograph: one packet, and about ten
+RESTART_SNR_DB = 15.0
 IMPAIRMENTS = ("--cfo", "10k", "--sfo", "20", "--taps", "1,0,0,0.5j,0,0,0,-0.32")
 INTERVAL = 0.1  # between images while ends are restarted [s]
 _PATIENCE = 120.0  # s
 _DESCRIPTION = (
     "tx and rx as processes at 1 MS/s in real time, codec hsc as tx chooses it: digits of 28 x 28 and photographs of "
-    f"{SIDE} x {SIDE} pixels in turns; delivered: images written; whole: no packet missing; zmq: through channel, CFO 10 kHz, sample clock "
-    "20 ppm fast, echoes of -6 and -10 dB; hscloop: the tests' SoapySDR driver, crystals 10 ppm slow and fast, so 8.7 kHz at 433 MHz, "
-    "same echoes; restarts over ZeroMQ without channel"
+    f"{SIDE} x {SIDE} pixels in turns, or photographs of {LARGE_SIDE} x {LARGE_SIDE} alone; delivered: images written; whole: no packet "
+    "missing; zmq: through channel, CFO 10 kHz, sample clock 20 ppm fast, echoes of -6 and -10 dB; hscloop: the tests' SoapySDR driver, "
+    f"crystals 10 ppm slow and fast, so 8.7 kHz at 433 MHz, same echoes; restarts through channel at {RESTART_SNR_DB:g} dB"
 )
 
 
@@ -96,14 +97,15 @@ def commands(program: Sequence[str] = ()) -> Iterator[Callable[..., Command]]:
 
 def run(command: str, progress: Callable[[str], None], sources: Sequence[Path], images: int = IMAGES, restarts: int = RESTARTS) -> Curves:
     """Measure all of it. `sources`: image files; of photographs the middle is sent."""
-    ways = {"zmq": over_zmq, **({"hscloop": over_hscloop} if has_hscloop() else {})}
     with tempfile.TemporaryDirectory(prefix="hsc-") as folder:
-        files = prepare(sources, Path(folder))
+        files, large = prepare(sources, Path(folder) / "sent"), prepare(sources, Path(folder) / "large", LARGE_SIDE, digits=False)
+        ways = {"zmq": (over_zmq, files), f"zmq, {LARGE_SIDE} x {LARGE_SIDE}": (over_zmq, large)}
+        ways |= {"hscloop": (over_hscloop, files)} if has_hscloop() else {}
         found = {name: [] for name in ways}
-        for name, way in ways.items():
+        for name, (way, sent) in ways.items():
             for snr_db in SNRS_DB:
                 progress(f"{images} images over {name} at {snr_db:g} dB")
-                found[name].append(deliver(way, files, images, snr_db, Path(folder) / f"received-{name}-{snr_db:g}"))
+                found[name].append(deliver(way, sent, images, snr_db, Path(folder) / f"received-{name}-{snr_db:g}"))
         progress(f"{restarts} restarts of each end")
         transmitter = _restarts_of_transmitter(files[0], restarts, Path(folder) / "received-tx")
         receiver = _restarts_of_receiver(files[0], restarts, Path(folder) / "received-rx")
@@ -122,17 +124,18 @@ def _series(name: str, points: list[dict[str, float]]) -> Series:
     return Series(name, "measured", Axis("snr", "dB", list(SNRS_DB)), delivered, None, {n: [p[n] for p in points] for n in others})
 
 
-def prepare(sources: Sequence[Path], folder: Path) -> list[Path]:
-    """Copies of the images, large ones cut to SIDE pixels, digits and photographs in turns as far as there are both."""
+def prepare(sources: Sequence[Path], folder: Path, side: int = SIDE, digits: bool = True) -> list[Path]:
+    """Copies of the images, large ones cut to `side` pixels, digits (unless they are to be left out) and photographs in turns."""
+    folder.mkdir()
     loaded = [(path, image_files.load(path).pixels) for path in sources]
-    small = [(p, x) for p, x in loaded if max(x.shape[:2]) <= SIDE]
+    small = [(p, x) for p, x in loaded if max(x.shape[:2]) <= SIDE and digits]
     large = [(p, x) for p, x in loaded if max(x.shape[:2]) > SIDE]
     turns = [pair for pairs in zip(small, large * len(small), strict=False) for pair in pairs] if small and large else small + large
     files = []
     for number, (path, pixels) in enumerate(turns):
-        top, left = (max(0, (side - SIDE) // 2) for side in pixels.shape[:2])
+        top, left = (max(0, (size - side) // 2) for size in pixels.shape[:2])
         files.append(folder / f"{number:03d}-{path.stem}.png")
-        picture(pixels[top : top + SIDE, left : left + SIDE]).save(files[-1])
+        picture(pixels[top : top + side, left : left + side]).save(files[-1])
     return files
 
 
@@ -212,12 +215,12 @@ def _restarts_of_transmitter(image: Path, restarts: int, out: Path) -> list[floa
     """Kill the transmitter and start it again: time from its first message to the receiver's first image [s]."""
     seconds = []
     with commands() as start:
-        (here,) = addresses(1)
-        receiver = start("rx", "--radio", here, "--out", out)
+        near, far = over_zmq(start, RESTART_SNR_DB)
+        receiver = start("rx", *far, "--out", out)
         receiver.when("listening")
         for _ in range(restarts + 1):
             quiet = time.monotonic()
-            transmitter = start("tx", image, "--loop", "--interval", INTERVAL, "--radio", here)
+            transmitter = start("tx", image, "--loop", "--interval", INTERVAL, *near)
             begun = transmitter.when("on the air")
             seconds.append(max(0.0, receiver.when("image_", quiet) - begun))
             transmitter.child.kill()
@@ -230,10 +233,10 @@ def _restarts_of_receiver(image: Path, restarts: int, out: Path) -> list[float]:
     """Kill the receiver and start it again: time from when it listens to its first image [s]."""
     seconds = []
     with commands() as start:
-        (here,) = addresses(1)
-        start("tx", image, "--loop", "--interval", INTERVAL, "--radio", here).when("on the air")
+        near, far = over_zmq(start, RESTART_SNR_DB)
+        start("tx", image, "--loop", "--interval", INTERVAL, *near).when("on the air")
         for _ in range(restarts + 1):
-            receiver = start("rx", "--radio", here, "--out", out)
+            receiver = start("rx", *far, "--out", out)
             begun = receiver.when("listening")
             seconds.append(receiver.when("image_", begun) - begun)
             receiver.child.kill()
