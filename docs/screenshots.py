@@ -86,7 +86,7 @@ def window(path: str, picture: str) -> None:
 
     def seen() -> bool:
         views = [viewer.model.snapshot() for viewer in viewers]
-        return all(view.history and not view.picture.partial for view in views)
+        return all(view.picture and not view.picture.partial for view in views) and any(view.history for view in views)
 
     _watch(application, seen, picture)
     for process in others:
