@@ -13,6 +13,7 @@ import json
 import logging
 import os
 import traceback
+import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -213,6 +214,7 @@ def _client(workers: int, scheduler: str | None) -> Iterator[Any]:
 
     dask.config.set(_PATIENCE)
     logging.getLogger("distributed").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", "Port .* is already in use")  # of a status page that nobody asked for
     if scheduler is not None:
         try:
             client = distributed.Client(scheduler, timeout="10s", set_as_default=False)
