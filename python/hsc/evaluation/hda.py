@@ -141,11 +141,11 @@ def fig8(images: Sequence[str], quick: bool, say: Say) -> Plan:
 
 def table1(images: Sequence[str], quick: bool, say: Say) -> Plan:
     """DDPM and DiffSDNet at several numbers of steps, 0 dB; DnCNN and no denoiser as levels."""
-    diffusion = [
-        Case(f"{name}{end}", "deepjscc", receiver={"denoiser": name.lower(), **told})
-        for told, end in ((_UNTOLD, ", decoder not told of the noise"), ({}, ""))
-        for name in ("DDPM", "DiffSDNet")
-    ]
+    diffusion = (
+        Case("DDPM, decoder not told of the noise", "deepjscc", receiver={"denoiser": "ddpm", **_UNTOLD}),
+        Case("DiffSDNet, decoder not told of the noise", "deepjscc", receiver={"denoiser": "diffsdnet", **_UNTOLD}),
+        Case("DiffSDNet", "deepjscc", receiver={"denoiser": "diffsdnet"}),
+    )
     steps = STEPS[::2] if quick else STEPS
     places = [_awgn(0.0, receiver={"denoiser_steps": n}) for n in steps]
     places = [At(float(n), at.reception, at.cbr, receiver=at.receiver) for n, at in zip(steps, places, strict=True)]
