@@ -174,7 +174,9 @@ def report(finding: Finding) -> int:
         click.echo(f"gr-hsc: {problem}", err=True)
     if finding.settings.out is not None:
         try:
-            finding.settings.out.write_text(json.dumps({**asdict(finding), "unaccounted": books.unaccounted}, indent=2, default=str) + "\n")
+            found = {**asdict(finding), "unaccounted": books.unaccounted}
+            del found["settings"]["out"]
+            finding.settings.out.write_text(json.dumps(found, default=str) + "\n")
         except OSError as error:
             raise HscError(f"cannot write to {finding.settings.out}: {error.strerror or error}") from None
     return EXIT_FAILED if finding.problems else 0
