@@ -9,9 +9,9 @@ from gnuradio.hsc import weights
 from gnuradio.hsc.codecs import hda_models
 from gnuradio.hsc.nn import hda
 from gnuradio.hsc.nn.fourier import SpectralTransform
-from gnuradio.hsc.training import cli, hda_fit, hda_hevc_fit, recipes
+from gnuradio.hsc.training import cli, hda_fit, hda_hevc_fit, loop, recipes
 from gnuradio.hsc.training import hda as training
-from gnuradio.hsc.training.hda_objective import STAGES, Draw, Objective, balanced, draw, semantic_distortion
+from gnuradio.hsc.training.hda_objective import STAGES, Draw, balanced, draw, semantic_distortion, stage_loss
 from PIL import Image
 
 
@@ -55,9 +55,8 @@ def at(snr_db: float, batch: int = 8, values: float = 50.0, quality: int = 6) ->
 
 
 def test_the_untrained_codec_rises_with_the_snr_and_beats_its_base(started, images):
-    objective = Objective(started)
     with torch.no_grad():
-        psnr = [-10 * objective(images, at(snr), "whole")[1].item() for snr in (0.0, 10.0, 20.0)]
+        psnr = [-10 * stage_loss(started, images, at(snr), "whole")[1].item() for snr in (0.0, 10.0, 20.0)]
         base = started.transform.inverse(
             started.hyper.decode(hda.dequantise(hda.quantise(started.hyper.encode(started.encode(images)), 6), 6))
         )
@@ -86,7 +85,7 @@ def test_losses_are_the_papers():
 def test_every_stage_trains_what_it_should_and_nothing_else(started, images):
     for stage in STAGES:
         started.zero_grad(set_to_none=True)
-        loss, _ = Objective(started)(images[:2], at(10.0, 2), stage)
+        loss, _ = stage_loss(started, images[:2], at(10.0, 2), stage)
         loss.backward()
         trained = {name.split(".")[0] for name, p in started.named_parameters() if p.grad is not None and p.grad.abs().sum() > 0}
         assert ("hyper" in trained) == (stage in ("transceiver", "whole"))
@@ -145,6 +144,32 @@ def test_decoder_behind_hevc_bases_trains_and_tables_are_fitted(folder, tmp_path
     state, shipped = weights.load("hda-hevc", tmp_path / "runs"), weights.load("hda-deepsc")
     assert state["tables"].shape == (12, 4, 32, 82) and state["log_power"].shape == shipped["log_power"].shape
     assert not torch.allclose(state["decoder.convolution.bias"], shipped["decoder.convolution.bias"], atol=1e-7)
+
+
+def test_an_interrupted_decoder_behind_hevc_bases_goes_on_where_it_stopped(tmp_path, monkeypatch):
+    monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", 0.0)
+    rng = np.random.default_rng(1)
+    images = smooth_photos(3, 64)
+    bases = np.clip(images + rng.normal(0, 8, (hda.QUALITIES, *images.shape)), 0, 255).astype(np.uint8)
+    pairs = hda_hevc_fit.Pairs(images, bases, torch.zeros(hda.QUALITIES, 3, hda.WIDTH, 8, 8, dtype=torch.int16))
+    network = hda_models.network({})
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    seen = []
+
+    def report(at):
+        seen.append(at.step)
+        if seen == [1, 2, 3]:
+            raise KeyboardInterrupt
+
+    run = loop.Run(recipes.recipe("hda-hevc", steps=5, batch=2, crop=64), tmp_path, report=report)
+    with pytest.raises(KeyboardInterrupt):
+        hda_hevc_fit.train_decoder(network, pairs, run)
+    kept = torch.load(run.checkpoint, weights_only=True)
+    assert kept["step"] == 2 and not torch.equal(kept["model"]["decoder.convolution.bias"], kept["average"]["decoder.convolution.bias"])
+    network, steps = hda_hevc_fit.train_decoder(hda_models.network({}), pairs, run)
+    assert seen == [1, 2, 3, 3, 4, 5] and steps == 5
+    changed = {name.split(".")[0] for name, value in network.state_dict().items() if not torch.equal(value, before[name])}
+    assert changed == {"decoder", "reliability"}
 
 
 def test_the_fourier_module_adds_nothing_at_first_and_then_sees_the_whole_image():

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from gnuradio.hsc import data, weights
 from gnuradio.hsc.errors import HscError
 from gnuradio.hsc.nn.vae import Vae
-from gnuradio.hsc.training import cli, loop, ncr
+from gnuradio.hsc.training import cli, loop, ncr, vae
 from gnuradio.hsc.training.recipes import RECIPES, Fading, build, recipe
 from PIL import Image
 
@@ -38,10 +38,15 @@ def folder(tmp_path_factory):
     return path
 
 
+def fit(name, out, folder, minutes=None, report=lambda _: None, **changes):
+    chosen = recipe(name, **changes)
+    return loop.fit_images(build(chosen), vae.loss, loop.Run(chosen, out, folder, minutes, report))
+
+
 def test_training_learns_and_exports(folder, tmp_path):
     name = "hsc-mnist-vae-m4"
     seen = []
-    loop.train(recipe(name, steps=150, batch=32), tmp_path / "a", folder, report=seen.append)
+    fit(name, tmp_path / "a", folder, steps=150, batch=32, report=seen.append)
     assert [p.step for p in seen] == list(range(1, 151))
     assert np.mean([p.mse for p in seen[-20:]]) < 0.5 * np.mean([p.mse for p in seen[:20]])
     figures = cli.train(name, folder, steps=150, out=tmp_path)
@@ -55,16 +60,43 @@ def test_training_learns_and_exports(folder, tmp_path):
 
 
 def test_a_run_goes_on_from_its_checkpoint(folder, tmp_path):
-    chosen = recipe("hsc-mnist-vae-m4", steps=30, batch=16)
-    first, done = loop.train(chosen, tmp_path, folder)
+    _, done = fit("hsc-mnist-vae-m4", tmp_path, folder, steps=30, batch=16)
     assert done == 30
     steps = []
-    second, done = loop.train(recipe("hsc-mnist-vae-m4", steps=40, batch=16), tmp_path, folder, report=lambda p: steps.append(p.step))
+    _, done = fit("hsc-mnist-vae-m4", tmp_path, folder, steps=40, batch=16, report=lambda p: steps.append(p.step))
     assert steps == list(range(31, 41)) and done == 40
 
 
+def test_an_interrupted_run_ends_as_one_that_was_not(tmp_path, monkeypatch):
+    """Weights, moving average, moments and rates of both parameter groups: all are taken up where they were."""
+    monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", 0.0)
+    method = loop.Method(clip=1.0, average=0.9, pace=lambda name: 0.1 if name == "bias" else 1.0, stage_rate=lambda fraction: 1 + fraction)
+    values = torch.linspace(-1, 1, 24).reshape(8, 3)
+    steps = []
+
+    def run(out, stop=0):
+        def report(at):
+            steps.append(at.step)
+            if at.step == stop:
+                raise KeyboardInterrupt
+
+        def loss(model, fraction):
+            mse = (model(values) - values.square().sum(1, keepdim=True)).square().mean()
+            return mse * (1 + fraction), mse
+
+        torch.manual_seed(1)
+        chosen = recipe("hsc-mnist-vae-m4", steps=9, learning_rate=0.1)
+        return loop.fit(torch.nn.Linear(3, 1), loss, loop.Run(chosen, out, report=report), method)[0].state_dict()
+
+    expected = run(tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "parts", stop=6)
+    torch.testing.assert_close(run(tmp_path / "parts"), expected, rtol=0, atol=0)
+    assert steps == [*range(1, 10), *range(1, 7), *range(6, 10)]  # the checkpoint is that of step 5
+
+
 def test_time_limit_ends_a_run(folder, tmp_path):
-    _, done = loop.train(recipe("hsc-mnist-vae-m4", steps=10**6, batch=16), tmp_path, folder, minutes=0.01)
+    _, done = fit("hsc-mnist-vae-m4", tmp_path, folder, steps=10**6, batch=16, minutes=0.01)
     assert 1 <= done < 10**6
 
 
@@ -78,7 +110,7 @@ def test_every_kind_of_recipe_runs_at_toy_size(name, folder, tmp_path):
 def test_value_channel_has_the_snr_it_says():
     torch.manual_seed(2)
     values = torch.randn(400, 512)
-    received, variance = loop.value_channel(Fading("rayleigh", 5.0, 5.0), 400, torch.device("cpu"))(values)
+    received, variance = vae.value_channel(Fading("rayleigh", 5.0, 5.0), 400, torch.device("cpu"))(values)
     measured = (received - values).square().mean(1, keepdim=True)
     assert (measured / variance).mean().item() == pytest.approx(1, abs=0.02)
     gain = 10**-0.5 / variance

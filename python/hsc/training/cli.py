@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -11,9 +12,8 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 
 from .. import data, weights
 from ..errors import HscError
-from . import deepjscc, denoiser, hda, loop, ncr
-from .export import export, finish
-from .recipes import RECIPES, Recipe, build, recipe
+from . import deepjscc, denoiser, hda, loop, ncr, vae
+from .recipes import RECIPES, Recipe, recipe
 
 
 def train(
@@ -40,45 +40,22 @@ def train(
     torch.set_num_threads(threads)
     chosen = recipe(name, **({"steps": steps} if steps else {}))
     data.data_folder(path)
-    if not resume:
-        (out / f"{name}.checkpoint.pt").unlink(missing_ok=True)
+    torch.manual_seed(chosen.seed + loop.accelerator().process_index)
     with _bar(chosen) as report:
-        how = {"path": path, "cache": out / "photos" if chosen.data == "photos" else None, "minutes": minutes, "report": report}
-        if chosen.model == "ncr":
-            return _train_adapters(chosen, out, how)
+        run = loop.Run(chosen, out, path, minutes, report)
+        if not resume:
+            run.checkpoint.unlink(missing_ok=True)
         start = chosen.start or (name if resume and name in weights.names() else "")
-        state = _weights(start, out) if start else None
-        if chosen.model in deepjscc.MODELS:
-            return deepjscc.train(chosen, out, state, how)
-        if chosen.model == "hda-hevc":
-            from . import hda_hevc_fit  # needs the HEVC coder, which other recipes do without
-
-            return hda_hevc_fit.train(chosen, out, path, how["cache"], minutes, report)
-        if chosen.model in hda.MODELS:
-            return hda.train(chosen, out, state, how)
-        if chosen.model in denoiser.MODELS:
-            return denoiser.train(chosen, out, state, how)
-        model, done = loop.train(chosen, out, start=state, **how)
-    return finish(chosen, model, done, path, out)
+        return _family(chosen.model)(run, run.weights(start) if start else None)
 
 
-def _train_adapters(chosen: Recipe, out: Path, how: dict) -> dict[str, float]:
-    model = build(chosen)
-    model.vae.load_state_dict(_weights(chosen.start, out))
-    digits = torch.from_numpy(data.mnist("test", how["path"]).copy())[:, None].float() / 255
-    text = f"mnist test, Rayleigh 0-20 dB, recomposed at k = {chosen.rank}: MSE"
-    found = {f"{text} without adapters": ncr.figures(model, digits, chosen)}
-    model, done = loop.train(chosen, out, model=model, loss_function=ncr.loss, **how)
-    export(chosen, model.adapters.state_dict(), done, {}, out)
-    model.adapters.load_state_dict(weights.load(chosen.name, out))
-    found[text] = ncr.figures(model, digits, chosen)
-    export(chosen, model.adapters.state_dict(), done, found, out)
-    return found
+def _family(model: str) -> Callable[[loop.Run, dict[str, torch.Tensor] | None], dict[str, float]]:
+    """What trains a kind of model, from weights or from its own start, and returns the figures of the card."""
+    if model == "hda-hevc":
+        from . import hda_hevc_fit  # needs the HEVC coder, which other recipes do without
 
-
-def _weights(name: str, out: Path) -> dict[str, torch.Tensor]:
-    """Weights to start from: those of an earlier run in `out`, else the shipped ones."""
-    return weights.load(name, out if (out / f"{name}.safetensors").is_file() else weights.FOLDER)
+        return hda_hevc_fit.train
+    return next(family.train for family in (vae, ncr, deepjscc, denoiser, hda) if model in family.MODELS)
 
 
 class _bar:

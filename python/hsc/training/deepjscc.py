@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
 
-from .. import data, weights
+from .. import data
 from ..channel import gain, torch_normal
 from ..nn import constellation
 from ..nn.deepjscc import HIGHEST_SNR_DB, VALUES, DeepJscc
-from . import loop
-from .export import export
+from .export import ship
+from .loop import Run, fit_images, planes
 from .recipes import Recipe, build
 
 QUANTISED = "deepjscc-q"
@@ -107,22 +106,20 @@ def photo_figures(model: DeepJscc, photos: list[np.ndarray], levels: int = 0, se
         links = Links(torch.tensor([snr_db]), torch.tensor([snr_db]), torch.tensor([VALUES]))
         psnr = []
         for photo in photos:
-            image = torch.from_numpy(photo.copy()).permute(2, 0, 1)[None].float() / 255
+            image = planes(photo[None])
             received = send(model, image, links, Hazards(0, 0, 0), levels)[..., : photo.shape[0], : photo.shape[1]]
             psnr.append(-10 * torch.log10((received.clamp(0, 1) - image).square().mean()).item())
         figures[f"kodak, AWGN {snr_db:g} dB: PSNR [dB]"] = float(np.mean(psnr))
     return figures
 
 
-def train(chosen: Recipe, out: Path, start: dict[str, torch.Tensor] | None, how: dict) -> dict[str, float]:
-    """Train, export and measure; `how` are the further arguments of `loop.train`. Returns the figures on the card."""
-    model = build(chosen)
+def train(run: Run, start: dict[str, torch.Tensor] | None) -> dict[str, float]:
+    """Train, export and measure; `start` None: the linear start. Returns the figures on the card."""
+    model, recipe = build(run.recipe), run.recipe
     if start is None:
-        crops = data.photos(how["path"], how["cache"]).crops(np.random.default_rng(chosen.seed), SAMPLES, chosen.crop)
-        model.initialise(torch.from_numpy(crops).permute(0, 3, 1, 2).float() / 255)
-    model, done = loop.train(chosen, out, start=start, model=model, loss_function=loss, **how)
-    export(chosen, model.state_dict(), done, {}, out)
-    model.load_state_dict(weights.load(chosen.name, out))
-    figures = photo_figures(model, data.kodak(how["path"]), TRAINED_LEVELS[0] if chosen.model == QUANTISED else 0)
-    export(chosen, model.state_dict(), done, figures, out)
-    return figures
+        model.initialise(planes(run.photos().crops(np.random.default_rng(recipe.seed), SAMPLES, recipe.crop)))
+    else:
+        model.load_state_dict(start)
+    model, steps = fit_images(model, loss, run)
+    levels = TRAINED_LEVELS[0] if recipe.model == QUANTISED else 0
+    return ship(run, model, steps, lambda: photo_figures(model, data.kodak(run.path), levels))

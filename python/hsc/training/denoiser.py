@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import torch
 
-from .. import data, weights
+from .. import data
 from ..nn.deepjscc import HIGHEST_SNR_DB, VALUES, DeepJscc
 from ..nn.denoisers import SNRS_DB, Denoiser, as_received
 from ..nn.diffusion import diffuse, kept, reverse, start
 from ..nn.spectrum import dct2
-from . import loop
 from .deepjscc import UNTOLD
-from .export import export
+from .export import ship
+from .loop import Run, accelerator, fit_images, planes
 from .recipes import Recipe, build
 
 MODELS = ("dncnn", "ddpm", "diffsdnet")
@@ -148,7 +147,7 @@ def photo_figures(model: Denoiser, codec: DeepJscc, photos: list[np.ndarray], sn
     torch.manual_seed(seed)
     told, count, psnr = torch.tensor([snr_db]), torch.tensor([VALUES]), {"without": [], "with": []}
     for photo in photos:
-        image = torch.from_numpy(photo.copy()).permute(2, 0, 1)[None].float() / 255
+        image = planes(photo[None])
         values = codec.encode(image, told, count)
         scale, variance = values.square().mean().sqrt(), 10 ** (-told / 10)
         spectrum = codec.value_spectrum(values.shape[-2:], told, count)
@@ -162,18 +161,19 @@ def photo_figures(model: Denoiser, codec: DeepJscc, photos: list[np.ndarray], sn
     return {f"kodak, AWGN {snr_db:g} dB, {name} denoiser: PSNR [dB]": float(np.mean(found)) for name, found in psnr.items()}
 
 
-def train(chosen: Recipe, out: Path, start_state: dict[str, torch.Tensor] | None, how: dict) -> dict[str, float]:
-    """Train a denoiser for the weights of `deepjscc` in `out`, else the shipped ones; export and measure. Returns the card's figures."""
-    codec = DeepJscc()
-    codec.load_state_dict(weights.load(CODEC, out if (out / f"{CODEC}.safetensors").is_file() else weights.FOLDER))
-    codec.to("cuda" if torch.cuda.is_available() else "cpu").eval().requires_grad_(False)
-    objective = partial(LOSSES[chosen.model], codec=codec)
-    model, done = loop.train(chosen, out, start=start_state, model=build(chosen), loss_function=objective, **how)
-    if chosen.model == "dncnn":
-        crops = data.photos(how["path"], how["cache"]).crops(np.random.default_rng(chosen.seed), MEASURED_CROPS, chosen.crop)
-        measure(model, codec.cpu(), torch.from_numpy(crops).permute(0, 3, 1, 2).float() / 255, chosen)
-    export(chosen, model.state_dict(), done, {}, out)
-    model.load_state_dict(weights.load(chosen.name, out))
-    figures = photo_figures(model, codec.cpu(), data.kodak(how["path"]))
-    export(chosen, model.state_dict(), done, figures, out)
-    return figures
+def train(run: Run, start_state: dict[str, torch.Tensor] | None) -> dict[str, float]:
+    """Train a denoiser for the weights of `deepjscc` in the run's folder, else the shipped ones; export and measure.
+
+    Returns the figures on the card.
+    """
+    recipe, model, codec = run.recipe, build(run.recipe), DeepJscc()
+    codec.load_state_dict(run.weights(CODEC))
+    codec.to(accelerator().device).eval().requires_grad_(False)
+    if start_state is not None:
+        model.load_state_dict(start_state)
+    model, steps = fit_images(model, partial(LOSSES[recipe.model], codec=codec), run)
+    codec.cpu()
+    if recipe.model == "dncnn":
+        crops = run.photos().crops(np.random.default_rng(recipe.seed), MEASURED_CROPS, recipe.crop)
+        measure(model, codec, planes(crops), recipe)
+    return ship(run, model, steps, lambda: photo_figures(model, codec, data.kodak(run.path)))

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import copy
-import dataclasses
-import math
-import time
-from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
-from .. import data, weights
+from .. import data
 from ..codecs import hda_hevc, hda_models, hevc
 from ..errors import HscError
 from ..nn import hda
 from ..phy import mcs
+from .export import export
+from .hda import METHOD, learn_decoder
 from .hda_fit import activity_tables, power_rows
 from .hda_objective import FINENESS, Draw, analog_link, balanced, semantic_distortion
-from .loop import WARM_UP, Progress
+from .loop import Run, accelerator, fit, planes
 from .recipes import Recipe
 
 BYTES_PER_PIXEL = 0.30 * 2.0 ** (-0.6 * np.arange(hda.QUALITIES))  # of the base, for classes 0 (finest) to 11
@@ -32,36 +28,26 @@ RELIABLE = 0.8  # of a base's channel uses beside activity and headers
 EMA = 0.998
 
 
-def train(chosen: Recipe, out: Path, path: str | Path | None, cache: str | Path | None, minutes: float | None, report: Callable) -> dict:
-    """Fit the tables, train the decoder, write both as weights into `out`; returns the figures of the card."""
-    photos, network = data.photos(path, cache), hda_models.network({})
-    state, figures = fit(photos, network)
-    steps = 0
-    if chosen.steps:
-        pairs = Pairs.make(photos, network, state["log_power"].long(), state["energy"].numpy(), chosen)
-        steps = train_decoder(network, pairs, chosen, minutes, report)
+def train(run: Run, _: dict[str, torch.Tensor] | None = None) -> dict[str, float]:
+    """Fit the tables to the shipped network, whatever the start, train its decoder, export both; returns the figures on the card."""
+    photos, network = run.photos(), hda_models.network({})
+    state, figures = fit_tables(photos, network)
+    pairs = Pairs.make(photos, network, state["log_power"].long(), state["energy"].numpy(), run.recipe)
+    network, steps = train_decoder(network, pairs, run)
     state |= {key: value for key, value in network.state_dict().items() if key.startswith(hda_models.DECODER)}
-    about = {
-        "recipe": {key: value for key, value in dataclasses.asdict(chosen).items() if value not in (None, "", 0)},
-        "data": f"photographs of photos/train, random crops: {CROPS} for the tables, {PAIRS} for the decoder",
-        "crops": CROPS,
-        "seed": SEED,
-        "steps": steps,
-        "figures": figures,
-    }
-    weights.save(hda_hevc.WEIGHTS, state, about, folder=out)
+    export(run, state, steps, figures, f": {CROPS} of seed {SEED} for the tables, {PAIRS} for the decoder")
     return figures
 
 
 @torch.no_grad()
-def fit(photos: data.Photos, network: hda.HdaNetwork) -> tuple[dict[str, torch.Tensor], dict[str, float]]:
+def fit_tables(photos: data.Photos, network: hda.HdaNetwork) -> tuple[dict[str, torch.Tensor], dict[str, float]]:
     """Tables fitted to random crops, as shipped, and the mean power of every class. No gradients."""
     crops = photos.crops(np.random.default_rng(SEED), CROPS, SIZE)
-    z = network.encode(_planes(crops))
+    z = network.encode(planes(crops))
     log_power, energy, stored = [], [], []
     for share in BYTES_PER_PIXEL:
         bases = np.stack([_base(crop, share) for crop in crops])
-        features = network.channel_encode(z - network.encode(_planes(bases)))
+        features = network.channel_encode(z - network.encode(planes(bases)))
         energy.append(float(features.square().mean().log2()))
         found = [network.activity_latents(features, fineness) for fineness in range(len(hda.ACTIVITY_STEPS))]
         log_power.append(torch.stack([power_rows(features, active, fineness) for fineness, active in enumerate(found)]).to(torch.int16))
@@ -93,7 +79,7 @@ class Pairs:
         bases = np.stack([[hevc.decode(hevc.encode(image, q), image.shape) for image in images] for q in qualities])
         powers = []
         for of_class in bases:
-            features = network.channel_encode(network.encode(_planes(images)) - network.encode(_planes(of_class)))
+            features = network.channel_encode(network.encode(planes(images)) - network.encode(planes(of_class)))
             active = network.activity_latents(features, FINENESS)
             chosen_tables = [log_power[hda_hevc.residual_class(u, energy), FINENESS] for u in features]
             powers.append(
@@ -101,10 +87,13 @@ class Pairs:
             )
         return cls(images, bases, torch.stack(powers))
 
-    def batch(self, rng: np.random.Generator, size: int, quality: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Images and bases (B, 3, S, S) and log-powers (B, 120, h, w) of random crops."""
+    def batch(
+        self, rng: np.random.Generator, size: int, quality: int, device: torch.device
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Images and bases (B, 3, S, S) and log-powers (B, 120, h, w) of random crops, on a device."""
         picked = rng.integers(len(self.images), size=size)
-        return _planes(self.images[picked]), _planes(self.bases[quality, picked]), self.log_power[quality, picked].long()
+        images, bases = (planes(of[picked], device) for of in (self.images, self.bases[quality]))
+        return images, bases, self.log_power[quality, picked].to(device).long()
 
 
 def draw(rng: np.random.Generator, batch: int) -> Draw:
@@ -120,43 +109,29 @@ def draw(rng: np.random.Generator, batch: int) -> Draw:
 
 def loss_of(
     network: hda.HdaNetwork, images: torch.Tensor, bases: torch.Tensor, log_power: torch.Tensor, at: Draw
-) -> tuple[torch.Tensor, float]:
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Loss of the decoder, eq. (18), and the images' mean MSE."""
     with torch.no_grad():
         z, base = network.encode(images), network.encode(bases)
         estimate, variance = analog_link(network.channel_encode(z - base), log_power, at)
         restored = base + network.channel_decode(estimate)  # eq. (16)
     decoded = network.decode(restored, variance)
-    return balanced(semantic_distortion(images, decoded)), float((images - decoded.detach().clamp(0, 1)).square().mean())
+    return balanced(semantic_distortion(images, decoded)), (images - decoded.detach().clamp(0, 1)).square().mean()
 
 
-def train_decoder(network: hda.HdaNetwork, pairs: Pairs, chosen: Recipe, minutes: float | None, report: Callable) -> int:
-    """Train the decoder of `network` behind HEVC bases, in place; returns the steps."""
+def train_decoder(network: hda.HdaNetwork, pairs: Pairs, run: Run) -> tuple[hda.HdaNetwork, int]:
+    """Train the decoder of `network` behind HEVC bases; returns the moving average of the network, and the steps."""
     network.mixed_precision = True
-    for name, parameter in network.named_parameters():
-        parameter.requires_grad_(name.startswith(hda_models.DECODER))
-    trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    average, rng = copy.deepcopy(network), np.random.default_rng(chosen.seed)
-    optimizer, begun, done, fraction = torch.optim.AdamW(trained, betas=(0.9, 0.99), weight_decay=0.0), time.monotonic(), 0, 0.0
-    while fraction < 1:
-        for group in optimizer.param_groups:
-            group["lr"] = chosen.learning_rate * min(1.0, (done + 1) / WARM_UP) * (0.51 + 0.49 * math.cos(math.pi * fraction))
-        at = draw(rng, chosen.batch)
-        loss, mse = loss_of(network, *pairs.batch(rng, chosen.batch, at.quality), at)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(trained, 5.0)
-        optimizer.step()
-        done += 1
-        with torch.no_grad():
-            for mean, value in zip(average.parameters(), network.parameters(), strict=True):
-                mean.lerp_(value, 1 - min(EMA, (1 + done) / (10 + done)))
-        report(Progress(done, chosen.steps, loss.item(), mse))
-        fraction = max(done / chosen.steps, (time.monotonic() - begun) / (60 * minutes) if minutes else 0.0)
-    network.load_state_dict(average.state_dict())
+    learn_decoder(network)
+    rng, batch, device = np.random.default_rng(), run.recipe.batch, accelerator().device
+
+    def loss(network: hda.HdaNetwork, _: float) -> tuple[torch.Tensor, torch.Tensor]:
+        at = draw(rng, batch)
+        return loss_of(network, *pairs.batch(rng, batch, at.quality, device), at)
+
+    network, steps = fit(network, loss, run, replace(METHOD, average=EMA))
     network.mixed_precision = False
-    network.requires_grad_(False)
-    return done
+    return network, steps
 
 
 def _base(image: np.ndarray, bytes_per_pixel: float) -> np.ndarray:
@@ -166,7 +141,3 @@ def _base(image: np.ndarray, bytes_per_pixel: float) -> np.ndarray:
     except HscError:
         data = hevc.encode(image, hevc.LOWEST)
     return hevc.decode(data, image.shape)
-
-
-def _planes(images: np.ndarray) -> torch.Tensor:
-    return torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2).float() / 255

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import nn
 
 from ..codecs.hda_models import Profile
 from ..nn import hda
@@ -83,48 +82,40 @@ def balanced(distortion: torch.Tensor) -> torch.Tensor:
     return (distortion + LEAST_MSE).log().mean()
 
 
-class Objective(nn.Module):
-    """A network with its loss as one module, so that every device of a parallel run calls the same `forward`."""
+def stage_loss(
+    network: hda.HdaNetwork, images: torch.Tensor, at: Draw, stage: str, fourier_weight: float = FOURIER_WEIGHT
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Images (B, 3, H, W) → loss of a stage of algorithm 1, and log10 of the images' MSE, mean."""
+    if stage == "semantic":
+        z = network.encode(images)
+        decoded = network.decode(z, torch.zeros_like(z))
+        return balanced(semantic_distortion(images, decoded, fourier_weight)), _log_mse(images, decoded)
+    with torch.set_grad_enabled(stage == "whole"):
+        z = network.encode(images)
+    with torch.set_grad_enabled(stage != "decoder"):
+        restored, base, bits, variance = _transceive(network, z, at)
+    decoded = network.decode(restored, variance)
+    if stage == "transceiver":  # eq. (23), in squares
+        distortion = balanced((z - restored).square().flatten(1).mean(1)) + BASE_WEIGHT * balanced((z - base).square().flatten(1).mean(1))
+    else:
+        distortion = balanced(semantic_distortion(images, decoded, fourier_weight))
+    rate = 0.0 if stage == "decoder" else rate_weight(at.design_snr_db) * bits / images.numel()
+    return distortion + rate, _log_mse(images, decoded)
 
-    def __init__(self, network: hda.HdaNetwork, fourier_weight: float = FOURIER_WEIGHT) -> None:
-        super().__init__()
-        self.network, self.fourier_weight = network, fourier_weight
 
-    def forward(self, images: torch.Tensor, conditions: Draw, stage: str) -> tuple[torch.Tensor, torch.Tensor]:
-        """Images (B, 3, H, W) → loss of a stage of algorithm 1, and log10 of the images' MSE, mean."""
-        network = self.network
-        if stage == "semantic":
-            z = network.encode(images)
-            decoded = network.decode(z, torch.zeros_like(z))
-            return balanced(semantic_distortion(images, decoded, self.fourier_weight)), _log_mse(images, decoded)
-        with torch.set_grad_enabled(stage == "whole"):
-            z = network.encode(images)
-        with torch.set_grad_enabled(stage != "decoder"):
-            restored, base, bits, variance = self._transceive(z, conditions)
-        decoded = network.decode(restored, variance)
-        if stage == "transceiver":  # eq. (23), in squares
-            distortion = balanced((z - restored).square().flatten(1).mean(1)) + BASE_WEIGHT * balanced(
-                (z - base).square().flatten(1).mean(1)
-            )
-        else:
-            distortion = balanced(semantic_distortion(images, decoded, self.fourier_weight))
-        rate = 0.0 if stage == "decoder" else rate_weight(conditions.design_snr_db) * bits / images.numel()
-        return distortion + rate, _log_mse(images, decoded)
-
-    def _transceive(self, z: torch.Tensor, at: Draw) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Algorithm 1, lines 8 to 28: z → ẑ, z̃, bits of z_D, error variance of ẑ."""
-        network = self.network
-        latents = network.hyper.encode(z)  # eq. (13)
-        step = hda.step_size(at.quality).to(z.device)
-        noisy = latents + (torch.rand_like(latents) - 0.5) * step  # line 10
-        bits = network.density(noisy, step.reshape(1, 1, 1, 1)).sum()  # eq. (24)
-        rounded = hda.dequantise(hda.quantise(latents, at.quality), at.quality)
-        base = network.hyper.decode(latents + (rounded - latents).detach())  # straight through the rounding
-        features = network.channel_encode(z - base)  # eqs. (15), (3)
-        with torch.no_grad():
-            log_power = network.log_powers(network.activity_latents(features, FINENESS), at.quality, FINENESS)
-        estimate, variance = analog_link(features, log_power, at)
-        return base + network.channel_decode(estimate), base, bits, variance  # eq. (16)
+def _transceive(network: hda.HdaNetwork, z: torch.Tensor, at: Draw) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Algorithm 1, lines 8 to 28: z → ẑ, z̃, bits of z_D, error variance of ẑ."""
+    latents = network.hyper.encode(z)  # eq. (13)
+    step = hda.step_size(at.quality).to(z.device)
+    noisy = latents + (torch.rand_like(latents) - 0.5) * step  # line 10
+    bits = network.density(noisy, step.reshape(1, 1, 1, 1)).sum()  # eq. (24)
+    rounded = hda.dequantise(hda.quantise(latents, at.quality), at.quality)
+    base = network.hyper.decode(latents + (rounded - latents).detach())  # straight through the rounding
+    features = network.channel_encode(z - base)  # eqs. (15), (3)
+    with torch.no_grad():
+        log_power = network.log_powers(network.activity_latents(features, FINENESS), at.quality, FINENESS)
+    estimate, variance = analog_link(features, log_power, at)
+    return base + network.channel_decode(estimate), base, bits, variance  # eq. (16)
 
 
 def analog_link(features: torch.Tensor, log_power: torch.Tensor, at: Draw) -> tuple[torch.Tensor, torch.Tensor]:

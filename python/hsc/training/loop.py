@@ -1,7 +1,8 @@
-"""The training loop: one for all recipes, on a CPU or a GPU, resumable at any moment."""
+"""The training loop: one for all recipes, on a CPU, a GPU, or many of them (accelerate, `torchrun`), resumable at any moment."""
 
 from __future__ import annotations
 
+import copy
 import math
 import os
 import time
@@ -11,138 +12,211 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from accelerate import Accelerator
+from accelerate.utils import DistributedDataParallelKwargs, broadcast_object_list
 from torch import nn
 
-from .. import data
-from ..channel import torch_normal, transmit
-from ..nn.conv_vae import ConvVae
-from .recipes import Fading, Recipe, build
+from .. import data, weights
+from .recipes import Recipe
 
 WARM_UP = 100
 CHECKPOINT_SECONDS = 120.0
+SLOW = 0.1  # pace of the submodules that a model names in `slow`: they are good from the start
+
+# Loss and MSE per pixel, both scalar, of a model at a share of the schedule, on a batch that the function draws itself.
+Loss = Callable[[nn.Module, float], tuple[torch.Tensor, torch.Tensor]]
 
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a run stands, handed to the caller's `report` after every step."""
+    """Where a run stands, handed to the caller's `report` after every step.
+
+    Attributes:
+        step, steps: steps done, and those of the whole schedule.
+        loss, mse: of this step's batch.
+        fraction: share of the schedule that was over when the step began, 0 to 1.
+        model: what would be shipped now, on the device.
+    """
 
     step: int
     steps: int
     loss: float
     mse: float
+    fraction: float
+    model: nn.Module
 
 
-def value_channel(fading: Fading, batch: int, device: torch.device) -> Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]]:
-    """Real values (B, n) of unit power through `fading`, two values a symbol; one channel gain and one mean SNR per row."""
-    span = fading.snr_high_db - fading.snr_low_db
-    snr_db = fading.snr_low_db + span * torch.rand(batch, 1, device=device)
+@dataclass(frozen=True)
+class Run:
+    """One run of a recipe.
 
-    def channel(values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        symbols = torch.view_as_complex(values.float().unflatten(1, (-1, 2)).contiguous()) * 0.5**0.5
-        received, variance = transmit(symbols, snr_db, fading.kind, torch_normal(device))
-        return torch.view_as_real(received).flatten(1) * 2**0.5, variance
+    Attributes:
+        recipe: what is trained.
+        out: folder for checkpoint, weights and card; also where a decoded copy of the photographs is kept.
+        path: data folder; None: $HSC_DATA.
+        minutes: shortens the schedule to the time there is, that of earlier parts of the run included; None: no limit.
+        report: called after every step, in the first process of a parallel run.
+    """
 
-    return channel
+    recipe: Recipe
+    out: Path
+    path: str | Path | None = None
+    minutes: float | None = None
+    report: Callable[[Progress], None] = lambda _: None
 
+    @property
+    def checkpoint(self) -> Path:
+        """File that the run is taken up from when it is there."""
+        return self.out / f"{self.recipe.name}.checkpoint.pt"
 
-def batches(recipe: Recipe, path: str | Path | None, cache: str | Path | None, device: torch.device) -> Iterator[torch.Tensor]:
-    """Endless batches (B, C, H, W) float32 in [0, 1]."""
-    rng = np.random.default_rng(recipe.seed + int(time.time()) % 1000)
-    if recipe.data == "mnist":
-        digits = torch.from_numpy(data.mnist("train", path)[: recipe.samples or None].copy()).to(device)
-        while True:
-            index = torch.from_numpy(rng.integers(len(digits), size=recipe.batch)).to(device)
-            yield digits[index][:, None].float() / 255
-    source = data.photos(path, cache)
-    while True:
-        crops = torch.from_numpy(source.crops(rng, recipe.batch, recipe.crop)).to(device)
-        yield crops.permute(0, 3, 1, 2).float() / 255
+    def photos(self) -> data.Photos:
+        """The training photographs. Raises HscError when there are none."""
+        return data.photos(self.path, self.out / "photos")
 
-
-def loss(model: nn.Module, images: torch.Tensor, recipe: Recipe) -> tuple[torch.Tensor, torch.Tensor]:
-    """Negative variational lower bound per image for a Gaussian likelihood, up to constants; and the MSE per pixel."""
-    channel = value_channel(recipe.fading, len(images), images.device) if recipe.fading else None
-    generated, regulariser = model(images, channel)
-    squared = (generated.float() - images).square().flatten(1).sum(1)
-    return (squared + recipe.regulariser * regulariser).mean(), squared.mean() / images[0].numel()
+    def weights(self, name: str) -> dict[str, torch.Tensor]:
+        """Weights to start from: those of an earlier run in `out`, else the shipped ones. Raises HscError when there are none."""
+        return weights.load(name, self.out if (self.out / f"{name}.safetensors").is_file() else weights.FOLDER)
 
 
-def train(
-    recipe: Recipe,
-    folder: Path,
-    path: str | Path | None = None,
-    cache: str | Path | None = None,
-    minutes: float | None = None,
-    start: dict[str, torch.Tensor] | None = None,
-    report: Callable[[Progress], None] = lambda _: None,
-    model: nn.Module | None = None,
-    loss_function: Callable = loss,
-) -> tuple[nn.Module, int]:
-    """Train a recipe. A checkpoint in `folder` is taken up again; `minutes` shortens the schedule to the time there is.
+@dataclass(frozen=True)
+class Method:
+    """How weights follow from gradients: Adam, its rate warmed up and then lowered along a cosine.
+
+    Attributes:
+        clip: largest norm of the gradient.
+        betas: of Adam.
+        average: decay of a moving average of the weights, which then is what is shipped; 0: none.
+        pace: learning rate of a parameter, by name, relative to the recipe's.
+        stage_rate: learning rate at a share of the schedule, relative to the recipe's.
+    """
+
+    clip: float = 50.0
+    betas: tuple[float, float] = (0.9, 0.999)
+    average: float = 0.0
+    pace: Callable[[str], float] = lambda _: 1.0
+    stage_rate: Callable[[float], float] = lambda _: 1.0
+
+
+def accelerator() -> Accelerator:
+    """This process's device and its place among those of a parallel run."""
+    return Accelerator(kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)])
+
+
+class _Objective(nn.Module):
+    """A model with its loss as one module: the processes of a parallel run add up gradients of what its `forward` calls."""
+
+    def __init__(self, model: nn.Module, loss: Loss) -> None:
+        super().__init__()
+        self.model, self.loss = model, loss
+
+    def forward(self, fraction: float) -> tuple[torch.Tensor, torch.Tensor]:
+        return self.loss(self.model, fraction)
+
+
+def fit(model: nn.Module, loss: Loss, run: Run, method: Method) -> tuple[nn.Module, int]:
+    """Train a model. The run's checkpoint is taken up again, and written every two minutes and at the end.
 
     Returns:
-        The model (in evaluation mode, on the CPU) and the steps that it has seen.
+        The model, or its moving average (in evaluation mode, on the CPU), and the steps that it has seen.
+        The first process of a parallel run alone goes on: the others raise SystemExit, without an error.
     """
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    torch.manual_seed(recipe.seed)
-    model = (model or build(recipe)).to(device)
-    source = batches(recipe, path, cache, device)
-    if start is not None:
-        model.load_state_dict(start)
-    elif isinstance(model, ConvVae):
-        crops = torch.cat([next(source) for _ in range(32)]).permute(0, 2, 3, 1)
-        model.cpu().initialise_klt((crops.cpu().numpy() * 255).astype(np.uint8))
-        model.to(device)
-    model.to(memory_format=torch.channels_last)
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    optimizer = torch.optim.Adam(_groups(model, trained), lr=recipe.learning_rate)
-    checkpoint = folder / f"{recipe.name}.checkpoint.pt"
-    done, spent = _resume(checkpoint, model, optimizer)
-    begun = saved = time.monotonic()
+    here = accelerator()
+    average = copy.deepcopy(model).to(here.device) if method.average else model
+    optimizer = torch.optim.Adam(_groups(model, method.pace), betas=method.betas)
+    objective, optimizer = here.prepare(_Objective(model, loss), optimizer)
+    parts = {"model": model, "average": average, "optimizer": optimizer}
+    done, spent = _resume(run.checkpoint, parts)
+    saved = time.monotonic()
+    begun = saved - spent
     model.train()
-    for step in range(done, recipe.steps):
-        elapsed = time.monotonic() - begun + spent
-        fraction = max(step / recipe.steps, elapsed / (60 * minutes) if minutes else 0.0)
-        if fraction >= 1:
-            break
-        rate = recipe.learning_rate * min(1.0, (step + 1) / WARM_UP) * (0.51 + 0.49 * math.cos(math.pi * fraction))
+    while (fraction := _fraction(run, done, time.monotonic() - begun)) < 1:
+        rate = run.recipe.learning_rate * min(1.0, (done + 1) / WARM_UP) * (0.51 + 0.49 * math.cos(math.pi * fraction))
         for group in optimizer.param_groups:
-            group["lr"] = group.get("pace", 1.0) * rate
-        with torch.autocast(device.type, torch.bfloat16):
-            objective, mse = loss_function(model, next(source), recipe)
-        optimizer.zero_grad(set_to_none=True)
-        objective.backward()
-        nn.utils.clip_grad_norm_(trained, 50.0)
+            group["lr"] = group["pace"] * method.stage_rate(fraction) * rate
+        value, mse = objective(fraction)
+        optimizer.zero_grad()
+        here.backward(value)
+        here.clip_grad_norm_(model.parameters(), method.clip)
         optimizer.step()
-        done = step + 1
-        report(Progress(done, recipe.steps, float(objective.detach()), float(mse.detach())))
-        if time.monotonic() - saved > CHECKPOINT_SECONDS:
-            saved = time.monotonic()
-            _save(checkpoint, model, optimizer, done, saved - begun + spent)
-    _save(checkpoint, model, optimizer, done, time.monotonic() - begun + spent)
-    return model.eval().cpu(), done
+        done += 1
+        if average is not model:
+            _follow(average, model, min(method.average, (1 + done) / (10 + done)))
+        if here.is_main_process:
+            run.report(Progress(done, run.recipe.steps, value.item(), mse.item(), fraction, average))
+            if time.monotonic() - saved > CHECKPOINT_SECONDS:
+                saved = time.monotonic()
+                _save(run.checkpoint, parts, done, saved - begun)
+    if not here.is_main_process:
+        raise SystemExit(0)
+    _save(run.checkpoint, parts, done, time.monotonic() - begun)
+    return average.eval().cpu(), done
 
 
-def _groups(model: nn.Module, trained: list[nn.Parameter]) -> list[dict]:
-    """Parameter groups: the submodules that a model names in `slow` start where they are good already, and are trained at a tenth."""
-    slow = {id(parameter) for name in getattr(model, "slow", ()) for parameter in model.get_submodule(name).parameters()}
-    fast = [parameter for parameter in trained if id(parameter) not in slow]
-    rest = [parameter for parameter in trained if id(parameter) in slow]
-    return [{"params": part, "pace": pace} for part, pace in ((fast, 1.0), (rest, 0.1)) if part]
+def fit_images(model: nn.Module, loss: Callable, run: Run) -> tuple[nn.Module, int]:
+    """`fit` for losses of the form (model, images (B, C, H, W), recipe), on the recipe's images and in bfloat16 where torch allows it."""
+    source, device = batches(run), accelerator().device
+    slow = tuple(f"{name}." for name in getattr(model, "slow", ()))
+
+    def of_batch(model: nn.Module, _: float) -> tuple[torch.Tensor, torch.Tensor]:
+        with torch.autocast(device.type, torch.bfloat16):
+            return loss(model, next(source), run.recipe)
+
+    method = Method(pace=lambda name: SLOW if name.startswith(slow) else 1.0)
+    return fit(model.to(memory_format=torch.channels_last), of_batch, run, method)
 
 
-def _save(checkpoint: Path, model: nn.Module, optimizer: torch.optim.Optimizer, step: int, seconds: float) -> None:
+def planes(images: np.ndarray, device: torch.device | str = "cpu") -> torch.Tensor:
+    """Images uint8 (B, H, W, C) → float32 (B, C, H, W) in [0, 1]."""
+    return torch.from_numpy(np.array(images)).to(device).permute(0, 3, 1, 2).float() / 255
+
+
+def batches(run: Run) -> Iterator[torch.Tensor]:
+    """Endless batches of a recipe's images, (B, C, H, W) float32 in [0, 1], on the device."""
+    recipe, device = run.recipe, accelerator().device
+    rng = np.random.default_rng()  # not the recipe's seed: a run that goes on must not begin with the same images again
+    if recipe.data == "mnist":
+        digits = data.mnist("train", run.path)[: recipe.samples or None, ..., None]
+        while True:
+            yield planes(digits[rng.integers(len(digits), size=recipe.batch)], device)
+    photos = run.photos()
+    while True:
+        yield planes(photos.crops(rng, recipe.batch, recipe.crop), device)
+
+
+def _fraction(run: Run, done: int, seconds: float) -> float:
+    """Share of the schedule that is over. Processes end together: the first one's clock counts."""
+    own = max(done / run.recipe.steps, seconds / (60 * run.minutes) if run.minutes else 0.0)
+    return broadcast_object_list([own])[0]
+
+
+def _groups(model: nn.Module, pace: Callable[[str], float]) -> list[dict]:
+    groups: dict[float, list[nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            groups.setdefault(pace(name), []).append(parameter)
+    return [{"params": parameters, "pace": own} for own, parameters in groups.items()]
+
+
+@torch.no_grad()
+def _follow(average: nn.Module, model: nn.Module, decay: float) -> None:
+    for mean, value in zip(average.state_dict().values(), model.state_dict().values(), strict=True):
+        if mean.is_floating_point():
+            mean.lerp_(value, 1 - decay)
+
+
+def _save(checkpoint: Path, parts: dict, step: int, seconds: float) -> None:
     """Write beside and rename, so that a checkpoint is never half written."""
     checkpoint.parent.mkdir(parents=True, exist_ok=True)
     part = checkpoint.with_suffix(".part")
-    torch.save({"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": step, "seconds": seconds}, part)
+    torch.save({name: of.state_dict() for name, of in parts.items()} | {"step": step, "seconds": seconds}, part)
     os.replace(part, checkpoint)
 
 
-def _resume(checkpoint: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> tuple[int, float]:
+def _resume(checkpoint: Path, parts: dict) -> tuple[int, float]:
+    """Steps done and seconds spent; 0 without a checkpoint."""
     if not checkpoint.is_file():
         return 0, 0.0
     state = torch.load(checkpoint, map_location="cpu", weights_only=True)
-    model.load_state_dict(state["model"])
-    optimizer.load_state_dict(state["optimizer"])
+    for name, of in parts.items():
+        of.load_state_dict(state[name])
     return state["step"], state["seconds"]

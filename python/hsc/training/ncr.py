@@ -11,9 +11,12 @@ from torch import nn
 
 from ..channel import gain, torch_normal
 from ..phy.mcs import TABLE
-from .loop import value_channel
-from .recipes import Recipe
+from .export import ship
+from .loop import Run, fit_images
+from .recipes import Recipe, build
+from .vae import held_out_digits, value_channel
 
+MODELS = ("ncr",)
 MCS = TABLE["16QAM-1/2"]
 
 
@@ -55,3 +58,13 @@ def figures(model: nn.Module, digits: torch.Tensor, recipe: Recipe, seed: int = 
     """MSE of recomposed test digits (N, 1, 28, 28) over fading, at one seed for comparisons."""
     torch.manual_seed(seed)
     return float((received_images(model, digits, recipe).clamp(0, 1) - digits).square().mean())
+
+
+def train(run: Run, start: dict[str, torch.Tensor]) -> dict[str, float]:
+    """Train adapters for the VAE `start`, export and measure, with and without them. Returns the figures on the card."""
+    model, digits = build(run.recipe), held_out_digits(run)
+    model.vae.load_state_dict(start)
+    text = f"mnist test, Rayleigh 0-20 dB, recomposed at k = {run.recipe.rank}: MSE"
+    without = {f"{text} without adapters": figures(model, digits, run.recipe)}
+    model, steps = fit_images(model, loss, run)
+    return ship(run, model.adapters, steps, lambda: without | {text: figures(model, digits, run.recipe)})
