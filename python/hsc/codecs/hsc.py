@@ -227,7 +227,8 @@ def _complement(
 
 def _expected_error(image: np.ndarray, made: Complementary, noisy: Sequence[np.ndarray]) -> float:
     received = ReceivedDigital(made.data, np.ones(len(made.data), bool))
-    images = [recompose(generated, received, image.shape, made.parameters) for generated in noisy]
+    rows = _rows(received, image.shape, made.parameters)
+    images = [_recomposed(generated, rows, made.parameters) for generated in noisy]
     return float(np.mean([np.square(received_image / 255.0 - image / 255.0).mean() for received_image in images]))
 
 
@@ -286,22 +287,33 @@ def recompose(
 
     Without CR the generated image; without SR the CR over a flat grey image. Raises HscError when there is neither.
     """
-    height, width, channels = shape
-    projection = np.zeros((0, height))
-    if received is not None and parameters.rank:
-        projection, projected = _decode_cr(received, shape, parameters)
+    rows = _rows(received, shape, parameters)
     if generated is None:
-        if not len(projection):
+        if not len(rows[0]):
             raise HscError("nothing usable of the image arrived: neither SR nor CR")
         generated = np.full(shape, 0.5)
+    return _recomposed(generated, rows, parameters)
+
+
+Rows = tuple[np.ndarray, np.ndarray]  # A (k', H), and A X or A (X − G) (k', W·C)
+
+
+def _recomposed(generated: np.ndarray, rows: Rows, parameters: HscParameters) -> np.ndarray:
     image = np.asarray(generated, np.float64)
-    if len(projection):
+    if len(rows[0]):
         combine = cr.add_residual if CODINGS[parameters.coding] == "residual" else cr.recompose
-        image = combine(image, projection, projected)
+        image = combine(image, *rows)
     return np.rint(np.nan_to_num(image, nan=0.5).clip(0, 1) * 255).astype(np.uint8)
 
 
-def _decode_cr(received: ReceivedDigital, shape: tuple[int, int, int], parameters: HscParameters) -> tuple[np.ndarray, np.ndarray]:
+def _rows(received: ReceivedDigital | None, shape: tuple[int, int, int], parameters: HscParameters) -> Rows:
+    """Rows of the CR that arrived intact; none without it."""
+    if received is None or not parameters.rank:
+        return np.zeros((0, shape[0])), np.zeros((0, shape[1] * shape[2]))
+    return _decode_cr(received, shape, parameters)
+
+
+def _decode_cr(received: ReceivedDigital, shape: tuple[int, int, int], parameters: HscParameters) -> Rows:
     height, width, channels = shape
     columns, rank = width * channels, min(parameters.rank, height)
     if CODINGS[parameters.coding] == "paper":
