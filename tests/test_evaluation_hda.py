@@ -54,11 +54,12 @@ def stand_ins(monkeypatch):
         monkeypatch.setitem(sys.modules, module.__name__, module)
         monkeypatch.setattr(codecs, name, module, raising=False)
         monkeypatch.setitem(registry._MODULES, name, (number, f"{name}:Codec"))
-    transmission._codec.cache_clear()
-    fingerprint.of_codec.cache_clear()
+    caches = transmission._codec, fingerprint.of_codec, fingerprint._read
+    for cached in caches:
+        cached.cache_clear()
     yield
-    transmission._codec.cache_clear()
-    fingerprint.of_codec.cache_clear()
+    for cached in caches:
+        cached.cache_clear()
 
 
 def said():

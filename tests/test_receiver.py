@@ -240,6 +240,15 @@ def test_garbage_never_raises_and_never_hides_a_burst(stream, data):
     assert len(packets) >= len(stream[1])
 
 
+def test_a_signalling_nan_is_a_bad_sample():
+    garbage = np.ones(6, np.float32)
+    garbage.view(np.uint32)[1] = 0x7F800001
+    receiver = BurstReceiver(OFDM64)
+    with np.errstate(all="raise"):
+        assert receiver.push(garbage.view(np.complex64)) == []
+    assert receiver.counters.bad_samples == 1
+
+
 def test_memory_is_bounded():
     rng = np.random.default_rng(16)
     receiver = BurstReceiver(OFDM64, max_payload=5000)

@@ -111,8 +111,9 @@ class BurstReceiver:
     def _clean(self, samples: np.ndarray) -> np.ndarray:
         samples = np.ascontiguousarray(samples, np.complex64).ravel()
         parts = samples.view(np.float32)
-        if parts.size == 0 or max(parts.max(), -parts.min()) < MAX_AMPLITUDE:
-            return samples
+        with np.errstate(invalid="ignore"):  # a signalling NaN
+            if parts.size == 0 or max(parts.max(), -parts.min()) < MAX_AMPLITUDE:
+                return samples
         good = (np.abs(samples.real) < MAX_AMPLITUDE) & (np.abs(samples.imag) < MAX_AMPLITUDE)
         self.counters.bad_samples += int(len(samples) - np.count_nonzero(good))
         return np.where(good, samples, np.complex64(0))
