@@ -32,10 +32,8 @@ class Process:
         # As a package of its own, not below gnuradio: so it is this very copy that runs, installed or not.
         program = f"{_WITH_PARENT}; import sys; sys.path.append({str(PACKAGE.parent)!r}); {statement}"
         self._child = subprocess.Popen(
-            [sys.executable, "-c", program, *arguments],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-            env={"OPENBLAS_NUM_THREADS": "1", **os.environ},  # as the launcher has it for tx and rx
-        )  # fmt: skip
+            [sys.executable, "-c", program, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
         self.name, self.pid, self.lines = name, self._child.pid, deque(maxlen=_LINES)
         self._reader = threading.Thread(target=self._read, name=f"lines of {name}", daemon=True)
         self._reader.start()
