@@ -15,6 +15,7 @@ from ..message import Link, Message, ReceivedAnalog, ReceivedMessage
 from ..nn.deepjscc import HIGHEST_SNR_DB, VALUES, DeepJscc
 from ..nn.transform import BLOCK
 from . import budget, denoise, planes
+from .options import options_of
 
 _SNR_STEP_DB = 0.25
 _LOWEST_SNR_DB = -10.0
@@ -140,11 +141,7 @@ class DeepJsccCodec:
     name = "deepjscc"
 
     def __init__(self, **options: object) -> None:
-        try:
-            self.options = DeepJsccOptions(**options)
-        except TypeError as error:
-            known = ", ".join(DeepJsccOptions.__dataclass_fields__)
-            raise HscError(f"{self.name} has no such option ({error}): choose from {known}") from error
+        self.options = options_of(DeepJsccOptions, self.name, options)
 
     @torch.no_grad()
     def encode(self, image: np.ndarray, link: Link) -> Message:

@@ -14,6 +14,7 @@ from ..nn.deepjscc import VALUES
 from ..phy.analog import decode_scale, encode_scale
 from . import planes
 from .deepjscc import AnalogParameters, load_model, received_maps
+from .options import options_of
 
 WEIGHTS = "deepjscc-q"
 
@@ -40,11 +41,7 @@ class DeepJsccQCodec:
     name = "deepjscc_q"
 
     def __init__(self, **options: object) -> None:
-        try:
-            self.options = DeepJsccQOptions(**options)
-        except TypeError as error:
-            known = ", ".join(DeepJsccQOptions.__dataclass_fields__)
-            raise HscError(f"{self.name} has no such option ({error}): choose from {known}") from error
+        self.options = options_of(DeepJsccQOptions, self.name, options)
 
     @torch.no_grad()
     def encode(self, image: np.ndarray, link: Link) -> Message:

@@ -14,6 +14,7 @@ import numpy as np
 from ..errors import HscError
 from ..message import DigitalStream, Link, Message, ReceivedDigital, ReceivedMessage
 from . import budget, hevc, jpeg2000
+from .options import options_of
 
 SOURCES = ("hevc", "jpeg2000")
 
@@ -42,11 +43,7 @@ class SeparateCodec:
     name = "separate"
 
     def __init__(self, **options: object) -> None:
-        try:
-            self.options = SeparateOptions(**options)
-        except TypeError as error:
-            known = ", ".join(SeparateOptions.__dataclass_fields__)
-            raise HscError(f"separate has no such option ({error}): choose from {known}") from error
+        self.options = options_of(SeparateOptions, self.name, options)
 
     def encode(self, image: np.ndarray, link: Link | None = None) -> Message:
         """uint8 (H, W, C) -> message of one digital stream. Raises HscError for an image that the budget does not hold."""

@@ -14,6 +14,7 @@ from ..errors import HscError
 from ..message import DigitalStream, Link, Message, ReceivedDigital, ReceivedMessage
 from ..phy import digital
 from . import budget, erasure, softcast_transform
+from .options import options_of
 from .planes import check_shape
 
 _SIZE_BYTES = 3
@@ -43,11 +44,7 @@ class SoftCastCodec:
     name = "softcast"
 
     def __init__(self, **options: object) -> None:
-        try:
-            self.options = SoftCastOptions(**options)
-        except TypeError as error:
-            known = ", ".join(SoftCastOptions.__dataclass_fields__)
-            raise HscError(f"softcast has no such option ({error}): choose from {known}") from error
+        self.options = options_of(SoftCastOptions, self.name, options)
 
     def encode(self, image: np.ndarray, link: Link | None = None) -> Message:
         """uint8 (H, W, C) -> message of one analog and one digital stream. Raises HscError when the budget is too small."""
