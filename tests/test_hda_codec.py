@@ -143,7 +143,7 @@ def test_tampered_bytes_are_never_shown(photo):
 def test_nothing_of_the_digital_part_is_one_clear_error(photo):
     for name in CODECS:
         codec = registry.create(name)
-        arrived = cross(codec.encode(photo, Link(10.0, 1 / 6)), 10.0).without_digital()
+        arrived = cross(codec.encode(photo, Link(10.0, 1 / 6)), 10.0).only("analog")
         with pytest.raises(HscError, match="did not arrive|nothing of the digital part"):
             codec.decode(arrived)
 

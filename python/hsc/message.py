@@ -58,6 +58,19 @@ class Message:
 
 
 @dataclass(frozen=True)
+class Base:
+    """The part of a codec's messages that gives a whole, coarse image by itself: what is shown first while a message arrives.
+
+    Attributes:
+        kind: "analog" or "digital", the streams that it is.
+        name: what the codec's paper calls it, such as "SR".
+    """
+
+    kind: str
+    name: str
+
+
+@dataclass(frozen=True)
 class ReceivedAnalog:
     """An analog stream after the channel.
 
@@ -106,8 +119,17 @@ class ReceivedMessage:
     digital: tuple[ReceivedDigital, ...] = field(default=())
     snr_db: float | None = None
 
-    def without_digital(self) -> ReceivedMessage:
-        """The same message as if no block of its digital streams had come."""
-        streams = ((len(s.data), (0,) if s.data else (), s.block_bytes) for s in self.digital)
-        lost = (ReceivedDigital(bytes(size), np.zeros(size, bool), blocks, each) for size, blocks, each in streams)
-        return replace(self, digital=tuple(lost))
+    def only(self, kind: str) -> ReceivedMessage:
+        """The same message as if nothing had come but streams of this kind, "analog" or "digital"."""
+        if kind == "digital":
+            return self if self.analog is None else replace(self, analog=_lost_analog(len(self.analog.values)))
+        return replace(self, digital=tuple(_lost_digital(stream) for stream in self.digital))
+
+
+def _lost_analog(n_values: int) -> ReceivedAnalog:
+    return ReceivedAnalog(np.zeros(n_values, np.float32), np.full(n_values, np.inf, np.float32), np.zeros(n_values, bool))
+
+
+def _lost_digital(stream: ReceivedDigital) -> ReceivedDigital:
+    size = len(stream.data)
+    return ReceivedDigital(bytes(size), np.zeros(size, bool), (0,) if size else (), stream.block_bytes)

@@ -118,7 +118,7 @@ def decode(codec: registry.Codec, received: ReceivedMessage) -> tuple[np.ndarray
     """Received message -> picture, picture from the analog stream alone, reason when there is no picture."""
     analog_only = None
     if received.analog is not None and received.digital:
-        analog_only = _try_decode(codec, received.without_digital())[0]
+        analog_only = _try_decode(codec, received.only("analog"))[0]
     picture, error = _try_decode(codec, received)
     return picture, analog_only, error
 

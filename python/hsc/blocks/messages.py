@@ -266,7 +266,8 @@ class message_decoder(_PacketCollector):
 
     Message ports: in `packets` (`ReceivedPacket` and `Tick`); out `images`, `analog_only`, the image as it would be had no
     digital stream arrived (made only when somebody listens), `partial`, images of messages that are still incomplete, and `snr` (`Snr`),
-    for the transmitter. Partial images are made in a thread of their own and change nothing of the final one, which they never follow.
+    for the transmitter. Partial images are made in a thread of their own and change nothing of the final one, which they never follow;
+    the first one of a message shows the codec's base alone, as far as it came: the SR of HSC, the digital base of hybrids.
 
     Args:
         options: codec name -> options of its receiver.
@@ -283,6 +284,7 @@ class message_decoder(_PacketCollector):
         self._options, self._codecs, self._progressive_codecs = options or {}, {}, {}
         self._max_pixels = max_pixels
         self._partial, self._next_partial, self._newest = int(partial), -math.inf, None
+        self._based: packet.Header | None = None
         self._progressive = ProgressiveDecoder(self._decode_partial, self._publish_partial, self._partial_failed)
         limit_torch_threads()
 
@@ -310,7 +312,7 @@ class message_decoder(_PacketCollector):
             self.fail(None, f"message {message.header.message_id}: {notice}")
         if received.digital and self.connected("analog_only"):
             with suppress(HscError):  # nothing usable in the analog stream: no such image
-                self.publish("analog_only", _decode(codec, received.without_digital(), message))
+                self.publish("analog_only", _decode(codec, received.only("analog"), message))
 
     def _made(self, codecs: dict[str, registry.Codec], name: str) -> registry.Codec:
         if name not in codecs:
@@ -343,7 +345,14 @@ class message_decoder(_PacketCollector):
     def _decode_partial(self, packets: list[packet.ReceivedPacket]) -> pdu.Image:
         message = packet.join(packets)
         received = modem.demodulate(message)
-        return _decode(self._made(self._progressive_codecs, received.codec), received, message)
+        codec = self._made(self._progressive_codecs, received.codec)
+        base = getattr(codec, "base", None)
+        if base is not None and self._based != message.header:
+            with suppress(HscError):  # nothing usable of it yet: what there is of everything is shown, and the base when it comes
+                image = _decode(codec, received.only(base.kind), message)
+                self._based = message.header
+                return replace(image, part=base.name)
+        return _decode(codec, received, message)
 
     def _publish_partial(self, image: pdu.Image) -> None:
         self.counters["partial_images"] += 1

@@ -77,6 +77,7 @@ class Image(Pdu):
     packets_received: int | None = _optional(_COUNT)
     seconds: float | None = _optional(real())
     notices: str | None = _optional(text_key(400))
+    part: str | None = _optional(text_key(40))
 
     def __post_init__(self) -> None:
         require(self.data.size == math.prod(self.shape), "vector: must have height x width x channels items")

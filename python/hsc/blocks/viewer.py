@@ -112,7 +112,9 @@ class image_viewer(MessageBlock):
         self._refresh()
 
     def _partial(self, image: pdu.Image) -> None:
-        stage = "" if image.packets is None else f"{image.packets_received or 0} of {image.packets} packets so far"
+        alone = f"{image.part} alone" if image.part else ""
+        came = "" if image.packets is None else f"{image.packets_received or 0} of {image.packets} packets so far"
+        stage = ", ".join(filter(None, (alone, came)))
         self.model.add_image(image.message_id, image.pixels, image.name or "", image.snr_db, stage, partial=True)
         self._refresh()
 

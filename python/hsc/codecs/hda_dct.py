@@ -14,9 +14,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import HscError
-from ..message import DigitalStream, Link, Message, ReceivedMessage
+from ..message import Base, DigitalStream, Link, Message, ReceivedMessage
 from ..phy import digital
 from . import budget, dct_base, erasure, hevc, softcast, softcast_transform
+from .options import options_of
 from .planes import check_shape
 from .softcast import SoftCastOptions
 
@@ -55,13 +56,10 @@ class HdaDctCodec:
     """Conventional HDA. Keyword arguments are the fields of `HdaDctOptions`."""
 
     name = "hda_dct"
+    base = Base("digital", "digital base")
 
     def __init__(self, **options: object) -> None:
-        try:
-            self.options = HdaDctOptions(**options)
-        except TypeError as error:
-            known = ", ".join(HdaDctOptions.__dataclass_fields__)
-            raise HscError(f"hda_dct has no such option ({error}): choose from {known}") from error
+        self.options = options_of(HdaDctOptions, self.name, options)
 
     def encode(self, image: np.ndarray, link: Link | None = None) -> Message:
         """uint8 (H, W, C) -> message of one analog and two digital streams. Raises HscError when the budget is too small."""

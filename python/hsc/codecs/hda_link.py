@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from ..errors import HscError
-from ..message import DigitalStream, Link, Message, ReceivedMessage
+from ..message import Base, DigitalStream, Link, Message, ReceivedMessage
 from ..nn import hda
 from ..phy import digital
 from ..phy import mcs as mcs_table
@@ -17,6 +17,7 @@ from .entropy import EntropyTables
 from .hda_analog import Selection
 from .hda_regions import Region, grid, regions
 from .hda_stream import RegionPart
+from .options import options_of
 
 ONE_WAY_SNR_DB = 10.0  # that the analog gains are made for when nothing is known of the link
 MOST_BYTES = (1 << 22) - 1  # of a digital part before repair
@@ -277,11 +278,8 @@ class HdaCodec:
     """
 
     name: str
+    base = Base("digital", "digital base")
     notices: tuple[str, ...] = ()
 
     def __init__(self, **options: object) -> None:
-        try:
-            self.options = HdaOptions(**options)
-        except TypeError as error:
-            known = ", ".join(HdaOptions.__dataclass_fields__)
-            raise HscError(f"{self.name} has no such option ({error}): choose from {known}") from None
+        self.options = options_of(HdaOptions, self.name, options)

@@ -15,9 +15,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..errors import HscError
-from ..message import DigitalStream, Link, Message, ReceivedAnalog, ReceivedDigital, ReceivedMessage
+from ..message import Base, DigitalStream, Link, Message, ReceivedAnalog, ReceivedDigital, ReceivedMessage
 from ..phy import analog, digital
 from . import cr, cr_paper, cr_progressive, cr_rate, hsc_models
+from .options import options_of
 
 DEFAULT_MCS = "16QAM-1/2"  # section IV-A
 CODINGS = ("paper", "residual", "projection")
@@ -326,13 +327,10 @@ class HscCodec:
     """HSC as one codec: `encode` at the transmitter, `decode` at the receiver. Keyword arguments are the fields of `HscOptions`."""
 
     name = "hsc"
+    base = Base("analog", "SR")
 
     def __init__(self, **options: object) -> None:
-        try:
-            self.options = HscOptions(**options)
-        except TypeError as error:
-            known = ", ".join(HscOptions.__dataclass_fields__)
-            raise HscError(f"HSC has no such option ({error}): choose from {known}") from error
+        self.options = options_of(HscOptions, self.name, options)
 
     def encode(self, image: np.ndarray, link: Link | None = None) -> Message:
         """uint8 (H, W, C) -> message with the SR as analog stream, and the CR as digital stream unless its rank is 0."""

@@ -24,7 +24,10 @@ _MODULES: dict[str, tuple[int, str]] = {
 
 
 class Codec(Protocol):
-    """One transmission system. Without GNU Radio and without channel: both ends call the same class."""
+    """One transmission system. Without GNU Radio and without channel: both ends call the same class.
+
+    A codec whose messages have a part that is an image by itself names it in an attribute `base` (`message.Base`).
+    """
 
     name: str
 
