@@ -107,6 +107,13 @@ def test_an_image_builds_up_and_a_partial_one_never_follows_the_final_one():
     assert shown.original is None and [p.message_id for p in shown.history] == [7] and shown.picture.psnr_db is None
 
 
+def test_the_caption_says_what_a_partial_image_is_made_of():
+    viewer, pixels = hsc.image_viewer(), np.zeros(12, np.uint8)
+    for part, wanted in (("SR", "SR alone, 2 of 8 packets so far"), (None, "2 of 8 packets so far")):
+        viewer._partial(pdu.Image(7, (2, 2, 3), pixels, packets=8, packets_received=2, part=part))
+        assert viewer.model.snapshot().picture.stage == wanted
+
+
 def test_quality_of_somebody_else_is_taken_where_no_original_is_known():
     viewed, _ = model()
     viewed.add_quality(5, 30.0, "early")
