@@ -8,6 +8,7 @@ import torch
 from gnuradio.hsc.nn.adapters import AdaptedVae
 from gnuradio.hsc.nn.channel_io import power_normalise, shrink
 from gnuradio.hsc.nn.conv_vae import STRIDE, ConvVae, latent_shape
+from gnuradio.hsc.nn.gauss_markov import conditional_mean
 from gnuradio.hsc.nn.vae import Vae, kl_divergence, reparameterise
 from gnuradio.hsc.nn.vqvae import VqVae
 
@@ -131,3 +132,27 @@ def test_channel_noise_reaches_the_photograph_decoder_at_the_given_snr():
     with torch.no_grad():
         torch.testing.assert_close(model(images, channel)[0], model(images)[0])
     torch.testing.assert_close(seen["power"], torch.ones(3))
+
+
+@pytest.mark.parametrize(("height", "width"), [(5, 6), (1, 9), (7, 1)])
+def test_lost_values_become_their_mean_given_the_others(height, width):
+    """Against the textbook's conditional mean with the whole covariance matrix, rho^(|dy| + |dx|)."""
+    rng = np.random.default_rng(4)
+    values, received = rng.standard_normal((3, height, width)), rng.random((3, height, width)) < 0.6
+    places = np.stack(np.indices((height, width))).reshape(2, -1)
+    distance = np.abs(places[:, :, None] - places[:, None]).sum(0)
+    correlation = (0.0, 0.5, 0.9)
+    filled = conditional_mean(
+        *(torch.from_numpy(a) for a in (np.where(received, values, np.nan), received)), torch.tensor(correlation), 200
+    )
+    for rho, sent, came, found in zip(correlation, values.reshape(3, -1), received.reshape(3, -1), filled.flatten(1).numpy(), strict=True):
+        covariance = rho**distance if rho else np.eye(sent.size)
+        wanted = sent.copy()
+        wanted[~came] = covariance[np.ix_(~came, came)] @ np.linalg.solve(covariance[np.ix_(came, came)], sent[came])
+        np.testing.assert_allclose(found, wanted, atol=1e-3)  # the iterations stop at what is not seen
+
+
+def test_nothing_received_is_the_prior_mean_and_everything_stays_as_it_is():
+    field, correlation = torch.randn(2, 4, 4, generator=torch.Generator().manual_seed(5)), torch.tensor([0.9, 1.0])
+    assert torch.equal(conditional_mean(field, torch.zeros(2, 4, 4, dtype=torch.bool), correlation), torch.zeros(2, 4, 4))
+    assert conditional_mean(field, torch.ones(2, 4, 4, dtype=torch.bool), correlation) is field

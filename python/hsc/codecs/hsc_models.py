@@ -13,6 +13,7 @@ from ..errors import HscError
 from ..nn.adapters import AdaptedVae
 from ..nn.channel_io import shrink
 from ..nn.conv_vae import ConvVae, latent_shape
+from ..nn.gauss_markov import conditional_mean
 from ..nn.vae import Vae
 from ..nn.vqvae import VqVae
 from .planes import MOST_PIXELS
@@ -97,7 +98,8 @@ def encode_values(model: nn.Module, image: np.ndarray, sample: bool = False) -> 
 def decode_values(model: nn.Module, values: np.ndarray, noise_variance: np.ndarray | float, shape: tuple[int, int, int]) -> np.ndarray:
     """SR values (n,) and their noise variances -> generated image, float32 (H, W, C) in [0, 1].
 
-    Values are shrunk by their prior variance and noise variance (linear MMSE); lost ones (variance inf) become the prior mean, 0.
+    Values are shrunk by their prior variance and noise variance (linear MMSE). Lost ones (variance inf) become their mean given their
+    neighbours in a photograph, and the prior mean, 0, in a digit, whose values have no places.
     """
     variance = torch.from_numpy(np.broadcast_to(np.float32(noise_variance), values.shape).copy())
     latent = torch.from_numpy(values)
@@ -106,7 +108,8 @@ def decode_values(model: nn.Module, values: np.ndarray, noise_variance: np.ndarr
         return images[0].permute(1, 2, 0).numpy()
     size = latent_shape(*shape[:2], model.channels)
     shrunk = shrink(latent.reshape(size), variance.reshape(size), model.prior_variance[:, None, None])
-    image = model.decode(shrunk[None], *shape[:2])[0].clamp(0, 1)
+    whole = conditional_mean(shrunk, variance.reshape(size).isfinite(), model.neighbour_correlation)
+    image = model.decode(whole[None], *shape[:2])[0].clamp(0, 1)
     return (image if shape[2] == 3 else image.mean(0, keepdim=True)).permute(1, 2, 0).numpy()
 
 

@@ -75,6 +75,8 @@ class ConvVae(nn.Module):
         )
         # Mean square of each latent channel over training crops: the prior for shrinkage.
         self.register_buffer("prior_variance", torch.ones(channels))
+        # Correlation of neighbouring places over the same crops: what a lost value is estimated by.
+        self.register_buffer("neighbour_correlation", torch.zeros(channels))
         for last in (self.encoder[-1], self.decoder[-2]):
             nn.init.zeros_(last.weight)
             nn.init.zeros_(last.bias)

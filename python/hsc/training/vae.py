@@ -45,12 +45,16 @@ def loss(model: nn.Module, images: torch.Tensor, recipe: Recipe) -> tuple[torch.
 
 @torch.inference_mode()
 def update_prior(model: ConvVae, crops: np.ndarray) -> None:
-    """Set the prior variance of each latent channel to its mean square over crops, uint8 (N, S, S, 3)."""
-    total = torch.zeros(model.channels)
+    """Set each latent channel's prior variance to its mean square over crops, uint8 (N, S, S, 3), and its correlation of neighbours."""
+    squares, products, count = torch.zeros(model.channels), torch.zeros(model.channels), 0
     for part in np.array_split(crops, max(1, len(crops) // 16)):
-        total += model.encode(planes(part)).square().sum((0, 2, 3))
-    count = len(crops) * (crops.shape[1] // 16) * (crops.shape[2] // 16)
-    model.prior_variance.copy_(total / count)
+        latent = model.encode(planes(part))
+        down, right = latent[:, :, 1:] * latent[:, :, :-1], latent[..., 1:] * latent[..., :-1]
+        squares += latent.square().mean((2, 3)).sum(0)
+        products += (down.mean((2, 3)) + right.mean((2, 3))).sum(0) / 2
+        count += len(part)
+    model.prior_variance.copy_(squares / count)
+    model.neighbour_correlation.copy_((products / squares).clamp(0, 1))
 
 
 @torch.inference_mode()
