@@ -240,6 +240,31 @@ def test_garbage_never_raises_and_never_hides_a_burst(stream, data):
     assert len(packets) >= len(stream[1])
 
 
+@pytest.mark.parametrize("step", ["header", "payload"])
+def test_a_mistake_in_one_burst_is_met_once(monkeypatch, step):
+    """What raises in the middle of a stream takes its own burst, not those before and behind it."""
+    n, rng = PRESETS["ofdm64"], np.random.default_rng(5)
+    packets = [make_packet(300, rng, i) for i in range(5)]
+    samples, receiver = bursts(packets, n), BurstReceiver(n)
+    right, calls = getattr(receiver._demodulator, step), []
+
+    def wrong(*arguments):
+        calls.append(arguments)
+        if len(calls) == 3:
+            raise RuntimeError("a mistake")
+        return right(*arguments)
+
+    monkeypatch.setattr(receiver._demodulator, step, wrong)
+    got, mistakes = [], 0
+    for piece in (samples, np.zeros(20 * n.symbol, np.complex64)):
+        try:
+            for received in receiver.packets(piece):
+                got.append(received.header.message_id)
+        except RuntimeError:
+            mistakes += 1
+    assert mistakes == 1 and got == [0, 1, 3, 4]
+
+
 def test_a_signalling_nan_is_a_bad_sample():
     garbage = np.ones(6, np.float32)
     garbage.view(np.uint32)[1] = 0x7F800001

@@ -134,6 +134,24 @@ def test_sequences_are_those_of_a_band_limited_process():
     np.testing.assert_allclose(covariance @ basis, basis * power, atol=1e-6)
 
 
+@pytest.mark.parametrize("seed", [53, 388, 398])
+def test_two_rows_that_look_like_a_movement(seed):
+    """Noise that makes header and the one row of payload differ: no sequences fit into two rows, and there was an exception."""
+    n, rng = PRESETS["ofdm1024"], np.random.default_rng(seed)
+    packet = make_packet(1, rng)
+    got = receive(packet, channel(bursts([packet], n), n, rng, 20), n)
+    assert abs(got.symbols[0] - packet.symbols[0]) ** 2 < 20 * got.noise_variance[0]
+
+
+def test_a_movement_is_not_looked_for_in_too_few_rows():
+    for rows in range(1, 40):
+        for bandwidth in tracking._TIME_BANDWIDTHS:
+            if rows >= tracking._LEAST_TO_MOVE and bandwidth <= max(tracking._MAX_DOPPLER * rows, tracking._TIME_BANDWIDTHS[0]):
+                basis, power = tracking._sequences(rows, bandwidth)
+                assert np.isfinite(basis).all() and (power >= 0).all()
+        assert rows >= tracking._LEAST_TO_MOVE or tracking._most_likely(np.full((rows, 4), 1e3 + 0j), None) is None
+
+
 @settings(max_examples=40, deadline=None)
 @given(data=st.data())
 def test_parts_never_raise_on_extremes(data):

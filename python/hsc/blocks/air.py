@@ -174,7 +174,7 @@ class ofdm_receiver(Ports, gr.basic_block):
         while done < len(samples):
             piece = samples[done : done + self._tick - self._clock % self._tick]
             with self.contain(None):
-                for received in self._receiver.push(piece):
+                for received in self._receiver.packets(piece):
                     self._publish(received)
             done, self._clock = done + len(piece), self._clock + len(piece)
             if self._clock % self._tick == 0:

@@ -6,6 +6,7 @@ The air interface is written down in docs/air-interface.md.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -94,8 +95,11 @@ class BurstReceiver:
 
     def push(self, samples: np.ndarray) -> list[ReceivedPacket]:
         """Take complex samples (n,) and return the packets whose last sample is among them. Never raises on any values."""
+        return list(self.packets(samples))
+
+    def packets(self, samples: np.ndarray) -> Iterator[ReceivedPacket]:
+        """As `push`, each packet as soon as it is there. A burst is given one try: a mistake in it is not met again."""
         samples = self._clean(samples)
-        packets: list[ReceivedPacket] = []
         for first in range(0, len(samples), _PIECE):
             piece = samples[first : first + _PIECE]
             held = self._position if self._found is None else self._found.start
@@ -105,8 +109,7 @@ class BurstReceiver:
                 packet = self._advance()
                 if packet is not None:
                     self.counters.packets += 1
-                    packets.append(packet)
-        return packets
+                    yield packet
 
     def _clean(self, samples: np.ndarray) -> np.ndarray:
         samples = np.ascontiguousarray(samples, np.complex64).ravel()
@@ -166,20 +169,20 @@ class BurstReceiver:
 
     def _read_header(self, found: Sync) -> None:
         samples = self._buffer.view(found.start, self._buffer.end)
+        self._resume(found.start + PREAMBLE_SYMBOLS * self.numerology.symbol)
         burst = self._demodulator.header(samples, found.cfo)
         if burst is None or burst.size > self.max_payload:
             self.counters.header_errors += 1
-            self._resume(found.start + PREAMBLE_SYMBOLS * self.numerology.symbol)
             return
-        self._burst = burst
+        self._found, self._burst = found, burst
         self._needed = found.start + self._demodulator.payload_length(burst.size)
 
     def _read_payload(self, burst: Burst) -> ReceivedPacket:
         start = self._found.start
-        packet = self._demodulator.payload(self._buffer.view(start, self._buffer.end), burst, start)
+        samples = self._buffer.view(start, self._buffer.end)
         rows = self.numerology.overhead_symbols + self.numerology.payload_rows(burst.size)
         self._resume(start + rows * self.numerology.symbol)
-        return packet
+        return self._demodulator.payload(samples, burst, start)
 
     def _resume(self, position: int) -> None:
         """Search again from `position` on."""

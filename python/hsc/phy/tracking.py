@@ -26,6 +26,7 @@ _SCALES = (3.0, 1.0, 0.3, 0.1, 0.03, 0.01, 3e-3, 1e-3)
 # Log-likelihood by which a moving channel must beat a still one.
 _EVIDENCE = 8.0
 _GATE_ROWS = 16
+_LEAST_TO_MOVE = 3  # rows: fewer do not tell a movement from a difference
 # Drifts are tried in steps that turn the outermost pilots of the last row by so much [rad], then in finer ones, so many on each side.
 _COARSE, _FINE, _FINER = 0.5, 0.1, 3
 # How seldom a power may stand out by chance; rows whose powers are averaged; pilots whose noise is, in no fewer rows than these.
@@ -184,6 +185,8 @@ class _Motion:
 def _most_likely(white: np.ndarray, model: _Model) -> _Motion | None:
     """The Doppler shift and size of the change that suit modes (rows, modes) best, None when no change does as well."""
     rows = len(white)
+    if rows < _LEAST_TO_MOVE:
+        return None
     best, chosen = _EVIDENCE, None
     for bandwidth in _TIME_BANDWIDTHS:
         if bandwidth > max(_MAX_DOPPLER * rows, _TIME_BANDWIDTHS[0]):
