@@ -4,6 +4,7 @@ import json
 import threading
 import time
 
+import av
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -30,10 +31,29 @@ def test_frames_of_a_folder_and_of_an_animation(tmp_path):
     assert len(link.load_frames(tmp_path / "clip.webp", limit=2)) == 2
 
 
-def test_a_file_without_frames_is_one_line(tmp_path):
-    (tmp_path / "no.png").write_bytes(b"nothing")
-    with pytest.raises(HscError, match="no.png"):
-        link.load_frames(tmp_path / "no.png")
+def test_frames_of_a_video_file(tmp_path):
+    """Written by FFmpeg's MPEG-4 encoder: grey levels that rise come back in order, a square from the middle."""
+    levels = [40, 90, 140, 190]
+    with av.open(str(tmp_path / "clip.mp4"), "w") as container:
+        stream = container.add_stream("mpeg4", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 320, 240, "yuv420p"
+        for level in levels:
+            frame = av.VideoFrame.from_ndarray(np.full((240, 320, 3), level, np.uint8), format="rgb24")
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    frames = link.load_frames(tmp_path / "clip.mp4")
+    assert [frame.shape for frame in frames] == [(256, 256, 3)] * 4
+    assert [abs(int(frame[128, 128, 1]) - level) < 6 for frame, level in zip(frames, levels, strict=True)] == [True] * 4
+    assert len(link.load_frames(tmp_path / "clip.mp4", limit=3)) == 3
+
+
+@pytest.mark.parametrize("name", ["no.png", "no.mp4"])
+def test_a_file_without_frames_is_one_line(tmp_path, name):
+    (tmp_path / name).write_bytes(b"nothing")
+    with pytest.raises(HscError, match=name):
+        link.load_frames(tmp_path / name)
+    with pytest.raises(HscError, match="gone"):
+        link.load_frames(tmp_path / f"gone-{name}")
 
 
 def test_cpu_time_is_that_of_the_thread_that_spent_it():

@@ -62,7 +62,7 @@ _bench_part("hsc", "HSC end to end against JPEG 2000 in the same packets.")
 
 
 @bench.command()
-@click.option("--frames", type=click.Path(path_type=Path), help="Folder of images, or an animated GIF or WebP; default: the examples.")
+@click.option("--frames", type=click.Path(path_type=Path), help="Folder of images, animated GIF or WebP, or video; default: the examples.")
 @click.option("--rate", "rates", type=Hertz(1e5, 20e6), multiple=True, default=(1e6, 2e6), show_default="1M 2M", help="Samples per second.")
 @click.option("--seconds", type=Number(2, 3600), default=30.0, show_default=True, help="Length of the measurement at each rate.")
 @click.option("--rank", type=click.IntRange(0, 10_000), help="Rank of the CR, 0 for the SR alone; default: what CBR 1/6 allows.")
@@ -76,7 +76,7 @@ def link(frames: Path | None, rates: tuple[float, ...], seconds: float, rank: in
     Examples
       gr-hsc bench link
       gr-hsc bench link --rank 0 --rate 1M
-      gr-hsc bench link --frames clip.gif --rate 500k --seconds 60 --json
+      gr-hsc bench link --frames clip.mp4 --rate 500k --seconds 60 --json
 
     Errors: one line on stderr and exit status 2 for a file without frames, or an end of the link that does not run.
     """

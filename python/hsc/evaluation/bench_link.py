@@ -6,8 +6,9 @@ nominal sample rate; the frames that the camera offered; all cores; the queues a
 
 from __future__ import annotations
 
+import itertools
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +23,8 @@ from .bench_hsc import CBR, MCS, SNR_DB, hsc_alone
 
 SIZE = 256
 MAX_FRAMES = 16
+VIDEOS = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ogv", ".ts", ".webm")
+_WANTED = "give a folder of images, an animated GIF or WebP, or a video file such as clip.mp4"
 # Threads of a flowgraph carry the names of their blocks and a number, cut to 15 characters.
 STAGES = {
     "encoder": ("Message Encode",),
@@ -99,21 +102,36 @@ class Alone:
 
 
 def load_frames(path: Path, limit: int = MAX_FRAMES) -> list[np.ndarray]:
-    """Frames of a folder of images, or of an animated GIF, WebP or PNG: uint8 (SIZE, SIZE, 3), cropped to a square.
+    """The first `limit` frames of a folder of images, an animation or a video file: uint8 (SIZE, SIZE, 3), cropped to a square.
 
     Raises HscError when there are none.
     """
-    frames: list[np.ndarray] = []
+    found = list(itertools.islice(_frames(path), limit))
+    if not found:
+        raise HscError(f"{path}: no frames; {_WANTED}")
+    return [np.asarray(ImageOps.fit(frame.convert("RGB"), (SIZE, SIZE))) for frame in found]
+
+
+def _frames(path: Path) -> Iterator[Image.Image]:
     for file in find([path]):
         try:
+            if file.suffix.lower() in VIDEOS:
+                yield from _video(file)
+                continue
             with Image.open(file) as picture:
-                for frame in ImageSequence.Iterator(picture):
-                    frames.append(np.asarray(ImageOps.fit(frame.convert("RGB"), (SIZE, SIZE))))
-                    if len(frames) >= limit:
-                        return frames
-        except (OSError, ValueError, Image.DecompressionBombError) as error:
-            raise HscError(f"{file}: {error}; give a folder of images, or an animated GIF or WebP") from None
-    return frames
+                yield from (frame.copy() for frame in ImageSequence.Iterator(picture))
+        except (OSError, ValueError, Image.DecompressionBombError) as error:  # FFmpeg's errors are both of the first two
+            raise HscError(f"{file}: {error}; {_WANTED}") from None
+
+
+def _video(file: Path) -> Iterator[Image.Image]:
+    import av  # here alone: it takes a moment to load
+
+    with av.open(str(file)) as container:
+        if not container.streams.video:
+            raise ValueError("no video in it")
+        for frame in container.decode(video=0):
+            yield frame.to_image()
 
 
 def thread_times(pid: int | str = "self") -> dict[int, tuple[str, float]]:
