@@ -85,7 +85,7 @@ class Bench(gr.top_block):
 
 @pytest.mark.parametrize("codec", ["hsc", "deepjscc", "hda_deepsc"])
 def test_the_image_builds_up_packet_by_packet(codec, always):
-    """Each packet brings another partial image and a better one; the final image is the one that there is without partial images.
+    """Each packet brings another partial image, and they get better; the final image is the one that there is without partial images.
 
     The first shows the base alone where the codec has one.
     """
@@ -112,7 +112,8 @@ def test_the_image_builds_up_packet_by_packet(codec, always):
         bench.give(packets[-1])
         assert np.array_equal(bench.images.wait(1)[0].pixels, alone)
     assert quality and quality[-1] < metrics.psnr_db(alone, image) and len(bench.partial.seen) == len(quality)
-    assert all(b > a for a, b in zip(quality, quality[1:], strict=False))
+    # Lost values are estimated: one image may be a trifle worse than the one before.
+    assert all(b > a - 0.1 for a, b in zip(quality, quality[1:], strict=False)) and quality[-1] > quality[0] + 1
     assert codec == "hda_deepsc" or len(quality) == len(packets) - 1
 
 
