@@ -138,8 +138,8 @@ def viewer(picture: str) -> None:
 
     def arriving() -> bool:
         view = top.viewer.model.snapshot()
-        came = int(view.picture.stage.split()[0]) if view.picture and view.picture.partial else 0
-        return len(view.history) >= 5 and view.packets.codec == "hsc" and 30 <= came <= 60
+        came = view.picture.stage.split()[0] if view.picture and view.picture.partial else "0"
+        return len(view.history) >= 5 and view.packets.codec == "hsc" and came.isdigit() and 30 <= int(came) <= 60
 
     def arrived() -> bool:
         view = top.viewer.model.snapshot()
