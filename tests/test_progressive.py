@@ -111,9 +111,11 @@ def test_the_image_builds_up_packet_by_packet(codec, always):
             quality.append(metrics.psnr_db(seen.pixels, image))
         bench.give(packets[-1])
         assert np.array_equal(bench.images.wait(1)[0].pixels, alone)
+        assert bench.decoder._based is None  # the next message begins with its base, whatever its layout
     assert quality and quality[-1] < metrics.psnr_db(alone, image) and len(bench.partial.seen) == len(quality)
-    # Lost values are estimated: one image may be a trifle worse than the one before.
-    assert all(b > a - 0.1 for a, b in zip(quality, quality[1:], strict=False)) and quality[-1] >= quality[0]
+    # Lost values of the SR are estimated: one image may be a trifle worse than the one before.
+    slack = 0.1 if codec == "hsc" else 0.0
+    assert all(b > a - slack for a, b in zip(quality, quality[1:], strict=False))
     assert codec == "hda_deepsc" or len(quality) == len(packets) - 1
 
 

@@ -284,12 +284,12 @@ class message_decoder(_PacketCollector):
         self._options, self._codecs, self._progressive_codecs = options or {}, {}, {}
         self._max_pixels = max_pixels
         self._partial, self._next_partial, self._newest = int(partial), -math.inf, None
-        self._based: packet.Header | None = None
+        self._based: packet.Header | None = None  # layout of the message whose base has been shown
         self._progressive = ProgressiveDecoder(self._decode_partial, self._publish_partial, self._partial_failed)
         limit_torch_threads()
 
     def start(self) -> bool:
-        self._next_partial, self._newest = -math.inf, None
+        self._next_partial, self._newest, self._based = -math.inf, None, None
         if self._partial > 0:
             self._progressive.start()
         return super().start()
@@ -304,6 +304,8 @@ class message_decoder(_PacketCollector):
 
     def on_message(self, message: packet.AssembledMessage) -> None:
         self._progressive.close(message.header)
+        if self._based == message.header:  # a transmitter that was restarted may send one of this layout again
+            self._based = None
         received = modem.demodulate(message)
         self.report(message, sum(len(stream.lost_blocks) for stream in received.digital))
         codec = self.codec(received.codec)
