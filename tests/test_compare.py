@@ -92,3 +92,10 @@ def test_separate_designs_are_compared_in_both_codings(monkeypatch):
     monkeypatch.setitem(registry._MODULES, "separate", (2, "separate:SeparateCodec"))
     cases = compare.Comparison((0.0,), 1 / 6, ("separate", "hsc")).cases
     assert [case.label for case in cases] == ["separate HEVC", "separate JPEG2000", "hsc"]
+    assert not any("repair_share" in case.options for case in cases)
+
+
+def test_no_codec_pays_for_lost_packets_where_none_is_lost():
+    for case in compare.Comparison((0.0,), 1 / 6, ("softcast", "hda_dct", "hda_deepsc", "hda_hevc")).cases:
+        own = registry.create(case.codec).options.repair_share
+        assert 0 < registry.create(case.codec, **case.options).options.repair_share < min(own, 0.05)

@@ -276,4 +276,6 @@ def test_lost_packets_are_measured_with_the_codecs_own_repair_symbols(stand_ins)
     _, say = said()
     lossy, clean = (hda.PLANS[name](list(IMAGES), False, say).points for name in ("hda-ofdm", "hda-fig4"))
     assert not any("repair_share" in dict(p.sending.options) for p in lossy)
-    assert any(0 < dict(p.sending.options).get("repair_share", 1) < 0.1 for p in clean if p.sending.codec == "hda_deepsc")
+    protected = [p.sending for p in clean if p.sending.codec in ("hda_deepsc", "hda_hevc", "hda_dct", "softcast")]
+    assert len({sending.codec for sending in protected}) == 4
+    assert all(0 < dict(sending.options).get("repair_share", 1) < 0.1 for sending in protected)

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from .plan import At, Case, Plan, PlannedCurve, Samples, Say, available, curve, fading
+from .plan import FEW_REPAIRS, At, Case, Plan, PlannedCurve, Samples, Say, available, curve, fading
 from .transmission import CAPACITY, Point
 
 CBR = 1 / 6
@@ -25,24 +25,21 @@ KEY = bytes(range(32))  # any key: what matters is who has it
 LOSSES = (0.0, 0.05, 0.2)
 FADES = 1  # gains of an image over a fading channel: with 24 photographs 24 gains, the same for every system
 _SNR, _CBR = ("snr", "mean Es/N0 [dB]"), ("cbr", "budget of payload channel uses / (C·H·W)")
-# No packet is lost on these channels; a few repair symbols stand for the LDPC blocks that AMC lets through broken. `ofdm` measures the
-# default share of them with lost packets.
-_REPAIR = {"repair_share": 0.03}
-_MIXED_DA = {"da_ratio": DA_RATIOS[0], **_REPAIR}
+_MIXED_DA = {"da_ratio": DA_RATIOS[0], **FEW_REPAIRS}  # `ofdm` measures the codecs' own shares, with lost packets
 
 HDA = Case("hda_deepsc, AMC", "hda_deepsc", _MIXED_DA)
-HDA_CHOSEN = Case("hda_deepsc, ratio chosen, AMC", "hda_deepsc", {"da_ratio": None, **_REPAIR})
+HDA_CHOSEN = Case("hda_deepsc, ratio chosen, AMC", "hda_deepsc", {"da_ratio": None, **FEW_REPAIRS})
 HDA_ONE_WAY = Case("hda_deepsc, one-way", "hda_deepsc", _MIXED_DA, knows="nothing")
 SEPARATE = Case("separate HEVC, AMC", "separate", {"source": "hevc"})
 SEPARATE_FIXED = Case(f"separate HEVC, {FIXED_MCS}", "separate", {"source": "hevc"}, mcs=FIXED_MCS, knows="nothing")
 BOUND = Case("HEVC at capacity (bound)", CAPACITY, {"source": "hevc"})
 SYSTEMS = (
     HDA,
-    Case("hda_hevc, AMC", "hda_hevc", _REPAIR),
+    Case("hda_hevc, AMC", "hda_hevc", FEW_REPAIRS),
     Case("deepjscc", "deepjscc"),
     Case("deepjscc_q", "deepjscc_q"),
-    Case("hda_dct, AMC", "hda_dct"),
-    Case("softcast", "softcast"),
+    Case("hda_dct, AMC", "hda_dct", FEW_REPAIRS),
+    Case("softcast", "softcast", FEW_REPAIRS),
     SEPARATE,
     SEPARATE_FIXED,
     Case("separate JPEG2000, AMC", "separate", {"source": "jpeg2000"}),
@@ -182,7 +179,7 @@ def cliff(images: Sequence[str], quick: bool, say: Say) -> Plan:
     """One-way links with one MCS from 20 dB down to 0 dB in steps of 1 dB."""
     digital = {"source": "hevc"}
     fixed = [Case(f"separate HEVC, {mcs}", "separate", digital, mcs=mcs, knows="nothing") for mcs in (FIXED_MCS, "QPSK-1/2", "BPSK-1/2")]
-    hybrids = (Case("hda_hevc, one-way", "hda_hevc", knows="nothing"), Case("softcast, one-way", "softcast", knows="nothing"))
+    hybrids = [Case(f"{codec}, one-way", codec, FEW_REPAIRS, knows="nothing") for codec in ("hda_hevc", "softcast")]
     places = [_awgn(snr) for snr in (range(0, 21, 5) if quick else range(21))]
     curves = [curve(case, images, places) for case in available((HDA_ONE_WAY, *hybrids, *fixed), say)]
     text = "Kodak, AWGN, CBR 1/6, one-way links: the transmitter knows nothing of the SNR, one message serves all of them."

@@ -16,6 +16,8 @@ from .sweep import Outcome
 from .transmission import CAPACITY, Measured, Point, Reception, Sending, gain, options_of
 
 KNOWS = ("mean", "gain", "nothing")
+# Share of repair symbols on channels that lose no packet: a few, for the LDPC blocks that AMC lets through broken.
+FEW_REPAIRS = {"repair_share": 0.03}
 _REASON = 160  # characters of why a curve is left out
 Say = Callable[[str], None]
 
@@ -134,6 +136,15 @@ def _believed(case: Case, image: str, reception: Reception) -> float | None:
     if case.knows == "mean" or reception.channel in ("ideal", "awgn"):
         return reception.snr_db
     return round(reception.snr_db + 20 * float(np.log10(max(abs(gain(image, reception)), 1e-6))), 1)
+
+
+def few_repairs(codec: str) -> Mapping[str, object]:
+    """FEW_REPAIRS for a codec that sends repair symbols, whose default share is for lost packets; nothing for the others."""
+    try:
+        options = getattr(registry.create(codec), "options", None)
+    except HscError:  # `available` says why
+        return {}
+    return FEW_REPAIRS if hasattr(options, "repair_share") else {}
 
 
 def available(cases: Iterable[Case], say: Say) -> list[Case]:
