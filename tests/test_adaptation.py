@@ -400,8 +400,13 @@ class Ends(gr.top_block):
         self.msg_connect(self.sender, "status", self.reports, "in")
 
 
-def test_return_path_between_processes():
+@pytest.mark.parametrize("runs", [1, 2])
+def test_return_path_between_processes(runs):
     ends = Ends(free_address())
+    for _ in range(runs - 1):
+        ends.start()
+        ends.stop()
+        ends.wait()
     ends.start()
     try:
         deadline = time.monotonic() + PATIENCE
@@ -417,6 +422,15 @@ def test_return_path_between_processes():
     finally:
         ends.stop()
         ends.wait()
+
+
+def test_a_return_path_that_was_closed_can_be_opened_at_once_but_not_twice():
+    address = free_address()
+    hsc.feedback_sender(address).stop()
+    open_ = hsc.feedback_sender(address)
+    with pytest.raises(HscError, match="in use"):
+        hsc.feedback_sender(address)
+    open_.stop()
 
 
 @pytest.mark.parametrize("address", ["nonsense", "tcp://", "tcp://256.1.1.1:x"])

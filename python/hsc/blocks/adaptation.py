@@ -14,6 +14,7 @@ from .base import Companion, MessageBlock
 
 _LOOKS = 4  # a time-out is noticed after this part of it at the latest
 _POLL_MS = 100
+_RELEASE_S = 1.0  # an address may be in use for this long before it counts as another program's
 _WAITING = 16  # records that a socket holds; older ones are dropped
 
 
@@ -178,7 +179,12 @@ class feedback_sender(MessageBlock):
         super().__init__("Feedback Sender")
         handlers = {pdu.Snr: self._snr, pdu.Nak: self._nak, pdu.Failed: self.ignore}
         self.open_ports({"records": handlers}, (), ends=())
-        self._socket = _socket("PUB", address)
+        self._address, self._socket = address, _socket("PUB", address)
+
+    def start(self) -> bool:
+        if self._socket.closed:  # a flowgraph that was stopped and runs again
+            self._socket = _socket("PUB", self._address)
+        return super().start()
 
     def stop(self) -> bool:
         self._socket.close(linger=0)
@@ -255,7 +261,7 @@ def _socket(kind: str, address: str):  # noqa: ANN202 - zmq is imported late
     try:
         socket.setsockopt(zmq.SNDHWM if kind == "PUB" else zmq.RCVHWM, _WAITING)
         if kind == "PUB":
-            socket.bind(address)
+            _bind(socket, address)
         else:
             socket.setsockopt(zmq.MAXMSGSIZE, adaptation.LARGEST_RECORD)
             socket.setsockopt(zmq.RECONNECT_IVL_MAX, 1000)
@@ -265,3 +271,19 @@ def _socket(kind: str, address: str):  # noqa: ANN202 - zmq is imported late
         socket.close(linger=0)
         raise HscError(f"return path '{address}': {error}; give an address such as tcp://127.0.0.1:5560") from None
     return socket
+
+
+def _bind(socket, address: str) -> None:  # noqa: ANN001
+    """Bind, with patience: ZMQ frees the address of a closed socket a moment later, in a thread of its own."""
+    import zmq
+
+    deadline = time.monotonic() + _RELEASE_S
+    while True:
+        try:
+            socket.bind(address)
+        except zmq.ZMQError as error:
+            if error.errno != zmq.EADDRINUSE or time.monotonic() > deadline:
+                raise
+            time.sleep(_RELEASE_S / 20)
+        else:
+            return
