@@ -21,7 +21,8 @@ from gnuradio.hsc.evaluation.transmission import Reception, image_id
 
 PHOTOS = [pixel_codec.picture(24, 40, seed=seed) for seed in range(3)]
 IMAGES = {image_id(f"wave{i}", photo): photo for i, photo in enumerate(PHOTOS)}
-NAMES = ("separate", "softcast", "hda_dct", "hda_deepsc", "deepjscc", "deepjscc_q", "hda_hevc")
+PROTECTED = ("softcast", "hda_dct", "hda_deepsc", "hda_hevc")  # those that send repair symbols
+NAMES = ("separate", *PROTECTED, "deepjscc", "deepjscc_q")
 
 
 class StandIn(pixel_codec.PixelCodec):
@@ -29,18 +30,19 @@ class StandIn(pixel_codec.PixelCodec):
 
     def __init__(self, **options):
         super().__init__(digital=False)
-        self.options = options
+        own = {"repair_share": 0.35} if self.name in PROTECTED else {}
+        self.options = types.SimpleNamespace(**{"key": None, **own, **options})
 
     def encode(self, image, link):
         import dataclasses
 
         message = super().encode(image, link)
-        return dataclasses.replace(message, codec=self.name, parameters=b"key" if self.options.get("key") else b"")
+        return dataclasses.replace(message, codec=self.name, parameters=b"key" if self.options.key else b"")
 
     def decode(self, received):
         h, w, c = received.shape
         image = np.clip((received.analog.values[: h * w * c] + 0.5) * 255, 0, 255).astype(np.uint8).reshape(h, w, c)
-        if received.parameters.startswith(b"key") and not self.options.get("key"):
+        if received.parameters.startswith(b"key") and not self.options.key:
             return 255 - image
         return image
 
@@ -276,6 +278,6 @@ def test_lost_packets_are_measured_with_the_codecs_own_repair_symbols(stand_ins)
     _, say = said()
     lossy, clean = (hda.PLANS[name](list(IMAGES), False, say).points for name in ("hda-ofdm", "hda-fig4"))
     assert not any("repair_share" in dict(p.sending.options) for p in lossy)
-    protected = [p.sending for p in clean if p.sending.codec in ("hda_deepsc", "hda_hevc", "hda_dct", "softcast")]
+    protected = [p.sending for p in clean if p.sending.codec in PROTECTED]
     assert len({sending.codec for sending in protected}) == 4
     assert all(0 < dict(sending.options).get("repair_share", 1) < 0.1 for sending in protected)

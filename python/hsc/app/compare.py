@@ -43,7 +43,7 @@ class Comparison:
 
     @property
     def cases(self) -> list[plan.Case]:
-        """One curve for each codec; separate designs in both codings of the image. No packet is lost here."""
+        """One curve for each codec; separate designs in both codings of the image."""
         names = self.codecs or registry.names()
         cases = []
         for name in names:
@@ -52,7 +52,7 @@ class Comparison:
                 labels = {"hevc": "separate HEVC", "jpeg2000": "separate JPEG2000"}
                 cases += [plan.Case(label, name, {"source": source}) for source, label in labels.items()]
             else:
-                cases.append(plan.Case(name, name, plan.few_repairs(name)))
+                cases.append(plan.Case(name, name))
         return cases
 
 

@@ -141,7 +141,7 @@ def _plan(request: Request, photos: Iterable[str]) -> plan.Plan:
 def _eavesdropper(photos: dict[str, np.ndarray]) -> Image.Image:
     """The paper's figure 9: one photograph with the key, without it, and by the separate design."""
     name = next((n for n in photos if n.startswith(PHOTO.removesuffix(".png"))), next(iter(photos)))
-    points = hda.eavesdropper_points(name)
+    points = hda.eavesdropper_points(name, planned.say)
     seen = sweep.run(list(points.values()), photos, workers=0, pictures=list(points.values()))
 
     def tile(label: str, point: Point) -> pictures.Tile:

@@ -8,11 +8,10 @@ says so.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 
 import numpy as np
 
-from .plan import FEW_REPAIRS, At, Case, Plan, PlannedCurve, Samples, Say, available, curve, fading
+from .plan import At, Case, Plan, PlannedCurve, Samples, Say, available, curve, fading
 from .transmission import CAPACITY, Point
 
 CBR = 1 / 6
@@ -25,21 +24,21 @@ KEY = bytes(range(32))  # any key: what matters is who has it
 LOSSES = (0.0, 0.05, 0.2)
 FADES = 1  # gains of an image over a fading channel: with 24 photographs 24 gains, the same for every system
 _SNR, _CBR = ("snr", "mean Es/N0 [dB]"), ("cbr", "budget of payload channel uses / (C·H·W)")
-_MIXED_DA = {"da_ratio": DA_RATIOS[0], **FEW_REPAIRS}  # `ofdm` measures the codecs' own shares, with lost packets
+_MIXED_DA = {"da_ratio": DA_RATIOS[0]}
 
 HDA = Case("hda_deepsc, AMC", "hda_deepsc", _MIXED_DA)
-HDA_CHOSEN = Case("hda_deepsc, ratio chosen, AMC", "hda_deepsc", {"da_ratio": None, **FEW_REPAIRS})
+HDA_CHOSEN = Case("hda_deepsc, ratio chosen, AMC", "hda_deepsc", {"da_ratio": None})
 HDA_ONE_WAY = Case("hda_deepsc, one-way", "hda_deepsc", _MIXED_DA, knows="nothing")
 SEPARATE = Case("separate HEVC, AMC", "separate", {"source": "hevc"})
 SEPARATE_FIXED = Case(f"separate HEVC, {FIXED_MCS}", "separate", {"source": "hevc"}, mcs=FIXED_MCS, knows="nothing")
 BOUND = Case("HEVC at capacity (bound)", CAPACITY, {"source": "hevc"})
 SYSTEMS = (
     HDA,
-    Case("hda_hevc, AMC", "hda_hevc", FEW_REPAIRS),
+    Case("hda_hevc, AMC", "hda_hevc"),
     Case("deepjscc", "deepjscc"),
     Case("deepjscc_q", "deepjscc_q"),
-    Case("hda_dct, AMC", "hda_dct", FEW_REPAIRS),
-    Case("softcast", "softcast", FEW_REPAIRS),
+    Case("hda_dct, AMC", "hda_dct"),
+    Case("softcast", "softcast"),
     SEPARATE,
     SEPARATE_FIXED,
     Case("separate JPEG2000, AMC", "separate", {"source": "jpeg2000"}),
@@ -130,7 +129,7 @@ def fig8(images: Sequence[str], quick: bool, say: Say) -> Plan:
     """HDA-DeepSC over AWGN against the DA ratio, one curve for each SNR."""
     curves = []
     for snr in (0, 10) if quick else (0, 5, 10, 15, 20):
-        places = [At(r, fading("awgn", snr), CBR, {**_MIXED_DA, "da_ratio": r}) for r in (DA_RATIOS[::2] if quick else DA_RATIOS)]
+        places = [At(r, fading("awgn", snr), CBR, {"da_ratio": r}) for r in (DA_RATIOS[::2] if quick else DA_RATIOS)]
         curves += [curve(case, images, places) for case in available((Case(f"{snr} dB", "hda_deepsc"),), say)]
     text = "Kodak, AWGN, CBR 1/6, AMC: hda_deepsc against the ratio L_D / L_A of digital to analog channel uses asked for."
     return Plan("hda-fig8", text, ("da_ratio", "digital / analog channel uses"), tuple(curves), _best_ratio)
@@ -158,7 +157,7 @@ def table1(images: Sequence[str], quick: bool, say: Say) -> Plan:
 
 def table3(images: Sequence[str], quick: bool, say: Say) -> Plan:
     """Receiver with the key and eavesdropper without it, against the DA ratio."""
-    places = [At(r, fading("awgn", DESIGN_SNR_DB), CBR, {**_MIXED_DA, "da_ratio": r}) for r in (DA_RATIOS[::2] if quick else DA_RATIOS)]
+    places = [At(r, fading("awgn", DESIGN_SNR_DB), CBR, {"da_ratio": r}) for r in (DA_RATIOS[::2] if quick else DA_RATIOS)]
     keyed = Case("hda_deepsc, with the key", "hda_deepsc", {"key": KEY}, {"key": KEY})
     cases = (keyed, Case("hda_deepsc, without the key", "hda_deepsc", {"key": KEY}))
 
@@ -179,22 +178,17 @@ def cliff(images: Sequence[str], quick: bool, say: Say) -> Plan:
     """One-way links with one MCS from 20 dB down to 0 dB in steps of 1 dB."""
     digital = {"source": "hevc"}
     fixed = [Case(f"separate HEVC, {mcs}", "separate", digital, mcs=mcs, knows="nothing") for mcs in (FIXED_MCS, "QPSK-1/2", "BPSK-1/2")]
-    hybrids = [Case(f"{codec}, one-way", codec, FEW_REPAIRS, knows="nothing") for codec in ("hda_hevc", "softcast")]
+    hybrids = [Case(f"{codec}, one-way", codec, knows="nothing") for codec in ("hda_hevc", "softcast")]
     places = [_awgn(snr) for snr in (range(0, 21, 5) if quick else range(21))]
     curves = [curve(case, images, places) for case in available((HDA_ONE_WAY, *hybrids, *fixed), say)]
     text = "Kodak, AWGN, CBR 1/6, one-way links: the transmitter knows nothing of the SNR, one message serves all of them."
     return Plan("hda-cliff", text, _SNR, tuple(curves), _steepest)
 
 
-def _protected(case: Case) -> Case:
-    """The case with its codec's own share of repair symbols: packets will be lost."""
-    return replace(case, options={name: value for name, value in case.options.items() if name != "repair_share"})
-
-
 def ofdm(images: Sequence[str], quick: bool, say: Say) -> Plan:
     """Symbol level against OFDM at 10 dB, and packets lost."""
     seeds = range(1 if quick else 5)
-    cases = available([_protected(case) for case in (HDA, *SYSTEMS[1:7])], say)
+    cases = available(SYSTEMS[:7], say, losses=True)
     curves = []
     for case in cases:
         symbols = curve(case, images, [At(0.0, fading("awgn", DESIGN_SNR_DB), CBR)], seeds)
@@ -210,16 +204,13 @@ def ofdm(images: Sequence[str], quick: bool, say: Say) -> Plan:
     return Plan("hda-ofdm", text, ("loss", "share of packets dropped"), tuple(curves), lambda samples: _losses(samples, labels))
 
 
-def eavesdropper_points(image: str) -> dict[str, Point]:
+def eavesdropper_points(image: str, say: Say) -> dict[str, Point]:
     """What the paper's figure 9 shows of one image, by label: separate design, with the key, and without it at several DA ratios."""
-    at = fading("awgn", DESIGN_SNR_DB)
-    found = {SEPARATE_FIXED.label: curve(SEPARATE_FIXED, [image], [At(0, at, CBR)])}
-    for receiver, ratios in (({"key": KEY}, DA_RATIOS[:1]), ({}, (0.2, 0.875, 3.0))):
-        for ratio in ratios:
-            case = Case("hda_deepsc", "hda_deepsc", {"key": KEY, "da_ratio": ratio}, receiver)
-            label = f"{'with' if receiver else 'without'} the key, DA {ratio:g}"
-            found[label] = curve(case, [image], [At(ratio, at, CBR)])
-    return {label: planned.points[0][0][0] for label, planned in found.items()}
+    cases = [SEPARATE_FIXED]
+    for word, receiver, ratios in (("with", {"key": KEY}, DA_RATIOS[:1]), ("without", {}, (0.2, 0.875, 3.0))):
+        cases += [Case(f"{word} the key, DA {ratio:g}", "hda_deepsc", {"key": KEY, "da_ratio": ratio}, receiver) for ratio in ratios]
+    at = At(DESIGN_SNR_DB, fading("awgn", DESIGN_SNR_DB), CBR)
+    return {case.label: curve(case, [image], [at]).points[0][0][0] for case in available(cases, say)}
 
 
 PLANS: dict[str, Callable[[Sequence[str], bool, Say], Plan]] = {

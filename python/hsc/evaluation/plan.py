@@ -17,7 +17,7 @@ from .transmission import CAPACITY, Measured, Point, Reception, Sending, gain, o
 
 KNOWS = ("mean", "gain", "nothing")
 # Share of repair symbols on channels that lose no packet: a few, for the LDPC blocks that AMC lets through broken.
-FEW_REPAIRS = {"repair_share": 0.03}
+_FEW_REPAIRS = {"repair_share": 0.03}
 _REASON = 160  # characters of why a curve is left out
 Say = Callable[[str], None]
 
@@ -138,25 +138,21 @@ def _believed(case: Case, image: str, reception: Reception) -> float | None:
     return round(reception.snr_db + 20 * float(np.log10(max(abs(gain(image, reception)), 1e-6))), 1)
 
 
-def few_repairs(codec: str) -> Mapping[str, object]:
-    """FEW_REPAIRS for a codec that sends repair symbols, whose default share is for lost packets; nothing for the others."""
-    try:
-        options = getattr(registry.create(codec), "options", None)
-    except HscError:  # `available` says why
-        return {}
-    return FEW_REPAIRS if hasattr(options, "repair_share") else {}
+def available(cases: Iterable[Case], say: Say, losses: bool = False) -> list[Case]:
+    """Those cases whose codec can be made; of the others it is said why not.
 
-
-def available(cases: Iterable[Case], say: Say) -> list[Case]:
-    """Those cases whose codec can be made; of the others it is said why not."""
+    A codec that sends repair symbols keeps its own share of them where packets will be lost (`losses`), and else sends few.
+    """
     found = []
     for case in cases:
         try:
             if case.codec == CAPACITY:
                 registry.number("separate")
             else:
-                for options in (case.options, case.receiver):
-                    registry.create(case.codec, **options)
+                registry.create(case.codec, **case.receiver)
+                codec = registry.create(case.codec, **case.options)
+                if not losses and hasattr(getattr(codec, "options", None), "repair_share"):
+                    case = replace(case, options={**_FEW_REPAIRS, **case.options})
         except HscError as error:
             say(f"left out: {case.label} ({textwrap.shorten(str(error), _REASON)})")
             continue
