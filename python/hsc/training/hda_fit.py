@@ -124,6 +124,13 @@ def refit(network: hda.HdaNetwork, images: torch.Tensor) -> tuple[torch.Tensor, 
 
 
 @torch.no_grad()
+def refit_power(network: hda.HdaNetwork, images: torch.Tensor) -> None:
+    """Fit the mean powers and the power tables alone anew to images (N, 3, S, S)."""
+    z = torch.cat([network.encode(part) for part in images.split(8)])
+    fit_power(network, z, network.hyper.encode(z))
+
+
+@torch.no_grad()
 def shipped_state(network: hda.HdaNetwork, images: torch.Tensor) -> dict[str, torch.Tensor]:
     """Fit all tables anew to training images (N, 3, S, S) and return what the codec loads, densities left out."""
     z, latents = refit(network, images)

@@ -33,7 +33,7 @@ class Progress:
 
     Attributes:
         step, steps: steps done, and those of the whole schedule.
-        loss, mse: of this step's batch.
+        loss, mse: of this step's last batch.
         fraction: share of the schedule that was over when the step began, 0 to 1.
         model: what would be shipped now, on the device.
     """
@@ -133,9 +133,10 @@ def fit(model: nn.Module, loss: Loss, run: Run, method: Method) -> tuple[nn.Modu
         rate = run.recipe.learning_rate * min(1.0, (done + 1) / WARM_UP) * (0.51 + 0.49 * math.cos(math.pi * fraction))
         for group in optimizer.param_groups:
             group["lr"] = group["pace"] * method.stage_rate(fraction) * rate
-        value, mse = objective(fraction)
         optimizer.zero_grad()
-        here.backward(value)
+        for _ in range(run.recipe.accumulate):
+            value, mse = objective(fraction)
+            here.backward(value / run.recipe.accumulate)
         here.clip_grad_norm_(model.parameters(), method.clip)
         optimizer.step()
         done += 1

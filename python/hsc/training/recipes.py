@@ -44,6 +44,7 @@ class Recipe:
         fading: channel between encoder and decoder; None for the ideal one.
         rank: CR rank k of an NCR adapter pair.
         crop: side of the training crops of photographs.
+        accumulate: batches whose gradients are added up to one step.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Recipe:
     fading: Fading | None = None
     rank: int = 0
     crop: int = 128
+    accumulate: int = 1
     seed: int = 1
 
 
@@ -109,6 +111,9 @@ def _recipes() -> dict[str, Recipe]:
     hybrid = Recipe(
         "hda-deepsc", "hda", 0, "photos", steps=200_000, batch=4, learning_rate=4e-4, regulariser=0.1, crop=192
     )  # the regulariser is λ_F of eq. (18)
+    whole = replace(
+        hybrid, name="hda-deepsc-whole", model="hda-whole", start=hybrid.name, steps=40_000, accumulate=8, learning_rate=2e-4
+    )
     profiles = [
         replace(hybrid, name=f"hda-deepsc-{name}", model="hda-profile", start=hybrid.name, steps=20_000)
         for name in ("da0.2", "da0.4", "da0.875", "da1.5", "da3", "cbr1-12", "cbr1-24")
@@ -118,7 +123,7 @@ def _recipes() -> dict[str, Recipe]:
         for name, weight in (("mse", 0.0), ("fourier", 0.1), ("module", 0.0))
     ]
     hevc_tables = replace(hybrid, name="hda-hevc", model="hda-hevc", start=hybrid.name, steps=20_000)
-    hybrids = (hybrid, *profiles, *semantic, hevc_tables)
+    hybrids = (hybrid, whole, *profiles, *semantic, hevc_tables)
     return {
         recipe.name: recipe
         for recipe in (
