@@ -17,7 +17,7 @@ from ..nn import hda
 from . import hda_fit
 from .export import export
 from .hda_objective import draw, stage_loss, usual
-from .loop import Loss, Method, Progress, Run, batches, fit, planes
+from .loop import Loss, Method, Progress, Run, accelerator, batches, fit, mixed_precision, planes
 from .recipes import Recipe
 
 MODELS = ("hda", "hda-whole", "hda-profile", "hda-semantic")
@@ -54,7 +54,7 @@ def train(run: Run, start: dict[str, torch.Tensor] | None) -> dict[str, float]:
     """
     photos = run.photos()
     network = _start(start, photos, run.recipe)
-    network.mixed_precision = True
+    network.mixed_precision = mixed_precision(accelerator().device)
     method = replace(METHOD, stage_rate=lambda fraction: _stage_rate(run.recipe, fraction))
     network, steps = fit(network, _loss(run), replace(run, report=_with_kodak(run)), method)
     network.mixed_precision = False
