@@ -16,7 +16,7 @@ from .export import export
 from .hda import METHOD, learn_decoder
 from .hda_fit import activity_tables, power_rows
 from .hda_objective import FINENESS, Draw, analog_link, balanced, semantic_distortion
-from .loop import Run, accelerator, fit, planes
+from .loop import Run, accelerator, fit, mixed_precision, planes
 from .recipes import Recipe
 
 BYTES_PER_PIXEL = 0.30 * 2.0 ** (-0.6 * np.arange(hda.QUALITIES))  # of the base, for classes 0 (finest) to 11
@@ -121,7 +121,7 @@ def loss_of(
 
 def train_decoder(network: hda.HdaNetwork, pairs: Pairs, run: Run) -> tuple[hda.HdaNetwork, int]:
     """Train the decoder of `network` behind HEVC bases; returns the moving average of the network, and the steps."""
-    network.mixed_precision = True
+    network.mixed_precision = mixed_precision(accelerator().device)
     learn_decoder(network)
     rng, batch, device = np.random.default_rng(), run.recipe.batch, accelerator().device
 
