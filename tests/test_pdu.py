@@ -69,7 +69,7 @@ def examples():
         pdu.Quality(3, 30.0, 0.001, 0.9, "kitten"),
         pdu.RadioStatus("source", "soapy:driver=hackrf", 2e6, 1.5, 3_000_000, 4, 3, 2, 1, 65536, -3.0, -12.5, "it is gone"),
         pdu.Failed("Message Mux", "a stream never came", 4),
-        pdu.End(),
+        pdu.End(12.5),
     ]
 
 

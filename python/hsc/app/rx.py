@@ -89,7 +89,8 @@ class _collector(MessageBlock):  # noqa: N801
             self.ended.set()
 
     def _tick(self, tick: pdu.Tick) -> None:
-        self._know_start(tick.sample_index)
+        if tick.sample_index:  # with 0 the receiver is there, and no sample yet
+            self._know_start(tick.sample_index)
 
     def _know_start(self, sample_index: int) -> None:
         """The first sample came so many samples ago."""

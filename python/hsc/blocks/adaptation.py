@@ -59,7 +59,7 @@ class link_adaptation(MessageBlock):
 
     def stop(self) -> bool:
         self._watch.stop()
-        return True
+        return super().stop()
 
     def _report(self, snr: pdu.Snr) -> None:
         counts = (snr.packets, snr.packets_received, snr.blocks, snr.lost_blocks)
@@ -103,13 +103,13 @@ class packet_repeater(MessageBlock):
         self._buffer = adaptation.RepeatBuffer(self._messages, repeats=self._repeats)
 
     def start(self) -> bool:
-        self._stop.clear()
+        self._stop = threading.Event()  # a thread of the former run keeps its own
         self._begin()
         return super().start()
 
     def stop(self) -> bool:
         self._stop.set()
-        return True
+        return super().stop()
 
     def _packet(self, packet: pdu.Packet) -> None:
         self._buffer.add(packet.packet)
@@ -122,10 +122,10 @@ class packet_repeater(MessageBlock):
             self.publish("packets", pdu.Packet(packet.header, packet.symbols, again=1))
 
     def _last(self, _: pdu.End) -> None:
-        threading.Thread(target=self._end_later, name="packet_repeater", daemon=True).start()
+        threading.Thread(target=self._end_later, args=(self._stop,), name="packet_repeater", daemon=True).start()
 
-    def _end_later(self) -> None:
-        if not self._stop.wait(self._linger):
+    def _end_later(self, asked: threading.Event) -> None:
+        if not asked.wait(self._linger):
             self._end("packets")
 
 
@@ -158,6 +158,8 @@ class repeat_requester(MessageBlock):
         self._missing.packet(received.header, received.sample_index)
 
     def _tick(self, tick: pdu.Tick) -> None:
+        if tick.sample_index == 0:  # the sample clock begins again
+            self._begin()
         for nak in self._missing.due(tick.sample_index):
             self.counters["requests"] += 1
             self.publish("naks", pdu.Nak(nak.layout, np.array(nak.indices, np.int32)))
@@ -188,7 +190,7 @@ class feedback_sender(MessageBlock):
 
     def stop(self) -> bool:
         self._socket.close(linger=0)
-        return True
+        return super().stop()
 
     def _snr(self, snr: pdu.Snr) -> None:
         counts = (snr.packets, snr.packets_received, snr.blocks, snr.lost_blocks)
@@ -230,7 +232,7 @@ class feedback_receiver(MessageBlock):
 
     def stop(self) -> bool:
         self._listening.stop()
-        return True
+        return super().stop()
 
     def _run(self, asked: threading.Event) -> None:
         socket = _socket("SUB", self._address)

@@ -15,11 +15,12 @@ from ..phy import ofdm
 from ..phy.packet import Header, ReceivedPacket
 from ..phy.receiver import BurstReceiver
 from . import pdu
-from .base import Ports
+from .base import Ports, new_samples
 
 _WORK_DONE = -1
 _BUFFER = 1 << 16  # samples that one call of the receiver's `work` may bring
 _SYMBOLS = pmt.intern("symbols")
+_LARGEST = 1 << 16  # samples that one call of `work` gives: a flowgraph's own limit, which may be 1, would cost 0.15 ms a call
 _PAUSE = 0.005  # between two looks whether the receiver may go on [s]
 
 
@@ -53,6 +54,7 @@ class ofdm_transmitter(Ports, gr.sync_block):
         gr.sync_block.__init__(self, name="OFDM Transmitter", in_sig=None, out_sig=[np.complex64])
         handlers = {pdu.Packet: self._packet, pdu.End: self._last}
         self.open_ports({"packets": handlers}, ("sent",), queue=None)
+        self.set_max_noutput_items(_LARGEST)
         self._numerology, self._amplitude = ofdm.preset(numerology), float(amplitude)
         self._continuous, self._gap, self._trailing, self._limit = continuous, max(0, gap), max(0, trailing), queue
         self._tail = np.zeros(0, np.complex64)
@@ -69,6 +71,10 @@ class ofdm_transmitter(Ports, gr.sync_block):
 
     def start(self) -> bool:
         self._ending, self._tail = False, np.zeros(self._trailing, np.complex64)
+        if self._current is None:
+            self._samples, self._position = self._tail[:0], 0
+        elif self._position < len(self._samples):
+            self._position = 0  # a burst that the end of the former run cut off is sent again, as is what waits behind it
         return super().start()
 
     def _packet(self, p: pdu.Packet) -> None:
@@ -94,7 +100,7 @@ class ofdm_transmitter(Ports, gr.sync_block):
         if filled or not (self._ending or self._continuous):
             return filled
         if self._ending:
-            self.publish("sent", pdu.End())
+            self.publish("sent", self.end())
             return _WORK_DONE
         out[:] = 0
         return len(out)
@@ -139,6 +145,7 @@ class ofdm_receiver(Ports, gr.basic_block):
     Args:
         numerology: preset of `phy.ofdm`.
         tick: distance of the `Tick` PDUs, which carry the sample clock [samples]. They come at its multiples, however the samples come.
+            The clock begins with a Tick of 0 in every run of the flowgraph.
 
     Attributes:
         hold_while: while this is true the receiver takes no samples; only for a source that can wait, such as a file. None for never.
@@ -159,6 +166,7 @@ class ofdm_receiver(Ports, gr.basic_block):
 
     def start(self) -> bool:
         self._receiver, self._clock = BurstReceiver(self._numerology), 0
+        self.publish("packets", pdu.Tick(0))
         return super().start()
 
     def forecast(self, _: int, ninputs: int) -> list[int]:
@@ -169,8 +177,7 @@ class ofdm_receiver(Ports, gr.basic_block):
         if self.hold_while is not None and self.hold_while():
             time.sleep(_PAUSE)
             return 0
-        samples = input_items[0][_BUFFER - 1 :]
-        done = 0
+        samples, done = new_samples(self, input_items[0]), 0
         while done < len(samples):
             piece = samples[done : done + self._tick - self._clock % self._tick]
             with self.contain(None):
@@ -181,13 +188,14 @@ class ofdm_receiver(Ports, gr.basic_block):
                 self.publish("packets", pdu.Tick(self._clock))
         seen = self._receiver.counters
         self.counters["detections"], self.counters["header_errors"] = seen.detections, seen.header_errors
-        self.consume(0, len(samples))
+        self.consume(0, len(input_items[0]) - _BUFFER + 1)
         return 0
 
     def stop(self) -> bool:
-        # The stream has run dry. Message blocks ignore GNU Radio's `done`, so they are still there to hear this.
-        self.publish("packets", pdu.End())
-        return True
+        # Message blocks ignore GNU Radio's `done`, so they are still there to hear this.
+        if self.detail().done():  # the stream has run dry; else the flowgraph is stopped, and may run again
+            self.publish("packets", self.end())
+        return super().stop()
 
     def _publish(self, received: ReceivedPacket) -> None:
         self.counters["packets"] += 1

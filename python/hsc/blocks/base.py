@@ -4,6 +4,9 @@ How a flowgraph ends by itself: the source of images sends an `End` PDU after th
 output and finishes; the OFDM Transmitter ends the sample stream. The OFDM Receiver, whose stream has then run dry, sends the `End` of
 the receive side. GNU Radio's own `done` message is ignored: it comes from the first neighbour that finishes, whatever the others
 still have to say, and may overtake messages that wait in a queue.
+
+How it runs again: after `stop` and `start`, or `lock` and `unlock`, which is the same to a block, PDUs of the former run still wait
+in queues. They are handled, but an `End` among them is not: it says that a block had ended which runs again now.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ from __future__ import annotations
 import math
 import os
 import threading
+import time
 import traceback
 from abc import abstractmethod
 from collections import Counter, OrderedDict, deque
@@ -19,6 +23,7 @@ from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 
+import numpy as np
 import pmt
 from gnuradio import gr
 
@@ -68,6 +73,7 @@ class Ports:
         """
         self.counters = Counter()
         self._outputs, self._ended = outputs, set()
+        self._began, self._stopped = -math.inf, -math.inf  # this run, and the former one [s, time.monotonic]
         self._queue = math.inf if queue is None else max(1, int(queue))
         self._ends = set(inputs if ends is None else ends)
         for port in (*outputs, "status"):
@@ -75,12 +81,22 @@ class Ports:
         for port, handlers in inputs.items():
             self.message_port_register_in(pmt.intern(port))
             self._listen(port, lambda message, port=port, handlers=handlers: self._guard(port, handlers, message))
-        self._listen("system", lambda message: pmt.eq(message, _FINISH) and self.gateway.system_handler(_DONE))
+        self._listen("system", lambda message: pmt.equal(message, self._finish_message()) and self.gateway.system_handler(_DONE))
 
     def start(self) -> bool:
-        """Called by the scheduler; a flowgraph may run more than once."""
+        """Called by the scheduler; a flowgraph may run more than once. Blocks that override this or `stop` call it too."""
         self._ended.clear()
+        self._began = time.monotonic()
         return True
+
+    def stop(self) -> bool:
+        """Called by the scheduler, when the block has ended and when the flowgraph is stopped."""
+        self._stopped = time.monotonic()
+        return True
+
+    def end(self) -> pdu.End:
+        """The `End` of this run."""
+        return pdu.End(self._began)
 
     def publish(self, port: str, message: pdu.Pdu) -> None:
         """Send a PDU."""
@@ -141,7 +157,13 @@ class Ports:
             with self.contain(getattr(received, "message_id", None)):
                 self._dispatch(port, handlers, received)
 
+    def _finish_message(self) -> Any:
+        """What asks this block to leave the flowgraph in this run, and not in the next one."""
+        return pmt.cons(_FINISH, pmt.from_double(self._began))
+
     def _dispatch(self, port: str, handlers: dict[type[pdu.Pdu], Handler], received: pdu.Pdu) -> None:
+        if isinstance(received, pdu.End) and received.began is not None and received.began < self._stopped:
+            return  # of the former run: all blocks have stopped before one starts again
         handler = handlers.get(type(received))
         if handler is None and isinstance(received, pdu.End):
             self._end(port)
@@ -163,7 +185,7 @@ class Ports:
             try:
                 self.on_end()
             finally:
-                self._pass_on(pdu.End())
+                self._pass_on(self.end())
                 self.finish()
 
 
@@ -176,7 +198,16 @@ class MessageBlock(Ports, gr.basic_block):
     def finish(self) -> None:
         """Leave the flowgraph. May be called from any thread."""
         # By a message: the scheduler forgets a `done` that comes between `start` and its first round.
-        self._post(_SYSTEM, _FINISH)
+        self._post(_SYSTEM, self._finish_message())
+
+
+def new_samples(block: Any, items: np.ndarray) -> np.ndarray:
+    """What a call of `work` brings behind the history, of the first stream input.
+
+    The history is zeros when a flowgraph starts; after lock and unlock GNU Radio takes the stream's first samples for it.
+    """
+    history = block.history() - 1
+    return items if block.nitems_read(0) == 0 and items[:history].any() else items[history:]
 
 
 class Companion:
@@ -197,12 +228,12 @@ class Companion:
         self._thread = threading.Thread(target=self._run, args=(self._asked,), name=self._name, daemon=True)
         self._thread.start()
 
-    def stop(self) -> bool:
-        """Ask it to end and wait for at most a second; False when it was not running."""
+    def stop(self, patience: float = 1.0) -> bool:
+        """Ask it to end and wait for at most `patience` seconds; False when it was not running."""
         thread, self._thread = self._thread, None
         if thread is not None:
             self._asked.set()
-            thread.join(1.0)
+            thread.join(patience)
         return thread is not None
 
 
@@ -234,15 +265,17 @@ class Joiner:
         self._left.append(message_id)
         return True
 
+    def forget(self) -> None:
+        """Messages that left before may come again: the flowgraph runs again."""
+        self._left.clear()
+
     def overflow(self) -> list[tuple[int, dict[Any, Any]]]:
         """Messages that have to leave because too many are open, oldest first."""
         return self._oldest(len(self._open) - self.max_open)
 
     def flush(self) -> list[tuple[int, dict[Any, Any]]]:
-        """All messages still open, oldest first. Messages that left before may come again: the flowgraph may run again."""
-        leaving = self._oldest(len(self._open))
-        self._left.clear()
-        return leaving
+        """All messages still open, oldest first."""
+        return self._oldest(len(self._open))
 
     def _oldest(self, count: int) -> list[tuple[int, dict[Any, Any]]]:
         leaving = [self._open.popitem(last=False) for _ in range(max(0, count))]
@@ -263,6 +296,10 @@ class PartsBlock(MessageBlock):
         super().__init__(name)
         self._joiner, self._part_ports = Joiner(), tuple(inputs)
         self.open_ports({port: {kind: self._putter(port), pdu.Failed: self._putter(port)} for port, kind in inputs.items()}, outputs)
+
+    def start(self) -> bool:
+        self._joiner.forget()
+        return super().start()
 
     @abstractmethod
     def on_parts(self, message_id: int, parts: dict[Any, pdu.Pdu]) -> None:

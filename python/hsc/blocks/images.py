@@ -14,7 +14,9 @@ from .. import image_files, metrics
 from ..errors import HscError
 from ..paths import examples_folder
 from . import pdu
-from .base import Joiner, MessageBlock
+from .base import Companion, Joiner, MessageBlock
+
+_READING = 10.0  # that an image in the making is waited for when the flowgraph stops [s]
 
 
 def _paths(patterns: str | Sequence[str]) -> list[Path]:
@@ -41,7 +43,7 @@ class image_source(MessageBlock):
         repeat: start again after the last image instead of ending.
         interval: least time between two images [s].
         in_flight: images sent before the first message on `next` comes; 0 does not wait for `next` at all.
-        first_id: message id of the first image, the others count up; -1 for a random one.
+        first_id: message id of the first image, the others count up, also when the flowgraph runs again; -1 for a random one.
         delay: before the first image, for a radio that has to settle [s].
 
     Raises:
@@ -62,25 +64,21 @@ class image_source(MessageBlock):
         self._paths = _paths(files)
         self.repeat, self._interval, self._in_flight, self._delay = repeat, max(0.0, interval), in_flight, delay
         self._next_id = random.randrange(1 << 16) if first_id < 0 else first_id
-        self._stop = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._reader = Companion("image_source", self._run)
 
     def set_interval(self, interval: float) -> None:
         """Least time between two images [s]."""
         self._interval = max(0.0, interval)
 
     def start(self) -> bool:
-        self._stop.clear()
         self._credit = threading.Semaphore(self._in_flight)
-        self._thread = threading.Thread(target=self._run, name="image_source", daemon=True)
-        self._thread.start()
-        return super().start()
+        super().start()
+        self._reader.start()
+        return True
 
     def stop(self) -> bool:
-        self._stop.set()
-        if self._thread is not None and self._thread is not threading.current_thread():
-            self._thread.join(timeout=10)
-        return True
+        self._reader.stop(_READING)
+        return super().stop()
 
     def on_failed(self, failed: pdu.Failed) -> None:
         self._release(failed)
@@ -88,19 +86,20 @@ class image_source(MessageBlock):
     def _release(self, _: pdu.Sent | pdu.Failed) -> None:
         self._credit.release()
 
-    def _run(self) -> None:
-        self._stop.wait(self._delay)
+    def _run(self, asked: threading.Event) -> None:
+        asked.wait(self._delay)
         for path, name in self._order():
-            if not self._wait():
+            if not self._wait(asked):
                 return
             sent = self.counters["sent"]
             with self.contain(None):
                 self._send(path, name)
             if self.counters["sent"] == sent:
                 self._credit.release()
-            self._stop.wait(self._interval)
-        self.publish("images", pdu.End())
-        self.finish()
+            asked.wait(self._interval)
+        if not asked.is_set():
+            self.publish("images", self.end())
+            self.finish()
 
     def _send(self, path: Path, name: str) -> None:
         pixels = image_files.load(path).pixels
@@ -110,19 +109,20 @@ class image_source(MessageBlock):
 
     def _order(self) -> Iterator[tuple[Path, str]]:
         """Paths and names to go by: the stem, numbered where several files have the same."""
-        while not self._stop.is_set():
+        before = self.counters["sent"]
+        while True:
             seen: dict[str, int] = {}
             for path in self._paths:
                 seen[path.stem] = seen.get(path.stem, 0) + 1
                 yield path, path.stem if seen[path.stem] == 1 else f"{path.stem}-{seen[path.stem]}"
-            if not self.repeat or self.counters["sent"] == 0:
+            if not self.repeat or self.counters["sent"] == before:
                 return
 
-    def _wait(self) -> bool:
+    def _wait(self, asked: threading.Event) -> bool:
         """Wait for leave to send one image; False when the flowgraph stops."""
-        while not self._stop.is_set():
+        while not asked.is_set():
             if self._in_flight <= 0 or self._credit.acquire(timeout=0.1):
-                return not self._stop.is_set()
+                return not asked.is_set()
         return False
 
 
@@ -174,6 +174,10 @@ class quality_meter(MessageBlock):
         self.open_ports(inputs, ("images", "quality"))
         self._joiner, self._keep = Joiner(max_open=64), keep
         self.results: dict[int, pdu.Quality] = {}
+
+    def start(self) -> bool:
+        self._joiner.forget()
+        return super().start()
 
     def _reference(self, image: pdu.Image) -> None:
         self._put(image.message_id, "reference", image)

@@ -50,6 +50,10 @@ class message_mux(MessageBlock):
         self._packet_symbols = packet_symbols
         self._joiner = Joiner()
 
+    def start(self) -> bool:
+        self._joiner.forget()
+        return super().start()
+
     def _put(self, part: pdu.Symbols) -> None:
         parts = self._joiner.put(part.message_id, part.stream, part)
         if self._whole(parts) and self._joiner.take(part.message_id):
@@ -96,6 +100,14 @@ class _PacketCollector(MessageBlock):
         self.hold = hold
         self._assembler = packet.MessageAssembler()
 
+    def start(self) -> bool:
+        self.begin_run()
+        return super().start()
+
+    def begin_run(self) -> None:
+        """The sample clock begins again: at the block's start, and once more behind what waited since the former run."""
+        self._assembler.begin_run()
+
     @abstractmethod
     def on_message(self, message: packet.AssembledMessage) -> None:
         """Take a message, whole or as far as it came."""
@@ -112,6 +124,8 @@ class _PacketCollector(MessageBlock):
         self.counters["late"], self.counters["duplicates"] = self._assembler.late, self._assembler.duplicates
 
     def _expire(self, tick: pdu.Tick) -> None:
+        if tick.sample_index == 0:
+            self.begin_run()
         self._serve(self._assembler.expire(tick.sample_index, self.hold))
 
     def _serve(self, messages: list[packet.AssembledMessage]) -> None:
@@ -289,14 +303,17 @@ class message_decoder(_PacketCollector):
         limit_torch_threads()
 
     def start(self) -> bool:
-        self._next_partial, self._newest, self._based = -math.inf, None, None
         if self._partial > 0:
             self._progressive.start()
         return super().start()
 
     def stop(self) -> bool:
         self._progressive.stop()
-        return True
+        return super().stop()
+
+    def begin_run(self) -> None:
+        super().begin_run()
+        self._next_partial, self._newest, self._based = -math.inf, None, None
 
     def codec(self, name: str) -> registry.Codec:
         """The codec of that name, made when it is first needed."""

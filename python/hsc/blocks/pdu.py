@@ -286,7 +286,10 @@ class ReceivedPacket(Pdu):
 
 @dataclass(frozen=True)
 class Tick(Pdu):
-    """The receiver's sample clock: it has searched the stream up to `sample_index`; of the last burst the end may be missing."""
+    """The receiver's sample clock: it has searched the stream up to `sample_index`; of the last burst the end may be missing.
+
+    0 is the beginning: of the first run of a flowgraph, and again of each later one.
+    """
 
     kind: ClassVar[str] = "tick"
     sample_index: int = _key(_POSITION)
@@ -398,9 +401,14 @@ class Failed(Pdu):
 
 @dataclass(frozen=True)
 class End(Pdu):
-    """Nothing follows. Each block passes it on after its last output, and ends."""
+    """Nothing follows. Each block passes it on after its last output, and ends.
+
+    `began`: when the run began in which it was sent [s, time.monotonic]; a block that has been stopped since ignores it. An End without
+    it always counts.
+    """
 
     kind: ClassVar[str] = "end"
+    began: float | None = _optional(real())
 
 
 KINDS: dict[str, type[Pdu]] = {

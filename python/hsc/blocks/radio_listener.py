@@ -19,6 +19,7 @@ from ..radio import ZMQ_QUEUE, ZMQ_SAMPLES
 _POLL = 0.02  # s
 _MAX_MESSAGE = 1 << 24  # bytes
 _RECONNECT = 50  # ms
+_LARGEST = 1 << 16  # samples that one call of `work` moves: a flowgraph's own limit, which may be 1, would cost 0.15 ms a call
 
 
 class Feed(Protocol):
@@ -127,6 +128,7 @@ class pipe_sink(gr.sync_block):  # noqa: N801
 
     def __init__(self, pipe: Pipe) -> None:
         gr.sync_block.__init__(self, name="Pipe", in_sig=[np.complex64], out_sig=None)
+        self.set_max_noutput_items(_LARGEST)
         self._pipe = pipe
 
     def work(self, input_items: list[np.ndarray], _: list[np.ndarray]) -> int:
@@ -151,6 +153,7 @@ class listener(gr.sync_block):  # noqa: N801
         self._feed, self._rate, self._patience = feed, sample_rate, patience
         self._rest = np.zeros(0, np.complex64)
         self.hears = False
+        self.set_max_noutput_items(_LARGEST)
         self.set_blkd_input_timer_value(1)  # ms that the scheduler sleeps when `work` gave nothing; 250 unless told
 
     def start(self) -> bool:

@@ -15,7 +15,7 @@ from gnuradio import gr
 from ..radio import RadioSettings
 from ..radio_meter import LevelMeter, SampleClock
 from . import pdu
-from .base import Companion, Ports
+from .base import Companion, Ports, new_samples
 from .driver_messages import DRIVERS
 
 PERIOD = 1.0  # of the RadioStatus PDUs [s]
@@ -60,6 +60,7 @@ class radio_monitor(Ports, gr.sync_block):  # noqa: N801
         gr.sync_block.__init__(self, name=f"Radio {side.capitalize()}", in_sig=[np.complex64], out_sig=None)
         self.open_ports({}, ("radio",))
         self.set_history(_BUFFER)
+        self.set_max_noutput_items(_BUFFER)  # a flowgraph's own limit may be below _LEAST: no sample would move
         if settings.parsed.scheme != "file":
             self.set_output_multiple(_LEAST)
         self._settings, self._side, self._device, self._moved, self._live = settings, side, device, moved, live
@@ -86,14 +87,14 @@ class radio_monitor(Ports, gr.sync_block):  # noqa: N801
                 DRIVERS.release()
             self._count()
             self._report()
-            self.publish("radio", pdu.End())
-        return True
+            if self.detail().done():  # else the flowgraph is stopped, and may run again
+                self.publish("radio", self.end())
+        return super().stop()
 
     def work(self, input_items: list[np.ndarray], _: list[np.ndarray]) -> int:
-        samples = input_items[0][_BUFFER - 1 :]
         with self._lock:
-            self._meter.push(samples)
-        return _WORK_DONE if self.failure else len(samples)
+            self._meter.push(new_samples(self, input_items[0]))
+        return _WORK_DONE if self.failure else len(input_items[0]) - _BUFFER + 1
 
     def _watch(self, asked: threading.Event) -> None:
         clock = SampleClock(self._settings.sample_rate, slack=_LIVE_SLACK if self._live else _PACED_SLACK)

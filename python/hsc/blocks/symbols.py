@@ -24,7 +24,7 @@ class symbol_channel(MessageBlock):
         loss: probability that a packet or a byte stream is lost.
         flip: probability that a bit of a `Digital` PDU is flipped (binary symmetric channel).
         rician_k: power of the line-of-sight part over that of the scattered part.
-        seed: of noise, fading and losses; -1 for a different one in each run.
+        seed: of noise, fading and losses, the same in every run of the flowgraph; -1 for a different one in each.
 
     Raises:
         HscError: unknown kind, or a probability outside 0 to 1.
@@ -39,10 +39,14 @@ class symbol_channel(MessageBlock):
         if kind not in channel.KINDS:
             raise HscError(f"unknown channel '{kind}': choose one of {', '.join(channel.KINDS)}")
         self._kind, self._rician_k, self._clock = kind, rician_k, 0
-        self._rng = np.random.default_rng(None if seed < 0 else seed)
+        self._seed, self._rng = seed, np.random.default_rng()
         self.set_snr_db(snr_db)
         self.set_loss(loss)
         self.set_flip(flip)
+
+    def start(self) -> bool:
+        self._rng = np.random.default_rng(None if self._seed < 0 else self._seed)
+        return super().start()
 
     def set_snr_db(self, snr_db: float) -> None:
         """Mean Es/N0 [dB]."""

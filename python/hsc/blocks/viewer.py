@@ -95,7 +95,7 @@ class image_viewer(MessageBlock):
             "images": {pdu.Image: self._image, pdu.Generated: self._generated, pdu.Failed: self._failed},
             "partial": {pdu.Image: self._partial, pdu.Generated: self._sr_alone, pdu.Failed: self.ignore},
             "original": {pdu.Image: self._original, pdu.Failed: self.ignore},
-            "packets": {pdu.ReceivedPacket: self._packet, pdu.Tick: self.ignore},
+            "packets": {pdu.ReceivedPacket: self._packet, pdu.Tick: self._tick},
             "snr": {pdu.Snr: self._snr},
             "quality": {pdu.Quality: self._quality, pdu.Failed: self.ignore},
             "status": {pdu.Failed: self._failed, pdu.RadioStatus: self._radio},
@@ -133,6 +133,10 @@ class image_viewer(MessageBlock):
     def _packet(self, received: pdu.ReceivedPacket) -> None:
         self.model.add_packet(received.header, received.symbols, received.noise_variance, received.snr_db)
         self._refresh()
+
+    def _tick(self, tick: pdu.Tick) -> None:
+        if tick.sample_index == 0:
+            self.model.begin_run()
 
     def _snr(self, snr: pdu.Snr) -> None:
         self.model.add_snr(snr.snr_db)

@@ -235,6 +235,12 @@ class ViewerModel:
                 bits_per_symbol=_bits(schemes) or view.bits_per_symbol,
             )
 
+    def begin_run(self) -> None:
+        """The receiver begins anew: images that were final may come again, piece by piece."""
+        with self._lock:
+            self._finished.clear()
+            self._packets = None
+
     def add_snr(self, snr_db: float) -> None:
         """An SNR [dB] that somebody else has measured; not used where packets tell theirs."""
         with self._lock:

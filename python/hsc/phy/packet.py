@@ -328,6 +328,12 @@ class MessageAssembler:
         last = {key: max(p.sample_index for p in parts.values()) for key, parts in self._open.items()}
         return [self._leave(key) for key, index in last.items() if index + hold < sample_index]
 
+    def begin_run(self) -> None:
+        """The sample clock begins again at 0: messages that left may come again, those still open wait for the rest from now on."""
+        self._left.clear()
+        for parts in self._open.values():
+            parts.update({index: replace(packet, sample_index=0) for index, packet in parts.items()})
+
     def flush(self) -> list[AssembledMessage]:
         """All messages still open."""
         return [self._leave(key) for key in list(self._open)]
