@@ -298,13 +298,13 @@ CASES = {
         partial(hsc.hsc_transmitter, rank=4, continuous=False), (("images", image()),), outputs=("sent", "generated")
     ),
     "hsc_receiver": lambda _: Case(
-        hsc.hsc_receiver, samples=air("hsc", pixels=digit(), rank=4), outputs=("images", "generated", "packets")
+        hsc.hsc_receiver, samples=air("hsc", pixels=digit(), rank=4), outputs=("images", "generated", "packets"), until=pdu.Image
     ),
     "hda_transmitter": lambda _: Case(
         partial(hsc.hda_transmitter, cbr=0.5, continuous=False), (("images", image(96, 3)),), outputs=("sent",)
     ),
     "hda_receiver": lambda _: Case(
-        hsc.hda_receiver, samples=air("hda_deepsc", pixels=picture(96, 96)), outputs=("images", "packets", "snr")
+        hsc.hda_receiver, samples=air("hda_deepsc", pixels=picture(96, 96)), outputs=("images", "packets", "snr"), until=pdu.Image
     ),
 }
 
