@@ -17,7 +17,7 @@ from .options import EXIT_FAILED, Hertz, Interferer, Number, OneLineErrors, Taps
 _ERRORS = """\b
 Errors: one line on stderr and exit status 2 for
   a file that is missing, damaged or not an image; a folder without images
-  an image with a side under 8 or over 16384 pixels, or of more than 80 megapixels
+  an image with a side under 8 or over 16384 pixels, or of more than 89 megapixels
   an unknown codec, channel, MCS or numerology; a value out of range
   --rank, --psnr and --cbr together; a budget that the codec cannot meet
   a message too long for the packet format; missing weights
@@ -299,7 +299,7 @@ def compare(
 
     The channel is that of `simulate` with one gain for the whole image, and the transmitter knows the mean SNR. No packet is lost, so
     that the codecs send 3 % of repair symbols rather than their own share. OUT/<stem>_compare.json holds the figures,
-    <stem>_compare_curve.png the curves, <stem>_compare_grid.png pictures at up to four of the SNRs.
+    <stem>_compare_curve.png the curves, <stem>_compare_grid.png pictures at up to four of the SNRs, each with a detail at full size.
 
     \b
     Examples
@@ -314,7 +314,7 @@ def compare(
 
     names = tuple(part.strip() for part in codecs.split(",") if part.strip()) if codecs else ()
     for path in run(image, Comparison(snr_range(snrs), cbr, names, channel, seed), Workers(workers, scheduler), out):
-        click.echo(path)
+        click.echo(bytes(path))  # any bytes that a name may have
 
 
 @main.command(add_help_option=False, context_settings={"ignore_unknown_options": True})
