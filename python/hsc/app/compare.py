@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from .. import files, image_files
+from .. import files, image_files, metrics
 from ..codecs import registry
 from ..errors import HscError
 from ..evaluation import curves, figures, plan, sweep
@@ -114,24 +114,26 @@ def shown_places(count: int) -> list[int]:
 def _grid(
     image: np.ndarray, name: str, text: str, shown_curves: Sequence[plan.Curve], outcome: sweep.Outcome, shown: Sequence[int]
 ) -> Image.Image:
-    """A row for each codec, a column for each SNR shown, PSNR below each picture; the original comes first.
+    """A row for each codec, a column for each SNR shown, PSNR below each picture and of its detail; the original comes first.
 
     Each picture is small and whole, and beside it a detail at full size: the same of all, where the codecs differ most.
     """
     points = [[curve.points[i][0][0] for curve in shown_curves] for i in shown]
-    window = detail.place(image, [[outcome.pictures[p] for p in column if p in outcome.pictures] for column in points])
-    original = detail.beside(image, window)
-    rows = [[pictures.Tile(original, "original", name)]]
-    for number, curve in enumerate(shown_curves):
-        row = []
-        for i, column in zip(shown, points, strict=True):
-            point = column[number]
-            measured = outcome.measured.get(point)
-            below = outcome.errors.get(point, "") if measured is None else pictures.quality(measured.psnr_db)
-            usable = measured is not None and measured.failure is None
-            tile = detail.beside(outcome.pictures[point], window) if usable else None
-            row.append(pictures.Tile(tile, f"{curve.label}, {curve.x[i]:g} dB", below))
-        rows.append(row)
+    usable = [p for column in points for p in column if p in outcome.measured and outcome.measured[p].failure is None]
+    received = {point: outcome.pictures[point] for point in usable}
+    window = detail.place(image, [[received[p] for p in column if p in received] for column in points])
     whole = image[window].shape == image.shape
+
+    def tile(curve: plan.Curve, i: int) -> pictures.Tile:
+        point, title = curve.points[i][0][0], f"{curve.label}, {curve.x[i]:g} dB"
+        measured, picture = outcome.measured.get(point), received.get(point)
+        below = outcome.errors.get(point, "") if measured is None else pictures.quality(measured.psnr_db)
+        if picture is None:
+            return pictures.Tile(None, title, below)
+        below += "" if whole else f", detail {pictures.quality(metrics.psnr_db(picture[window], image[window]))}"
+        return pictures.Tile(detail.beside(picture, window), title, below)
+
+    original = detail.beside(image, window)
+    rows = [[pictures.Tile(original, "original", name)], *([tile(curve, i) for i in shown] for curve in shown_curves)]
     heading = text if whole else f"{text} The detail is at full size, where the codecs differ most."
     return pictures.grid(rows, tile_height=256 if whole else original.shape[0], heading=heading)

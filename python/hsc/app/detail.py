@@ -10,8 +10,8 @@ from scipy.ndimage import uniform_filter
 
 from ..image_files import picture
 
-SIZE = (256, 256)  # of a detail: height, width
-WHOLE = 160  # largest side of the whole picture beside it
+SIZE = (224, 224)  # of a detail: height, width
+WHOLE = 192  # largest side of the whole picture beside it
 _GAP = 6
 _BACKGROUND, _FRAME = (255, 255, 255), (230, 30, 30)
 

@@ -117,7 +117,7 @@ def print_table(content: Table) -> None:
 
 
 def _row(entry: Record) -> list[str | Text]:
-    shape, name = entry["shape"], Text(files.printable(str(entry["image"])))
+    shape, name = entry["shape"], Text(files.label(str(entry["image"])))
     if not shape:
         return [name, "failed", *[""] * 7]
     cells = [
