@@ -34,7 +34,7 @@ def place(image: np.ndarray, groups: Iterable[Iterable[np.ndarray]], size: tuple
     """The window where the systems' pictures differ most in quality.
 
     Quality of a window is its RMS error; systems of one group are compared with each other, and the window is that of the largest mean
-    standard deviation over the groups.
+    standard deviation over the groups. A picture that is alone in its group counts with its error.
 
     Args:
         image: the original, uint8 (H, W, C).
@@ -45,8 +45,8 @@ def place(image: np.ndarray, groups: Iterable[Iterable[np.ndarray]], size: tuple
     spread = np.zeros([side - part + 1 for side, part in zip(image.shape, size, strict=False)], np.float32)
     for group in groups:
         errors = [np.sqrt(local_mse(image, received, size)) for received in group]
-        if len(errors) > 1:
-            spread += np.std(errors, axis=0)
+        if errors:
+            spread += np.std(errors, axis=0) if len(errors) > 1 else errors[0]
     return window_at(*np.unravel_index(spread.argmax(), spread.shape), size)
 
 
