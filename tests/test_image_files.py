@@ -162,6 +162,9 @@ def test_deep_grey_with_alpha_stays_grey(tmp_path):
     ("content", "words"),
     [
         (tiff(grey(4095, np.uint16), 12, packed=True), "12-bit values converted to 8 bit, 0 is black, 4095 white"),
+        (tiff(grey(1023, np.uint16), 10), "10-bit values converted to 8 bit, 0 is black, 1023 white"),
+        (tiff(grey(4095, np.uint16), 12), "12-bit values converted to 8 bit, 0 is black, 4095 white"),
+        (tiff(grey(16383, np.uint16), 14), "14-bit values converted to 8 bit, 0 is black, 16383 white"),
         (tiff(grey(65535, np.uint16), 16), "16-bit values converted to 8 bit, 0 is black, 65535 white"),
         (tiff(grey(4095, np.uint16), 16), "0 is black, 4095 white"),
         (tiff(grey(1023, np.uint16), 16), "0 is black, 1023 white"),
@@ -184,6 +187,12 @@ def test_deep_values_fill_the_range(tmp_path, content, words):
     else:
         assert_full_range(loaded)
         assert loaded.notes[0].endswith(words)
+
+
+def test_depths_that_are_not_read_are_one_line(tmp_path):
+    for content in (tiff(grey(1023, np.uint16), 10, packed=True), tiff(grey(1, np.float64), 64, 3), tiff(grey(9, np.uint16), 11)):
+        with pytest.raises(HscError, match="convert it"):
+            load_bytes(tmp_path, content)
 
 
 def test_floats_from_0_to_1_stay_as_they_are(tmp_path):

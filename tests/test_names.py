@@ -1,5 +1,6 @@
 """Files with any name that Linux allows, and batches in which something fails: the images are written, JSON stays JSON."""
 
+import io
 import json
 import os
 import threading
@@ -15,6 +16,7 @@ from gnuradio.hsc.blocks import pdu
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from rich.console import Console
 from test_blocks import make, wait_for
 
 ODD = [os.fsdecode(name) for name in (
@@ -85,6 +87,9 @@ def test_simulate_takes_any_name(odd_files, tmp_path):
     assert len(list(out.iterdir())) == 1 + 2 * len(odd_files)
     for shown in ("caf\\xe9.png", "[bold]x[red].png", "new\\nline.png"):
         assert shown in result.stdout
+    console = Console(width=80, file=io.StringIO())
+    console.print(report.table(entries, ""))
+    assert f"{entries[0]['psnr_db']:.2f}" in console.file.getvalue(), "names are cut where a terminal is narrow, not the figures"
     as_json = CliRunner().invoke(main, [str(a) for a in ("simulate", odd_files[0], "--rank", 0, "--json", "--out", out)])
     assert json.loads(as_json.stdout_bytes)[0]["image"] == odd_files[0].name
 

@@ -45,6 +45,7 @@ def _formats() -> tuple[tuple[str, ...], frozenset[str]]:
     import pillow_heif
 
     pillow_heif.register_heif_opener()
+    image_pixels.know_camera_tiffs()
     suffixes = Image.registered_extensions()
     formats = tuple(name for name in Image.OPEN if name not in _NOT_DECODED)
     return formats, frozenset(suffix for suffix, name in suffixes.items() if name in formats)

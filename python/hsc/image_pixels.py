@@ -12,10 +12,10 @@ _DEEP_16 = ("I;16", "I;16B", "I;16L", "I;16N")
 _DEEP = (*_DEEP_16, "I", "F")
 _PREMULTIPLIED = {"RGBa": "RGBA", "La": "LA"}  # colours times alpha, and the mode of the colours
 _ANIMATIONS = ("GIF", "PNG", "WEBP", "AVIF", "FLI")
-_PHOTOMETRIC, _BITS, _SAMPLE_FORMAT = 262, 258, 339  # tags of TIFF 6.0
-_WHITE_IS_ZERO, _UNSIGNED = 0, 1
-_LUMA = np.array([0.299, 0.587, 0.114])  # BT.601
-LIGHT = 192  # mean luma from which a drawing is put on black: on white nothing would be seen of it
+_PHOTOMETRIC, _BITS, _SAMPLE_FORMAT, _COMPRESSION, _STRIP_BYTES = 262, 258, 339, 259, 279  # tags of TIFF 6.0
+_WHITE_IS_ZERO, _UNSIGNED, _UNCOMPRESSED = 0, 1, 1
+_CAMERA_BITS = (10, 12, 14)
+LIGHT = 192  # mean luma (BT.601) from which a drawing is put on black: on white nothing would be seen of it
 DARK = 16  # a picture with nothing as bright as this looks black
 
 
@@ -48,6 +48,8 @@ def read(file: ImageFile.ImageFile) -> tuple[np.ndarray, tuple[str, ...]]:
 
     EXIF orientation is applied; grey stays grey. Of several pictures it is the one that the file shows first.
     """
+    if isinstance(file, TiffImagePlugin.TiffImageFile):
+        _lay_out(file)
     stored = _stored(file)
     image = ImageOps.exif_transpose(file)
     if image.mode in _PREMULTIPLIED:
@@ -58,6 +60,27 @@ def read(file: ImageFile.ImageFile) -> tuple[np.ndarray, tuple[str, ...]]:
         return opaque, (*frames, *notes)
     pixels, background = on_background(opaque, _alpha(image, stored))
     return pixels, (*frames, *notes, *background)
+
+
+def know_camera_tiffs() -> None:
+    """Let pillow open grey TIFF files of 10, 12 and 14 bits; it knows 12 bits in little-endian files only."""
+    for order in (TiffImagePlugin.II, TiffImagePlugin.MM):
+        for bits in _CAMERA_BITS:
+            TiffImagePlugin.OPEN_INFO[order, 1, (1,), 1, (bits,), ()] = ("I;16", "I;12")
+
+
+def _lay_out(file: TiffImagePlugin.TiffImageFile) -> None:
+    """Samples of 10, 12 or 14 bits: one after another, as TIFF 6.0 has them, or each in 16 bits, as many cameras write them."""
+    tags = file.tag_v2
+    bits = tags.get(_BITS, (1,))
+    if bits not in ((b,) for b in _CAMERA_BITS):
+        return
+    in_16 = tags.get(_COMPRESSION, _UNCOMPRESSED) == _UNCOMPRESSED and sum(tags.get(_STRIP_BYTES, ())) == 2 * file.width * file.height
+    if in_16:
+        rawmode = "I;16" if tags.prefix == TiffImagePlugin.II else "I;16B"
+        file.tile = [tile._replace(args=(rawmode, *tile.args[1:])) for tile in file.tile]
+    elif bits != (12,):
+        raise ValueError(f"samples of {bits[0]} bits one after another: convert it to 16 bits")
 
 
 def _stored(file: ImageFile.ImageFile) -> _Stored:
@@ -112,11 +135,14 @@ def on_background(pixels: np.ndarray, alpha: np.ndarray) -> tuple[np.ndarray, tu
         return pixels, ()
     if alpha.max() == 0:
         return np.full_like(pixels, 255), ("transparent all over: sent as white",)
-    luma = pixels @ _LUMA if pixels.shape[2] == 3 else pixels[..., 0]
-    background = 0 if np.average(luma, weights=alpha) >= LIGHT else 255
-    opacity = alpha[..., None].astype(np.uint16)
-    mixed = (pixels * opacity + background * (255 - opacity) + 127) // 255
-    return mixed.astype(np.uint8), ("transparent, and light: put on black" if background == 0 else "transparent: put on white",)
+    picture = Image.fromarray(pixels if pixels.shape[2] == 3 else pixels[..., 0])
+    luma = np.asarray(picture.convert("L"))
+    light = np.multiply(luma, alpha, dtype=np.uint16).sum(dtype=np.uint64) / alpha.sum(dtype=np.uint64)
+    background = 0 if light >= LIGHT else 255
+    mixed = Image.new(picture.mode, picture.size, (background,) * pixels.shape[2])
+    mixed.paste(picture, mask=Image.fromarray(alpha))
+    note = "transparent: put on white" if background else "transparent, and light: put on black"
+    return np.array(mixed).reshape(pixels.shape), (note,)
 
 
 def _deep(image: Image.Image, stored: _Stored) -> tuple[np.ndarray, list[str]]:
@@ -159,8 +185,14 @@ def _range(values: np.ndarray, mode: str, stored: _Stored) -> tuple[float, float
 
 def to_eight_bit(values: np.ndarray, first: float, last: float) -> np.ndarray:
     """Values (H, W) -> uint8, `first` to 0 and `last` to 255, either of which may be the larger; beyond them it is cut, NaN is `first`."""
-    scaled = np.nan_to_num(values.astype(np.float64), nan=first, posinf=max(first, last), neginf=min(first, last))
-    return np.clip(np.rint((scaled - first) * (255 / (last - first))), 0, 255).astype(np.uint8)
+    if values.dtype.itemsize == 2:  # a table of all 16-bit values is much smaller than an image of floats
+        return to_eight_bit(np.arange(1 << 16), first, last)[values]
+    scaled = values.astype(np.float64)
+    scaled -= first
+    scaled *= 255 / (last - first)
+    np.clip(scaled, 0, 255, out=scaled)  # keeps NaN
+    np.nan_to_num(scaled, copy=False, nan=0.0)
+    return np.rint(scaled, out=scaled).astype(np.uint8)
 
 
 def _dark(pixels: np.ndarray) -> str:

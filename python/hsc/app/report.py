@@ -101,7 +101,7 @@ def table(records: Sequence[Record], title: str) -> Table:
     """The figures that matter, one line for each image."""
     caption = "CBR: channel uses of the payload / (C·H·W); overall: with every overhead; SNR: as the receiver measured it"
     result = Table(title=title, title_justify="left", caption=caption, caption_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-    result.add_column("image", overflow="ellipsis", no_wrap=True)
+    result.add_column("image")  # where a terminal is narrow, names are cut and not the figures
     for name in ("size", "CBR", "overall", "PSNR dB", "MS-SSIM", "SNR dB", "packets", "seconds"):
         result.add_column(name, justify="right", no_wrap=True)
     for entry in records:
@@ -117,7 +117,7 @@ def print_table(content: Table) -> None:
 
 
 def _row(entry: Record) -> list[str | Text]:
-    shape, name = entry["shape"], Text(files.label(str(entry["image"])))
+    shape, name = entry["shape"], Text(files.label(str(entry["image"])), no_wrap=True, overflow="ellipsis")
     if not shape:
         return [name, "failed", *[""] * 7]
     cells = [
