@@ -82,6 +82,9 @@ def test_exif_orientation_is_honoured(tmp_path):
     exif[0x0112] = 6  # rotate by 90 degrees clockwise to show
     loaded = load(tmp_path, images.picture(ramp()), exif=exif)
     np.testing.assert_array_equal(loaded.pixels, np.rot90(ramp(), -1))
+    deep = Image.fromarray(ramp()[..., 0].astype(np.uint16) * 257)
+    loaded = load(tmp_path, deep, "x.tif", tiffinfo={0x0112: 6})
+    np.testing.assert_array_equal(loaded.pixels, np.rot90(ramp(channels=1), -1))
 
 
 @pytest.mark.parametrize("mode", ["RGB", "L", "1", "P", "RGBA", "LA"])

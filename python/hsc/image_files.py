@@ -15,7 +15,7 @@ from PIL import Image, UnidentifiedImageError
 
 from . import image_pixels
 from .errors import HscError
-from .files import label
+from .files import label, printable
 from .phy.packet import MAX_SIDE
 
 MIN_SIDE = 8
@@ -132,7 +132,7 @@ def _check_size(name: str, width: int, height: int) -> None:
 
 def _first_line(error: Exception) -> str:
     text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return (text.strip().splitlines() or [type(error).__name__])[0]
+    return printable((text.strip().splitlines() or [type(error).__name__])[0])
 
 
 def picture(pixels: np.ndarray) -> Image.Image:

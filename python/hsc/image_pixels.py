@@ -150,7 +150,7 @@ def _deep(image: Image.Image, stored: _Stored) -> tuple[np.ndarray, list[str]]:
     values = np.asarray(image)
     if image.mode == "I" and stored.bits == 32 and stored.unsigned:
         values = values.view(np.uint32)  # pillow reads them as signed
-    kind = "float" if image.mode == "F" else f"{stored.bits}-bit"
+    kind = {"F": "float", "I": "integer"}.get(image.mode, f"{stored.bits}-bit")
     first, last, lost = _range(values, image.mode, stored)
     if first == last:
         return np.full((*values.shape, 1), 128, np.uint8), [f"{kind} values that are all {first:.6g}: sent as grey"]

@@ -6,7 +6,7 @@ import glob
 import os
 import random
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +19,8 @@ from . import pdu
 from .base import Joiner, MessageBlock
 
 
-def _paths(patterns: str | Sequence[str]) -> list[Path]:
-    """Files, folders and glob patterns -> image files. Raises HscError when a pattern or folder has none."""
+def _paths(patterns: str | Sequence[str], say: Callable[[str], object]) -> list[Path]:
+    """Files, folders and glob patterns -> image files; `say` is told what is left out. Raises HscError when a pattern has none."""
     named: list[Path] = []
     for pattern in [patterns] if isinstance(patterns, str) else patterns:
         matches = _matches(pattern)
@@ -29,7 +29,7 @@ def _paths(patterns: str | Sequence[str]) -> list[Path]:
         named += matches
     if not named:
         raise HscError("no image file given: name files, folders or patterns")
-    return image_files.find(named)
+    return image_files.find(named, say)
 
 
 def _matches(pattern: str) -> list[Path]:
@@ -69,7 +69,7 @@ class image_source(MessageBlock):
     ) -> None:
         super().__init__("Image Source")
         self.open_ports({"next": {pdu.Sent: self._release}}, ("images",), ends=())
-        self._paths = _paths(files)
+        self._paths = _paths(files, self.logger.info)
         self._noted: set[Path] = set()
         self._kept: dict[Path, image_files.SourceImage] = {}  # of pipes: they can be read once
         self.repeat, self._interval, self._in_flight, self._delay = repeat, max(0.0, interval), in_flight, delay
