@@ -10,9 +10,6 @@ from click.testing import CliRunner
 from gnuradio.hsc import image_files as images
 from gnuradio.hsc.app import outputs, pictures
 from gnuradio.hsc.app.cli import main
-from gnuradio.hsc.errors import HscError
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from PIL import Image
 
 
@@ -128,47 +125,7 @@ def test_version():
     assert run("version").stdout.strip().count(".") == 2
 
 
-# ---- image files
-
-
-def test_exif_orientation_is_honoured(tmp_path):
-    exif = Image.Exif()
-    exif[0x0112] = 6  # rotate by 90 degrees clockwise to show
-    images.picture(ramp()).save(tmp_path / "turned.png", exif=exif)
-    np.testing.assert_array_equal(images.load(tmp_path / "turned.png").pixels, np.rot90(ramp(), -1))
-
-
-def test_modes(tmp_path):
-    grey = ramp(channels=1)
-    for name, image, expected, note in [
-        ("grey", Image.fromarray(grey[..., 0]), grey, None),
-        ("rgba", Image.fromarray(np.dstack([ramp(), np.full((40, 60), 9, np.uint8)])), ramp(), "alpha"),
-        ("la", Image.fromarray(np.dstack([grey, grey])), grey, "alpha"),
-        ("deep", Image.fromarray(grey[..., 0].astype(np.uint16) * 257), grey, "16-bit"),
-        ("bilevel", Image.fromarray(grey[..., 0] > 99), np.where(grey > 99, 255, 0), None),
-    ]:
-        image.save(tmp_path / f"{name}.png")
-        loaded = images.load(tmp_path / f"{name}.png")
-        np.testing.assert_array_equal(loaded.pixels, expected, err_msg=name)
-        assert loaded.pixels.dtype == np.uint8
-        assert loaded.pixels.flags.writeable
-        assert (note is None) == (loaded.notes == ()), name
-        assert note is None or note in loaded.notes[0]
-
-
-def test_palette_and_animation(tmp_path):
-    frames = [images.picture(ramp()), images.picture(ramp()[::-1].copy())]
-    frames[0].save(tmp_path / "two.gif", save_all=True, append_images=frames[1:])
-    loaded = images.load(tmp_path / "two.gif")
-    assert loaded.pixels.shape == (40, 60, 3)
-    assert np.abs(loaded.pixels.astype(int) - ramp()).mean() < 20
-    assert "animation" in loaded.notes[0]
-
-
-def test_folders_give_their_images_in_order(tmp_path):
-    for name in ("b.png", "a.jpg", "c.txt"):
-        images.picture(ramp()).save(tmp_path / name, "PNG")
-    assert [p.name for p in images.find([tmp_path])] == ["a.jpg", "b.png"]
+# ---- outputs
 
 
 def test_outputs_of_equal_stems_differ(tmp_path):
@@ -177,25 +134,6 @@ def test_outputs_of_equal_stems_differ(tmp_path):
     every = [str(p).casefold() for o in pairs for p in (o.received, o.compare)]
     assert len(set(every)) == len(every)
     assert pairs[0].received.name == "x.png"
-
-
-@settings(max_examples=150, deadline=None)
-@given(data=st.data())
-def test_damaged_files_give_hsc_errors_only(data, tmp_path_factory):
-    buffer = io.BytesIO()
-    images.picture(ramp(20, 20)).save(buffer, data.draw(st.sampled_from(["PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP"])))
-    raw = bytearray(buffer.getvalue())
-    for position, value in data.draw(st.lists(st.tuples(st.integers(0, len(raw) - 1), st.integers(0, 255)), min_size=1, max_size=12)):
-        raw[position] = value
-    path = tmp_path_factory.mktemp("damaged") / "x.img"
-    path.write_bytes(raw[: data.draw(st.integers(0, len(raw)))])
-    try:
-        pixels = images.load(path).pixels
-    except HscError as error:
-        assert len(str(error).splitlines()) == 1
-    else:
-        assert pixels.dtype == np.uint8
-        assert pixels.shape[2] in (1, 3)
 
 
 # ---- pictures

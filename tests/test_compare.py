@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from gnuradio.hsc.app import compare, samples
+from gnuradio.hsc.app import compare, detail, samples
 from gnuradio.hsc.app.cli import main
 from gnuradio.hsc.codecs import registry
 from gnuradio.hsc.errors import HscError
@@ -87,6 +87,73 @@ def test_the_grid_shows_first_and_last():
     for n in range(1, 40):
         shown = compare.shown_places(n)
         assert shown[0] == 0 and shown[-1] == n - 1 and len(shown) == min(n, 4) == len(np.unique(shown))
+
+
+# ---- the detail
+
+
+def blurred(image: np.ndarray, top: int, left: int, side: int, by: int) -> np.ndarray:
+    """The image with noise in one square."""
+    noise = np.random.default_rng(by).integers(-by, by + 1, (side, side, image.shape[2]))
+    out = image.astype(int)
+    out[top : top + side, left : left + side] += noise
+    return out.clip(0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_detail_is_where_systems_differ(channels):
+    """Not where all are equally bad, and not where one SNR differs from another."""
+    image = np.full((300, 400, channels), 128, np.uint8)
+    bad = blurred(image, 0, 0, 60, 90)
+    groups = [[bad, blurred(bad, 200, 310, 60, 30)], [image, image], [], [blurred(image, 20, 300, 60, 90)] * 2]
+    window = detail.place(image, groups, (64, 80))
+    assert (window[0].stop - window[0].start, window[1].stop - window[1].start) == (64, 80)
+    assert window[0].start <= 200 and window[0].stop >= 260 and window[1].start <= 310 and window[1].stop >= 370
+
+
+def test_the_detail_of_a_single_system_is_where_it_is_worst():
+    image = np.full((300, 400, 3), 128, np.uint8)
+    window = detail.place(image, [[blurred(image, 210, 20, 60, 50)]], (64, 80))
+    assert window[0].start <= 210 and window[0].stop >= 270 and window[1].start <= 20 and window[1].stop >= 80
+
+
+def test_an_image_smaller_than_a_detail_is_shown_whole():
+    image = np.zeros((28, 28, 1), np.uint8)
+    window = detail.place(image, [[image, image]])
+    assert detail.beside(image, window) is image
+    wide = np.zeros((40, 900, 3), np.uint8)
+    assert wide[detail.place(wide, [[wide, wide + np.arange(900, dtype=np.uint8)[:, None] // 4]])].shape == (40, detail.SIZE[1], 3)
+
+
+def test_the_detail_is_shown_at_full_size_and_marked():
+    image = np.random.default_rng(1).integers(0, 200, (300, 600, 3), np.uint8)
+    window = detail.window_at(50, 300, (100, 200))
+    shown = detail.beside(image, window)
+    assert shown.shape == (100, detail.WHOLE + 6 + 200, 3)
+    np.testing.assert_array_equal(shown[:, -200:], image[window])
+    red = (shown[:, : detail.WHOLE] == (230, 30, 30)).all(2).nonzero()
+    scale = detail.WHOLE / 600
+    assert [min(red[0]), max(red[0]), min(red[1]), max(red[1])] == pytest.approx([50 * scale, 150 * scale, 300 * scale, 500 * scale], abs=2)
+
+
+def test_local_errors_are_those_of_the_windows():
+    first, second = np.random.default_rng(2).integers(0, 256, (2, 20, 31, 3), np.uint8)
+    errors = detail.local_mse(first, second, (7, 8))
+    assert errors.shape == (14, 24)
+    for top, left in ((0, 0), (13, 23), (5, 11)):
+        window = detail.window_at(top, left, (7, 8))
+        assert errors[top, left] == pytest.approx(np.square(first[window].astype(float) - second[window]).mean(), rel=1e-4)
+
+
+def test_a_photograph_gets_a_grid_with_details(tmp_path, monkeypatch):
+    monkeypatch.setattr(registry, "_MODULES", {"softcast": registry._MODULES["softcast"]})
+    path = samples.photographs()[0]
+    assert run(path, "--snr", "5,20", "--workers", 0, "--out", tmp_path).exit_code == 0
+    grid, original = np.asarray(Image.open(tmp_path / f"{path.stem}_compare_grid.png")), load(path).pixels
+    (height, width), left = detail.SIZE, 12 + detail.WHOLE + 6
+    shown = grid[56 : 56 + height, left : left + width]  # below the heading
+    corners = np.argwhere((original[: 1 - height, : 1 - width] == shown[0, 0]).all(2))
+    assert sum(np.array_equal(original[t : t + height, c : c + width], shown) for t, c in corners) == 1
 
 
 def test_separate_designs_are_compared_in_both_codings(monkeypatch):

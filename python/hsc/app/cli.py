@@ -16,8 +16,8 @@ from .options import EXIT_FAILED, Hertz, Interferer, Number, OneLineErrors, Taps
 
 _ERRORS = """\b
 Errors: one line on stderr and exit status 2 for
-  a file that is missing, damaged or not an image; a folder without images
-  an image with a side under 8 or over 16384 pixels, or of more than 80 megapixels
+  a file that is missing, damaged or not an image; a folder without images (docs/image-files.md)
+  an image with a side under 8 or over 16384 pixels, or of more than 89 megapixels
   an unknown codec, channel, MCS or numerology; a value out of range
   --rank, --psnr and --cbr together; a budget that the codec cannot meet
   a message too long for the packet format; missing weights
@@ -70,7 +70,7 @@ def version() -> None:
 def simulate(settings: LinkSettings, images: tuple[Path, ...], out: Path, as_json: bool) -> int:
     """Send IMAGES over the symbol channel: same codec, packets and channel uses as `send`, without OFDM and without GNU Radio.
 
-    IMAGES are files or folders, in any format that pillow reads. For each, OUT/<stem>.png is what was received and
+    IMAGES are files or folders, in any format that pillow or pillow-heif reads. For each, OUT/<stem>.png is what was received and
     OUT/<stem>_compare.png shows it beside the original; OUT/metrics.json is a list with one entry for each image. Each packet sees
     one channel gain, known to the receiver; --loss drops packets.
     """
@@ -85,7 +85,7 @@ def simulate(settings: LinkSettings, images: tuple[Path, ...], out: Path, as_jso
 def send(settings: LinkSettings, images: tuple[Path, ...], out: Path, as_json: bool) -> int:
     """Send IMAGES through the GNU Radio flowgraph: OFDM bursts, GNU Radio's channel blocks, synchronisation and all.
 
-    IMAGES are files or folders, in any format that pillow reads. For each, OUT/<stem>.png is what was received and
+    IMAGES are files or folders, in any format that pillow or pillow-heif reads. For each, OUT/<stem>.png is what was received and
     OUT/<stem>_compare.png shows it beside the original; OUT/metrics.json is a list with one entry for each image. Fading is slow
     against a burst; --loss takes whole packets out between the OFDM receiver and the assembly of messages.
     """
@@ -118,8 +118,8 @@ def tx(settings: LinkSettings, radio: RadioSettings, images: tuple[Path, ...], *
       gr-hsc tx digits/ --radio zmq:tcp://127.0.0.1:5555 --rank 4 --repeat 10 --interval 0.5
       gr-hsc tx photos/ --radio soapy:driver=plutosdr --freq 433.92M --loop --codec hda_deepsc --feedback tcp://192.168.1.7:5560
 
-    Errors: one line on stderr and exit status 2 for a missing file, an option out of range, or a radio that is not there. An image that
-    cannot be read or sent is one line, the others are sent, exit status 2. Exit status 1: the radio has vanished.
+    Errors: one line on stderr and exit status 2 when no file is there, for an option out of range, or a radio that is not there. An
+    image that is missing, cannot be read or sent is one line, the others are sent, exit status 2. Exit status 1: the radio has vanished.
     """
     with live.signals(live.interrupted):
         from .tx import Schedule, transmit
@@ -299,7 +299,7 @@ def compare(
 
     The channel is that of `simulate` with one gain for the whole image, and the transmitter knows the mean SNR. No packet is lost, so
     that the codecs send 3 % of repair symbols rather than their own share. OUT/<stem>_compare.json holds the figures,
-    <stem>_compare_curve.png the curves, <stem>_compare_grid.png pictures at up to four of the SNRs.
+    <stem>_compare_curve.png the curves, <stem>_compare_grid.png pictures at up to four of the SNRs, each with a detail at full size.
 
     \b
     Examples
@@ -314,7 +314,7 @@ def compare(
 
     names = tuple(part.strip() for part in codecs.split(",") if part.strip()) if codecs else ()
     for path in run(image, Comparison(snr_range(snrs), cbr, names, channel, seed), Workers(workers, scheduler), out):
-        click.echo(path)
+        click.echo(bytes(path))  # any bytes that a name may have
 
 
 @main.command(add_help_option=False, context_settings={"ignore_unknown_options": True})

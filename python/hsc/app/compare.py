@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,12 +10,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from .. import image_files
+from .. import files, image_files, metrics
 from ..codecs import registry
 from ..errors import HscError
 from ..evaluation import curves, figures, plan, sweep
 from ..evaluation.transmission import image_id
-from . import pictures, planned
+from . import detail, pictures, planned
 from .report import make_folder, save_picture
 
 _SHOWN_SNRS = 4
@@ -39,7 +40,8 @@ class Comparison:
             f"--channel {self.channel}",
             f"--seed {self.seed}",
         ]
-        return " ".join(["./gr-hsc compare", path.name, *given, *([f"--codecs {','.join(self.codecs)}"] if self.codecs else [])])
+        name = f"./{path.name}" if path.name.startswith("-") else path.name
+        return " ".join(["./gr-hsc compare", shlex.quote(name), *given, *([f"--codecs {','.join(self.codecs)}"] if self.codecs else [])])
 
     @property
     def cases(self) -> list[plan.Case]:
@@ -76,26 +78,31 @@ def snr_range(text: str) -> tuple[float, ...]:
 def run(path: Path, comparison: Comparison, workers: planned.Workers, out: Path) -> list[Path]:
     """Measure, and write OUT/<stem>_compare.json, <stem>_compare_curve.png and <stem>_compare_grid.png: paths written.
 
-    Raises HscError for a file that is no image, an unknown codec, or when no codec can serve the image.
+    What was changed on the way from the file to the pixels is told. Raises HscError for a file that is no image, an unknown codec, or
+    when no codec can serve the image.
     """
-    image = image_files.load(path).pixels
-    name = image_id(path.stem, image)
+    loaded = image_files.load(path)
+    image, stem, shown_name = loaded.pixels, files.stem(path.stem), files.printable(path.name)
+    for note in loaded.notes:
+        planned.say(f"{files.label(path)}: {note}")
+    name = image_id(files.printable(path.stem), image)
     make_folder(out)
     places = [plan.At(snr, plan.fading(comparison.channel, snr), comparison.cbr) for snr in comparison.snrs_db]
     cases = plan.available(comparison.cases, planned.say)
     height, width, _ = image.shape
-    text = f"{path.name}, {width} x {height}, {comparison.channel}, CBR {comparison.cbr:.4g}; the transmitter knows the mean SNR."
+    text = f"{shown_name}, {width} x {height}, {comparison.channel}, CBR {comparison.cbr:.4g}; the transmitter knows the mean SNR."
     planned_curves = tuple(plan.curve(case, [name], places, (comparison.seed,)) for case in cases)
-    todo = plan.Plan(f"{path.stem}_compare", text, ("snr", "mean Es/N0 [dB]"), planned_curves)
+    todo = plan.Plan(f"{stem}_compare", text, ("snr", "mean Es/N0 [dB]"), planned_curves)
     shown = shown_places(len(places))
     wanted = [curve.points[i][0][0] for curve in todo.curves for i in shown]
     found, outcome = planned.measure(todo, {name: image}, comparison.command(path), None, workers, wanted)
     if not found.series:
-        raise HscError(f"no codec could send {path.name}: see the lines above")
+        raise HscError(f"no codec could send {shown_name}: see the lines above")
     planned.show(found)
-    written = curves.save(found, out), out / f"{path.stem}_compare_curve.png", out / f"{path.stem}_compare_grid.png"
+    written = curves.save(found, out), out / f"{stem}_compare_curve.png", out / f"{stem}_compare_grid.png"
     figures.draw_as("compare", found, written[1])
-    save_picture(_grid(image, path, todo, outcome, shown, {s.name for s in found.series}), written[2])
+    shown_curves = [curve for curve in todo.curves if curve.label in {s.name for s in found.series}]
+    save_picture(_grid(image, shown_name, text, shown_curves, outcome, shown), written[2])
     return list(written)
 
 
@@ -104,18 +111,29 @@ def shown_places(count: int) -> list[int]:
     return sorted(set(np.linspace(0, count - 1, min(count, _SHOWN_SNRS)).round().astype(int).tolist()))
 
 
-def _grid(image: np.ndarray, path: Path, todo: plan.Plan, outcome: sweep.Outcome, shown: Sequence[int], labels: set[str]) -> Image.Image:
-    """A row for each codec, a column for each SNR shown, PSNR below each picture; the original comes first."""
-    rows = [[pictures.Tile(image, "original", path.name)]]
-    for curve in todo.curves:
-        if curve.label not in labels:
-            continue
-        row = []
-        for i in shown:
-            point = curve.points[i][0][0]
-            measured = outcome.measured.get(point)
-            detail = outcome.errors.get(point, "") if measured is None else pictures.quality(measured.psnr_db)
-            usable = measured is not None and measured.failure is None
-            row.append(pictures.Tile(outcome.pictures[point] if usable else None, f"{curve.label}, {curve.x[i]:g} dB", detail))
-        rows.append(row)
-    return pictures.grid(rows, heading=todo.description)
+def _grid(
+    image: np.ndarray, name: str, text: str, shown_curves: Sequence[plan.Curve], outcome: sweep.Outcome, shown: Sequence[int]
+) -> Image.Image:
+    """A row for each codec, a column for each SNR shown, PSNR below each picture and of its detail; the original comes first.
+
+    Each picture is small and whole, and beside it a detail at full size: the same of all, where the codecs differ most.
+    """
+    points = [[curve.points[i][0][0] for curve in shown_curves] for i in shown]
+    usable = [p for column in points for p in column if p in outcome.measured and outcome.measured[p].failure is None]
+    received = {point: outcome.pictures[point] for point in usable}
+    window = detail.place(image, [[received[p] for p in column if p in received] for column in points])
+    whole = image[window].shape == image.shape
+
+    def tile(curve: plan.Curve, i: int) -> pictures.Tile:
+        point, title = curve.points[i][0][0], f"{curve.label}, {curve.x[i]:g} dB"
+        measured, picture = outcome.measured.get(point), received.get(point)
+        below = outcome.errors.get(point, "") if measured is None else pictures.quality(measured.psnr_db)
+        if picture is None:
+            return pictures.Tile(None, title, below)
+        below += "" if whole else f", detail {pictures.quality(metrics.psnr_db(picture[window], image[window]))}"
+        return pictures.Tile(detail.beside(picture, window), title, below)
+
+    original = detail.beside(image, window)
+    rows = [[pictures.Tile(original, "original", name)], *([tile(curve, i) for i in shown] for curve in shown_curves)]
+    heading = text if whole else f"{text} The detail is at full size, where the codecs differ most."
+    return pictures.grid(rows, tile_height=256 if whole else original.shape[0], heading=heading)

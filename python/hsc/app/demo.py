@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from .. import metrics
-from ..image_files import load, picture
+from ..image_files import SourceImage, load, picture
 from ..phy.mcs import best_for
 from . import pictures, samples
 from .link import LinkSettings, Outcome, Runner, record
@@ -71,9 +71,11 @@ def run(out: Path, runner: Runner | None = None) -> int:
     with progress_bar() as bar:
         task = bar.add_task("sending", total=sum(len(row) for row in plan))
         for number, row in enumerate(plan):
-            original = load(row[0].path).pixels
-            tiles.append([pictures.Tile(original, "original", row[0].path.stem)])
-            for shot, outcome, entry in _send_row(row, runner):
+            original = load(row[0].path)
+            tiles.append([pictures.Tile(original.pixels, "original", row[0].path.stem)])
+            for note in original.notes:
+                bar.console.print(f"gr-hsc: {original.path.name}: {note}", markup=False, highlight=False, soft_wrap=True)
+            for shot, outcome, entry in _send_row(row, original, runner):
                 records.append(entry)
                 tiles[-1].append(_tile(shot, outcome))
                 if outcome.received is not None:
@@ -87,9 +89,8 @@ def run(out: Path, runner: Runner | None = None) -> int:
     return 0 if all(entry["error"] is None for entry in records) else 1
 
 
-def _send_row(row: list[Shot], runner: Runner) -> Iterator[tuple[Shot, Outcome, Record]]:
+def _send_row(row: list[Shot], loaded: SourceImage, runner: Runner) -> Iterator[tuple[Shot, Outcome, Record]]:
     for shot in row:
-        loaded = load(shot.path)
         outcome = runner(loaded.pixels, shot.settings)
         yield shot, outcome, record(f"{shot.path.stem}, {shot.label}", shot.settings, outcome, loaded.notes)
 

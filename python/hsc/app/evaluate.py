@@ -13,7 +13,7 @@ from .. import data, image_files
 from ..errors import HscError
 from ..evaluation import air_interface, curves, figures, hda, hda_tables, hsc, ldpc_curves, over_the_air, plan, sweep, tracking
 from ..evaluation.transmission import Point, image_id
-from . import pictures, planned, samples, simulate
+from . import detail, pictures, planned, samples, simulate
 from .link import LinkSettings
 from .report import make_folder, progress_bar, save_picture
 
@@ -173,12 +173,9 @@ def _photograph(request: Request, progress: hsc.Progress) -> tuple[curves.Curves
 
 def _window(image: np.ndarray, received: np.ndarray) -> tuple[slice, slice]:
     """The piece of _WINDOW pixels where `received` is worst."""
-    error = np.square(image.astype(np.float64) - received).sum(2)
-    height, width = (min(side, size) for side, size in zip(_WINDOW, error.shape, strict=True))
-    total = np.pad(error.cumsum(0).cumsum(1), ((1, 0), (1, 0)))
-    sums = total[height:, width:] - total[:-height, width:] - total[height:, :-width] + total[:-height, :-width]
-    top, left = np.unravel_index(sums.argmax(), sums.shape)
-    return slice(top, top + height), slice(left, left + width)
+    size = tuple(min(side, part) for side, part in zip(image.shape, _WINDOW, strict=False))
+    error = detail.local_mse(image, received, size)
+    return detail.window_at(*np.unravel_index(error.argmax(), error.shape), size)
 
 
 def _photo(request: Request) -> tuple[str, np.ndarray]:

@@ -17,6 +17,7 @@ from rich.live import Live
 from rich.text import Text
 
 from ..errors import HscError
+from ..files import printable
 
 POLL = 0.1  # s
 DRAIN = 0.8  # for what has arrived already to be written [s]
@@ -64,7 +65,7 @@ class Display:
 
     def line(self, text: str) -> None:
         """Print one line. May be called from any thread."""
-        self._console.print(" ".join(text.split()))
+        self._console.print(printable(" ".join(text.split())))
         self._console.file.flush()
 
     def complain(self, reason: str, subject: str = "") -> None:

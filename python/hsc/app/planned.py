@@ -12,7 +12,9 @@ import click
 import numpy as np
 from rich import box
 from rich.table import Table
+from rich.text import Text
 
+from .. import files
 from ..evaluation import plan as plans
 from ..evaluation import sweep
 from ..evaluation.curves import Curves
@@ -59,7 +61,7 @@ def measure_points(
     """Measure what `store` lacks of points. Those in which a program failed are counted and told at the end."""
     _announce(name, points, store, workers)
     with progress_bar() as bar:
-        task = bar.add_task(name, total=None)
+        task = bar.add_task(files.printable(name), total=None)
         outcome = sweep.run(
             points, images, store, workers.count, workers.scheduler,
             lambda done, total: bar.update(task, completed=done, total=total), pictures,
@@ -70,7 +72,7 @@ def measure_points(
 
 def _announce(name: str, points: Sequence[Point], store: sweep.Store | None, workers: Workers) -> None:
     lacking = [p for p in dict.fromkeys(points) if store is None or store.get(p) is None]
-    text = f"{name}: {len(set(points))} points, {len(lacking)} to measure, {len(sweep.jobs_of(lacking))} encodes"
+    text = f"{files.printable(name)}: {len(set(points))} points, {len(lacking)} to measure, {len(sweep.jobs_of(lacking))} encodes"
     expected = None if store is None else sweep.expected_seconds(store, lacking, workers.count or os.cpu_count() or 1)
     say(text + ("" if expected is None or not lacking else f", about {_duration(expected)}"))
 
@@ -92,7 +94,8 @@ def table(curves: Curves) -> Table:
     """Mean PSNR of every curve, one line each, against x."""
     places = sorted({x for series in curves.series for x in series.x.values})
     caption = "PSNR [dB], mean over the images; CBR of the payload and with every overhead, mean over the places"
-    result = Table(title=f"{curves.name}: PSNR against {curves.series[0].x.unit if curves.series else 'nothing'}", caption=caption,
+    title = f"{files.printable(curves.name)}: PSNR against {curves.series[0].x.unit if curves.series else 'nothing'}"
+    result = Table(title=Text(title, style="table.title"), caption=caption,
                    title_justify="left", caption_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)  # fmt: skip
     result.add_column("", no_wrap=True)
     for x in places:

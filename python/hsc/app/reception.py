@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .. import image_files
+from .. import files, image_files
 from ..errors import HscError
 from ..phy.packet import Header, ReceivedPacket
 from ..recording import codec_name, sample_time
@@ -148,11 +148,8 @@ class Reception:
         }
 
     def _save(self, pixels: np.ndarray, path: Path) -> None:
-        # Renamed when it is whole, so that whoever watches the folder sees whole pictures only.
-        part = path.with_suffix(".part")
         try:
-            image_files.picture(pixels).save(part, format="PNG")
-            part.replace(path)
+            files.write(path, image_files.png(image_files.picture(pixels)))  # who watches the folder sees whole pictures only
         except OSError as error:
             raise _unwritable(self.folder, error) from None
 
@@ -169,4 +166,4 @@ def _rounded(value: float | None, digits: int) -> float | None:
 
 
 def _unwritable(folder: Path, error: OSError) -> HscError:
-    return HscError(f"cannot write to {folder} ({error.strerror or error}): choose another folder with --out")
+    return HscError(f"cannot write to {files.label(folder)} ({error.strerror or error}): choose another folder with --out")

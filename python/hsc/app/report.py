@@ -13,8 +13,9 @@ from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
-from .. import image_files, metrics
+from .. import files, image_files, metrics
 from ..errors import HscError
 from . import outputs, pictures
 from .link import LinkSettings, Outcome, Runner, failure, record
@@ -26,9 +27,10 @@ Record = dict[str, object]
 def transmit_all(paths: Sequence[Path], settings: LinkSettings, runner: Runner, out: Path, as_json: bool) -> int:
     """Send images one after another; an image that fails does not stop the others. Returns the exit status.
 
-    Writes OUT/<stem>.png, OUT/<stem>_compare.png and OUT/metrics.json. Raises HscError when nothing can be begun.
+    Writes OUT/<stem>.png, OUT/<stem>_compare.png and OUT/metrics.json. Raises HscError when nothing can be begun, or metrics.json
+    cannot be written; what was measured is printed all the same.
     """
-    sources = image_files.find(paths)
+    sources = image_files.find(paths, _tell)
     targets = list(outputs.output_paths(sources, out))
     make_folder(out)
     records: list[Record] = []
@@ -36,38 +38,49 @@ def transmit_all(paths: Sequence[Path], settings: LinkSettings, runner: Runner, 
     with progress_bar() as progress:
         task = progress.add_task("sending", total=len(sources))
         for index, (source, target) in enumerate(zip(sources, targets, strict=True)):
-            progress.update(task, description=source.name)
-            entry, code, notices = _transmit_one(source, target, replace(settings, seed=settings.seed + index), runner)
-            for line in (*filter(None, [entry["error"]]), *notices):
-                prefix = "" if str(source) in str(line) else f"{source}: "
+            progress.update(task, description=files.printable(source.name))
+            entry, code = _transmit_one(source, target, replace(settings, seed=settings.seed + index), runner)
+            for line in (*filter(None, [entry["error"]]), *entry["notes"]):
+                prefix = "" if files.label(source) in str(line) else f"{files.label(source)}: "
                 progress.console.print(f"gr-hsc: {prefix}{line}", markup=False, highlight=False, soft_wrap=True)
             records.append(entry)
             status = max(status, code)
             progress.advance(task)
     text = json.dumps(records, indent=2, allow_nan=False, ensure_ascii=False)
-    write_text(out / "metrics.json", text + "\n")
-    if as_json:
-        click.echo(text)
-    elif any(r["shape"] for r in records):
-        print_table(table(records, f"{settings.codec} over {settings.channel}, SNR {settings.snr_db:g} dB"))
-        click.echo(f"pictures and metrics.json are in {out}")
+    try:
+        write_text(out / "metrics.json", text + "\n")
+    finally:
+        if as_json:
+            click.echo(files.text(text))
+        elif any(r["shape"] for r in records):
+            print_table(table(records, f"{settings.codec} over {settings.channel}, SNR {settings.snr_db:g} dB"))
+    if not as_json and any(r["shape"] for r in records):
+        click.echo(f"pictures and metrics.json are in {files.printable(str(out))}")
     return status
 
 
-def _transmit_one(source: Path, target: outputs.OutputPaths, settings: LinkSettings, runner: Runner) -> tuple[Record, int, tuple[str, ...]]:
-    """One image -> its entry in metrics.json, the exit status it asks for, and what the receiver left out of it."""
+def _tell(line: str) -> None:
+    click.echo(f"gr-hsc: {line}", err=True)
+
+
+def _transmit_one(source: Path, target: outputs.OutputPaths, settings: LinkSettings, runner: Runner) -> tuple[Record, int]:
+    """One image -> its entry in metrics.json, and the exit status it asks for."""
     try:
         loaded = image_files.load(source)
         outcome = runner(loaded.pixels, settings)
     except HscError as error:
-        return {**failure(source.name, settings, str(error)), "received": None, "compare": None}, EXIT_BAD_INPUT, ()
-    entry = record(source.name, settings, outcome, loaded.notes)
-    save_picture(comparison(outcome, entry), target.compare)
-    if outcome.received is None:
-        target.received.unlink(missing_ok=True)  # an older run's picture must not pass for this one's
-        return {**entry, "received": None, "compare": target.compare.name}, EXIT_FAILED, ()
-    save_picture(image_files.picture(outcome.received), target.received)
-    return {**entry, "received": target.received.name, "compare": target.compare.name}, 0, outcome.notices
+        return {**failure(source.name, settings, str(error)), "received": None, "compare": None}, EXIT_BAD_INPUT
+    entry = {**record(source.name, settings, outcome, loaded.notes), "received": None, "compare": None}
+    try:
+        save_picture(comparison(outcome, entry), target.compare)
+        entry["compare"] = target.compare.name
+        if outcome.received is None:
+            target.received.unlink(missing_ok=True)  # an older run's picture must not pass for this one's
+            return entry, EXIT_FAILED
+        save_picture(image_files.picture(outcome.received), target.received)
+    except (HscError, OSError) as error:
+        return {**entry, "error": str(error)}, EXIT_BAD_INPUT
+    return {**entry, "received": target.received.name}, 0
 
 
 def comparison(outcome: Outcome, entry: Record) -> Image.Image:
@@ -88,7 +101,7 @@ def table(records: Sequence[Record], title: str) -> Table:
     """The figures that matter, one line for each image."""
     caption = "CBR: channel uses of the payload / (C·H·W); overall: with every overhead; SNR: as the receiver measured it"
     result = Table(title=title, title_justify="left", caption=caption, caption_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-    result.add_column("image", overflow="ellipsis", no_wrap=True)
+    result.add_column("image")  # where a terminal is narrow, names are cut and not the figures
     for name in ("size", "CBR", "overall", "PSNR dB", "MS-SSIM", "SNR dB", "packets", "seconds"):
         result.add_column(name, justify="right", no_wrap=True)
     for entry in records:
@@ -103,17 +116,17 @@ def print_table(content: Table) -> None:
     Console(width=width).print(content)
 
 
-def _row(entry: Record) -> list[str]:
-    shape = entry["shape"]
+def _row(entry: Record) -> list[str | Text]:
+    shape, name = entry["shape"], Text(files.label(str(entry["image"])), no_wrap=True, overflow="ellipsis")
     if not shape:
-        return [str(entry["image"]), "failed", *[""] * 7]
+        return [name, "failed", *[""] * 7]
     cells = [
         _figure(entry[key], digits)
         for key, digits in (("cbr", 4), ("cbr_with_overhead", 4), ("psnr_db", 2), ("ms_ssim", 4), ("snr_measured_db", 1))
     ]
     seconds = sum(entry["seconds"].values())
     return [
-        str(entry["image"]),
+        name,
         f"{shape[1]} x {shape[0]}",
         *cells,
         f"{entry['packets_received']}/{entry['packets_sent']}",
@@ -128,7 +141,7 @@ def _figure(value: float | None, digits: int) -> str:
 def progress_bar() -> Progress:
     """A bar on stderr that is there only when a person looks at it."""
     console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
 
 
@@ -144,20 +157,20 @@ def make_folder(folder: Path) -> None:
 
 
 def save_picture(image: Image.Image, path: Path) -> None:
-    """Write a picture. Raises HscError when that is not possible."""
+    """Write a PNG file, whole or not at all. Raises HscError when that is not possible."""
     try:
-        image.save(path)
+        files.write(path, image_files.png(image))
     except OSError as error:
         raise _unwritable(path, error) from None
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file. Raises HscError when that is not possible."""
+    """Write a text file, whole or not at all. Raises HscError when that is not possible."""
     try:
-        path.write_text(text, encoding="utf-8")
+        files.write(path, files.text(text))
     except OSError as error:
         raise _unwritable(path, error) from None
 
 
 def _unwritable(path: Path, error: OSError) -> HscError:
-    return HscError(f"cannot write {path} ({error.strerror or error}): choose another folder with --out")
+    return HscError(f"cannot write {files.label(path)} ({error.strerror or error}): choose another folder with --out")

@@ -9,7 +9,7 @@ the next one.
 
 from __future__ import annotations
 
-import glob
+import os
 import threading
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -17,6 +17,7 @@ from pathlib import Path
 
 from .. import image_files
 from ..errors import HscError
+from ..files import label
 from ..radio import RadioSettings
 from . import live
 from .link import LinkSettings, create_codecs
@@ -68,6 +69,7 @@ class _monitor(MessageBlock):  # noqa: N801
     def __init__(self, display: live.Display, sources: int) -> None:
         super().__init__("Transmit Monitor")
         inputs = {"sent": {pdu.Sent: self._sent, pdu.Failed: self.ignore}, "failures": {}, "radio": {pdu.RadioStatus: self._radio}}
+        inputs["images"] = {pdu.Image: self._image, pdu.Failed: self.ignore}
         self.open_ports(inputs, (), ends=("sent",))
         self._display, self._sources, self._in_a_row = display, sources, 0
         self.images = self.packets = self.failures = self.first = 0
@@ -83,6 +85,10 @@ class _monitor(MessageBlock):  # noqa: N801
         self.packets += sent.packets
         height, width, _ = sent.header.shape
         self.last = f"message {sent.message_id} ({width} x {height}, {sent.packets} packets)"
+
+    def _image(self, image: pdu.Image) -> None:
+        if image.notices:
+            self._display.line(f"gr-hsc: {image.notices}")
 
     def _radio(self, status: pdu.RadioStatus) -> None:
         counts = {name: getattr(status, name) for name in ("underruns", "clipped", "timeouts", "lost")}
@@ -121,6 +127,7 @@ class _flowgraph(gr.top_block):  # noqa: N801
         self.monitor = _monitor(display, len(files))
         self.connect(self.transmitter, self.sink)
         self.msg_connect(self.source, "images", self.encoder, "images")
+        self.msg_connect(self.source, "images", self.monitor, "images")
         if schedule.feedback is None:
             self.msg_connect(self.encoder, "packets", self.transmitter, "packets")
         else:
@@ -149,13 +156,17 @@ def transmit(paths: Sequence[Path], settings: LinkSettings, radio: RadioSettings
     Raises HscError for files, options or a radio that cannot be had.
     """
     gr.logging().set_default_level(gr.log_levels.off)  # it writes to stdout; what fails comes to the monitor and is told there
-    sources = image_files.find(paths)
-    for path in sources:
-        if not path.is_file():
-            raise HscError(f"no such file: {path}")
+    lines: list[str] = []
+    sources = image_files.find(paths, lines.append)
+    missing = [path for path in sources if not os.path.lexists(path)]
+    files = [str(path) for path in sources if path not in missing]
+    lines += [f"no such file: {label(path)}" for path in missing]
+    if not files:
+        raise HscError(lines[-1])
     create_codecs(settings)  # refuses options here, not in a block's thread
-    files = [glob.escape(str(path)) for path in sources]
     with live.Display() as display:
+        for line in lines:
+            display.line(f"gr-hsc: {line}")
         flowgraph = _flowgraph(files, settings, radio, schedule, display)
         monitor = flowgraph.monitor
         rate = f"{radio.sample_rate / 1e6:g} MS/s"
@@ -163,4 +174,4 @@ def transmit(paths: Sequence[Path], settings: LinkSettings, radio: RadioSettings
         live.run(flowgraph, monitor.show, monitor.ended)
         failure = flowgraph.sink.failure
         display.line(f"sent {monitor.images} images in {monitor.packets} packets{monitor.losses}")
-    return EXIT_FAILED if failure else EXIT_BAD_INPUT if monitor.failures else 0
+    return EXIT_FAILED if failure else EXIT_BAD_INPUT if monitor.failures or missing else 0

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import glob
+import os
 import random
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from .. import image_files, metrics
+from .. import files, image_files, metrics
 from ..errors import HscError
+from ..files import label
 from ..paths import examples_folder
 from . import pdu
 from .base import Companion, Joiner, MessageBlock
@@ -19,24 +21,32 @@ from .base import Companion, Joiner, MessageBlock
 _READING = 10.0  # that an image in the making is waited for when the flowgraph stops [s]
 
 
-def _paths(patterns: str | Sequence[str]) -> list[Path]:
-    """Files, folders and glob patterns -> image files. Raises HscError when a pattern or folder has none."""
-    found: list[Path] = []
+def _paths(patterns: str | Sequence[str], say: Callable[[str], object]) -> list[Path]:
+    """Files, folders and glob patterns -> image files; `say` is told what is left out. Raises HscError when a pattern has none."""
+    named: list[Path] = []
     for pattern in [patterns] if isinstance(patterns, str) else patterns:
-        roots = [Path(), *filter(None, [examples_folder()])]
-        matches = next((m for root in roots if (m := sorted(glob.glob(str(root / Path(pattern).expanduser()))))), [])
+        matches = _matches(pattern)
         if not matches:
-            raise HscError(f"no file matches '{pattern}': give a file, a folder or a pattern such as 'images/*.png'")
-        found += image_files.find(map(Path, matches))
-    if not found:
+            raise HscError(f"no file matches '{label(pattern)}': give a file, a folder or a pattern such as 'images/*.png'")
+        named += matches
+    if not named:
         raise HscError("no image file given: name files, folders or patterns")
-    return found
+    return image_files.find(named, say)
+
+
+def _matches(pattern: str) -> list[Path]:
+    if os.path.lexists(pattern):  # a name may have a ~ or [brackets] of its own
+        return [Path(pattern)]
+    roots = [Path(), *filter(None, [examples_folder()])]
+    found = (sorted(glob.glob(str(root / os.path.expanduser(pattern)))) for root in roots)
+    return [Path(path) for path in next(filter(None, found), [])]
 
 
 class image_source(MessageBlock):
     """Reads image files and sends them as `Image` PDUs, then `End`.
 
-    Message ports: in `next` (optional, `Sent` or `Failed`): releases one more image; out `images`.
+    Message ports: in `next` (optional, `Sent` or `Failed`): releases one more image; out `images`. What was changed on the way from a
+    file to its pixels is logged, and comes with the first image of the file as `notices`.
 
     Args:
         files: a file, folder or glob pattern, or a list of them; what is not there is looked for among the module's examples.
@@ -61,7 +71,9 @@ class image_source(MessageBlock):
     ) -> None:
         super().__init__("Image Source")
         self.open_ports({"next": {pdu.Sent: self._release}}, ("images",), ends=())
-        self._paths = _paths(files)
+        self._paths = _paths(files, self.logger.info)
+        self._noted: set[Path] = set()
+        self._kept: dict[Path, image_files.SourceImage] = {}  # of pipes: they can be read once
         self.repeat, self._interval, self._in_flight, self._delay = repeat, max(0.0, interval), in_flight, delay
         self._next_id = random.randrange(1 << 16) if first_id < 0 else first_id
         self._reader = Companion("image_source", self._run)
@@ -72,6 +84,7 @@ class image_source(MessageBlock):
 
     def start(self) -> bool:
         self._credit = threading.Semaphore(self._in_flight)
+        self._noted.clear()
         super().start()
         self._reader.start()
         return True
@@ -102,10 +115,23 @@ class image_source(MessageBlock):
             self.finish()
 
     def _send(self, path: Path, name: str) -> None:
-        pixels = image_files.load(path).pixels
-        self.publish("images", pdu.Image(self._next_id, pixels.shape, pixels.ravel(), name))
+        loaded = self._kept.get(path) or image_files.load(path)
+        if not path.is_file():
+            self._kept[path] = loaded
+        notices = self._notices(loaded)
+        pixels = loaded.pixels
+        self.publish("images", pdu.Image(self._next_id, pixels.shape, pixels.ravel(), name, notices=notices))
         self._next_id = (self._next_id + 1) & 0xFFFF
         self.counters["sent"] += 1
+
+    def _notices(self, loaded: image_files.SourceImage) -> str | None:
+        """What was changed on the way from the file to the pixels, once for each file: logged, and sent with the image."""
+        if not loaded.notes or loaded.path in self._noted:
+            return None
+        self._noted.add(loaded.path)
+        notices = f"{label(loaded.path.name)}: {'; '.join(loaded.notes)}"
+        self.logger.warn(notices)
+        return notices
 
     def _order(self) -> Iterator[tuple[Path, str]]:
         """Paths and names to go by: the stem, numbered where several files have the same."""
@@ -114,7 +140,8 @@ class image_source(MessageBlock):
             seen: dict[str, int] = {}
             for path in self._paths:
                 seen[path.stem] = seen.get(path.stem, 0) + 1
-                yield path, path.stem if seen[path.stem] == 1 else f"{path.stem}-{seen[path.stem]}"
+                stem = files.printable(path.stem)
+                yield path, stem if seen[path.stem] == 1 else f"{stem}-{seen[path.stem]}"
             if not self.repeat or self.counters["sent"] == before:
                 return
 
@@ -139,7 +166,7 @@ class image_sink(MessageBlock):
     def __init__(self, folder: str = "", keep: int = 16) -> None:
         super().__init__("Image Sink")
         self.open_ports({"images": {pdu.Image: self._write}}, ())
-        self._folder = Path(folder).expanduser() if folder else None
+        self._folder = Path(os.path.expanduser(folder)) if folder else None
         self._keep = keep
         self.images: dict[int, np.ndarray] = {}
 
@@ -149,12 +176,12 @@ class image_sink(MessageBlock):
         while len(self.images) > self._keep:
             self.images.pop(next(iter(self.images)))
         if self._folder is not None:
-            stem = Path(image.name).name if image.name else ""
+            name = files.stem(Path(image.name or "").name) or f"message_{image.message_id:05d}"
             try:
                 self._folder.mkdir(parents=True, exist_ok=True)
-                image_files.picture(image.pixels).save(self._folder / f"{stem or f'message_{image.message_id:05d}'}.png")
+                files.write(self._folder / f"{name}.png", image_files.png(image_files.picture(image.pixels)))
             except OSError as error:
-                raise HscError(f"cannot write to '{self._folder}': {error.strerror or error}; choose another folder") from None
+                raise HscError(f"cannot write to '{label(self._folder)}': {error.strerror or error}; choose another folder") from None
         self.counters["written"] += 1
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from .. import files
 from ..errors import HscError
 
 RESULTS = Path(__file__).parent / "results"
@@ -79,9 +80,9 @@ def save(curves: Curves, folder: Path = RESULTS) -> Path:
     text = json.dumps(_rounded(asdict(curves)), indent=1, allow_nan=False, ensure_ascii=False)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        path.write_text(text + "\n", encoding="utf-8")
+        files.write(path, files.text(text + "\n"))
     except OSError as error:
-        raise HscError(f"cannot write {path} ({error.strerror}): choose another folder with --out") from None
+        raise HscError(f"cannot write {files.label(path)} ({error.strerror}): choose another folder with --out") from None
     return path
 
 
