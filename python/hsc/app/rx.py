@@ -10,6 +10,7 @@ is played in real time.
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,7 +20,7 @@ from ..codecs import registry
 from ..errors import HscError
 from ..phy.numerology import preset
 from ..radio import RadioSettings
-from ..radio_file import describe
+from ..radio_file import Capture
 from . import live
 from .link import LinkSettings
 from .options import EXIT_FAILED
@@ -93,8 +94,9 @@ class _collector(MessageBlock):  # noqa: N801
 
     def _know_start(self, sample_index: int) -> None:
         """The first sample came so many samples ago."""
-        if self._reception.start is None:
-            self._reception.start = datetime.now(UTC) - timedelta(seconds=sample_index / self._reception.sample_rate)
+        if not self._reception.captures:
+            start = datetime.now(UTC) - timedelta(seconds=sample_index / self._reception.sample_rate)
+            self._reception.captures = (Capture(start=start),)
 
     @property
     def has_all_images(self) -> bool:
@@ -136,8 +138,8 @@ class _flowgraph(gr.top_block):  # noqa: N801
         numerology, scheme = preset(settings.numerology), radio.parsed.scheme
         self.source = radio_source(**{name: value for name, value in asdict(radio).items() if name != "back_off_db"})
         rate = self.source.sample_rate
-        start = describe(Path(radio.parsed.target)).start if scheme == "file" else None
-        self.reception = Reception(session.out, rate, numerology.n_fft, start)
+        captures = self.source.device.captures
+        self.reception = Reception(session.out, rate, numerology.n_fft, captures)
         self.collector = _collector(self.reception, session, display)
         self.receiver = ofdm_receiver(settings.numerology)
         self.receiver.hold_while = self._behind if scheme == "file" else None
@@ -145,7 +147,7 @@ class _flowgraph(gr.top_block):  # noqa: N801
         options, hold = decoder_options(settings.receiver_options), int(session.deadline * rate)
         self.decoder = message_decoder(options, hold, partial, session.max_pixels)
         self.connect(self.source, self.receiver)
-        self._connect_recorder(session, radio, settings.numerology, start)
+        self._connect_recorder(session, radio, settings.numerology, captures)
         self.msg_connect(self.receiver, "packets", self.collector, "in")  # before the decoder, whose images come later
         self.msg_connect(self.receiver, "packets", self.decoder, "packets")
         self.msg_connect(self.decoder, "images", self.collector, "in")
@@ -173,15 +175,16 @@ class _flowgraph(gr.top_block):  # noqa: N801
         waiting = [self.decoder.nmsgs(_PACKETS), self.collector.nmsgs(_IN), self.viewer.nmsgs(_PACKETS) if self.viewer else 0]
         return max(waiting) > _BEHIND
 
-    def _connect_recorder(self, session: Session, radio: RadioSettings, numerology: str, start: datetime | None) -> None:
+    def _connect_recorder(self, session: Session, radio: RadioSettings, numerology: str, captures: Sequence[Capture]) -> None:
         self.recorder = None
         if session.record is None:
             return
-        self.recorder = recorder(
-            str(session.record), self.source.sample_rate, radio.frequency, session.record_format, numerology, radio.address
-        )
-        if start is not None:
-            self.recorder.set_start(start)
+        rate, full_scale = self.source.sample_rate, None if radio.parsed.floating else 1.0
+        name, datatype = str(session.record), session.record_format
+        self.recorder = recorder(name, rate, radio.frequency, datatype, numerology, radio.address, full_scale=full_scale)
+        if radio.frequency:
+            captures = [replace(capture, frequency=radio.frequency) for capture in captures]
+        self.recorder.follow(captures)
         self.connect(self.source, self.recorder)
         self.msg_connect(self.receiver, "packets", self.recorder, "packets")
         self.msg_connect(self.recorder, "status", self.collector, "failures")
@@ -238,8 +241,6 @@ def receive(settings: LinkSettings, radio: RadioSettings, session: Session) -> i
         flowgraph = _flowgraph(settings, radio if session.view else unpaced(radio), session, display, viewer)
 
         def show() -> None:
-            if flowgraph.recorder is not None and (line := flowgraph.recorder.spare_disk()) is not None:
-                display.complain(line)
             display.status(flowgraph.status())
 
         def pause(seconds: float) -> None:
@@ -254,12 +255,20 @@ def receive(settings: LinkSettings, radio: RadioSettings, session: Session) -> i
             if flowgraph.recorder is not None:
                 flowgraph.recorder.close()
             flowgraph.reception.close()
+        if flowgraph.recorder is not None:
+            display.line(recorded(flowgraph.recorder))
         display.line(flowgraph.status())
     if window is not None:
         window.close()
     figures = flowgraph.reception.figures
     too_few = figures.images < (session.images or 0) or figures.packets < (session.packets or 0)
     return EXIT_FAILED if too_few or flowgraph.source.failure else 0
+
+
+def recorded(block: recorder) -> str:
+    """What a recorder has made, and what it has not."""
+    counts = {name: block.counters[name] for name in ("clipped", "lost") if block.counters[name]}
+    return f"recorded {block.writer.samples} samples in {block.writer.data}" + "".join(f", {n} {name}" for name, n in counts.items())
 
 
 def _window() -> viewer_window.Window:
