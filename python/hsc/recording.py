@@ -89,9 +89,10 @@ def codec_name(number: int) -> str:
 class FullScale:
     """The amplitude that the largest integer stands for, by the samples as they come: a recording that is live cannot be written again.
 
-    It begins at 1, what converters have, and is a power of two, so that nothing is lost of samples that were such integers before. A peak
-    above it raises it to 12 dB above that peak. Where none of `PERIOD` samples comes within 42 dB of it, or none of the first ones, it
-    is lowered to 42 dB above their peak. So rounding adds an error of -40 dB or less to Gaussian samples, and one of -70 dB to OFDM bursts.
+    It begins at 1, what converters have, and is a power of two, so that nothing is lost of samples that
+    were such integers before. A peak above it raises it to 12 dB above that peak. Where none of `PERIOD`
+    samples comes within 30 dB of it, or none of the first ones, it falls to 30 dB above their peak. So
+    rounding adds an error of some -50 dB to Gaussian samples, and of some -70 dB to OFDM bursts.
 
     Args:
         fixed: of a converter's samples: it stays.
@@ -100,8 +101,8 @@ class FullScale:
         value: now.
     """
 
-    PERIOD = 1 << 16
-    _HEADROOM, _RANGE = 4.0, 128.0
+    PERIOD = 1 << 20  # samples: it falls in long silence only, not in every gap between images
+    _HEADROOM, _RANGE = 4.0, 32.0
     _LARGEST = 2.0**24  # no signal is larger: a broken sample, which must not flatten those around it
     _LEAST = 2.0**-64
 
