@@ -25,7 +25,7 @@ class sample_file_source(Ports, gr.sync_block):  # noqa: N801
     def __init__(self, recorded: RecordedSamples) -> None:
         gr.sync_block.__init__(self, name="Recording", in_sig=None, out_sig=[np.complex64])
         self.open_ports({}, ())
-        self.set_min_output_buffer(2 * _PIECE)
+        self.set_max_noutput_items(_PIECE)  # whatever the flowgraph is started with
         self._reader = SampleReader(recorded)
 
     def start(self) -> bool:
