@@ -776,7 +776,7 @@ def test_a_recording_is_paced(tmp_path):
         ({"core:datatype": "rf32_le"}, [], "samples of type 'rf32_le'"),
         ({"core:datatype": "cf32"}, [], "samples of type 'cf32'"),
         ({"core:sample_rate": -1}, [], "impossible"),
-        ({"core:num_channels": 2}, [], "2 interleaved channels"),
+        ({"core:num_channels": 2}, [], "2 channels; gr-hsc reads"),
         ({"core:extensions": [{"name": "zip", "version": "1", "optional": False}]}, [], "the SigMF extension 'zip'"),
         ({"core:dataset": "../it.bin"}, [], "no name of a file in the same folder"),
         ({"core:dataset": ".."}, [], "is no file"),

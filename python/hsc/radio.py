@@ -24,7 +24,7 @@ from .errors import HscError
 
 ZMQ_SAMPLES = 4096
 ZMQ_QUEUE = 256
-BIND_REMEDY = "give an address of this machine, such as tcp://127.0.0.1:5555, tcp://*:5555 for all that it has, or ipc:///path"
+BIND_REMEDY = "give an address of this machine, such as tcp://127.0.0.1:5555, tcp://*:5555 or ipc:///path"
 SCHEMES = ("soapy", "uhd", "zmq", "file", "sim")
 SIM_DEFAULTS = {"snr": 20.0, "cfo": 0.0, "ppm": 0.0, "seed": 1.0}
 _MAX_ADDRESS = 1024
@@ -102,7 +102,7 @@ PRESETS = (
     ),
 )  # fmt: skip
 FLOATING = RadioPreset(  # zmq, file, sim: floating point, so no full scale, no gain, nothing to settle
-    "samples", (), (1e3, 100e6), (0, 0, 0), (0, 0, 0), (0, 100e9), 32, 0.3
+    "samples", (), (1, 1e12), (0, 0, 0), (0, 0, 0), (0, 100e9), 32, 0.3
 )
 
 
@@ -228,7 +228,7 @@ def _uhd(rest: str) -> Address:
 
 
 def bindable(endpoint: str, what: str) -> str:
-    """A ZeroMQ endpoint to bind, with a number in the place of a host's name: ZeroMQ binds numbers and interfaces only.
+    """A ZeroMQ endpoint to bind, with a number in the place of a host's name: ZeroMQ binds no names.
 
     Args:
         endpoint: such as tcp://localhost:5555; any that needs no change is given back.
@@ -239,7 +239,8 @@ def bindable(endpoint: str, what: str) -> str:
     """
     protocol, _, place = endpoint.partition("://")
     host, _, port = place.rpartition(":")
-    if protocol != "tcp" or host in ("", "*") or host.startswith("[") or host in (name for _, name in socket.if_nameindex()):
+    interfaces = [name for _, name in socket.if_nameindex()]
+    if protocol != "tcp" or host in ("", "*", *interfaces) or host.startswith("["):
         return endpoint
     try:
         return f"tcp://{socket.gethostbyname(host)}:{port}"
@@ -259,7 +260,8 @@ def _zmq(rest: str) -> Address:
 def _file(rest: str) -> Address:
     name, _, options = rest.partition(",speed=")
     if name.endswith((".sigmf", ".sigmf-collection")):
-        raise HscError(f"radio 'file:{rest}': several recordings in one; unpack an archive (tar -xf), and give one .sigmf-meta file")
+        remedy = "unpack an archive (tar -xf), and give one .sigmf-meta file"
+        raise HscError(f"radio 'file:{rest}': may hold several recordings; {remedy}")
     if not name.endswith(".sigmf-meta") or len(name) == len(".sigmf-meta"):
         raise HscError(f"radio 'file:{rest}': give the .sigmf-meta file of a SigMF recording")
     speed = _number(options or "1", "speed", 0, 1000)

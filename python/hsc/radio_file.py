@@ -1,4 +1,4 @@
-"""SigMF recordings as a radio: what a `.sigmf-meta` file says of its samples, and the samples (SigMF 1.x; https://sigmf.org). Pure."""
+"""SigMF recordings as a radio: what a `.sigmf-meta` file says, and the samples (SigMF 1.x; https://sigmf.org). Pure."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _EXTENSION = "hsc"
 
 @dataclass(frozen=True)
 class SampleFormat:
-    """How a complex sample is stored: two parts of this numpy dtype, of which `zero` stands for 0 and `zero + unit` for full scale."""
+    """How a complex sample is stored: two numbers of this dtype, of which `zero` stands for 0, `zero + unit` for 1."""
 
     dtype: np.dtype
     zero: float = 0.0
@@ -67,7 +67,7 @@ class Capture:
 
 @dataclass(frozen=True)
 class Segment:
-    """Samples that lie together in the data file: first byte, number of samples, amplitude that full scale stands for."""
+    """Samples that lie together in the data file: first byte, number of samples, amplitude that 1 stands for."""
 
     first_byte: int
     count: int
@@ -112,11 +112,13 @@ class RecordedSamples:
 
 def time_of(captures: Sequence[Capture], sample_index: int, sample_rate: float) -> datetime | None:
     """When a sample came (UTC), by the capture that it is in; None when that is not known."""
-    capture = captures[max(0, bisect_right(captures, sample_index, key=lambda c: c.sample_start) - 1)] if captures else Capture()
+    place = bisect_right(captures, sample_index, key=lambda capture: capture.sample_start) - 1
+    capture = captures[max(0, place)] if captures else Capture()
     if capture.start is None:
         return None
     try:
-        return capture.start + timedelta(seconds=(sample_index - capture.sample_start + capture.lag) / sample_rate)
+        samples = sample_index - capture.sample_start + capture.lag
+        return capture.start + timedelta(seconds=samples / sample_rate)
     except OverflowError:
         return None
 
@@ -150,11 +152,11 @@ def _describe(meta: Path, content: dict[str, Any]) -> RecordedSamples:
     if datatype not in FORMATS:
         raise HscError(f"{meta}: samples of type {str(datatype)[:20]!r}; gr-hsc reads {', '.join(FORMATS)}")
     if (channels := about.get("core:num_channels", 1)) != 1:
-        raise HscError(f"{meta}: has {str(channels)[:20]} interleaved channels; gr-hsc reads one, write them to files of their own")
+        raise HscError(f"{meta}: has {str(channels)[:20]} channels; gr-hsc reads recordings of one, split it up")
     for extension in about.get("core:extensions") or []:
         if extension["name"] != _EXTENSION and extension.get("optional") is False:
             name = str(extension["name"])[:40]
-            raise HscError(f"{meta}: cannot be read without the SigMF extension {name!r}, which gr-hsc does not know")
+            raise HscError(f"{meta}: needs the SigMF extension {name!r}, which gr-hsc does not know")
     rate = about.get("core:sample_rate")
     if rate is not None and not 0 < _finite(rate, "sample rate") <= _MAX_RATE:
         raise HscError(f"{meta}: its sample rate is impossible")
@@ -171,9 +173,9 @@ def _describe(meta: Path, content: dict[str, Any]) -> RecordedSamples:
     segments = tuple(_segments(captures, starts, size, end))
     if not segments:
         raise HscError(f"{data}: holds no samples")
-    named = about.get("hsc:numerology")
+    rate, named = None if rate is None else float(rate), about.get("hsc:numerology")
     numerology = named if isinstance(named, str) else None
-    return RecordedSamples(data, datatype, None if rate is None else float(rate), tuple(_captures(captures, starts)), segments, numerology)
+    return RecordedSamples(data, datatype, rate, tuple(_captures(captures, starts)), segments, numerology)
 
 
 def _dataset(meta: Path, about: dict[str, Any]) -> Path:
@@ -183,7 +185,7 @@ def _dataset(meta: Path, about: dict[str, Any]) -> Path:
         raise HscError(f"{meta}: its data file {str(name)[:60]!r} is no name of a file in the same folder")
     data = meta.with_name(name)
     if about.get("core:metadata_only") is True and not data.exists():
-        raise HscError(f"{meta}: has metadata only, its samples were left out; get the recording with its data file")
+        raise HscError(f"{meta}: has metadata only, its samples were left out; get its data file too")
     data.stat()  # says why it is not there
     if not data.is_file():
         raise HscError(f"{data}: is no file")
@@ -265,7 +267,7 @@ class SampleReader:
         self._segment = self._done = 0
 
     def read_into(self, out: np.ndarray) -> int:
-        """Fill complex64 `out` (n,) from its beginning, full scale 1 or as the capture says; the number of samples, 0 at the end."""
+        """Fill complex64 `out` (n,) from its beginning. Returns the number of samples, 0 at the end."""
         filled = 0
         while filled < len(out) and self._segment < len(self._recorded.segments):
             segment = self._recorded.segments[self._segment]
@@ -297,5 +299,6 @@ class SampleReader:
         if self._format.zero:
             np.subtract(parts, self._format.zero, out=to, casting="unsafe")
             parts = to
+        factor = np.float32(full_scale / self._format.unit)
         with np.errstate(over="ignore"):  # a double beyond float32 becomes infinite
-            np.multiply(parts, np.float32(full_scale / self._format.unit), out=to, dtype=np.float32, casting="unsafe")
+            np.multiply(parts, factor, out=to, dtype=np.float32, casting="unsafe")

@@ -1,8 +1,8 @@
 """Recordings in SigMF: NAME.sigmf-data holds the samples, NAME.sigmf-meta says what they are and where packets lie.
 
-Format: SigMF 1.2 (https://sigmf.org); `radio_file` reads it. Keys of our own have the prefix `hsc:`. Global: `hsc:numerology`, of the
-packets. Captures: `hsc:full_scale`, the amplitude that the integer 32768 of ci16_le stands for; samples are stored / 32768 * full_scale.
-Annotations: `packet_annotation`.
+Format: SigMF 1.2 (https://sigmf.org); `radio_file` reads it. Keys of our own have the prefix `hsc:`. Global:
+`hsc:numerology`, of the packets. Captures: `hsc:full_scale`, the amplitude that the integer 32768 of ci16_le stands
+for: a sample is integer / 32768 * full_scale. Annotations: `packet_annotation`.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def codec_name(number: int) -> str:
 
 
 class FullScale:
-    """The amplitude that the largest integer stands for, by the samples as they come: a recording that is live cannot be written again.
+    """The amplitude that the largest integer stands for, by the samples as they come: a live recording is written once.
 
     It begins at 1, what converters have, and is a power of two, so that nothing is lost of samples that
     were such integers before. A peak above it raises it to 12 dB above that peak. Where none of `PERIOD`
@@ -130,10 +130,11 @@ def _power_of_two(level: float) -> float:
 
 
 class RecordingWriter:
-    """Writes a recording while it is being made: valid from the first sample on, metadata renewed now and then, complete after `flush`.
+    """Writes a recording while it is being made: valid from the first sample on, complete after `flush`.
 
-    The files are made when the first sample comes, and not before. Samples come in runs, one for each start of a flowgraph; each begins a
-    capture. Annotations wait in an unnamed file, not in memory. One thread may write samples while another adds packets.
+    The files are made when the first sample comes, and not before. Samples come in runs, one for each start of a
+    flowgraph; each begins a capture. Metadata are renewed now and then; annotations wait in an unnamed file, not in
+    memory. One thread may write samples while another adds packets.
 
     Args:
         name: of the recording, with or without suffix.
@@ -149,7 +150,7 @@ class RecordingWriter:
     Attributes:
         meta, data: the files.
         samples: written so far.
-        clipped: samples of which a part was beyond full scale or not finite, which 16-bit integers do not hold.
+        clipped: samples with a part that was beyond full scale or not finite, which integers do not hold.
         ended: it takes no more samples: it was closed, or the disk refused.
 
     Raises:
@@ -172,7 +173,6 @@ class RecordingWriter:
             raise HscError(f"unknown format '{datatype}': choose one of {', '.join(FORMATS)}")
         self.meta, self.data = file_names(name)
         self._numerology, self._rate, self._overwrite = numerology, float(sample_rate), overwrite
-        packets = {"hsc:numerology": numerology.name} if numerology else {}
         self._global = {
             "core:datatype": datatype,
             "core:sample_rate": self._rate,
@@ -180,10 +180,11 @@ class RecordingWriter:
             "core:num_channels": 1,
             "core:hw": hardware,
             "core:recorder": _GENERATOR,
-            "core:description": f"received samples, packets of {numerology.name}" if numerology else "samples",
             "core:extensions": [_EXTENSION],
-            **packets,
         }
+        if numerology is not None:
+            self._global["core:description"] = f"received samples, packets of {numerology.name}"
+            self._global["hsc:numerology"] = numerology.name
         self._live = (Capture(0, float(frequency), start),)
         self._full_scale = FullScale(full_scale) if datatype == "ci16_le" else None
         self._captures: list[dict[str, Any]] = []
@@ -195,13 +196,13 @@ class RecordingWriter:
         self._refuse_existing()
         folder = next(parent for parent in self.meta.absolute().parents if parent.exists())
         if not (folder.is_dir() and os.access(folder, os.W_OK)):
-            raise HscError(f"cannot write {self.meta}, {folder} is no folder to write to: choose another name")
+            raise HscError(f"cannot write {self.meta} ({folder} is no folder to write to): choose another name")
 
     def begin(self, captures: Sequence[Capture] = ()) -> int:
         """Begin a run. Returns its number.
 
         Args:
-            captures: of a recording that the samples come from, the first from sample 0 on: what it says is written again.
+            captures: of a recording that the samples come from, the first from sample 0 on: they are written again.
         """
         with self._lock:
             self._runs.append(self.samples)
@@ -209,7 +210,7 @@ class RecordingWriter:
             return len(self._runs) - 1
 
     def write(self, samples: np.ndarray) -> None:
-        """Add complex64 samples (n,). Raises HscError when the disk does not take them or is nearly full, and takes no more then."""
+        """Add complex64 samples (n,). Raises HscError when the disk refuses or is nearly full; no more are taken then."""
         if self.ended or not len(samples):
             return
         try:
@@ -252,13 +253,14 @@ class RecordingWriter:
         }
         with self._lock:
             before = self._captures[-1].get("hsc:full_scale") if self._captures else None
-            self._captures.append({"core:sample_start": self.samples, **{k: v for k, v in told.items() if v is not None}})
+            known = {key: value for key, value in told.items() if value is not None}
+            self._captures.append({"core:sample_start": self.samples, **known})
             # Samples of another full scale come after the metadata that say so.
             if not here or full_scale != before or time.monotonic() >= self._next_renewal:
                 self._renew()
 
     def _encode(self, parts: np.ndarray) -> tuple[np.ndarray, float | None]:
-        """float32 (n,), real and imaginary parts, as they are stored, and the full scale that they are stored with."""
+        """float32 (n,), real and imaginary parts, as they are stored, and the full scale that goes with them."""
         if self._full_scale is None:
             return parts.astype("<f4", copy=False), None
         finite = parts
@@ -278,7 +280,7 @@ class RecordingWriter:
         if self._unlooked >= _LOOK_AT_DISK:
             self._unlooked = 0
             if shutil.disk_usage(self.data.parent).free < _LEAST_DISK:
-                raise HscError(f"the disk of {self.data} is nearly full: the recording has ended, all else goes on")
+                raise HscError(f"the disk of {self.data} is nearly full: the recording has ended")
 
     def add(self, packet: ReceivedPacket, run: int = -1) -> None:
         """Annotate a packet of a run, the newest unless told. Raises HscError when the disk does not take it."""
@@ -327,8 +329,8 @@ class RecordingWriter:
                 return
             self._refuse_existing()
             self.meta.parent.mkdir(parents=True, exist_ok=True)
-            for path in (self.meta, self.data):
-                path.unlink(missing_ok=True)
+            if self._overwrite:
+                self.data.unlink(missing_ok=True)
             self._file = self.data.open("xb", buffering=0)  # a process that is killed loses nothing
             self._lines = tempfile.TemporaryFile("w+", encoding="utf-8", dir=self.meta.parent)  # noqa: SIM115
             self._renew()
@@ -351,4 +353,5 @@ class RecordingWriter:
         try:
             yield
         except OSError as error:
-            raise HscError(f"cannot write {self.meta} ({error.strerror or error}): choose another name for the recording") from None
+            reason = error.strerror or error
+            raise HscError(f"cannot write {self.meta} ({reason}): choose another name for the recording") from None

@@ -10,7 +10,6 @@ is played in real time.
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -138,8 +137,7 @@ class _flowgraph(gr.top_block):  # noqa: N801
         numerology, scheme = preset(settings.numerology), radio.parsed.scheme
         self.source = radio_source(**{name: value for name, value in asdict(radio).items() if name != "back_off_db"})
         rate = self.source.sample_rate
-        captures = self.source.device.captures
-        self.reception = Reception(session.out, rate, numerology.n_fft, captures)
+        self.reception = Reception(session.out, rate, numerology.n_fft, self.source.device.captures)
         self.collector = _collector(self.reception, session, display)
         self.receiver = ofdm_receiver(settings.numerology)
         self.receiver.hold_while = self._behind if scheme == "file" else None
@@ -147,7 +145,7 @@ class _flowgraph(gr.top_block):  # noqa: N801
         options, hold = decoder_options(settings.receiver_options), int(session.deadline * rate)
         self.decoder = message_decoder(options, hold, partial, session.max_pixels)
         self.connect(self.source, self.receiver)
-        self._connect_recorder(session, radio, settings.numerology, captures)
+        self._connect_recorder(session, radio, settings.numerology)
         self.msg_connect(self.receiver, "packets", self.collector, "in")  # before the decoder, whose images come later
         self.msg_connect(self.receiver, "packets", self.decoder, "packets")
         self.msg_connect(self.decoder, "images", self.collector, "in")
@@ -175,16 +173,21 @@ class _flowgraph(gr.top_block):  # noqa: N801
         waiting = [self.decoder.nmsgs(_PACKETS), self.collector.nmsgs(_IN), self.viewer.nmsgs(_PACKETS) if self.viewer else 0]
         return max(waiting) > _BEHIND
 
-    def _connect_recorder(self, session: Session, radio: RadioSettings, numerology: str, captures: Sequence[Capture]) -> None:
+    def _connect_recorder(self, session: Session, radio: RadioSettings, numerology: str) -> None:
         self.recorder = None
         if session.record is None:
             return
-        rate, full_scale = self.source.sample_rate, None if radio.parsed.floating else 1.0
-        name, datatype = str(session.record), session.record_format
-        self.recorder = recorder(name, rate, radio.frequency, datatype, numerology, radio.address, full_scale=full_scale)
-        if radio.frequency:
-            captures = [replace(capture, frequency=radio.frequency) for capture in captures]
-        self.recorder.follow(captures)
+        self.recorder = recorder(
+            str(session.record),
+            self.source.sample_rate,
+            radio.frequency,
+            session.record_format,
+            numerology,
+            radio.address,
+            full_scale=None if radio.parsed.floating else 1.0,
+        )
+        captures = self.source.device.captures
+        self.recorder.follow([replace(c, frequency=radio.frequency or c.frequency) for c in captures])
         self.connect(self.source, self.recorder)
         self.msg_connect(self.receiver, "packets", self.recorder, "packets")
         self.msg_connect(self.recorder, "status", self.collector, "failures")
@@ -252,9 +255,9 @@ def receive(settings: LinkSettings, radio: RadioSettings, session: Session) -> i
         try:
             live.run(flowgraph, show, flowgraph.collector.ended, session.seconds, flowgraph.drain, pause if window else None)
         finally:
+            flowgraph.reception.close()
             if flowgraph.recorder is not None:
                 flowgraph.recorder.close()
-            flowgraph.reception.close()
         if flowgraph.recorder is not None:
             display.line(recorded(flowgraph.recorder))
         display.line(flowgraph.status())
@@ -267,8 +270,9 @@ def receive(settings: LinkSettings, radio: RadioSettings, session: Session) -> i
 
 def recorded(block: recorder) -> str:
     """What a recorder has made, and what it has not."""
-    counts = {name: block.counters[name] for name in ("clipped", "lost") if block.counters[name]}
-    return f"recorded {block.writer.samples} samples in {block.writer.data}" + "".join(f", {n} {name}" for name, n in counts.items())
+    counts = {name: block.counters[name] for name in ("clipped", "lost")}
+    troubles = "".join(f", {count} {name}" for name, count in counts.items() if count)
+    return f"recorded {block.writer.samples} samples in {block.writer.data}{troubles}"
 
 
 def _window() -> viewer_window.Window:

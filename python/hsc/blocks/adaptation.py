@@ -272,8 +272,9 @@ def _socket(kind: str, address: str):  # noqa: ANN202 - zmq is imported late
             socket.connect(endpoint)
     except zmq.ZMQError as error:
         socket.close(linger=0)
-        taken = "give a free port, is another receiver running?" if error.errno == zmq.EADDRINUSE else BIND_REMEDY
-        remedy = taken if kind == "PUB" else "give the receiver's address, such as tcp://192.168.1.7:5560"
+        remedy = BIND_REMEDY if kind == "PUB" else "give the receiver's address, such as tcp://192.168.1.7:5560"
+        if error.errno == zmq.EADDRINUSE:
+            remedy = "give a free port, is another receiver running?"
         raise HscError(f"return path '{address}': {error}; {remedy}") from None
     return socket
 

@@ -241,7 +241,8 @@ def _publisher(settings: RadioSettings) -> gr.basic_block:
             return zeromq.pub_sink(gr.sizeof_gr_complex, 1, endpoint, hwm=ZMQ_QUEUE)
         except RuntimeError as error:
             if not again:
-                remedy = "give a free port, is another transmitter running?" if "in use" in str(error) else BIND_REMEDY
+                taken = "give a free port, is another transmitter running?"
+                remedy = taken if "in use" in str(error) else BIND_REMEDY
                 raise HscError(f"radio {settings.address}: {error}; {remedy}") from error
             gc.collect()  # a flowgraph that nobody uses any more holds its socket until it is collected
     raise AssertionError
@@ -268,7 +269,7 @@ class _Simulated(Device):
 
 
 class _File(Device):
-    """A SigMF recording. A source ends with it, and begins it again in the next run; a sink makes it, in complex floats."""
+    """A SigMF recording. A source ends with it, and reads it again in the next run; a sink makes it, in cf32."""
 
     def __init__(self, settings: RadioSettings, side: str) -> None:
         super().__init__(settings, side)
@@ -276,13 +277,14 @@ class _File(Device):
         meta, speed = Path(address.target), float(address.options["speed"])
         if side == SINK:
             writer = RecordingWriter(meta, "cf32_le", settings.sample_rate, settings.frequency, "transmitter")
-            self.chain = [blocks.throttle(gr.sizeof_gr_complex, settings.sample_rate), sample_file_sink(writer)]
-        else:
-            recorded = describe(meta)
-            self.sample_rate, self.captures = recorded.sample_rate or settings.sample_rate, recorded.captures
-            self.chain = [sample_file_source(recorded)]
-        self.tells = self.block
-        if side == SOURCE and speed:
+            self.tells = sample_file_sink(writer)
+            self.chain = [blocks.throttle(gr.sizeof_gr_complex, settings.sample_rate), self.tells]
+            return
+        recorded = describe(meta)
+        self.sample_rate, self.captures = recorded.sample_rate or settings.sample_rate, recorded.captures
+        self.tells = sample_file_source(recorded)
+        self.chain = [self.tells]
+        if speed:
             self.chain.append(blocks.throttle(gr.sizeof_gr_complex, self.sample_rate * speed))
 
 

@@ -37,7 +37,7 @@ class _annotator(MessageBlock):  # noqa: N801
         self._writer.add(received.packet, self._run)
 
     def _tick(self, tick: pdu.Tick) -> None:
-        """A receiver's sample clock begins anew in every run; what it found before may come after the next run has begun."""
+        """A receiver's clock begins anew in every run; what it found before may come when the next one has begun."""
         if tick.sample_index <= self._last_tick:
             self._run = min(self._run + 1, self._started - 1)
         self._last_tick = tick.sample_index
@@ -52,14 +52,14 @@ class recorder(gr.hier_block2):  # noqa: N801
     """Samples to a SigMF recording, packets to its annotations.
 
     Stream in: complex samples. Message ports: in `packets` (`ReceivedPacket` and `Tick` of an OFDM Receiver on the same samples); `status`.
-    The files are made when the first sample comes. What is there when a process is killed is a valid recording. A flowgraph that runs again
-    adds to it: each run is a capture.
+    The files are made when the first sample comes. What is there when a process is killed is a valid recording.
+    A flowgraph that runs again adds to it: each run is a capture.
 
     Args:
         name: of the recording; `name.sigmf-data` and `name.sigmf-meta` are written.
         sample_rate: [samples/s].
         frequency: carrier [Hz].
-        datatype: one of FORMATS. 16-bit integers are scaled to the level of the samples, which a reader undoes (`recording`).
+        datatype: one of FORMATS. 16-bit integers are scaled to the level of the samples; a reader undoes it.
         numerology: preset of `phy.ofdm` that the packets come with.
         source: what was recorded: a radio's address.
         overwrite: a recording of that name is replaced when the first sample comes; else it is an error.
@@ -85,7 +85,14 @@ class recorder(gr.hier_block2):  # noqa: N801
     ) -> None:
         gr.hier_block2.__init__(self, "Recorder", gr.io_signature(1, 1, gr.sizeof_gr_complex), gr.io_signature(0, 0, 0))
         self.writer = recording.RecordingWriter(
-            name, datatype, sample_rate, frequency, source, preset(numerology), overwrite=overwrite, full_scale=full_scale
+            name,
+            datatype,
+            sample_rate,
+            frequency,
+            source,
+            preset(numerology),
+            overwrite=overwrite,
+            full_scale=full_scale,
         )
         self.sink, self.annotator = sample_file_sink(self.writer), _annotator(self.writer)
         self.close = self.writer.close
@@ -102,5 +109,5 @@ class recorder(gr.hier_block2):  # noqa: N801
         return self.sink.counters
 
     def follow(self, captures: Sequence[Capture]) -> None:
-        """The samples come from a recording: these captures of it, times and carriers, are written again. Before a start."""
+        """The samples come from a recording: times and carriers of its captures are written again. Before a start."""
         self.sink.captures = captures

@@ -16,7 +16,12 @@ _WORK_DONE = -1
 
 
 class sample_file_source(Ports, gr.sync_block):  # noqa: N801
-    """Stream out: a recording's samples, in every run from the first one on. Message port: `status` (`Failed` when it cannot be read).
+    """Stream out: a recording's samples, in every run from the first one on.
+
+    Message port: `status` (`Failed` when it cannot be read on; the stream ends then).
+
+    Args:
+        recorded: which.
 
     Raises:
         HscError: the data file cannot be opened.
@@ -39,13 +44,15 @@ class sample_file_source(Ports, gr.sync_block):  # noqa: N801
 
 
 class sample_file_sink(Ports, gr.basic_block):  # noqa: N801
-    """Stream in: samples for a recording; every run begins a capture. Message port: `status` (`Failed` for what is not recorded as it was).
+    """Stream in: samples for a recording; every run begins a capture.
+
+    Message port: `status` (`Failed` when samples are not recorded, or not as they were; the flowgraph goes on).
 
     Args:
         writer: of the recording.
 
     Attributes:
-        captures: of a recording that the samples come from, which say when and where they were received; empty for live ones.
+        captures: of a recording that the samples come from, with times and carriers; empty for live ones.
         counters: besides those of all blocks `samples` (recorded), `clipped` and `lost` (not recorded).
     """
 
@@ -76,6 +83,6 @@ class sample_file_sink(Ports, gr.basic_block):  # noqa: N801
         self.counters["samples"], self.counters["clipped"] = writer.samples, writer.clipped
         self.counters["lost"] += len(samples) - (writer.samples - recorded)
         if writer.clipped and not clipped:
-            self.fail(None, f"{writer.data}: samples beyond the full scale of its 16-bit integers are clipped, and counted")
+            self.fail(None, f"{writer.data}: samples beyond the full scale of its integers are clipped, and counted")
         self.consume(0, len(samples))
         return 0
