@@ -1,5 +1,6 @@
 """Radio Sink and Radio Source: addresses, levels, clocks, and every radio that needs no radio. Drivers: test_hscloop.py."""
 
+import functools
 import json
 import os
 import signal
@@ -15,7 +16,7 @@ import pmt
 import pytest
 import sigmf
 from gnuradio import blocks, gr, hsc
-from gnuradio.hsc.blocks import driver_messages, pdu, radio_devices, radio_listener
+from gnuradio.hsc.blocks import driver_messages, pdu, radio_devices, radio_listener, radio_monitor
 from gnuradio.hsc.blocks.base import MessageBlock
 from gnuradio.hsc.errors import HscError
 from gnuradio.hsc.phy import ofdm
@@ -768,6 +769,15 @@ def test_a_recording_is_paced(tmp_path):
         ears.run()
         assert time.monotonic() - began > least
         assert len(ears.kept.data()) == 100_000
+
+
+def test_a_recording_that_is_read_slowly_loses_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr(radio_monitor, "SampleClock", functools.partial(SampleClock, window=0.1, slack=0.001))
+    meta = recording(tmp_path, data=bytes(8 * 50_000))
+    ears = Ears(f"file:{meta},speed=0.5")
+    ears.run()
+    last = ears.statuses.radio[-1]
+    assert (last.samples, last.lost) == (50_000, 0)
 
 
 @pytest.mark.parametrize(
