@@ -714,6 +714,21 @@ def test_samples_are_found_between_headers(tmp_path, captures, about, layout):
     assert describe(meta).count == len(BODY)
 
 
+def test_what_the_reference_library_writes_is_read(tmp_path):
+    samples = np.exp(0.1j * np.arange(500)).astype(np.complex64)
+    samples.tofile(tmp_path / "it.bin")
+    about = {"core:datatype": "cf32_le", "core:sample_rate": 2e6, "core:metadata_only": True}
+    made = sigmf.SigMFFile(data_file=str(tmp_path / "it.bin"), global_info=about)
+    made.add_capture(0, {"core:frequency": 1e9, "core:datetime": "2026-01-01T00:00:00Z"})
+    made.add_annotation(100, 50)
+    made.tofile(str(tmp_path / "it.sigmf-meta"))
+    written = json.loads((tmp_path / "it.sigmf-meta").read_text())
+    assert written["global"]["core:dataset"] == "it.bin"  # which is there: `metadata_only` has no meaning then
+    found = describe(tmp_path / "it.sigmf-meta")
+    assert (found.sample_rate, found.frequency, found.start.year, found.numerology) == (2e6, 1e9, 2026, None)
+    assert np.array_equal(heard(tmp_path / "it.sigmf-meta"), samples)
+
+
 def test_captures_have_times_and_carriers_of_their_own(tmp_path):
     captures = [
         {"core:sample_start": 0, "core:frequency": 433e6, "core:datetime": "2026-03-01T12:00:00Z"},

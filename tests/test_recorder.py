@@ -145,6 +145,12 @@ def pixels(path: Path) -> np.ndarray:
 
 def test_impossible_recordings_are_refused_in_one_line(tmp_path):
     (tmp_path / "there.sigmf-meta").write_text("{}")
-    for arguments, text in (((tmp_path / "x", 1e6, 0, "cu8"), "unknown format"), ((tmp_path / "there",), "exists")):
-        with pytest.raises(HscError, match=text):
-            hsc.recorder(str(arguments[0]), *arguments[1:])
+    for name, options, text in (
+        ("x", {"datatype": "cu8"}, "unknown format"),
+        ("there", {}, "exists"),
+        ("x", {"sample_rate": 0}, "sample rate of 0 is impossible"),
+        ("x", {"full_scale": -1.0}, "full scale of -1.0 is impossible"),
+    ):
+        with pytest.raises(HscError, match=text) as refused:
+            hsc.recorder(str(tmp_path / name), **options)
+        assert "\n" not in str(refused.value)

@@ -171,6 +171,9 @@ class RecordingWriter:
     ) -> None:
         if datatype not in FORMATS:
             raise HscError(f"unknown format '{datatype}': choose one of {', '.join(FORMATS)}")
+        for what, value in (("sample rate", sample_rate), ("full scale", full_scale)):
+            if value is not None and not 0 < value < math.inf:
+                raise HscError(f"recording {name}: a {what} of {value} is impossible, give one above 0")
         self.meta, self.data = file_names(name)
         self._numerology, self._rate, self._overwrite = numerology, float(sample_rate), overwrite
         self._global = {
