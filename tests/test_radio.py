@@ -607,7 +607,7 @@ def test_a_transmitter_binds_what_people_call_this_machine(place):
     ("endpoint", "says"),
     [
         ("tcp://192.0.2.1:5555", "Cannot assign requested address; give an address of this machine"),
-        ("tcp://no.such.host.invalid:5555", "there is no host 'no.such.host.invalid'; give an address of this machine"),
+        ("tcp://no..host:5555", "there is no host 'no..host'; give an address of this machine"),
         ("ipc:///no/such/folder/air", "give an address of this machine"),
     ],
 )

@@ -1,5 +1,6 @@
 """SigMF recordings: metadata while recording, at the end, after a crash, over several runs, and read back; the scale of integers."""
 
+import errno
 import json
 import warnings
 from datetime import UTC, datetime, timedelta
@@ -244,7 +245,36 @@ def test_any_samples_are_stored_or_counted(tmp_path_factory, pieces, full_scale)
     assert w.clipped == np.count_nonzero(~(np.abs(sent) <= scales))
 
 
-def test_a_full_disk_ends_the_recording_in_one_line(tmp_path, monkeypatch):
+class FullDisk:
+    """A file on a disk that takes some bytes more."""
+
+    def __init__(self, file, room: int) -> None:
+        self._file, self._room, self.close = file, room, file.close
+
+    def write(self, data) -> int:
+        if not self._room:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        written = self._file.write(data[: self._room])
+        self._room -= written
+        return written
+
+
+def test_what_a_full_disk_took_is_what_is_told(tmp_path):
+    """It may cut a sample."""
+    w = writer(tmp_path)
+    w.write(noise(100))
+    w._file = FullDisk(w._file, 8 * 50 + 3)
+    with pytest.raises(HscError, match="No space left on device"):
+        w.write(noise(100))
+    w.add(received(at=149))
+    w.add(received(at=150))
+    w.close()
+    assert w.samples == describe(w.meta).count == 150
+    assert len(json.loads(w.meta.read_text())["annotations"]) == 1
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["capture.sigmf-data", "capture.sigmf-meta"]
+
+
+def test_a_disk_that_is_nearly_full_ends_the_recording_in_one_line(tmp_path, monkeypatch):
     monkeypatch.setattr(recording, "_LEAST_DISK", 1 << 62)
     w = writer(tmp_path)
     with pytest.raises(HscError, match="nearly full"):

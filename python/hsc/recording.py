@@ -193,7 +193,7 @@ class RecordingWriter:
         self._captures: list[dict[str, Any]] = []
         self._runs: list[int] = []  # sample that each begins at
         self._planned, self._next = self._live, 0  # captures of this run, and which begins next
-        self._file, self._lines, self._lock = None, None, threading.RLock()
+        self._file, self._lines, self._lock, self._next_renewal = None, None, threading.RLock(), 0.0
         self._last = self._count = self._unlooked = self.samples = self.clipped = 0
         self.ended = False
         self._refuse_existing()
@@ -238,10 +238,12 @@ class RecordingWriter:
         raw, full_scale = self._encode(np.ascontiguousarray(samples, np.complex64).view(np.float32))
         if self._next > before or full_scale != self._captures[-1].get("hsc:full_scale"):
             self._begin_capture(here, full_scale)
-        view = memoryview(raw).cast("B")
-        while len(view):
-            view = view[self._file.write(view) :]
-        self.samples += len(samples)
+        view, written = memoryview(raw).cast("B"), 0
+        try:
+            while written < raw.nbytes:
+                written += self._file.write(view[written:])
+        finally:
+            self.samples += written * len(samples) // raw.nbytes
         self._look_at_disk(raw.nbytes)
         return len(samples)
 
@@ -334,20 +336,24 @@ class RecordingWriter:
             self.meta.parent.mkdir(parents=True, exist_ok=True)
             if self._overwrite:
                 self.data.unlink(missing_ok=True)
-            self._file = self.data.open("xb", buffering=0)  # a process that is killed loses nothing
             self._lines = tempfile.TemporaryFile("w+", encoding="utf-8", dir=self.meta.parent)  # noqa: SIM115
+            self._file = self.data.open("xb", buffering=0)  # a process that is killed loses nothing
             self._renew()
 
     def _renew(self) -> None:
         begun = time.monotonic()
         self._lines.flush()
         self._lines.seek(0)
-        fresh = self.meta.with_name(self.meta.name + ".new")
-        with fresh.open("w", encoding="utf-8") as file:
-            file.write(f'{{"global": {json.dumps(self._global)},\n"captures": {json.dumps(self._captures)},\n"annotations": [\n')
-            file.writelines(self._lines)  # to its end, where the next one is added
-            file.write("]}\n")
-        os.replace(fresh, self.meta)
+        fresh, captures = self.meta.with_name(self.meta.name + ".new"), json.dumps(self._captures)
+        try:
+            with fresh.open("w", encoding="utf-8") as file:
+                file.write(f'{{"global": {json.dumps(self._global)},\n"captures": {captures},\n"annotations": [\n')
+                file.writelines(self._lines)  # to its end, where the next one is added
+                file.write("]}\n")
+            os.replace(fresh, self.meta)
+        except OSError:  # a full disk: those that are there hold for what came before
+            fresh.unlink(missing_ok=True)
+            raise
         now = time.monotonic()
         self._next_renewal = now + max(_RENEW_SECONDS, _RENEW_SHARE * (now - begun))
 
