@@ -618,6 +618,27 @@ def test_what_cannot_be_bound_is_refused_with_the_right_remedy(endpoint, says):
         assert "\n" not in str(refused.value)
 
 
+def test_a_receiver_hears_an_ipv6_sender():
+    zmq = pytest.importorskip("zmq")
+    with zmq.Context() as context, context.socket(zmq.PUB) as sender:
+        sender.setsockopt(zmq.IPV6, True)
+        try:
+            port = sender.bind_to_random_port("tcp://[::1]")
+        except zmq.ZMQError:
+            pytest.skip("this machine has no IPv6")
+        ears = run(Ears(f"zmq:tcp://[::1]:{port}"))
+        try:
+
+            def heard():
+                sender.send(np.ones(100, np.complex64).tobytes())
+                return np.any(ears.samples())
+
+            wait_for(heard)
+        finally:
+            end(ears)
+            sender.close(0)
+
+
 def test_ipv6_is_told_from_a_wrong_address():
     with pytest.raises(HscError, match="binds no IPv6"):
         hsc.radio_sink("zmq:tcp://[::1]:5555")
@@ -855,7 +876,7 @@ values = st.recursive(
 LEAST = st.just({"core:datatype": "ci8"})
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(
     about=st.one_of(values, LEAST, st.fixed_dictionaries({"core:datatype": st.sampled_from(list(FORMATS))}, optional=KEYS)),
     captures=st.one_of(values, st.lists(st.fixed_dictionaries({}, optional=CAPTURE_KEYS), max_size=3)),
