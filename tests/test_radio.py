@@ -1,5 +1,6 @@
 """Radio Sink and Radio Source: addresses, levels, clocks, and every radio that needs no radio. Drivers: test_hscloop.py."""
 
+import functools
 import json
 import os
 import signal
@@ -13,14 +14,15 @@ from pathlib import Path
 import numpy as np
 import pmt
 import pytest
+import sigmf
 from gnuradio import blocks, gr, hsc
-from gnuradio.hsc.blocks import driver_messages, pdu, radio_devices, radio_listener
+from gnuradio.hsc.blocks import driver_messages, pdu, radio_devices, radio_listener, radio_monitor
 from gnuradio.hsc.blocks.base import MessageBlock
 from gnuradio.hsc.errors import HscError
 from gnuradio.hsc.phy import ofdm
 from gnuradio.hsc.phy.packet import Header, Packet
 from gnuradio.hsc.radio import PRESETS, ZMQ_QUEUE, ZMQ_SAMPLES, Address, RadioSettings, parse, tuned
-from gnuradio.hsc.radio_file import FORMATS, describe
+from gnuradio.hsc.radio_file import FORMATS, SampleReader, describe, time_of
 from gnuradio.hsc.radio_meter import LevelMeter, SampleClock, amplitude, crest_db, ofdm_crest_db, sink_amplitude
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -80,6 +82,8 @@ def test_addresses(text, address):
         ("zmq:tcp://:5555", "zmq:tcp://host:port"),
         ("zmq:udp://host:5555", "zmq:tcp://host:port"),
         ("file:capture.wav", ".sigmf-meta"),
+        ("file:capture.sigmf", "unpack"),
+        ("file:all.sigmf-collection", "one .sigmf-meta file"),
         ("file:x.sigmf-meta,speed=fast", "speed=fast"),
         ("sim:noise=3", "unknown noise"),
         ("sim:snr=nan", "snr=nan"),
@@ -138,11 +142,17 @@ def test_the_table_agrees_with_itself():
             assert low <= default <= high
         rate = preset.default_sample_rate
         assert preset.sample_rates[0] <= rate <= preset.sample_rates[1]
-        made = RadioSettings(f"soapy:driver={preset.drivers[0]}", 1e9, rate, gain=preset.rx_gain[2])
+        kind = ",type=b200" if "uhd" in preset.drivers else ""
+        made = RadioSettings(f"soapy:driver={preset.drivers[0]}{kind}", 1e9, rate, gain=preset.rx_gain[2])
         assert made.preset is preset
     assert RadioSettings("soapy:driver=thing", 1e9).preset.name == "radio"
     assert RadioSettings("uhd:type=x300", 1e9, 50e6).preset.name == "radio"
-    assert RadioSettings("uhd:", 1e9).preset.name == "USRP B2xx"
+    assert RadioSettings("uhd:type=b200,serial=1", 1e9).preset.name == "USRP B2xx"
+
+
+@pytest.mark.parametrize("address", ["uhd:", "uhd:addr=192.168.10.2", "uhd:serial=1", "uhd:name=x", "soapy:driver=uhd,serial=1"])
+def test_a_usrp_of_unknown_type_is_held_to_the_limits_of_none(address):
+    assert RadioSettings(address, 14.07e6, 200e3, gain=31.5).preset.name == "radio"
 
 
 def test_ppm_is_undone_by_tuning():
@@ -580,50 +590,212 @@ def test_packets_through_the_simulated_channel():
     assert np.mean([p.cfo for p in packets]) * 1e6 / 64 == pytest.approx(2000, abs=60)
 
 
-# ---- recordings
-
-
-def recording(folder, datatype="cf32_le", data=b"", **about):
-    meta = folder / "it.sigmf-meta"
-    meta.with_suffix(".sigmf-data").write_bytes(data)
-    about = {"core:datatype": datatype, "core:sample_rate": 1e5, "core:version": "1.0.0", **about}
-    meta.write_text(json.dumps({"global": about, "captures": [{"core:sample_start": 0, "core:frequency": 433e6}], "annotations": []}))
-    return meta
-
-
-PARTS = np.array([1, -2, 3, 0, 5, 127], np.int64)
+@pytest.mark.parametrize("place", ["localhost", "*", "lo"])
+def test_a_transmitter_binds_what_people_call_this_machine(place):
+    port = free_address().rpartition(":")[2]
+    if place == "lo" and place not in [name for _, name in socket.if_nameindex()]:
+        pytest.skip("the loopback interface has another name here")
+    ramp, ears = run(Ramp(f"zmq:tcp://{place}:{port}")), run(Ears(f"zmq:tcp://localhost:{port}"))
+    try:
+        ears.hears()
+    finally:
+        end(ramp)
+        end(ears)
 
 
 @pytest.mark.parametrize(
-    ("datatype", "raw", "scale"),
-    [("cf32_le", (PARTS / 128).astype("<f4"), 128), ("ci16_le", (PARTS * 256).astype("<i2"), 128), ("ci8", PARTS.astype("i1"), 128)],
+    ("endpoint", "says"),
+    [
+        ("tcp://192.0.2.1:5555", "Cannot assign requested address; give an address of this machine"),
+        ("tcp://no..host:5555", "there is no host 'no..host'; give an address of this machine"),
+        ("ipc:///no/such/folder/air", "give an address of this machine"),
+    ],
 )
-def test_recordings_of_every_type(tmp_path, datatype, raw, scale):
-    meta = recording(tmp_path, datatype, raw.tobytes() + b"\x01")  # a byte too many
+def test_what_cannot_be_bound_is_refused_with_the_right_remedy(endpoint, says):
+    for make in (lambda: hsc.radio_sink(f"zmq:{endpoint}"), lambda: hsc.feedback_sender(endpoint)):
+        with pytest.raises(HscError, match=says) as refused:
+            make()
+        assert "\n" not in str(refused.value)
+
+
+def test_a_receiver_hears_an_ipv6_sender():
+    zmq = pytest.importorskip("zmq")
+    with zmq.Context() as context, context.socket(zmq.PUB) as sender:
+        sender.setsockopt(zmq.IPV6, True)
+        try:
+            port = sender.bind_to_random_port("tcp://[::1]")
+        except zmq.ZMQError:
+            pytest.skip("this machine has no IPv6")
+        ears = run(Ears(f"zmq:tcp://[::1]:{port}"))
+        try:
+
+            def heard():
+                sender.send(np.ones(100, np.complex64).tobytes())
+                return np.any(ears.samples())
+
+            wait_for(heard)
+        finally:
+            end(ears)
+            sender.close(0)
+
+
+def test_ipv6_is_told_from_a_wrong_address():
+    with pytest.raises(HscError, match="binds no IPv6"):
+        hsc.radio_sink("zmq:tcp://[::1]:5555")
+
+
+@pytest.mark.parametrize("place", ["localhost", "127.0.0.1"])
+def test_the_return_path_is_bound_by_name_too(place):
+    port = free_address().rpartition(":")[2]
+    sender, receiver = hsc.feedback_sender(f"tcp://{place}:{port}"), hsc.feedback_receiver(f"tcp://localhost:{port}")
+    sender.start()
+    receiver.start()
+    try:
+
+        def heard():
+            sender._send(bytes(3))
+            return receiver.counters["refused"]
+
+        wait_for(heard)
+    finally:
+        receiver.stop()
+        sender.stop()
+
+
+# ---- recordings
+
+
+def recording(folder, datatype="cf32_le", data=b"", captures=None, **about):
+    meta = folder / "it.sigmf-meta"
+    meta.with_name(about.get("core:dataset", "it.sigmf-data")).write_bytes(data)
+    about = {"core:datatype": datatype, "core:sample_rate": 1e5, "core:version": "1.0.0", **about}
+    captures = [{"core:sample_start": 0, "core:frequency": 433e6}] if captures is None else captures
+    meta.write_text(json.dumps({"global": {k: v for k, v in about.items() if v is not None}, "captures": captures, "annotations": []}))
+    return meta
+
+
+def heard(meta):
+    """Its samples through a Radio Source."""
     ears = Ears(f"file:{meta},speed=0")
     ears.run()
-    assert ears.radio.sample_rate == 1e5
-    assert np.allclose(ears.samples(), (PARTS / scale).astype(np.float32).view(np.complex64), atol=1e-6)
-    assert ears.statuses.radio[-1].samples == 3
-    assert ears.statuses.ended
+    return ears.samples()
+
+
+@pytest.mark.parametrize("datatype", list(FORMATS))
+def test_recordings_of_every_type(tmp_path, datatype):
+    """As the reference library reads them."""
+    codes = FORMATS[datatype].dtype
+    numbers = np.random.default_rng(1).standard_normal(600) * 0.2
+    parts = numbers if codes.kind == "f" else np.rint(numbers * FORMATS[datatype].unit + FORMATS[datatype].zero)
+    data = parts.astype(codes).tobytes()
+    meta = recording(tmp_path, datatype, data + b"\x01")  # a byte too many
+    samples = heard(meta)
+    assert np.allclose(samples.view(np.float32), numbers, atol=1 / 128)
+    meta.with_suffix(".sigmf-data").write_bytes(data)
+    assert np.allclose(samples, sigmf.fromfile(str(meta), skip_checksum=True).read_samples(), atol=1e-7)
     found = describe(meta)
-    assert (found.sample_rate, found.frequency, found.count) == (1e5, 433e6, 3)
-    assert set(FORMATS) == {"cf32_le", "ci16_le", "ci8"}
+    assert (found.sample_rate, found.frequency, found.count) == (1e5, 433e6, 300)
+
+
+def test_every_run_of_a_flowgraph_reads_a_recording_from_its_first_sample(tmp_path):
+    ears = Ears(f"file:{recording(tmp_path, data=np.arange(5000, dtype=np.complex64).tobytes())},speed=0")
+    for _ in range(3):
+        ears.kept.reset()
+        ears.run()
+        assert np.array_equal(ears.samples(), np.arange(5000))
+    assert ears.statuses.radio[-1].samples == 5000
+    assert ears.statuses.ended
+
+
+BODY = np.arange(1, 11, dtype=np.complex64)
+
+
+@pytest.mark.parametrize(
+    ("captures", "about", "layout"),
+    [
+        ([], {}, [BODY]),
+        ([{"core:sample_start": 0}], {"core:offset": 500}, [BODY]),
+        ([{"core:sample_start": 500}, {"core:sample_start": 504, "core:header_bytes": 4}], {"core:offset": 500}, [BODY[:4], 4, BODY[4:]]),
+        ([{"core:sample_start": 0, "core:header_bytes": 16}], {}, [16, BODY]),
+        ([{"core:sample_start": 0, "core:header_bytes": 3}], {}, [3, BODY]),
+        ([{"core:sample_start": 3, "core:header_bytes": 5}], {}, [BODY[:3], 5, BODY[3:]]),
+        (
+            [{"core:sample_start": 0, "core:header_bytes": 4}, {"core:sample_start": 5, "core:header_bytes": 7}, {"core:sample_start": 8}],
+            {"core:dataset": "it.bin", "core:trailing_bytes": 24},
+            [4, BODY[:5], 7, BODY[5:], 24],
+        ),
+        ([{"core:sample_start": 0}, {"core:sample_start": 99, "core:header_bytes": 8}], {}, [BODY]),  # cut short
+    ],
+)
+def test_samples_are_found_between_headers(tmp_path, captures, about, layout):
+    """`layout`: samples, and numbers of bytes between them."""
+    data = b"".join(bytes([255]) * piece if isinstance(piece, int) else piece.tobytes() for piece in layout)
+    meta = recording(tmp_path, data=data, captures=captures, **about)
+    assert np.array_equal(heard(meta), BODY)
+    assert describe(meta).count == len(BODY)
+
+
+def test_what_the_reference_library_writes_is_read(tmp_path):
+    samples = np.exp(0.1j * np.arange(500)).astype(np.complex64)
+    samples.tofile(tmp_path / "it.bin")
+    about = {"core:datatype": "cf32_le", "core:sample_rate": 2e6, "core:metadata_only": True}
+    made = sigmf.SigMFFile(data_file=str(tmp_path / "it.bin"), global_info=about)
+    made.add_capture(0, {"core:frequency": 1e9, "core:datetime": "2026-01-01T00:00:00Z"})
+    made.add_annotation(100, 50)
+    made.tofile(str(tmp_path / "it.sigmf-meta"))
+    written = json.loads((tmp_path / "it.sigmf-meta").read_text())
+    assert written["global"]["core:dataset"] == "it.bin"  # which is there: `metadata_only` has no meaning then
+    found = describe(tmp_path / "it.sigmf-meta")
+    assert (found.sample_rate, found.frequency, found.start.year, found.numerology) == (2e6, 1e9, 2026, None)
+    assert np.array_equal(heard(tmp_path / "it.sigmf-meta"), samples)
+
+
+def test_captures_have_times_and_carriers_of_their_own(tmp_path):
+    captures = [
+        {"core:sample_start": 0, "core:frequency": 433e6, "core:datetime": "2026-03-01T12:00:00Z"},
+        {"core:sample_start": 100, "core:global_index": 100_100},
+        {"core:sample_start": 200, "core:frequency": 868e6, "core:datetime": "2027-03-01T12:00:00.123456789Z"},
+    ]
+    found = describe(recording(tmp_path, data=bytes(8 * 300), captures=captures))
+    assert [c.frequency for c in found.captures] == [433e6, None, 868e6]
+    times = [time_of(found.captures, index, found.sample_rate).isoformat() for index in (50, 150, 250)]
+    assert times == ["2026-03-01T12:00:00.000500+00:00", "2026-03-01T12:00:01.001500+00:00", "2027-03-01T12:00:00.123956+00:00"]
+
+
+def test_a_recording_that_does_not_tell_its_rate_has_the_one_that_is_given(tmp_path):
+    meta = recording(tmp_path, data=bytes(80), **{"core:sample_rate": None})
+    assert describe(meta).sample_rate is None
+    assert hsc.radio_source(f"file:{meta}", sample_rate=250e3).sample_rate == 250e3
+
+
+def test_a_file_that_shrinks_while_it_is_read_is_told(tmp_path):
+    meta = recording(tmp_path, data=bytes(8000))
+    ears = Ears(f"file:{meta},speed=0")
+    failures = blocks.message_debug()
+    ears.msg_connect((ears.radio, "status"), (failures, "store"))
+    meta.with_suffix(".sigmf-data").write_bytes(bytes(80))
+    ears.run()
+    assert "shorter" in pdu.parse(failures.get_message(0)).reason
 
 
 def test_a_sink_writes_a_recording_that_a_source_reads(tmp_path):
-    sigmf = pytest.importorskip("sigmf.sigmffile")
+    """Once, and again in a second run; never over another."""
     meta = tmp_path / "out.sigmf-meta"
     top = gr.top_block()
-    sent = np.arange(1, 5001).astype(np.complex64)
-    sink = hsc.radio_sink(f"file:{meta}", 433e6, 1e6)
-    top.connect(blocks.vector_source_c(sent.tolist()), sink)
-    top.run()
-    sigmf.fromfile(str(meta)).validate()
-    ears = Ears(f"file:{meta},speed=0")
-    ears.run()
-    assert np.array_equal(ears.samples(), sent)
-    assert ears.radio.sample_rate == 1e6
+    sent = np.arange(1, 5002).astype(np.complex64)
+    source, sink = blocks.vector_source_c(sent.tolist()), hsc.radio_sink(f"file:{meta}", 433e6, 1e6)
+    top.connect(source, sink)
+    assert list(tmp_path.iterdir()) == [], "made when there is something to write"
+    for runs in (1, 2):
+        source.rewind()
+        top.run()
+        sigmf.fromfile(str(meta)).validate()
+        assert np.array_equal(heard(meta), np.tile(sent, runs))
+    found = describe(meta)
+    assert (found.sample_rate, found.frequency, [c.sample_start for c in found.captures]) == (1e6, 433e6, [0, 5001])
+    with pytest.raises(HscError, match="exists: give another name"):
+        hsc.radio_sink(f"file:{meta}", 433e6, 1e6)
+    assert describe(meta).count == 2 * len(sent)
 
 
 def test_a_recording_is_paced(tmp_path):
@@ -635,52 +807,92 @@ def test_a_recording_is_paced(tmp_path):
         assert len(ears.kept.data()) == 100_000
 
 
+def test_a_recording_that_is_read_slowly_loses_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr(radio_monitor, "SampleClock", functools.partial(SampleClock, window=0.1, slack=0.001))
+    meta = recording(tmp_path, data=bytes(8 * 50_000))
+    ears = Ears(f"file:{meta},speed=0.5")
+    ears.run()
+    last = ears.statuses.radio[-1]
+    assert (last.samples, last.lost) == (50_000, 0)
+
+
 @pytest.mark.parametrize(
-    ("text", "says"),
+    ("about", "captures", "says"),
     [
-        ("", "no SigMF"),
-        ("[]", "no SigMF"),
-        ('{"global": {}}', "no SigMF"),
-        ('{"global": {"core:datatype": "cu8", "core:sample_rate": 1}}', "samples of type 'cu8'"),
-        ('{"global": {"core:datatype": "cf32_le", "core:sample_rate": -1}}', "impossible"),
-        ('{"global": {"core:datatype": "cf32_le", "core:sample_rate": 1, "core:num_channels": 2}}', "several channels"),
-        ('{"global": {"core:datatype": "cf32_le", "core:sample_rate": 1}, "captures": [{"core:header_bytes": 3}]}', "byte 3"),
-        ('{"global": {"core:datatype": "cf32_le", "core:sample_rate": 1}}', "No such file"),
-        ("[" * 100_000, "no SigMF"),
+        ({"core:datatype": "rf32_le"}, [], "samples of type 'rf32_le'"),
+        ({"core:datatype": "cf32"}, [], "samples of type 'cf32'"),
+        ({"core:sample_rate": -1}, [], "impossible"),
+        ({"core:num_channels": 2}, [], "2 channels; gr-hsc reads"),
+        ({"core:extensions": [{"name": "zip", "version": "1", "optional": False}]}, [], "the SigMF extension 'zip'"),
+        ({"core:dataset": "../it.bin"}, [], "no name of a file in the same folder"),
+        ({"core:dataset": ".."}, [], "is no file"),
+        ({"core:metadata_only": True}, [], "metadata only"),
+        ({}, [{"core:sample_start": 5}, {"core:sample_start": 4}], "not in the order"),
+        ({}, [{"core:header_bytes": -8}], "core:header_bytes is -8"),
+        ({}, [{"core:header_bytes": 10**30}], "holds no samples"),
+        ({}, [{"hsc:full_scale": 0}], "full scale 0"),
+        ({"core:dataset": "none"}, [], "No such file"),
     ],
 )
-def test_what_is_no_recording_is_refused_in_a_line(tmp_path, text, says):
+def test_what_cannot_be_read_is_refused_by_name(tmp_path, about, captures, says):
+    meta = tmp_path / "bad.sigmf-meta"
+    meta.write_text(json.dumps({"global": {"core:datatype": "cf32_le", "core:sample_rate": 1, **about}, "captures": captures}))
+    if says != "metadata only":
+        meta.with_suffix(".sigmf-data").write_bytes(bytes(64))
+    with pytest.raises(HscError, match=says) as refused:
+        hsc.radio_source(f"file:{meta}")
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"global": {}}', "[" * 100_000])
+def test_what_is_no_recording_is_refused_in_a_line(tmp_path, text):
     meta = tmp_path / "bad.sigmf-meta"
     meta.write_text(text)
-    with pytest.raises(HscError, match=says) as refused:
+    with pytest.raises(HscError, match="no SigMF") as refused:
         hsc.radio_source(f"file:{meta}")
     assert "\n" not in str(refused.value)
     with pytest.raises(HscError, match="No such file"):
         hsc.radio_source(f"file:{tmp_path}/none.sigmf-meta")
 
 
+NUMBERS = st.one_of(st.integers(-1, 12), st.integers(), st.floats(), st.sampled_from([None, "1", 2.0]))
+KEYS = {
+    **dict.fromkeys(("core:sample_rate", "core:num_channels", "core:trailing_bytes", "core:offset"), NUMBERS),
+    "core:dataset": st.one_of(st.sampled_from(["fuzz.sigmf-data", ".", "", "a/b", "\0"]), st.text(max_size=3), NUMBERS),
+    "core:metadata_only": st.booleans(),
+    "core:extensions": st.lists(st.fixed_dictionaries({"name": st.text(max_size=3), "optional": st.booleans()}), max_size=1),
+}
+CAPTURE_KEYS = {
+    **dict.fromkeys(
+        ("core:sample_start", "core:frequency", "core:header_bytes", "core:global_index", "hsc:full_scale"), NUMBERS
+    ),
+    "core:datetime": st.one_of(st.datetimes().map(str), st.text(max_size=5), NUMBERS),
+}  # fmt: skip
 values = st.recursive(
     st.one_of(st.none(), st.integers(), st.floats(), st.text(max_size=5), st.sampled_from(["cf32_le", "ci16_le"])),
     lambda inner: st.one_of(st.lists(inner, max_size=2), st.dictionaries(st.text(max_size=3), inner, max_size=2)),
     max_leaves=4,
 )
-KEYS = ("core:datatype", "core:sample_rate", "core:num_channels", "core:frequency", "core:header_bytes")
+LEAST = st.just({"core:datatype": "ci8"})
 
 
 @settings(max_examples=150, deadline=None)
 @given(
-    about=st.one_of(values, st.dictionaries(st.sampled_from(KEYS[:3]), values)),
-    captures=st.one_of(values, st.lists(st.dictionaries(st.sampled_from(KEYS[3:]), values), max_size=2)),
+    about=st.one_of(values, LEAST, st.fixed_dictionaries({"core:datatype": st.sampled_from(list(FORMATS))}, optional=KEYS)),
+    captures=st.one_of(values, st.lists(st.fixed_dictionaries({}, optional=CAPTURE_KEYS), max_size=3)),
 )
 def test_any_metadata_is_read_or_refused(tmp_path_factory, about, captures):
-    folder = Path(tmp_path_factory.getbasetemp())
-    meta = folder / "fuzz.sigmf-meta"
+    meta = Path(tmp_path_factory.getbasetemp()) / "fuzz.sigmf-meta"
     meta.with_suffix(".sigmf-data").write_bytes(bytes(64))
     meta.write_text(json.dumps({"global": about, "captures": captures}))
     try:
         found = describe(meta)
     except HscError as error:
         assert "\n" not in str(error)
-    else:
-        assert 0 < found.count <= 8
-        assert found.sample_rate > 0
+        return
+    assert 0 < found.count <= 32
+    assert found.sample_rate is None or found.sample_rate > 0
+    samples, reader = np.zeros(40, np.complex64), SampleReader(found)
+    assert reader.read_into(samples) == found.count and reader.read_into(samples) == 0
+    reader.close()
+    time_of(found.captures, found.count, 1.0)

@@ -1,5 +1,6 @@
 """Every block gives the same in the second and third run of a flowgraph as in the first, and after lock and unlock."""
 
+import json
 import os
 import time
 from collections.abc import Callable
@@ -377,6 +378,37 @@ def test_a_radio_link_that_is_stopped_starts_again(sink, source, tmp_path):
     assert top.received() == 3
     top.stop()
     top.wait()
+
+
+def test_a_recording_is_read_from_its_beginning_in_every_run(tmp_path):
+    """And recorded again: what three runs write is three times what they read, packets where they were."""
+
+    class Replay(gr.top_block):
+        def __init__(self):
+            super().__init__("replay")
+            self.source, self.receiver, self.sink = (
+                hsc.radio_source("file:recordings/photo.sigmf-meta,speed=0"),
+                hsc.image_receiver(),
+                hsc.image_sink(),
+            )
+            self.recorder = hsc.recorder(str(tmp_path / "again"))
+            self.connect(self.source, self.receiver)
+            self.connect(self.source, self.recorder)
+            self.msg_connect(self.receiver, "images", self.sink, "images")
+            self.msg_connect(self.receiver, "packets", self.recorder, "packets")
+
+    top, images = Replay(), []
+    for run in range(1, 4):
+        top.run()
+        assert top.sink.counters["written"] == run
+        images.append(next(reversed(top.sink.images.values())))
+    assert (images[1] == images[0]).all() and (images[2] == images[0]).all()
+    top.recorder.close()
+    meta = json.loads((tmp_path / "again.sigmf-meta").read_text())
+    starts = np.array([annotation["core:sample_start"] for annotation in meta["annotations"]]).reshape(3, -1)
+    length = (tmp_path / "again.sigmf-data").stat().st_size // 8 // 3
+    assert [capture["core:sample_start"] for capture in meta["captures"]] == [0, length, 2 * length]
+    assert (np.diff(starts, axis=0) == length).all() and starts[0, 0] < length
 
 
 @pytest.mark.parametrize("n", [1, 100, 5000])

@@ -28,6 +28,7 @@ from gnuradio.hsc.paths import examples_folder
 from gnuradio.hsc.phy import ofdm, packet
 from gnuradio.hsc.phy.numerology import preset
 from gnuradio.hsc.radio import RadioSettings
+from gnuradio.hsc.radio_file import Capture, describe
 from PIL import Image
 from rich.console import Console
 
@@ -199,12 +200,17 @@ def test_a_reference_recording_decodes_as_when_it_was_made(name, numerology, cod
 # ---- what a receiver makes of a stream, without radio and without waiting
 
 
-def replayed(stream: np.ndarray, folder: Path, settings: LinkSettings | None = None, **session) -> list[dict]:
+def replayed(
+    stream: np.ndarray, folder: Path, settings: LinkSettings | None = None, captures=(), frequency: float = 0.0, **session
+) -> list[dict]:
     """Decode samples, complex64 (n,) at 1 MS/s and amplitude 1, by `rx`: the lines of received.jsonl."""
-    writer = recording.RecordingWriter(folder / "stream", "cf32_le", 1e6, 0, "made", preset("ofdm64"), datetime(2026, 1, 1, tzinfo=UTC))
-    writer.data.write_bytes(stream.astype(np.complex64).tobytes())
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    writer = recording.RecordingWriter(folder / "stream", "cf32_le", 1e6, 433.92e6, "made", preset("ofdm64"), start)
+    writer.begin(captures)
+    writer.write(stream)
     writer.close()
-    assert receive(settings or LinkSettings(), RadioSettings(f"file:{writer.meta}"), Session(folder / "got", **session)) == 0
+    radio = RadioSettings(f"file:{writer.meta}", frequency)
+    assert receive(settings or LinkSettings(), radio, Session(folder / "got", **session)) == 0
     return records(folder / "got")
 
 
@@ -246,19 +252,74 @@ def test_another_key_is_told_and_costs_the_digital_part_only(tmp_path):
     assert "do not open" in record["notices"]
 
 
-def test_sixteen_bit_recordings_decode_to_nearly_the_same(tmp_path):
-    """Samples beyond full scale are limited, as a converter does."""
+@pytest.mark.parametrize("level", [1e-4, 1.0, 300.0])
+def test_sixteen_bit_recordings_decode_to_the_same(level, tmp_path):
+    """Whatever the level, and with samples far beyond the signal's peaks; they are recorded again with time and carrier."""
     image = pixels(photo(tmp_path / "a.png", 5))
     stream = np.concatenate([*sent(image, 5, 4096), np.zeros(100_000)])
+    stream = stream + noise(len(stream), 1e-3, np.random.default_rng(1))
     stream[100] = 9.0
-    (fine,) = replayed(0.25 * stream, tmp_path, record=tmp_path / "short", record_format="ci16_le")
-    stored = np.fromfile(tmp_path / "short.sigmf-data", "<i2")
-    assert len(stored) == 2 * len(stream) and stored[200] == 32767
+    (fine,) = replayed(level * stream, tmp_path, record=tmp_path / "short", record_format="ci16_le")
+    found = describe(tmp_path / "short.sigmf-meta")
+    assert (found.count, found.start, found.frequency) == (len(stream), datetime(2026, 1, 1, tzinfo=UTC), 433.92e6)
+    assert found.numerology == "ofdm64"
     assert receive(LinkSettings(), RadioSettings(f"file:{tmp_path / 'short.sigmf-meta'}"), Session(tmp_path / "again")) == 0
     (coarse,) = records(tmp_path / "again")
-    assert coarse["sample_index"] == fine["sample_index"] and coarse["packets_received"] == fine["packets"]
+    assert coarse["snr_db"] == pytest.approx(fine["snr_db"], abs=0.1)
+    same = ("time", "sample_index", "packets", "packets_received")
+    assert [coarse[key] for key in same] == [fine[key] for key in same]
     pair = pixels(tmp_path / "got" / fine["file"]), pixels(tmp_path / "again" / coarse["file"])
-    assert metrics.psnr_db(*pair) > 40
+    assert np.abs(pair[0].astype(int) - pair[1]).max() <= 1
+
+
+def test_a_frequency_that_is_given_is_recorded_in_the_place_of_the_told_one(tmp_path):
+    stream = np.ones(5000, np.complex64)
+    assert replayed(stream, tmp_path, frequency=868e6, record=tmp_path / "again") == []
+    assert [c.frequency for c in describe(tmp_path / "again.sigmf-meta").captures] == [868e6]
+
+
+def test_messages_have_the_time_of_the_capture_that_they_are_in(tmp_path):
+    image = pixels(IMAGES / "digit_3.png")
+    parts = [np.concatenate([*sent(image, number, 4096), np.zeros(300_000, np.complex64)]) for number in (1, 2)]
+    captures = [
+        Capture(0, 433e6, datetime(2026, 1, 1, tzinfo=UTC)),
+        Capture(len(parts[0]), 433e6, datetime(2027, 1, 1, tzinfo=UTC)),
+    ]
+    first, second = replayed(np.concatenate(parts), tmp_path, captures=captures)
+    assert first["time"].startswith("2026-01-01T00:00:00.00") and second["time"].startswith("2027-01-01T00:00:00.00")
+
+
+def test_a_recording_without_a_time_gives_images_without_one(tmp_path):
+    (record,) = replayed(sent(pixels(IMAGES / "digit_3.png"), 1, 4096)[0], tmp_path, captures=[Capture()])
+    assert record["time"] is None and record["file"]
+
+
+def test_a_recording_without_a_rate_is_read_at_the_one_that_is_given(tmp_path):
+    replayed(np.concatenate([*sent(pixels(IMAGES / "digit_3.png"), 1, 4096), np.zeros(9000)]), tmp_path)
+    meta = tmp_path / "stream.sigmf-meta"
+    meta.write_text(meta.read_text().replace('"core:sample_rate": 1000000.0, ', ""))
+    result = gr_hsc("rx", "--radio", f"file:{meta}", "--out", tmp_path / "asked")
+    assert result.exit_code == 2
+    assert result.stderr == f"gr-hsc: {meta}: does not tell its sample rate: give it with --rate\n"
+    assert gr_hsc("rx", "--radio", f"file:{meta}", "--out", tmp_path / "given", "--rate", "1M").exit_code == 0
+    assert len(records(tmp_path / "given")) == 1
+
+
+def test_tx_never_overwrites_a_recording(tmp_path):
+    meta, data = tmp_path / "it.sigmf-meta", tmp_path / "it.sigmf-data"
+    for images in ((IMAGES / "digit_3.png",), ("nosuch.png",)):
+        for path in (meta, data):
+            path.write_text("precious")
+        result = gr_hsc("tx", *images, "--radio", f"file:{meta}")
+        assert result.exit_code == 2 and len(result.stderr.splitlines()) == 1
+        assert meta.read_text() == data.read_text() == "precious"
+    for path in (meta, data):
+        path.unlink()
+    assert gr_hsc("tx", "nosuch.png", "--radio", f"file:{meta}").exit_code == 2
+    assert list(tmp_path.iterdir()) == []
+    assert gr_hsc("tx", IMAGES / "digit_3.png", "--radio", f"file:{meta}").exit_code == 0
+    assert gr_hsc("rx", "--radio", f"file:{meta}", "--out", tmp_path / "got").exit_code == 0
+    assert len(records(tmp_path / "got")) == 1
 
 
 def test_images_larger_than_allowed_are_refused(tmp_path, capsys):

@@ -16,12 +16,15 @@ ZMQ_SAMPLES samples. The transmitter is paced by its own sample clock; a receive
 from __future__ import annotations
 
 import math
+import os
+import socket
 from dataclasses import dataclass, field
 
 from .errors import HscError
 
 ZMQ_SAMPLES = 4096
 ZMQ_QUEUE = 256
+BIND_REMEDY = "give an address of this machine, such as tcp://127.0.0.1:5555, tcp://*:5555 or ipc:///path"
 SCHEMES = ("soapy", "uhd", "zmq", "file", "sim")
 SIM_DEFAULTS = {"snr": 20.0, "cfo": 0.0, "ppm": 0.0, "seed": 1.0}
 _MAX_ADDRESS = 1024
@@ -99,7 +102,7 @@ PRESETS = (
     ),
 )  # fmt: skip
 FLOATING = RadioPreset(  # zmq, file, sim: floating point, so no full scale, no gain, nothing to settle
-    "samples", (), (1e3, 100e6), (0, 0, 0), (0, 0, 0), (0, 100e9), 32, 0.3
+    "samples", (), (1, 1e12), (0, 0, 0), (0, 0, 0), (0, 100e9), 32, 0.3
 )
 
 
@@ -124,7 +127,7 @@ class RadioSettings:
     Attributes:
         address: as above.
         frequency: carrier [Hz].
-        sample_rate: [samples/s]; a recording has its own.
+        sample_rate: [samples/s]; a recording has its own, unless it does not tell.
         gain: overall gain [dB]; None for the preset's.
         antenna: name of the driver's; empty leaves it to the driver.
         bandwidth: of the analog filter [Hz]; 0 leaves it to the driver.
@@ -186,9 +189,8 @@ def preset_of(address: Address) -> RadioPreset:
     if address.floating:
         return FLOATING
     driver = "uhd" if address.scheme == "uhd" else address.options["driver"]
-    kind = address.options.get("type", "")
-    if driver == "uhd" and kind and not kind.startswith("b2"):
-        return GENERIC
+    if driver == "uhd" and not address.options.get("type", "").startswith("b2"):
+        return GENERIC  # any USRP: addr=, serial= and name= do not tell which
     return next((preset for preset in PRESETS if driver in preset.drivers), GENERIC)
 
 
@@ -225,6 +227,27 @@ def _uhd(rest: str) -> Address:
     return Address("uhd", rest, _pairs(rest, "uhd"))
 
 
+def bindable(endpoint: str, what: str) -> str:
+    """A ZeroMQ endpoint to bind, with a number in the place of a host's name: ZeroMQ binds no names.
+
+    Args:
+        endpoint: such as tcp://localhost:5555; any that needs no change is given back.
+        what: whose it is, for the error.
+
+    Raises:
+        HscError: there is no such host.
+    """
+    protocol, _, place = endpoint.partition("://")
+    host, _, port = place.rpartition(":")
+    interfaces = [name for _, name in socket.if_nameindex()]
+    if protocol != "tcp" or host in ("", "*", *interfaces) or host.startswith("["):
+        return endpoint
+    try:
+        return f"tcp://{socket.gethostbyname(host)}:{port}"
+    except (OSError, UnicodeError):
+        raise HscError(f"{what}: there is no host '{host}'; {BIND_REMEDY}") from None
+
+
 def _zmq(rest: str) -> Address:
     protocol, separator, place = rest.partition("://")
     host, colon, port = place.rpartition(":")
@@ -236,10 +259,13 @@ def _zmq(rest: str) -> Address:
 
 def _file(rest: str) -> Address:
     name, _, options = rest.partition(",speed=")
+    if name.endswith((".sigmf", ".sigmf-collection")):
+        remedy = "unpack an archive (tar -xf), and give one .sigmf-meta file"
+        raise HscError(f"radio 'file:{rest}': may hold several recordings; {remedy}")
     if not name.endswith(".sigmf-meta") or len(name) == len(".sigmf-meta"):
         raise HscError(f"radio 'file:{rest}': give the .sigmf-meta file of a SigMF recording")
     speed = _number(options or "1", "speed", 0, 1000)
-    return Address("file", name, {"speed": str(speed)})
+    return Address("file", os.path.expanduser(name), {"speed": str(speed)})
 
 
 def _sim(rest: str) -> Address:

@@ -74,14 +74,13 @@ def samples_of(made: Made, rng: np.random.Generator) -> np.ndarray:
 
 def write(name: str, made: Made) -> None:
     """Samples and metadata."""
-    for path in recording.file_names(FOLDER / name):
-        path.unlink(missing_ok=True)
     numerology = ofdm.preset(made.numerology)
     start = datetime(2026, 11, 21, 12, tzinfo=UTC)
-    writer = recording.RecordingWriter(FOLDER / name, "ci16_le", RATE, 433.92e6, "simulated", numerology, start)
-    parts = samples_of(made, np.random.default_rng(7)).view(np.float32) * recording.CI16_FULL_SCALE
-    stored = np.clip(np.rint(parts), -32768, 32767).astype("<i2")
-    writer.data.write_bytes(stored.tobytes())
+    writer = recording.RecordingWriter(
+        FOLDER / name, "ci16_le", RATE, 433.92e6, "simulated", numerology, start, overwrite=True, full_scale=1.0
+    )
+    writer.write(samples_of(made, np.random.default_rng(7)).astype(np.complex64))
+    stored = np.fromfile(writer.data, "<i2")
     packets = BurstReceiver(numerology).push((stored / np.float32(recording.CI16_FULL_SCALE)).view(np.complex64))
     for received in packets:
         writer.add(received)

@@ -22,6 +22,7 @@ from ..phy import cipher, mcs
 from ..phy.numerology import PRESETS
 from ..phy.packet import DEFAULT_PACKET_SYMBOLS, MAX_PACKET_SYMBOLS
 from ..radio import RadioSettings
+from ..radio_file import describe
 from .link import CHANNELS, LinkSettings
 
 EXIT_FAILED = 1
@@ -214,7 +215,9 @@ _RADIO_OPTIONS = (
         help="soapy:driver=…, uhd:type=…, zmq:tcp://HOST:PORT, file:NAME.sigmf-meta or sim; doctor lists the radios found.",
     ),
     click.option("--freq", "frequency", type=Hertz(0, 100e9), default=0.0, help="Carrier frequency [Hz], such as 433.92M."),
-    click.option("--rate", "sample_rate", type=Hertz(1e3, 100e6), default=1e6, show_default="1M", help="Samples per second, such as 2M."),
+    click.option(
+        "--rate", "sample_rate", type=Hertz(1e3, 100e6), show_default="1M", help="Samples per second, such as 2M; a recording has its own.",
+    ),
     click.option("--gain", type=Number(-100, 150), help="Overall gain [dB]; the radio's usual one if left out."),
     click.option("--antenna", default="", help="Antenna connector by the driver's name."),
     click.option("--bandwidth", type=Hertz(0, 200e6), default=0.0, help="Of the analog filter [Hz]; left to the driver if left out."),
@@ -255,15 +258,28 @@ def transmitter_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def receiver_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give `command` the options of a receiver with a radio; it is called with (settings, radio, …)."""
-    return _with_radio(command, (*_RADIO_OPTIONS, _KEY_OPTION, *_DENOISER_OPTIONS, _NUMEROLOGY_OPTION))
+    return _with_radio(command, (*_RADIO_OPTIONS, _KEY_OPTION, *_DENOISER_OPTIONS, _NUMEROLOGY_OPTION), _ask_for_rate)
 
 
-def _with_radio(command: Callable[..., Any], options: tuple[Callable[..., Any], ...]) -> Callable[..., Any]:
+def _ask_for_rate(radio: RadioSettings) -> None:
+    """Raises HscError for a recording that does not tell its sample rate: --rate was left out."""
+    if radio.parsed.scheme == "file" and describe(meta := Path(radio.parsed.target)).sample_rate is None:
+        raise HscError(f"{meta}: does not tell its sample rate: give it with --rate")
+
+
+def _with_radio(
+    command: Callable[..., Any],
+    options: tuple[Callable[..., Any], ...],
+    without_rate: Callable[[RadioSettings], None] = lambda _: None,
+) -> Callable[..., Any]:
     @functools.wraps(command)
     def wrapper(**values: Any) -> Any:
-        radio, values = _apart(values, _RADIO_FIELDS)
+        given, values = _apart(values, _RADIO_FIELDS)
         of_link, own = _apart(values, (*_LINK_FIELDS, *_OF_CODECS))
-        return command(settings=settings_of(**of_link), radio=RadioSettings(**radio), **own)
+        radio = RadioSettings(**_given(given))
+        if given["sample_rate"] is None:
+            without_rate(radio)
+        return command(settings=settings_of(**of_link), radio=radio, **own)
 
     for option in reversed(options):
         wrapper = option(wrapper)

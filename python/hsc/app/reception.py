@@ -6,8 +6,8 @@ import json
 import math
 import re
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,8 @@ import numpy as np
 from .. import files, image_files
 from ..errors import HscError
 from ..phy.packet import Header, ReceivedPacket
-from ..recording import codec_name, sample_time
+from ..radio_file import Capture, time_of
+from ..recording import codec_name, isoformat
 
 LOG = "received.jsonl"
 _NAME = re.compile(r"image_(\d{5,9})\.png")
@@ -69,18 +70,18 @@ class Reception:
         folder: made when it is not there.
         sample_rate: samples/s.
         n_fft: of the numerology, for CFO in Hz.
-        start: time of sample 0, None while unknown.
+        captures: which say when samples came; empty while that is unknown.
 
     Attributes:
-        start, sample_rate: as above.
+        captures, sample_rate: as above.
         figures: running figures.
 
     Raises:
         HscError: the folder cannot be written to.
     """
 
-    def __init__(self, folder: Path, sample_rate: float, n_fft: int, start: datetime | None = None) -> None:
-        self.folder, self.start, self.figures = folder, start, Figures()
+    def __init__(self, folder: Path, sample_rate: float, n_fft: int, captures: Sequence[Capture] = ()) -> None:
+        self.folder, self.captures, self.figures = folder, captures, Figures()
         self.sample_rate, self._spacing = sample_rate, sample_rate / n_fft
         self._messages: OrderedDict[int, _Message] = OrderedDict()
         try:
@@ -138,8 +139,9 @@ class Reception:
         message = self._messages.get(message_id)
         if message is None:
             return dict.fromkeys(("time", "message_id", "codec", "sample_index", "cfo_hz", "sfo_ppm")) | {"message_id": message_id}
+        moment = time_of(self.captures, message.first, self.sample_rate)
         return {
-            "time": sample_time(self.start, message.first, self.sample_rate),
+            "time": None if moment is None else isoformat(moment),
             "message_id": message_id,
             "codec": codec_name(message.header.codec),
             "sample_index": message.first,

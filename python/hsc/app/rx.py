@@ -19,7 +19,7 @@ from ..codecs import registry
 from ..errors import HscError
 from ..phy.numerology import preset
 from ..radio import RadioSettings
-from ..radio_file import describe
+from ..radio_file import Capture
 from . import live
 from .link import LinkSettings
 from .options import EXIT_FAILED
@@ -94,8 +94,9 @@ class _collector(MessageBlock):  # noqa: N801
 
     def _know_start(self, sample_index: int) -> None:
         """The first sample came so many samples ago."""
-        if self._reception.start is None:
-            self._reception.start = datetime.now(UTC) - timedelta(seconds=sample_index / self._reception.sample_rate)
+        if not self._reception.captures:
+            start = datetime.now(UTC) - timedelta(seconds=sample_index / self._reception.sample_rate)
+            self._reception.captures = (Capture(start=start),)
 
     @property
     def has_all_images(self) -> bool:
@@ -137,8 +138,7 @@ class _flowgraph(gr.top_block):  # noqa: N801
         numerology, scheme = preset(settings.numerology), radio.parsed.scheme
         self.source = radio_source(**{name: value for name, value in asdict(radio).items() if name != "back_off_db"})
         rate = self.source.sample_rate
-        start = describe(Path(radio.parsed.target)).start if scheme == "file" else None
-        self.reception = Reception(session.out, rate, numerology.n_fft, start)
+        self.reception = Reception(session.out, rate, numerology.n_fft, self.source.device.captures)
         self.collector = _collector(self.reception, session, display)
         self.receiver = ofdm_receiver(settings.numerology)
         self.receiver.hold_while = self._behind if scheme == "file" else None
@@ -146,7 +146,7 @@ class _flowgraph(gr.top_block):  # noqa: N801
         options, hold = decoder_options(settings.receiver_options), int(session.deadline * rate)
         self.decoder = message_decoder(options, hold, partial, session.max_pixels)
         self.connect(self.source, self.receiver)
-        self._connect_recorder(session, radio, settings.numerology, start)
+        self._connect_recorder(session, radio, settings.numerology)
         self.msg_connect(self.receiver, "packets", self.collector, "in")  # before the decoder, whose images come later
         self.msg_connect(self.receiver, "packets", self.decoder, "packets")
         self.msg_connect(self.decoder, "images", self.collector, "in")
@@ -174,15 +174,21 @@ class _flowgraph(gr.top_block):  # noqa: N801
         waiting = [self.decoder.nmsgs(_PACKETS), self.collector.nmsgs(_IN), self.viewer.nmsgs(_PACKETS) if self.viewer else 0]
         return max(waiting) > _BEHIND
 
-    def _connect_recorder(self, session: Session, radio: RadioSettings, numerology: str, start: datetime | None) -> None:
+    def _connect_recorder(self, session: Session, radio: RadioSettings, numerology: str) -> None:
         self.recorder = None
         if session.record is None:
             return
         self.recorder = recorder(
-            str(session.record), self.source.sample_rate, radio.frequency, session.record_format, numerology, radio.address
+            str(session.record),
+            self.source.sample_rate,
+            radio.frequency,
+            session.record_format,
+            numerology,
+            radio.address,
+            full_scale=None if radio.parsed.floating else 1.0,
         )
-        if start is not None:
-            self.recorder.set_start(start)
+        captures = self.source.device.captures
+        self.recorder.follow([replace(c, frequency=radio.frequency or c.frequency) for c in captures])
         self.connect(self.source, self.recorder)
         self.msg_connect(self.receiver, "packets", self.recorder, "packets")
         self.msg_connect(self.recorder, "status", self.collector, "failures")
@@ -239,8 +245,6 @@ def receive(settings: LinkSettings, radio: RadioSettings, session: Session) -> i
         flowgraph = _flowgraph(settings, radio if session.view else unpaced(radio), session, display, viewer)
 
         def show() -> None:
-            if flowgraph.recorder is not None and (line := flowgraph.recorder.spare_disk()) is not None:
-                display.complain(line)
             display.status(flowgraph.status())
 
         def pause(seconds: float) -> None:
@@ -252,15 +256,24 @@ def receive(settings: LinkSettings, radio: RadioSettings, session: Session) -> i
         try:
             live.run(flowgraph, show, flowgraph.collector.ended, session.seconds, flowgraph.drain, pause if window else None)
         finally:
+            flowgraph.reception.close()
             if flowgraph.recorder is not None:
                 flowgraph.recorder.close()
-            flowgraph.reception.close()
+        if flowgraph.recorder is not None:
+            display.line(recorded(flowgraph.recorder))
         display.line(flowgraph.status())
     if window is not None:
         window.close()
     figures = flowgraph.reception.figures
     too_few = figures.images < (session.images or 0) or figures.packets < (session.packets or 0)
     return EXIT_FAILED if too_few or flowgraph.source.failure else 0
+
+
+def recorded(block: recorder) -> str:
+    """What a recorder has made, and what it has not."""
+    counts = {name: block.counters[name] for name in ("clipped", "lost")}
+    troubles = "".join(f", {count} {name}" for name, count in counts.items() if count)
+    return f"recorded {block.writer.samples} samples in {block.writer.data}{troubles}"
 
 
 def _window() -> viewer_window.Window:

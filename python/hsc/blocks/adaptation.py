@@ -9,6 +9,7 @@ import numpy as np
 
 from ..errors import HscError
 from ..phy import adaptation
+from ..radio import BIND_REMEDY, bindable
 from . import pdu
 from .base import Companion, MessageBlock
 
@@ -259,19 +260,24 @@ def _socket(kind: str, address: str):  # noqa: ANN202 - zmq is imported late
         import zmq
     except ModuleNotFoundError:
         raise HscError("the return path needs ZMQ: apt-get install python3-zmq") from None
+    endpoint = bindable(address, f"return path '{address}'") if kind == "PUB" else address
     socket = zmq.Context.instance().socket(getattr(zmq, kind))
     try:
         socket.setsockopt(zmq.SNDHWM if kind == "PUB" else zmq.RCVHWM, _WAITING)
+        socket.setsockopt(zmq.IPV6, "[" in address)
         if kind == "PUB":
-            _bind(socket, address)
+            _bind(socket, endpoint)
         else:
             socket.setsockopt(zmq.MAXMSGSIZE, adaptation.LARGEST_RECORD)
             socket.setsockopt(zmq.RECONNECT_IVL_MAX, 1000)
             socket.setsockopt(zmq.SUBSCRIBE, b"")
-            socket.connect(address)
+            socket.connect(endpoint)
     except zmq.ZMQError as error:
         socket.close(linger=0)
-        raise HscError(f"return path '{address}': {error}; give an address such as tcp://127.0.0.1:5560") from None
+        remedy = BIND_REMEDY if kind == "PUB" else "give the receiver's address, such as tcp://192.168.1.7:5560"
+        if error.errno == zmq.EADDRINUSE:
+            remedy = "give a free port, is another receiver running?"
+        raise HscError(f"return path '{address}': {error}; {remedy}") from None
     return socket
 
 

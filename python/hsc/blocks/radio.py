@@ -29,6 +29,8 @@ class _radio(gr.hier_block2):  # noqa: N801
         for port in _PORTS:
             self.message_port_register_hier_out(port)
             self.msg_connect((self.monitor, port), (self, port))
+        if self.device.tells is not None:
+            self.msg_connect((self.device.tells, "status"), (self, "status"))
         # By such a connection a hierarchical block of GNU Radio holds itself for ever, and with it the radio.
         weakref.finalize(self, self._impl.disconnect_all).atexit = False
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import json
 from abc import abstractmethod
 from collections.abc import Callable
 from functools import lru_cache
@@ -13,11 +12,12 @@ from weakref import WeakValueDictionary
 
 from gnuradio import blocks, channels, gr, zeromq
 
-from .. import __version__
 from ..errors import HscError
-from ..radio import ZMQ_QUEUE, ZMQ_SAMPLES, RadioSettings, simulation, tuned
-from ..radio_file import describe
+from ..radio import BIND_REMEDY, ZMQ_QUEUE, ZMQ_SAMPLES, RadioSettings, bindable, simulation, tuned
+from ..radio_file import Capture, describe
+from ..recording import RecordingWriter
 from .radio_listener import Pipe, ZmqFeed, listener, pipe_sink
+from .sample_files import sample_file_sink, sample_file_source
 
 SINK, SOURCE = "sink", "source"
 _RATE_ERROR = 10e-6  # the receiver follows 60 ppm, which crystals need
@@ -32,6 +32,8 @@ class Device:
     """
 
     live = False  # it may vanish, and its driver may lose samples
+    tells: gr.basic_block | None = None  # the block that has a port `status`, if any
+    captures: tuple[Capture, ...] = ()  # of a recording
 
     def __init__(self, settings: RadioSettings, side: str) -> None:
         self.settings, self.side = settings, side
@@ -231,14 +233,17 @@ def _subscription(settings: RadioSettings) -> ZmqFeed:
 
 def _publisher(settings: RadioSettings) -> gr.basic_block:
     """The socket of a sink."""
+    endpoint = bindable(settings.parsed.target, f"radio {settings.address}")
+    if "[" in endpoint:
+        raise HscError(f"radio {settings.address}: GNU Radio's ZeroMQ binds no IPv6; {BIND_REMEDY}")
     for again in (True, False):
         try:
-            return zeromq.pub_sink(gr.sizeof_gr_complex, 1, settings.parsed.target, hwm=ZMQ_QUEUE)
+            return zeromq.pub_sink(gr.sizeof_gr_complex, 1, endpoint, hwm=ZMQ_QUEUE)
         except RuntimeError as error:
             if not again:
-                raise HscError(
-                    f"radio {settings.address}: {error}; give a free port of this machine, is another transmitter running?"
-                ) from error
+                taken = "give a free port, is another transmitter running?"
+                remedy = taken if "in use" in str(error) else BIND_REMEDY
+                raise HscError(f"radio {settings.address}: {error}; {remedy}") from error
             gc.collect()  # a flowgraph that nobody uses any more holds its socket until it is collected
     raise AssertionError
 
@@ -264,49 +269,23 @@ class _Simulated(Device):
 
 
 class _File(Device):
-    """A SigMF recording. A source ends with it; a sink overwrites it, in complex floats."""
+    """A SigMF recording. A source ends with it, and reads it again in the next run; a sink makes it, in cf32."""
 
     def __init__(self, settings: RadioSettings, side: str) -> None:
         super().__init__(settings, side)
         address = settings.parsed
         meta, speed = Path(address.target), float(address.options["speed"])
         if side == SINK:
-            self._create(meta)
-            throttle = blocks.throttle(gr.sizeof_gr_complex, settings.sample_rate)
-            self.chain = [throttle, blocks.file_sink(gr.sizeof_gr_complex, str(meta.with_suffix(".sigmf-data")))]
+            writer = RecordingWriter(meta, "cf32_le", settings.sample_rate, settings.frequency, "transmitter")
+            self.tells = sample_file_sink(writer)
+            self.chain = [blocks.throttle(gr.sizeof_gr_complex, settings.sample_rate), self.tells]
             return
         recorded = describe(meta)
-        self.sample_rate = recorded.sample_rate
-        self.chain = _reader(recorded)
+        self.sample_rate, self.captures = recorded.sample_rate or settings.sample_rate, recorded.captures
+        self.tells = sample_file_source(recorded)
+        self.chain = [self.tells]
         if speed:
-            self.chain.append(blocks.throttle(gr.sizeof_gr_complex, recorded.sample_rate * speed))
-
-    def _create(self, meta: Path) -> None:
-        about = {
-            "core:datatype": "cf32_le",
-            "core:sample_rate": self.sample_rate,
-            "core:version": "1.0.0",
-            "core:recorder": f"gr-hsc {__version__}",
-        }
-        captures = [{"core:sample_start": 0, "core:frequency": self.settings.frequency}]
-        try:
-            meta.with_suffix(".sigmf-data").write_bytes(b"")
-            meta.write_text(json.dumps({"global": about, "captures": captures, "annotations": []}, indent=2))
-        except OSError as error:
-            raise HscError(f"{error.filename}: {error.strerror}") from error
-
-
-def _reader(recorded: Any) -> list[gr.basic_block]:
-    """Blocks that give a recording's samples as complex floats of full scale 1."""
-    path, skip, count = str(recorded.data), recorded.skip, recorded.count
-    if recorded.datatype == "cf32_le":
-        return [blocks.file_source(gr.sizeof_gr_complex, path, False, skip, count)]
-    if recorded.datatype == "ci16_le":
-        return [
-            blocks.file_source(gr.sizeof_short, path, False, 2 * skip, 2 * count),
-            blocks.interleaved_short_to_complex(False, False, 32768.0),
-        ]
-    return [blocks.file_source(gr.sizeof_char, path, False, 2 * skip, 2 * count), blocks.interleaved_char_to_complex(False, 128.0)]
+            self.chain.append(blocks.throttle(gr.sizeof_gr_complex, self.sample_rate * speed))
 
 
 _KINDS = {"soapy": _Soapy, "uhd": _Uhd, "zmq": _Zmq, "sim": _Simulated, "file": _File}

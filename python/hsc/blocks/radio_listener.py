@@ -52,6 +52,7 @@ class ZmqFeed:
             (zmq.LINGER, 0),
             (zmq.MAXMSGSIZE, _MAX_MESSAGE),
             (zmq.RECONNECT_IVL, _RECONNECT),
+            (zmq.IPV6, "[" in self._endpoint),
             (zmq.SUBSCRIBE, b""),
         ):
             self._socket.setsockopt(option, value)

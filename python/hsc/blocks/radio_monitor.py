@@ -104,7 +104,8 @@ class radio_monitor(Ports, gr.sync_block):  # noqa: N801
             now = time.monotonic()
             with self.contain(None):
                 moved = self._moved() if self._moved else self._meter.samples
-                clock.update(now, moved)
+                if self._settings.parsed.scheme != "file":  # a recording waits, and loses nothing
+                    clock.update(now, moved)
                 self.counters["lost"] = clock.lost
                 if moved != seen or not self._expected(moved):
                     seen, since, stalled = moved, now, 0
