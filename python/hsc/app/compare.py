@@ -78,6 +78,7 @@ def run(path: Path, comparison: Comparison, workers: planned.Workers, out: Path)
 
     Raises HscError for a file that is no image, an unknown codec, or when no codec can serve the image.
     """
+    workers.check()
     image = image_files.load(path).pixels
     name = image_id(path.stem, image)
     make_folder(out)

@@ -98,8 +98,10 @@ class Flowgraph(Protocol):
 
 @contextmanager
 def signals(handler: Callable[[], None]) -> Iterator[None]:
-    """SIGINT and SIGTERM call `handler` while this is entered. For the main thread."""
-    before = {number: signal.signal(number, lambda *_: handler()) for number in (signal.SIGINT, signal.SIGTERM)}
+    """SIGINT, SIGTERM and SIGHUP call `handler` while this is entered. For the main thread."""
+    # One who ignores SIGHUP, such as nohup, wants the program to outlive its terminal.
+    numbers = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN else [])]
+    before = {number: signal.signal(number, lambda *_: handler()) for number in numbers}
     try:
         yield
     finally:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import os
+import signal
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,7 +36,7 @@ def transmit_all(paths: Sequence[Path], settings: LinkSettings, runner: Runner, 
     make_folder(out)
     records: list[Record] = []
     status = 0
-    with progress_bar() as progress:
+    with _kept(records, out / "metrics.json"), progress_bar() as progress:
         task = progress.add_task("sending", total=len(sources))
         for index, (source, target) in enumerate(zip(sources, targets, strict=True)):
             progress.update(task, description=source.name)
@@ -44,14 +47,39 @@ def transmit_all(paths: Sequence[Path], settings: LinkSettings, runner: Runner, 
             records.append(entry)
             status = max(status, code)
             progress.advance(task)
-    text = json.dumps(records, indent=2, allow_nan=False, ensure_ascii=False)
-    write_text(out / "metrics.json", text + "\n")
     if as_json:
-        click.echo(text)
+        click.echo(_json(records))
     elif any(r["shape"] for r in records):
         print_table(table(records, f"{settings.codec} over {settings.channel}, SNR {settings.snr_db:g} dB"))
         click.echo(f"pictures and metrics.json are in {out}")
     return status
+
+
+@contextmanager
+def _kept(records: list[Record], path: Path) -> Iterator[None]:
+    """Write down at the end what `records` have come to hold, also where Ctrl-C or a signal is the end."""
+
+    def write() -> None:
+        if records:
+            write_text(path, _json(records) + "\n")
+
+    def end(number: int, _: object) -> None:
+        # No exception: what is imported or called just now might swallow it.
+        write()
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+
+    former = {n: signal.signal(n, end) for n in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(n) == signal.SIG_DFL}
+    try:
+        yield
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, handler)
+        write()
+
+
+def _json(records: list[Record]) -> str:
+    return json.dumps(records, indent=2, allow_nan=False, ensure_ascii=False)
 
 
 def _transmit_one(source: Path, target: outputs.OutputPaths, settings: LinkSettings, runner: Runner) -> tuple[Record, int, tuple[str, ...]]:
