@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import os
+import queue
 import signal
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any, NoReturn, Protocol
 
 from rich.console import Console
@@ -23,6 +24,8 @@ DRAIN = 0.8  # for what has arrived already to be written [s]
 STOP = 0.8  # for the flowgraph to end; a radio's driver or a codec may be busy for longer [s]
 AGAIN = 60.0  # s
 _REASONS = 100
+_WAITING = 1000  # lines
+_REFRESH = 0.25  # s
 _PLAIN_EVERY = 5.0  # s
 _INTERRUPTED = 130
 _has_run = threading.Event()
@@ -42,6 +45,9 @@ def gnuradio_needed() -> Iterator[None]:
 class Display:
     """Lines of text, and below them on a terminal one that is drawn anew; elsewhere that one is printed now and then, when it has changed.
 
+    A thread prints, so that nobody waits for a terminal that is paused or a pipe that is full: what finds _WAITING lines before it is
+    left out, and counted.
+
     Args:
         console: where to write; stdout when None.
         every: least time between two status lines where there is no terminal [s].
@@ -49,23 +55,45 @@ class Display:
 
     def __init__(self, console: Console | None = None, every: float = _PLAIN_EVERY) -> None:
         self._console = console or Console(highlight=False, markup=False, soft_wrap=True)
-        self._live = Live(console=self._console, refresh_per_second=4, transient=True) if self._console.is_terminal else None
+        self._live = Live(console=self._console, auto_refresh=False, transient=True) if self._console.is_terminal else None
+        self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self._left_out, self._newest = 0, Text("")
+        self._printer = threading.Thread(target=self._print, name="display", daemon=True)
         self._told: dict[str, float] = {}
         self._every, self._next, self._last = every, time.monotonic() + every, ""
 
     def __enter__(self) -> Display:
-        if self._live:
-            self._live.start()
+        self._printer.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._live:
-            self._live.stop()
+        self._lines.put(None)
+        self._printer.join()
+
+    def _print(self) -> None:
+        with self._live or nullcontext():
+            while (text := self._next_line()) is not None:
+                if text:
+                    self._console.print(text)
+                    self._console.file.flush()
+                if self._live:
+                    self._live.update(self._newest, refresh=True)
+        if self._left_out:
+            self._console.print(f"gr-hsc: {self._left_out} lines were not printed: nobody took them in time")
+
+    def _next_line(self) -> str | None:
+        """None at the end; empty when it is time to draw the live line anew."""
+        try:
+            return self._lines.get(timeout=_REFRESH if self._live else None)
+        except queue.Empty:
+            return ""
 
     def line(self, text: str) -> None:
         """Print one line. May be called from any thread."""
-        self._console.print(" ".join(text.split()))
-        self._console.file.flush()
+        if self._lines.qsize() < _WAITING:
+            self._lines.put(" ".join(text.split()))
+        else:
+            self._left_out += 1
 
     def complain(self, reason: str, subject: str = "") -> None:
         """Print what went wrong, once: the same reason is told again after AGAIN seconds at the earliest. May be called from any thread."""
@@ -80,7 +108,7 @@ class Display:
     def status(self, text: str) -> None:
         """How things stand now."""
         if self._live:
-            self._live.update(Text(text, no_wrap=True, overflow="ellipsis"))
+            self._newest = Text(text, no_wrap=True, overflow="ellipsis")
         elif text != self._last and time.monotonic() >= self._next:
             self._last, self._next = text, time.monotonic() + self._every
             self.line(text)
