@@ -79,7 +79,7 @@ def test_files_are_written_whatever_becomes_of_the_streams(case, whole_commands)
 
 # ---- the streams alone
 
-STREAMS = f"import sys; sys.path.insert(0, {SOURCE!r}); from hsc.app.streams import Streams; streams = Streams()\n"
+STREAMS = f"import sys; sys.path.insert(0, {SOURCE!r}); from hsc.streams import Streams; streams = Streams()\n"
 PRINTS = (
     STREAMS + "print('one')\nprint('two', file=sys.stderr)\nfor _ in range(3): print('x' * 100000)\nopen(sys.argv[1], 'w').write('done')\n"
 )

@@ -1,7 +1,7 @@
 """`python -m gnuradio.hsc.app`: the command line behind ./gr-hsc."""
 
 from ..home import use_writable_home
-from .streams import Streams
+from ..streams import Streams
 
 
 def program() -> None:

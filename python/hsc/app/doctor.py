@@ -25,7 +25,7 @@ from typing import TextIO
 from ..home import use_writable_home
 from ..paths import PACKAGE, examples_folder
 from ..radio import PRESETS, RadioPreset
-from .streams import Streams
+from ..streams import Streams
 
 RADIO_TIMEOUT_S = 20.0
 USB = Path("/sys/bus/usb/devices")
