@@ -12,10 +12,12 @@ from pathlib import Path
 
 import pytest
 from gnuradio.hsc import home
-from gnuradio.hsc.app import live
+from gnuradio.hsc.app import live, report
+from gnuradio.hsc.blocks import driver_messages
 from gnuradio.hsc.paths import examples_folder
 from rich.console import Console
 
+LONG = 60.0  # s: a machine may be busy with other things
 SOURCE = str(Path(__file__).resolve().parents[1] / "python")
 RECORDING = Path(__file__).parent / "recordings" / "hsc-digit.sigmf-meta"
 DIGIT = examples_folder() / "images" / "digit_3.png"
@@ -191,6 +193,47 @@ def test_hangup_ends_a_flowgraph_orderly_unless_it_is_ignored():
     finally:
         signal.signal(signal.SIGHUP, before)
     assert heard == [True]
+
+
+def test_what_drivers_write_is_counted_where_nobody_reads_it():
+    """Else the pipe that they write to would fill, and they would stand still."""
+    (reading, writing), (nobody, stderr) = os.pipe(), os.pipe()
+    os.close(nobody)
+    messages = driver_messages.DriverMessages()
+    forwarding = threading.Thread(target=messages._forward, args=(reading, stderr))
+    forwarding.start()
+    for _ in range(100):
+        os.write(writing, b"sO " + b"a long line of text " * 100)
+    os.close(writing)
+    forwarding.join(LONG)
+    assert messages.counts["overruns"] == 100
+
+
+# ---- signals
+
+KEPT = """
+import os, signal, sys, time
+from pathlib import Path
+from hsc.app import report
+with report._kept([{"image": "one"}], Path(sys.argv[1])):
+    os.kill(os.getpid(), int(sys.argv[2]))
+    time.sleep(60)
+"""
+
+
+def test_a_signal_leaves_what_was_sent_until_then(tmp_path):
+    done = python(STREAMS + KEPT, tmp_path / "metrics.json", int(signal.SIGTERM))
+    assert done.returncode == -signal.SIGTERM, done.stderr
+    assert json.loads((tmp_path / "metrics.json").read_text()) == [{"image": "one"}]
+
+
+def test_so_does_ctrl_c_and_nothing_sent_leaves_nothing(tmp_path):
+    before = signal.getsignal(signal.SIGTERM)
+    for records, path in (([{"image": "one"}], tmp_path / "one.json"), ([], tmp_path / "none.json")):
+        with pytest.raises(KeyboardInterrupt), report._kept(records, path):
+            raise KeyboardInterrupt
+        assert path.exists() == bool(records)
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 # ---- a home folder
