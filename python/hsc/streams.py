@@ -2,12 +2,14 @@
 
 A stream that is closed is opened on /dev/null, so that no other file gets its number. One that can no longer be written,
 because its reader has gone (`rx … | head -1`) or its disk is full, is turned to /dev/null: that is said once on stderr,
-nothing more is printed, and the command goes on to its end. What an encoding lacks is printed as "?".
+nothing more is printed, and the command goes on to its end. What an encoding lacks is printed as "?"; a byte of a file name that is
+no text, as it is.
 Standard library only: the doctor uses it where nothing else works.
 """
 
 from __future__ import annotations
 
+import codecs
 import errno
 import io
 import os
@@ -15,6 +17,9 @@ import select
 import sys
 from collections.abc import Callable
 from typing import TextIO
+
+
+_ENCODE = "surrogateescape or replace"
 
 
 class Streams:
@@ -29,7 +34,8 @@ class Streams:
         if sys.stdin is None:
             sys.stdin = open(0, closefd=False)  # noqa: SIM115  for as long as the process lives
         self._stderr = sys.stderr = _text(_Lasting(2, lambda reason: None), sys.stderr, "backslashreplace")
-        self._stdout = sys.stdout = _text(_Lasting(1, self._tell), sys.stdout, "replace")
+        codecs.register_error(_ENCODE, _encode)
+        self._stdout = sys.stdout = _text(_Lasting(1, self._tell), sys.stdout, _ENCODE)
 
     def _tell(self, reason: str) -> None:
         self._stderr.write(f"gr-hsc: standard output: {reason}; going on without printing\n")
@@ -69,6 +75,13 @@ class _Lasting(io.FileIO):
         os.dup2(nowhere, self.fileno())
         os.close(nowhere)
         self._tell("nobody reads it any more" if error.errno == errno.EPIPE else error.strerror)
+
+
+def _encode(error: UnicodeError) -> tuple[str | bytes, int]:
+    try:
+        return codecs.lookup_error("surrogateescape")(error)
+    except UnicodeError:
+        return codecs.lookup_error("replace")(error)
 
 
 def _text(raw: _Lasting, former: TextIO | None, errors: str) -> TextIO:
