@@ -118,7 +118,7 @@ def test_child_processes_print_nowhere_too(tmp_path):
 @pytest.mark.parametrize(("encoding", "shown"), [("ascii", "C?H?W ?"), ("latin-1", "C\ufffdH\ufffdW ?"), ("utf-8", "C·H·W →")])
 def test_what_an_encoding_lacks_is_replaced(encoding, shown):
     """Read as UTF-8 here, whatever it is. A byte of a file name comes out as it is in the folder."""
-    done = python(STREAMS + "print('C·H·W →')\nprint('caf\udce9.png')\nprint('C·H·W →', file=sys.stderr)", PYTHONIOENCODING=encoding)
+    done = python(STREAMS + "print('C·H·W →')\nprint('caf\\udce9.png')\nprint('C·H·W →', file=sys.stderr)", PYTHONIOENCODING=encoding)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == [shown, "caf\ufffd.png"]
     assert done.stderr.startswith("C") and len(done.stderr.splitlines()) == 1

@@ -18,7 +18,6 @@ import sys
 from collections.abc import Callable
 from typing import TextIO
 
-
 _ENCODE = "surrogateescape or replace"
 
 
