@@ -1,7 +1,7 @@
 """A home folder that can be written to. Standard library only: the doctor uses it where nothing else works.
 
-GNU Radio writes preferences below $HOME when the first flowgraph starts, and an exception ends the program where it cannot. GNU Radio
-Companion and matplotlib write there too.
+GNU Radio writes preferences below $HOME when the first flowgraph starts, and an exception ends the program
+where it cannot. GNU Radio Companion and matplotlib write there too.
 """
 
 from __future__ import annotations
@@ -12,12 +12,16 @@ from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 
-_PREFERENCES = (".gnuradio", ".gnuradio/prefs")  # GNU Radio makes one after the other (gnuradio-runtime/lib/vmcircbuf_prefs.cc)
+# GNU Radio makes one after the other (gnuradio-runtime/lib/vmcircbuf_prefs.cc).
+_PREFERENCES = (".gnuradio", ".gnuradio/prefs")
 
 
 @lru_cache(maxsize=1)
 def use_writable_home() -> str:
-    """Set $HOME to a folder of this user below that of temporary files, unless preferences can be kept at home. Says which it is."""
+    """Set $HOME to a folder for temporary files of this user, unless preferences can be kept at home.
+
+    Gives one line of text: the home folder, or where preferences are kept instead and why.
+    """
     home = os.path.expanduser("~")  # without $HOME, that of the user
     try:
         _make_preferences(home)
@@ -38,7 +42,7 @@ def _temporary_home() -> str:
     """The same for all processes of a user. Raises OSError when there is no folder for temporary files."""
     home = Path(tempfile.gettempdir(), f"gr-hsc-{os.getuid()}")
     home.mkdir(mode=0o700, exist_ok=True)
-    if home.is_symlink() or home.stat().st_uid != os.getuid():  # made by another user, who must not write into ours
+    if home.is_symlink() or home.stat().st_uid != os.getuid():  # of another user, who must not write into ours
         home = Path(tempfile.mkdtemp(prefix="gr-hsc-"))
     _make_preferences(str(home))
     return str(home)

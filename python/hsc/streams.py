@@ -1,9 +1,9 @@
 """The standard streams of a command: whatever becomes of them, the work goes on and its files are written.
 
-A stream that is closed is opened on /dev/null, so that no other file gets its number. One that can no longer be written,
-because its reader has gone (`rx … | head -1`) or its disk is full, is turned to /dev/null: that is said once on stderr,
-nothing more is printed, and the command goes on to its end. What an encoding lacks is printed as "?"; a byte of a file name that is
-no text, as it is.
+A stream that is closed is opened on /dev/null, so that no other file gets its number. One that can no
+longer be written, because its reader has gone (`rx … | head -1`) or its disk is full, is turned to
+/dev/null: that is said once on stderr, nothing more is printed, and the command goes on to its end.
+What an encoding lacks is printed as "?"; a byte of a file name that is no text, as it is.
 Standard library only: the doctor uses it where nothing else works.
 """
 
@@ -22,14 +22,17 @@ _ENCODE = "surrogateescape or replace"
 
 
 class Streams:
-    """Makes sys.stdin, sys.stdout and sys.stderr last as long as the process. To be made once, before anything is printed."""
+    """Makes sys.stdin, sys.stdout and sys.stderr last as long as the process.
+
+    To be made once, before anything is printed.
+    """
 
     def __init__(self) -> None:
         for descriptor in (0, 1, 2):
             try:
                 os.fstat(descriptor)
             except OSError:
-                os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # gets the lowest number that is free: this one
+                os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # the lowest number is free: this
         if sys.stdin is None:
             sys.stdin = open(0, closefd=False)  # noqa: SIM115  for as long as the process lives
         self._stderr = sys.stderr = _text(_Lasting(2, lambda reason: None), sys.stderr, "backslashreplace")
@@ -41,7 +44,10 @@ class Streams:
         self._stderr.flush()
 
     def close(self, status: int) -> int:
-        """Write out what is buffered. The exit status instead of `status`: 1 for 0 when output was lost that a reader waits for."""
+        """Write out what is buffered. The exit status for `status`: 1 instead of 0 where output was lost.
+
+        What a reader that has gone did not want is not lost.
+        """
         lost = False
         for stream in (self._stdout, self._stderr):
             stream.flush()
@@ -51,7 +57,11 @@ class Streams:
 
 
 class _Lasting(io.FileIO):
-    """A descriptor whose writing never fails. `error`: why it was turned to /dev/null, None while it was not."""
+    """A descriptor whose writing never fails.
+
+    Attributes:
+        error: why it was turned to /dev/null, None while it was not.
+    """
 
     def __init__(self, descriptor: int, tell: Callable[[str], None]) -> None:
         super().__init__(descriptor, "wb", closefd=False)
@@ -77,6 +87,7 @@ class _Lasting(io.FileIO):
 
 
 def _encode(error: UnicodeError) -> tuple[str | bytes, int]:
+    """An error handler of `codecs`, for characters that cannot be encoded."""
     try:
         return codecs.lookup_error("surrogateescape")(error)
     except UnicodeError:
