@@ -34,6 +34,23 @@ def test_a_working_installation_passes(name, tmp_path, monkeypatch):
     assert check.ok, check
 
 
+def test_a_home_that_cannot_be_written_to_is_a_line(tmp_path, monkeypatch):
+    monkeypatch.setattr(doctor, "use_writable_home", lambda: "/x cannot be written to: preferences are kept in /y")
+    assert probe("home") == doctor.Check("home", True, "/x cannot be written to: preferences are kept in /y")
+
+
+def test_a_foreign_package_on_pythonpath_is_found(tmp_path):
+    """As without the launcher: in a process of its own, that no numpy is imported yet."""
+    (tmp_path / "click.py").write_text("raise ImportError")
+    for extra, ok in (("", True), (f":{tmp_path}", False)):
+        done = subprocess.run(
+            [sys.executable, "-c", "from hsc.app import doctor; print(doctor._run('PYTHONPATH', doctor._python_path, 'unset it'))"],
+            env={**os.environ, "PYTHONPATH": f"{SOURCE}{extra}"}, capture_output=True, text=True, timeout=60, check=True,
+        )  # fmt: skip
+        assert f"ok={ok}" in done.stdout, done.stdout
+    assert f"click would be those of {tmp_path}" in done.stdout
+
+
 def test_a_probe_that_raises_becomes_a_line():
     def broken():
         raise RuntimeError("first line\nsecond line")

@@ -2,12 +2,13 @@
 
 import importlib.util
 import json
+import socket
 
 import numpy as np
 import pixel_codec
 import pytest
 from gnuradio.hsc import channel, metrics, weights
-from gnuradio.hsc.app import samples
+from gnuradio.hsc.app import planned, samples
 from gnuradio.hsc.codecs import registry
 from gnuradio.hsc.errors import HscError
 from gnuradio.hsc.evaluation import fingerprint, sweep, transmission
@@ -237,12 +238,28 @@ def test_dask_gives_what_one_process_gives():
     assert registry.module("hsc") == "hsc"
 
 
-def test_a_scheduler_that_is_not_there_is_one_line(pixels, monkeypatch):
+@pytest.mark.parametrize(
+    ("address", "reason"),
+    [("nonsense", "missing port"), ("pigeon://here:1", "scheme"), ("tcp://here:post", "invalid"), ("", "missing port")],
+)
+def test_what_is_no_address_of_a_scheduler_is_one_line_before_any_work(address, reason, pixels):
+    with pytest.raises(HscError, match=f"no Dask scheduler at '{address}' .*{reason}"):
+        sweep.run(points(10), {NAME: IMAGE}, scheduler=address)
+    with pytest.raises(HscError, match="--scheduler"):
+        planned.Workers(scheduler=address).check()
+
+
+def test_a_program_that_is_no_scheduler_is_one_line(monkeypatch):
+    """It takes the connection and never answers."""
+    monkeypatch.setattr(sweep, "_ANSWER", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"tcp://127.0.0.1:{server.getsockname()[1]}"
+        with pytest.raises(HscError, match=f"no Dask scheduler at '{address}'"):
+            sweep.find_scheduler(address)
+
+
+def test_a_scheduler_that_is_there_is_used():
     import distributed
 
-    def refuse(*args, **kwargs):
-        raise OSError("Timed out trying to connect")
-
-    monkeypatch.setattr(distributed, "Client", refuse)
-    with pytest.raises(HscError, match="no Dask scheduler at tcp://nowhere:1"):
-        sweep.run(points(10), {NAME: IMAGE}, scheduler="tcp://nowhere:1")
+    with distributed.LocalCluster(n_workers=1, processes=False, dashboard_address=None, protocol="tcp://") as cluster:
+        planned.Workers(scheduler=cluster.scheduler_address).check()

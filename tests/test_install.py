@@ -1,6 +1,7 @@
 """The launcher, the CMake install, and what may import what."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -220,3 +221,121 @@ def test_set_up_runs_once_then_again_after_a_change(launcher, tmp_path):
     (launcher.parent / "requirements.txt").write_text("numpy==1.26.4\n")
     assert "pip" in use("demo")[0]
     assert use("demo")[0] == [""]
+
+
+# ---- which build of torch
+
+
+@pytest.fixture
+def torch_set_up(launcher, tmp_path):
+    """Runs the set-up with a pip that notes what it is asked for: (exit status, its lines, what the launcher says)."""
+    tools, calls, pci = tmp_path / "tools", tmp_path / "calls", tmp_path / "pci"
+    for folder in (tools, pci / "0000:00:02.0"):
+        folder.mkdir(parents=True)
+    (pci / "0000:00:02.0" / "vendor").write_text("0x8086\n")
+    (pci / "0000:00:02.0" / "class").write_text("0x030000\n")
+    stub(tools, "dpkg-query", "printf installed")
+    stub(tools, "cmake", "exit 0")
+    bin_folder = launcher.parent / ".venv" / "bin"
+    stub(tools, "python3", f'[ "$1" = -c ] && exit; mkdir -p "{bin_folder}"; cp "{tools}/in_venv" "{bin_folder}/python"')
+    text = launcher.read_text().replace("system_python=/usr/bin/python3", f"system_python='{tools}/python3'")
+    text = text.replace("pci_devices=/sys/bus/pci/devices", f"pci_devices='{pci}'")
+    launcher.write_text(text.replace("nvidia_files=(/proc/driver/nvidia/version ", f"nvidia_files=('{tmp_path}/driver' ").replace(
+        " /dev/nvidiactl /usr/lib/wsl/lib/nvidia-smi)", ")"
+    ))  # fmt: skip
+
+    def set_up(there=False, cpu_index=True, **environment):
+        in_venv = f'*metadata*) exit {int(not there)};; *whl/cpu*) echo "cpu $*" >> "{calls}"; exit {int(not cpu_index)};;'
+        stub(tools, "in_venv", f'case "$*" in {in_venv} *"pip install"*) echo "$PYTHONPATH pypi $*" >> "{calls}";; esac')
+        calls.write_text("")
+        done = run([launcher, "version"], tmp_path, PATH=f"{tools}:/usr/bin:/bin", PYTHONPATH="/elsewhere", **environment)
+        return done.returncode, calls.read_text().splitlines(), done.stderr
+
+    set_up.root = tmp_path
+    return set_up
+
+
+VERSION = re.search(r"^torch==(\S+)$", (ROOT / "requirements.txt").read_text(), re.M)[1]
+
+
+def test_without_an_nvidia_device_torch_is_the_build_for_cpus(torch_set_up):
+    status, (torch, rest), said = torch_set_up()
+    assert status == 0
+    assert f"torch=={VERSION}+cpu" in torch and "--no-deps" in torch and "--index-url https://download.pytorch.org/whl/cpu" in torch
+    assert rest.startswith(" pypi") and "requirements.txt" in rest, "PYTHONPATH is kept from pip"
+    assert f"torch {VERSION}: the build for CPUs" in said and "HSC_TORCH=cuda" in said
+    assert torch_set_up() == (0, [], ""), "once"
+
+
+def test_where_that_index_cannot_be_reached_pypi_serves(torch_set_up):
+    status, calls, said = torch_set_up(cpu_index=False)
+    assert status == 0
+    assert [call.split()[-1] for call in calls[:2]] == [f"torch=={VERSION}+cpu", f"torch=={VERSION}"]
+    assert "PyPI's build" in said
+
+
+@pytest.mark.parametrize("sign", ["driver", "bus"])
+def test_with_an_nvidia_device_torch_comes_with_cuda(torch_set_up, sign):
+    if sign == "driver":
+        (torch_set_up.root / "driver").touch()
+    else:
+        (torch_set_up.root / "pci" / "0000:00:02.0" / "vendor").write_text("0x10de\n")
+    status, calls, said = torch_set_up()
+    assert status == 0
+    assert calls[0].endswith(f"torch=={VERSION}") and "cpu" not in calls[0]
+    assert "the build with CUDA from PyPI, a download of 2.7 GB" in said
+    (torch_set_up.root / "a checkout" / ".venv" / ".packages").unlink()
+    assert "+cpu" in torch_set_up(HSC_TORCH="cpu")[1][0]
+
+
+def test_the_build_of_torch_can_be_forced(torch_set_up):
+    status, calls, said = torch_set_up(HSC_TORCH="tpu")
+    assert (status, calls) == (1, []) and "HSC_TORCH is 'tpu': set it to cpu or cuda" in said
+    status, calls, said = torch_set_up(HSC_TORCH="cpu", cpu_index=False)
+    assert (status, len(calls)) == (1, 1) and "it could not be had there" in said
+    assert torch_set_up(HSC_TORCH="cuda")[1][0].endswith(f"torch=={VERSION}")
+
+
+def test_a_torch_that_fits_is_kept(torch_set_up):
+    status, calls, said = torch_set_up(there=True)
+    assert (status, len(calls)) == (0, 1) and "requirements.txt" in calls[0]
+    assert f"torch {VERSION}" not in said
+
+
+# ---- what surrounds the launcher
+
+
+def test_a_foreign_pythonpath_does_not_hide_the_pinned_packages(launcher, tmp_path):
+    """A numpy on PYTHONPATH is passed over; what only PYTHONPATH has is found."""
+    packages = launcher.parent / ".venv" / "lib" / "python3.11" / "site-packages"
+    for folder, module in ((packages, "numpy"), (tmp_path / "foreign", "numpy"), (tmp_path / "foreign", "only_there")):
+        (folder / module).mkdir(parents=True)
+        (folder / module / "__init__.py").write_text(f"where = {str(folder)!r}")
+    text = launcher.read_text().replace("\nset_up() {", "\nset_up() { return; }\nformer_set_up() {")
+    launcher.write_text(text)
+    (launcher.parent / ".venv" / "bin").mkdir()
+    (launcher.parent / ".venv" / "bin" / "python").symlink_to(sys.executable)
+    code = "import numpy, only_there; print(numpy.where); print(only_there.where)"
+    for extra in ({}, {"PYTHONHOME": "/nonexistent"}):
+        done = run([launcher, "python", "-c", code], tmp_path, PYTHONPATH=str(tmp_path / "foreign"), **extra)
+        assert done.stdout.splitlines() == [str(packages), str(tmp_path / "foreign")], done.stderr
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_closed_streams_become_dev_null(launcher, tmp_path, closed):
+    text = launcher.read_text()
+    launcher.write_text(text[: text.index("\nroot=")] + '\nls -l /proc/$$/fd >"$1"\n')
+    done = run(["bash", "-c", f'"$0" "$1" {closed}', launcher, tmp_path / "list"], tmp_path)
+    assert done.returncode == 0, done.stderr
+    open_on = dict(line.split(" -> ") for line in (tmp_path / "list").read_text().splitlines() if " -> " in line)
+    numbers = {name.split()[-1]: target for name, target in open_on.items()}
+    for number, mark in (("0", "<&-"), ("1", " >&-"), ("2", "2>&-")):
+        assert (numbers[number] == "/dev/null") >= (mark in f" {closed}")
+
+
+def test_a_full_disk_behind_stderr_does_not_end_the_set_up(torch_set_up, launcher, tmp_path):
+    torch_set_up()
+    (launcher.parent / ".venv" / ".module").unlink()
+    done = run(["bash", "-c", '"$0" version 2>/dev/full', launcher], tmp_path, PATH=f"{tmp_path / 'tools'}:/usr/bin:/bin")
+    assert done.returncode == 0
+    assert (launcher.parent / ".venv" / ".module").is_file()

@@ -39,7 +39,7 @@ IMAGES = examples_folder() / "images"
 @pytest.fixture
 def start():
     """Starts gr-hsc commands as processes; none outlives the test."""
-    source = "from gnuradio.hsc.app.__main__ import main, quick_exit\nwith quick_exit(): main(prog_name='gr-hsc')"
+    source = "from gnuradio.hsc.app.__main__ import program; program()"
     if os.environ.get("HSC_TEST_INSTALLED") != "1":
         root = str(Path(__file__).resolve().parents[1] / "python")
         source = f"import gnuradio; gnuradio.__path__.insert(0, {root!r})\n{source}"

@@ -81,6 +81,7 @@ def run(path: Path, comparison: Comparison, workers: planned.Workers, out: Path)
     What was changed on the way from the file to the pixels is told. Raises HscError for a file that is no image, an unknown codec, or
     when no codec can serve the image.
     """
+    workers.check()
     loaded = image_files.load(path)
     image, stem, shown_name = loaded.pixels, files.stem(path.stem), files.printable(path.name)
     for note in loaded.notes:

@@ -7,7 +7,7 @@ Only the standard library is imported here, so that the checks also run where pi
 from __future__ import annotations
 
 import hashlib
-import importlib
+import importlib.util
 import json
 import os
 import platform
@@ -22,12 +22,15 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import TextIO
 
+from ..home import use_writable_home
 from ..paths import PACKAGE, examples_folder
 from ..radio import PRESETS, RadioPreset
+from ..streams import Streams
 
 RADIO_TIMEOUT_S = 20.0
 USB = Path("/sys/bus/usb/devices")
 _FREE_BYTES = 200_000_000
+_PINNED = ("numpy", "scipy", "torch", "PIL", "matplotlib", "click", "rich")  # those of requirements.txt that others bring along too
 
 
 @dataclass(frozen=True)
@@ -80,6 +83,25 @@ def _python() -> str:
     if not (3, 11) <= sys.version_info < (3, 13):
         raise _Fault(f"{platform.python_version()} at {sys.executable}; the pinned packages need 3.11 or 3.12")
     return f"{platform.python_version()} at {sys.executable}"
+
+
+def _home() -> str:
+    """A home that cannot be written to is no fault: preferences go elsewhere."""
+    return use_writable_home()
+
+
+def _python_path() -> str:
+    """No package that is pinned may come from PYTHONPATH. Nothing is imported here."""
+    folders = [Path(folder).resolve() for folder in os.environ.get("PYTHONPATH", "").split(os.pathsep) if folder]
+    if not folders:
+        return "not set"
+    where = {name: importlib.util.find_spec(name) for name in _PINNED}
+    origins = {name: Path(spec.origin).resolve() for name, spec in where.items() if spec and spec.origin}
+    foreign = [folder for folder in folders if not folder.is_relative_to(Path(sys.prefix).resolve())]
+    for folder in foreign:
+        if names := [name for name, origin in origins.items() if origin.is_relative_to(folder)]:
+            raise _Fault(f"{', '.join(names)} would be those of {folder}, not those that this module was tested with")
+    return f"{len(foreign)} folders; the pinned packages come first"
 
 
 def _gnuradio() -> str:
@@ -270,8 +292,10 @@ _SET_UP = "run ./gr-hsc test in the checkout: it sets up what is missing"
 _REINSTALL = "delete .venv in the checkout and run ./gr-hsc doctor"
 _PROBES: tuple[tuple[str, Callable[[], str], str], ...] = (
     ("Python", _python, "use Debian 12 or Ubuntu 24.04, and start gr-hsc by ./gr-hsc"),
+    ("home", _home, ""),
+    ("PYTHONPATH", _python_path, "unset PYTHONPATH, or start gr-hsc by ./gr-hsc"),
     ("GNU Radio", _gnuradio, "apt-get install gnuradio gnuradio-dev, and start gr-hsc by ./gr-hsc"),
-    ("numpy", _numpy, f"{_REINSTALL}; if it persists, unset PYTHONPATH: another numpy comes first"),
+    ("numpy", _numpy, _REINSTALL),
     ("torch", _torch, _REINSTALL),
     ("gr-hsc", _module, _SET_UP),
     ("weights", _weights, "git restore python/hsc/weights, then run ./gr-hsc doctor"),
@@ -286,4 +310,5 @@ _PROBES: tuple[tuple[str, Callable[[], str], str], ...] = (
 
 
 if __name__ == "__main__":
-    sys.exit(0 if report(checks()) else 1)
+    streams = Streams()
+    sys.exit(streams.close(0 if report(checks()) else 1))

@@ -51,6 +51,8 @@ class Request:
 
 def run_all(requests: Sequence[Request], out: Path | None) -> Iterator[Path]:
     """`run` for each request. The sweeps among them are measured together first: figures share encodes, image by image."""
+    for workers in {request.workers for request in requests}:
+        workers.check()
     sweeps = [request for request in requests if request.name in hda.PLANS]
     if len(sweeps) > 1:
         _sweep_together(sweeps, out or _ELSEWHERE)

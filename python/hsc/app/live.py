@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import os
+import queue
 import signal
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any, Protocol
+from contextlib import contextmanager, nullcontext
+from typing import Any, NoReturn, Protocol
 
 from rich.console import Console
 from rich.live import Live
@@ -24,6 +25,8 @@ DRAIN = 0.8  # for what has arrived already to be written [s]
 STOP = 0.8  # for the flowgraph to end; a radio's driver or a codec may be busy for longer [s]
 AGAIN = 60.0  # s
 _REASONS = 100
+_WAITING = 1000  # lines
+_REFRESH = 0.25  # s
 _PLAIN_EVERY = 5.0  # s
 _INTERRUPTED = 130
 _has_run = threading.Event()
@@ -43,6 +46,9 @@ def gnuradio_needed() -> Iterator[None]:
 class Display:
     """Lines of text, and below them on a terminal one that is drawn anew; elsewhere that one is printed now and then, when it has changed.
 
+    A thread prints, so that nobody waits for a terminal that is paused or a pipe that is full: what finds _WAITING lines before it is
+    left out, and counted.
+
     Args:
         console: where to write; stdout when None.
         every: least time between two status lines where there is no terminal [s].
@@ -50,23 +56,45 @@ class Display:
 
     def __init__(self, console: Console | None = None, every: float = _PLAIN_EVERY) -> None:
         self._console = console or Console(highlight=False, markup=False, soft_wrap=True)
-        self._live = Live(console=self._console, refresh_per_second=4, transient=True) if self._console.is_terminal else None
+        self._live = Live(console=self._console, auto_refresh=False, transient=True) if self._console.is_terminal else None
+        self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self._left_out, self._newest = 0, Text("")
+        self._printer = threading.Thread(target=self._print, name="display", daemon=True)
         self._told: dict[str, float] = {}
         self._every, self._next, self._last = every, time.monotonic() + every, ""
 
     def __enter__(self) -> Display:
-        if self._live:
-            self._live.start()
+        self._printer.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._live:
-            self._live.stop()
+        self._lines.put(None)
+        self._printer.join()
+
+    def _print(self) -> None:
+        with self._live or nullcontext():
+            while (text := self._next_line()) is not None:
+                if text:
+                    self._console.print(text)
+                    self._console.file.flush()
+                if self._live:
+                    self._live.update(self._newest, refresh=True)
+        if self._left_out:
+            self._console.print(f"gr-hsc: {self._left_out} lines were not printed: nobody took them in time")
+
+    def _next_line(self) -> str | None:
+        """None at the end; empty when it is time to draw the live line anew."""
+        try:
+            return self._lines.get(timeout=_REFRESH if self._live else None)
+        except queue.Empty:
+            return ""
 
     def line(self, text: str) -> None:
         """Print one line. May be called from any thread."""
-        self._console.print(printable(" ".join(text.split())))
-        self._console.file.flush()
+        if self._lines.qsize() < _WAITING:
+            self._lines.put(printable(" ".join(text.split())))
+        else:
+            self._left_out += 1
 
     def complain(self, reason: str, subject: str = "") -> None:
         """Print what went wrong, once: the same reason is told again after AGAIN seconds at the earliest. May be called from any thread."""
@@ -81,7 +109,7 @@ class Display:
     def status(self, text: str) -> None:
         """How things stand now."""
         if self._live:
-            self._live.update(Text(text, no_wrap=True, overflow="ellipsis"))
+            self._newest = Text(text, no_wrap=True, overflow="ellipsis")
         elif text != self._last and time.monotonic() >= self._next:
             self._last, self._next = text, time.monotonic() + self._every
             self.line(text)
@@ -99,8 +127,10 @@ class Flowgraph(Protocol):
 
 @contextmanager
 def signals(handler: Callable[[], None]) -> Iterator[None]:
-    """SIGINT and SIGTERM call `handler` while this is entered. For the main thread."""
-    before = {number: signal.signal(number, lambda *_: handler()) for number in (signal.SIGINT, signal.SIGTERM)}
+    """SIGINT, SIGTERM and SIGHUP call `handler` while this is entered. For the main thread."""
+    # One who ignores SIGHUP, such as nohup, wants the program to outlive its terminal.
+    numbers = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN else [])]
+    before = {number: signal.signal(number, lambda *_: handler()) for number in numbers}
     try:
         yield
     finally:
@@ -163,17 +193,11 @@ def _watch(flowgraph: Flowgraph, over: threading.Event) -> None:
     over.set()
 
 
-@contextmanager
-def quick_exit() -> Iterator[None]:
-    """Around a whole program: one that has run a flowgraph leaves without the interpreter's clean-up.
+def leave(status: int) -> NoReturn:
+    """End the program, whose streams are flushed: one that has run a flowgraph without the interpreter's clean-up.
 
     That takes 0.7 s of a core for torch and GNU Radio, and never ends where a thread hangs in a driver.
     """
-    try:
-        yield
-    except SystemExit as end:
-        if not _has_run.is_set():
-            raise
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(end.code if isinstance(end.code, int) else 1)
+    if _has_run.is_set():
+        os._exit(status)
+    sys.exit(status)

@@ -31,6 +31,11 @@ class Workers:
     count: int | None = None
     scheduler: str | None = None
 
+    def check(self) -> None:
+        """Before any work. Raises HscError when no scheduler answers at the address."""
+        if self.scheduler is not None:
+            sweep.find_scheduler(self.scheduler)
+
 
 def say(text: str) -> None:
     """A line on stderr for the person who waits."""

@@ -49,7 +49,7 @@ class Process:
     @classmethod
     def command(cls, name: str, *arguments: str) -> Process:
         """A command of gr-hsc."""
-        return cls(name, "from hsc.app.__main__ import main, quick_exit\nwith quick_exit(): main(prog_name='gr-hsc')", name, *arguments)
+        return cls(name, "from hsc.app.__main__ import program; program()", name, *arguments)
 
     def _read(self) -> None:
         for line in self._child.stdout:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import os
+import signal
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -35,28 +38,54 @@ def transmit_all(paths: Sequence[Path], settings: LinkSettings, runner: Runner, 
     make_folder(out)
     records: list[Record] = []
     status = 0
-    with progress_bar() as progress:
-        task = progress.add_task("sending", total=len(sources))
-        for index, (source, target) in enumerate(zip(sources, targets, strict=True)):
-            progress.update(task, description=files.printable(source.name))
-            entry, code = _transmit_one(source, target, replace(settings, seed=settings.seed + index), runner)
-            for line in (*filter(None, [entry["error"]]), *entry["notes"]):
-                prefix = "" if files.label(source) in str(line) else f"{files.label(source)}: "
-                progress.console.print(f"gr-hsc: {prefix}{line}", markup=False, highlight=False, soft_wrap=True)
-            records.append(entry)
-            status = max(status, code)
-            progress.advance(task)
-    text = json.dumps(records, indent=2, allow_nan=False, ensure_ascii=False)
     try:
-        write_text(out / "metrics.json", text + "\n")
+        with _kept(records, out / "metrics.json"), progress_bar() as progress:
+            task = progress.add_task("sending", total=len(sources))
+            for index, (source, target) in enumerate(zip(sources, targets, strict=True)):
+                progress.update(task, description=files.printable(source.name))
+                entry, code = _transmit_one(source, target, replace(settings, seed=settings.seed + index), runner)
+                for line in (*filter(None, [entry["error"]]), *entry["notes"]):
+                    prefix = "" if files.label(source) in str(line) else f"{files.label(source)}: "
+                    progress.console.print(f"gr-hsc: {prefix}{line}", markup=False, highlight=False, soft_wrap=True)
+                records.append(entry)
+                status = max(status, code)
+                progress.advance(task)
     finally:
+        shown = any(r["shape"] for r in records)
         if as_json:
-            click.echo(files.text(text))
-        elif any(r["shape"] for r in records):
+            click.echo(files.text(_json(records)))
+        elif shown:
             print_table(table(records, f"{settings.codec} over {settings.channel}, SNR {settings.snr_db:g} dB"))
-    if not as_json and any(r["shape"] for r in records):
+    if shown and not as_json:
         click.echo(f"pictures and metrics.json are in {files.printable(str(out))}")
     return status
+
+
+@contextmanager
+def _kept(records: list[Record], path: Path) -> Iterator[None]:
+    """Write down at the end what `records` have come to hold, also where Ctrl-C or a signal is the end."""
+
+    def write() -> None:
+        if records:
+            write_text(path, _json(records) + "\n")
+
+    def end(number: int, _: object) -> None:
+        # No exception: what is imported or called just now might swallow it.
+        write()
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+
+    former = {n: signal.signal(n, end) for n in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(n) == signal.SIG_DFL}
+    try:
+        yield
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, handler)
+        write()
+
+
+def _json(records: list[Record]) -> str:
+    return json.dumps(records, indent=2, allow_nan=False, ensure_ascii=False)
 
 
 def _tell(line: str) -> None:

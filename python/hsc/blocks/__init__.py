@@ -1,5 +1,6 @@
 """GNU Radio blocks: thin wrappers around codecs, phy, channel and metrics. `from gnuradio import hsc; hsc.image_source(...)`."""
 
+from ..home import use_writable_home
 from .adaptation import feedback_receiver, feedback_sender, link_adaptation, packet_repeater, repeat_requester
 from .air import ofdm_receiver, ofdm_transmitter
 from .hybrid import denoiser, hda_allocation, hda_fusion
@@ -11,6 +12,8 @@ from .recorder import recorder
 from .semantic import cr_projection, cr_recomposition, semantic_decoder, semantic_encoder
 from .symbols import symbol_channel
 from .systems import hda_receiver, hda_transmitter, hsc_receiver, hsc_transmitter, image_receiver, image_transmitter
+
+use_writable_home()  # before a flowgraph starts
 
 __all__ = [
     "analog_demodulator",

@@ -7,6 +7,7 @@ Random numbers derive from the point (`transmission.generator`): a parallel or r
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import hashlib
 import json
@@ -30,6 +31,8 @@ FORMAT = 2  # of the records; counts up when what a point measures changes
 
 # A busy machine answers late, and a worker that computes does not answer at all.
 _PATIENCE = {"distributed.comm.timeouts.connect": "120s", "distributed.comm.timeouts.tcp": "600s", "distributed.scheduler.worker-ttl": None}
+
+_ANSWER = 5.0  # of a scheduler that is asked who it is [s]
 
 Progress = Callable[[int, int], None]
 
@@ -206,6 +209,25 @@ def _on_dask(
         future.release()
 
 
+def find_scheduler(address: str) -> None:
+    """See that a Dask scheduler answers at `address`, such as tcp://127.0.0.1:8786. Raises HscError when none does."""
+    import distributed
+
+    async def identity() -> dict[str, Any]:
+        async with distributed.rpc(address, timeout=_ANSWER) as there:
+            return await there.identity()
+
+    try:
+        kind = asyncio.run(asyncio.wait_for(identity(), _ANSWER))["type"]
+        reason = "" if kind == "Scheduler" else f"a {kind} answers"
+    except Exception as error:  # whatever the address makes a protocol raise
+        reason = str(error) or f"no answer within {_ANSWER:g} s"
+    if reason:
+        raise HscError(
+            f"no Dask scheduler at '{address}' ({reason}): give the tcp://HOST:PORT that 'dask scheduler' tells, or leave --scheduler out"
+        )
+
+
 @contextmanager
 def _client(workers: int, scheduler: str | None) -> Iterator[Any]:
     """A Dask client of a scheduler, or of a cluster of processes on this machine, one torch thread each."""
@@ -216,13 +238,8 @@ def _client(workers: int, scheduler: str | None) -> Iterator[Any]:
     logging.getLogger("distributed").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", "Port .* is already in use")  # of a status page that nobody asked for
     if scheduler is not None:
-        try:
-            client = distributed.Client(scheduler, timeout="10s", set_as_default=False)
-        except (OSError, ValueError) as error:
-            raise HscError(
-                f"no Dask scheduler at {scheduler} ({error}): start one with 'dask scheduler', or leave --scheduler out"
-            ) from None
-        with client:
+        find_scheduler(scheduler)
+        with distributed.Client(scheduler, timeout="10s", set_as_default=False) as client:
             yield client
         return
     threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")

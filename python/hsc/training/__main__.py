@@ -1,5 +1,12 @@
 """`python -m hsc.training RECIPE`."""
 
+import sys
+
+from ..streams import Streams
 from .cli import cli
 
-cli(prog_name="python -m hsc.training")
+streams = Streams()
+try:
+    cli(prog_name="python -m hsc.training")
+except SystemExit as end:
+    sys.exit(streams.close(end.code))

@@ -111,9 +111,7 @@ def _recipes() -> dict[str, Recipe]:
     hybrid = Recipe(
         "hda-deepsc", "hda", 0, "photos", steps=200_000, batch=4, learning_rate=4e-4, regulariser=0.1, crop=192
     )  # the regulariser is λ_F of eq. (18)
-    whole = replace(
-        hybrid, name="hda-deepsc-whole", model="hda-whole", start=hybrid.name, steps=40_000, accumulate=8, learning_rate=2e-4
-    )
+    whole = replace(hybrid, name="hda-deepsc-whole", model="hda-whole", start=hybrid.name, steps=40_000, accumulate=8, learning_rate=2e-4)
     profiles = [
         replace(hybrid, name=f"hda-deepsc-{name}", model="hda-profile", start=hybrid.name, steps=20_000)
         for name in ("da0.2", "da0.4", "da0.875", "da1.5", "da3", "cbr1-12", "cbr1-24")
