@@ -125,7 +125,7 @@ def test_link_gives_the_budget_and_the_mcs():
 
 
 def test_budget_below_the_sr_is_refused():
-    with pytest.raises(HscError, match="give at least"):
+    with pytest.raises(HscError, match="raise the CBR to at least 0.02084"):
         hsc.HscCodec(cbr=0.001).encode(picture((64, 64, 3)))
 
 

@@ -48,6 +48,7 @@ class Message:
         parameters: at most 8 bytes that the codec's own receiver needs; sent in every packet header.
         analog: float32 array (n,) of real values, any scale, or None.
         digital: at most two digital streams, most important first.
+        notices: what the transmitter's user should know, one line each; not sent.
     """
 
     codec: str
@@ -55,6 +56,7 @@ class Message:
     parameters: bytes = b""
     analog: np.ndarray | None = None
     digital: tuple[DigitalStream, ...] = ()
+    notices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
