@@ -55,7 +55,7 @@ def transmit_all(paths: Sequence[Path], settings: LinkSettings, runner: Runner, 
 
 
 def _transmit_one(source: Path, target: outputs.OutputPaths, settings: LinkSettings, runner: Runner) -> tuple[Record, int, tuple[str, ...]]:
-    """One image -> its entry in metrics.json, the exit status it asks for, and what the receiver left out of it."""
+    """One image -> its entry in metrics.json, the exit status it asks for, and what both ends say of it."""
     try:
         loaded = image_files.load(source)
         outcome = runner(loaded.pixels, settings)
@@ -65,7 +65,7 @@ def _transmit_one(source: Path, target: outputs.OutputPaths, settings: LinkSetti
     save_picture(comparison(outcome, entry), target.compare)
     if outcome.received is None:
         target.received.unlink(missing_ok=True)  # an older run's picture must not pass for this one's
-        return {**entry, "received": None, "compare": target.compare.name}, EXIT_FAILED, ()
+        return {**entry, "received": None, "compare": target.compare.name}, EXIT_FAILED, outcome.notices
     save_picture(image_files.picture(outcome.received), target.received)
     return {**entry, "received": target.received.name, "compare": target.compare.name}, 0, outcome.notices
 
