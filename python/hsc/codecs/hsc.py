@@ -267,7 +267,7 @@ def _notices(
         return ()
     why = f": at {link.snr_db:g} dB SNR the CR is lost at {mcs}" if lost else "" if link.snr_db is None else f" at {link.snr_db:g} dB SNR"
     within = "" if link.cbr is None else f" within a CBR of {link.cbr:.4g}"
-    return (f"the target of {options.psnr_db:g} dB PSNR cannot be reached{within}{why}; about {psnr_db:.1f} dB is to be expected",)
+    return (f"the target of {options.psnr_db:g} dB PSNR cannot be reached{within}{why}; at least {psnr_db:.1f} dB is to be expected",)
 
 
 def _tuning(options: HscOptions) -> str:
