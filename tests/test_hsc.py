@@ -164,7 +164,7 @@ def test_a_target_psnr_counts_the_noise_of_the_link_in(image, snr_db, target, cr
 
 
 def test_a_target_psnr_takes_an_mcs_that_gets_through():
-    mcs = [hsc.HscCodec(psnr_db=35).encode(photo(), Link(snr_db)).digital[0].mcs for snr_db in (None, 2.0, 5.0, 30.0)]
+    mcs = [hsc.HscCodec(psnr_db=35).encode(digit(), Link(snr_db)).digital[0].mcs for snr_db in (None, 2.0, 5.0, 30.0)]
     assert mcs == ["16QAM-1/2", "BPSK-5/8", "QPSK-5/8", "16QAM-1/2"]
 
 
