@@ -230,7 +230,7 @@ def usual_cbr(shape: tuple[int, int, int]) -> float:
 
 
 def _complement(image: np.ndarray, semantic: Semantic, options: HscOptions, most: int | None, noisy: Sequence[np.ndarray]) -> Complementary:
-    known, counted = (noisy[::2], noisy[1::2]) if options.psnr_db else (noisy, ())  # what A was made for would flatter it
+    known, counted = (noisy[::2], noisy) if options.psnr_db else (noisy, ())  # a draw that A was made for flatters it
     generated = known if known and options.cr != "residual" else [semantic.generated]
     prepared = cr_rate.source(image / 255.0, generated, options.cr == "residual", counted)
     tuning, coding = hsc_models.TUNINGS.index(_tuning(options)), CODINGS.index(options.cr)
