@@ -243,8 +243,8 @@ class Packet(Pdu):
     header: packet.Header = _key(header_key())
     symbols: np.ndarray = _payload("c32")
     seconds: float | None = _optional(real())
-    notices: str | None = _optional(text_key(400))
     again: int = _key(integer(0, 1), default=0)
+    notices: str | None = _optional(text_key(400))
 
     def __post_init__(self) -> None:
         require(len(self.symbols) == self.header.payload_symbols, f"vector: the header asks for {self.header.payload_symbols} symbols")
