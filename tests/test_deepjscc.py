@@ -178,7 +178,7 @@ def test_what_cannot_be_is_refused(name, photo):
 def test_damaged_messages_give_an_image_or_an_error(name, parameters, shape, count, data):
     """Random parameters, and valid ones with values that are wild or too few."""
     if data.draw(st.booleans()):
-        good = AnalogParameters.choose(shape, Link(cbr=0.4, snr_db=7), 8 if name == "deepjscc_q" else 0)
+        good = AnalogParameters.choose(shape, int(0.4 * np.prod(shape)), Link(snr_db=7), 8 if name == "deepjscc_q" else 0)
         parameters = good.pack() + data.draw(st.binary(min_size=2, max_size=2))
         count = data.draw(st.sampled_from([count, good.count * int(np.prod(deepjscc.token_shape(shape)))]))
     values = np.full(count, data.draw(st.sampled_from([0.0, 1.0, -1e30, np.nan, np.inf])), np.float32)

@@ -125,7 +125,7 @@ def test_link_gives_the_budget_and_the_mcs():
 
 
 def test_budget_below_the_sr_is_refused():
-    with pytest.raises(HscError, match="give at least"):
+    with pytest.raises(HscError, match="raise the CBR to at least 0.02084"):
         hsc.HscCodec(cbr=0.001).encode(picture((64, 64, 3)))
 
 
@@ -136,6 +136,60 @@ def test_target_psnr_is_reached_but_not_by_far(cr):
     message = codec.encode(image)
     psnr = -10 * np.log10(mse(codec.decode(ideal(message)), image))
     assert 37.9 <= psnr <= 41
+
+
+def over_awgn(message: Message, snr_db: float, seed: int, cr_lost: bool = False) -> np.ndarray:
+    """What a receiver makes of a message at an SNR, its CR whole or lost."""
+    n, variance = message.analog.size, np.float32(np.mean(message.analog**2) * 10 ** (-snr_db / 10))
+    noise = np.sqrt(variance) * np.random.default_rng(seed).standard_normal(n).astype(np.float32)
+    received = ReceivedAnalog(message.analog + noise, np.full(n, variance), np.ones(n, bool))
+    streams = tuple(ReceivedDigital(s.data, np.full(len(s.data), not cr_lost)) for s in message.digital)
+    return hsc.HscCodec().decode(ReceivedMessage("hsc", message.shape, message.parameters, received, streams))
+
+
+def photo() -> np.ndarray:
+    return np.asarray(Image.open(PHOTO).convert("RGB"))[180:228, 100:156]
+
+
+@pytest.mark.parametrize(
+    ("image", "snr_db", "target", "cr"),
+    [("photo", 20.0, 33, "auto"), ("photo", 3.0, 29, "projection"), ("digit", 10.0, 25, "paper"), ("digit", 0.0, 30, "auto")],
+)
+def test_a_target_psnr_counts_the_noise_of_the_link_in(image, snr_db, target, cr):
+    image = {"photo": photo, "digit": digit}[image]()
+    message = hsc.HscCodec(psnr_db=target, cr=cr).encode(image, Link(snr_db))
+    assert message.notices == ()
+    psnr = [-10 * np.log10(mse(over_awgn(message, snr_db, seed), image)) for seed in range(20, 30)]
+    assert np.mean(np.array(psnr) >= target - 0.3) >= 0.9  # 95 % of them, counted with ten draws
+
+
+def test_a_target_psnr_takes_an_mcs_that_gets_through():
+    mcs = [hsc.HscCodec(psnr_db=35).encode(digit(), Link(snr_db)).digital[0].mcs for snr_db in (None, 2.0, 5.0, 30.0)]
+    assert mcs == ["16QAM-1/2", "BPSK-5/8", "QPSK-5/8", "16QAM-1/2"]
+
+
+@pytest.mark.parametrize(
+    ("link", "options", "why"),
+    [
+        (Link(5.0), {"cr": "residual"}, "at 5 dB SNR"),  # what the channel does to the SR stays in the image
+        (Link(5.0, mcs="64QAM-3/4"), {}, "at 5 dB SNR the CR is lost at 64QAM-3/4"),
+        (Link(20.0, cbr=0.2), {}, "within a CBR of 0.2 at 20 dB SNR"),
+        (Link(cbr=0.2), {}, "within a CBR of 0.2;"),
+    ],
+)
+def test_a_target_psnr_out_of_reach_is_said_with_what_is_to_be_expected(link, options, why):
+    image = photo()
+    message = hsc.HscCodec(psnr_db=35, **options).encode(image, link)
+    (notice,) = message.notices
+    assert notice.startswith("the target of 35 dB PSNR cannot be reached") and why in notice
+    assert link.cbr is None or uses(message) <= link.cbr * image.size
+    expected = float(notice.split("at least ")[1].split()[0])
+    psnr = -10 * np.log10(mse(over_awgn(message, link.snr_db or 60.0, 20, cr_lost=link.mcs is not None), image))
+    assert expected - 0.3 < psnr < min(34.7, expected + 1.5)
+
+
+def test_without_a_target_nothing_is_said():
+    assert hsc.HscCodec(rank=2).encode(digit(), Link(0.0)).notices == ()
 
 
 def test_our_coding_is_better_at_equal_channel_uses():

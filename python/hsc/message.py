@@ -21,7 +21,7 @@ class Link:
 
     Attributes:
         snr_db: expected Es/N0 per complex channel use [dB]; None when there is no return path.
-        cbr: budget of complex channel uses / (C·H·W), payload only; None for no limit.
+        cbr: budget of complex channel uses / (C·H·W), payload only, which no message exceeds; None leaves it to the codec.
         mcs: MCS of the digital streams, a name from `phy.mcs.TABLE` such as ``"16QAM-1/2"``; None leaves it to the codec.
     """
 
@@ -48,6 +48,7 @@ class Message:
         parameters: at most 8 bytes that the codec's own receiver needs; sent in every packet header.
         analog: float32 array (n,) of real values, any scale, or None.
         digital: at most two digital streams, most important first.
+        notices: what the transmitter's user should know, one line each; not sent.
     """
 
     codec: str
@@ -55,6 +56,7 @@ class Message:
     parameters: bytes = b""
     analog: np.ndarray | None = None
     digital: tuple[DigitalStream, ...] = ()
+    notices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -75,7 +75,7 @@ class Outcome:
         snr_measured_db: mean over the packets received, None when there were none.
         seconds: time of each stage.
         error: why there is no picture, or None.
-        notices: what the receiver left out of the picture, and why.
+        notices: what the transmitter cannot reach, and what the receiver left out of the picture, and why.
     """
 
     sent: np.ndarray

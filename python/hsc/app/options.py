@@ -155,8 +155,8 @@ NO_KEY = b""
 _CODEC_OPTIONS = (
     click.option("--codec", type=click.Choice(registry.names()), default="hsc", show_default=True, help="Codec."),
     click.option("--rank", type=click.IntRange(0), help="HSC: rank k of the complementary representation; 0 sends the SR alone."),
-    click.option("--psnr", type=Number(0, 60, above=True), help="HSC: smallest rank that reaches this PSNR [dB]."),
-    click.option("--cbr", type=Number(0, 1000, above=True), help="Budget: payload channel uses / (C·H·W), for example 1/6."),
+    click.option("--psnr", type=Number(0, 60, above=True), help="HSC: as much CR as this PSNR [dB] takes at the SNR."),
+    click.option("--cbr", type=Number(0, 100_000, above=True), help="Budget: payload channel uses / (C·H·W), for example 1/6."),
     click.option("--cr", type=click.Choice(["auto", "paper", "residual", "projection"]), help="HSC: how the CR is coded."),
     click.option("--semantic", type=click.Choice(["vae", "vqvae"]), help="HSC: semantic codec of digits."),
     click.option("--symbols", type=click.IntRange(1), help="HSC: complex symbols M of the semantic representation of digits."),

@@ -150,5 +150,5 @@ def transmit(image: np.ndarray, settings: LinkSettings) -> Outcome:
         snr_measured_db=got.snr_db if got else float(np.mean(seen.snrs_db)) if seen.snrs_db else None,
         seconds={**stages, "flowgraph": whole - sum(stages.values())},
         error=None if got else seen.failure or "nothing arrived",
-        notices=(seen.failure,) if got and seen.failure else (),
+        notices=tuple(filter(None, (seen.sent.notices, seen.failure if got else None))),
     )

@@ -44,5 +44,5 @@ def transmit(image: np.ndarray, settings: LinkSettings) -> Outcome:
             picture, analog_only, error = decode(receiver, received)
         snr = assembled.snr_db
     ledger = Ledger.of_message(modulated.header, preset(settings.numerology))
-    notices = getattr(receiver, "notices", ()) if picture is not None else ()
+    notices = (*message.notices, *(getattr(receiver, "notices", ()) if picture is not None else ()))
     return Outcome(image, picture, analog_only, modulated.header, ledger, len(packets), len(arrived), snr, watch.seconds, error, notices)

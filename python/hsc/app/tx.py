@@ -83,6 +83,8 @@ class _monitor(MessageBlock):  # noqa: N801
             self._display.line(f"on the air: message {self.first}")
         self.images += 1
         self.packets += sent.packets
+        if sent.notices:
+            self._display.complain(sent.notices, f"message {sent.message_id}: ")
         height, width, _ = sent.header.shape
         self.last = f"message {sent.message_id} ({width} x {height}, {sent.packets} packets)"
 

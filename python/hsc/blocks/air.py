@@ -61,7 +61,7 @@ class ofdm_transmitter(Ports, gr.sync_block):
         self._queue_of_packets: deque[pdu.Packet] = deque()
         self._samples, self._position = np.zeros(0, np.complex64), 0
         self._current: pdu.Packet | None = None
-        self._seconds: float | None = None
+        self._first: pdu.Packet | None = None  # of the message that is on its way out
         self._refused: int | None = None
         self._ending = False
 
@@ -130,10 +130,12 @@ class ofdm_transmitter(Ports, gr.sync_block):
         if packet.again:  # its message has been reported
             self.counters["repeated"] += 1
             return
-        self._seconds = packet.seconds if header.index == 0 else self._seconds
+        self._first = packet if header.index == 0 else self._first
         if header.index == header.count - 1:
             self.counters["messages"] += 1
-            self.publish("sent", pdu.Sent(header.layout, header.count, self._seconds))
+            first = self._first
+            told = {"seconds": first.seconds, "notices": first.notices} if first and first.message_id == packet.message_id else {}
+            self.publish("sent", pdu.Sent(header.layout, header.count, **told))
 
 
 class ofdm_receiver(Ports, gr.basic_block):

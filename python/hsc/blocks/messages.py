@@ -270,9 +270,12 @@ class message_encoder(LinkBlock):
         start = time.perf_counter()
         message = self._codec.encode(image.pixels, self._link)
         seconds = time.perf_counter() - start
-        packets = packet.split(modem.modulate(message, image.message_id, self._packet_symbols))
-        for p in packets:
-            self.publish("packets", pdu.Packet(p.header, p.symbols, seconds if p.header.index == 0 else None))
+        notices = "; ".join(message.notices) or None
+        if notices:
+            self.logger.warn(f"message {image.message_id}: {notices}")
+        told = {"seconds": seconds, "notices": notices}
+        for p in packet.split(modem.modulate(message, image.message_id, self._packet_symbols)):
+            self.publish("packets", pdu.Packet(p.header, p.symbols, **(told if p.header.index == 0 else {})))
 
 
 class message_decoder(_PacketCollector):

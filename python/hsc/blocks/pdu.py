@@ -234,13 +234,17 @@ class ReceivedSymbols(Pdu):
 
 @dataclass(frozen=True)
 class Packet(Pdu):
-    """A packet at the transmitter. The first of a message may say how long the codec took; `again` 1: a receiver has asked for it."""
+    """A packet at the transmitter. `again` 1: a receiver has asked for it.
+
+    The first of a message may say how long the codec took, and what the user should know of the message.
+    """
 
     kind: ClassVar[str] = "packet"
     header: packet.Header = _key(header_key())
     symbols: np.ndarray = _payload("c32")
     seconds: float | None = _optional(real())
     again: int = _key(integer(0, 1), default=0)
+    notices: str | None = _optional(text_key(400))
 
     def __post_init__(self) -> None:
         require(len(self.symbols) == self.header.payload_symbols, f"vector: the header asks for {self.header.payload_symbols} symbols")
@@ -303,6 +307,7 @@ class Sent(Pdu):
     header: packet.Header = _key(header_key())
     packets: int = _key(_COUNT)
     seconds: float | None = _optional(real())
+    notices: str | None = _optional(text_key(400))
 
     @property
     def message_id(self) -> int:

@@ -1,21 +1,96 @@
-"""What a link's budget and SNR allow: channel uses, the MCS, bytes."""
+"""What a link's budget and SNR allow: channel uses, the MCS, bytes. `within` holds every codec to its budget.
+
+A codec makes a message for a number of channel uses and raises `TooFew` when they do not hold it; the least CBR that does is found here,
+by making the message, and a message is measured before it leaves.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from decimal import ROUND_CEILING, Context
+
 from ..errors import HscError
-from ..message import Link
-from ..phy import digital
+from ..message import Link, Message
+from ..phy import analog, digital
 from ..phy import mcs as mcs_table
 
 DEFAULT_CBR = 1 / 6
+LARGEST_CBR = 1e5  # one pixel takes up to 10^4 channel uses: whole LDPC blocks, at the most robust MCS, with repair symbols
 ROBUST_MCS = "BPSK-1/2"
+_UPWARDS = Context(prec=4, rounding=ROUND_CEILING)
 
 
-def channel_uses(link: Link, shape: tuple[int, int, int]) -> int:
-    """Complex channel uses of payload that the link's CBR, 1/6 where it has none, gives an image (H, W, C). HscError for a CBR of 0."""
-    cbr = DEFAULT_CBR if link.cbr is None else link.cbr
-    if not 0 < cbr < 1e3:
-        raise HscError(f"the CBR is {cbr}: give a number above 0, such as 0.1667")
+class TooFew(HscError):
+    """What is to be sent does not fit.
+
+    Attributes:
+        reason: what does not fit into how much.
+        needed: the least that it may fit into: channel uses where a codec raises this, bytes where a source coder does.
+    """
+
+    def __init__(self, reason: str, needed: int, advice: str = "raise the CBR or the SNR, or send a smaller image") -> None:
+        super().__init__(f"{reason}: {advice}")
+        self.reason, self.needed = reason, needed
+
+
+def within(link: Link, shape: tuple[int, int, int], make: Callable[[int], Message], usual: float = DEFAULT_CBR) -> Message:
+    """The message of an image (H, W, C) within the link's CBR; where it has none, within the usual one or the least that holds the image.
+
+    Args:
+        link, shape: say how many channel uses of payload there are.
+        make: makes the message for so many channel uses at most. Raises TooFew when they do not hold it.
+        usual: CBR where the link has none.
+
+    Raises:
+        HscError: the message does not fit. It names the least CBR with which `make` was seen to fit.
+    """
+    try:
+        return _made(make, channel_uses(link, shape, usual))
+    except TooFew as few:
+        cbr, message = _least(make, few.needed, shape)
+        if link.cbr is None:
+            return message
+        raise HscError(f"{few.reason}: raise the CBR to at least {cbr:g}") from None
+
+
+def _least(make: Callable[[int], Message], needed: int, shape: tuple[int, int, int]) -> tuple[float, Message]:
+    """The least CBR, to four digits, from `needed` channel uses on, and the message that it gives."""
+    while True:
+        cbr = least_cbr(needed, shape)
+        if cbr > LARGEST_CBR:
+            raise HscError("no CBR holds an image as small as this one: send a larger one")
+        uses = channel_uses(Link(cbr=cbr), shape)
+        try:
+            return cbr, _made(make, uses)
+        except TooFew as few:
+            needed = max(few.needed, uses + 1)
+
+
+def _made(make: Callable[[int], Message], uses: int) -> Message:
+    if uses < 1:
+        raise TooFew(f"the budget is {uses} channel uses", 1)
+    message = make(uses)
+    if spent(message) > uses:
+        raise TooFew(f"the message takes {spent(message)} channel uses and the budget is {uses}", spent(message))
+    return message
+
+
+def spent(message: Message) -> int:
+    """Complex channel uses of a message's payload: analog symbols and whole LDPC blocks."""
+    values = 0 if message.analog is None else message.analog.size
+    return analog.symbol_count(values) + sum(digital.symbol_count(len(stream.data), stream.mcs) for stream in message.digital)
+
+
+def least_cbr(uses: int, shape: tuple[int, int, int]) -> float:
+    """The least CBR of four digits that gives an image (H, W, C) so many channel uses."""
+    return float(_UPWARDS.divide(uses, shape[0] * shape[1] * shape[2]))
+
+
+def channel_uses(link: Link, shape: tuple[int, int, int], usual: float = DEFAULT_CBR) -> int:
+    """Complex channel uses of payload that the link's CBR, else the usual one, gives an image (H, W, C). HscError for a CBR of 0."""
+    cbr = usual if link.cbr is None else link.cbr
+    if not 0 < cbr <= LARGEST_CBR:
+        raise HscError(f"the CBR is {cbr:g}: give a number above 0 and at most {LARGEST_CBR:g}, such as 0.1667")
     return int(cbr * shape[0] * shape[1] * shape[2] * (1 + 1e-9))
 
 

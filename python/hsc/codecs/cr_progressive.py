@@ -10,6 +10,7 @@ is orthonormal, hence every further row lowers the error or leaves it.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +20,7 @@ from .chunks import frame, intact_prefix
 
 CHUNK_VALUES = 256
 SEGMENT = 48
+SURE = 0.95  # share of the channel's draws that a target holds for
 _ROW_STEP_SCALE = 0.6
 _LARGEST_COEFFICIENT = 1 << 20
 
@@ -50,7 +52,8 @@ class Coded:
     Attributes:
         chunks: bytes, usable in order.
         ranks: rows of A after each chunk.
-        errors: squared error over the whole image after each chunk, float64, when both sides have the same G.
+        errors: squared error over the whole image after each chunk, float64; with several G that the channel may make, the error that
+            SURE of them do not exceed.
     """
 
     chunks: list[bytes]
@@ -67,14 +70,26 @@ class Coded:
         return np.cumsum([len(chunk) for chunk in self.chunks], dtype=np.int64)
 
 
+def sure(errors: np.ndarray) -> np.ndarray:
+    """The error that the share SURE of some draws do not exceed: (draws, ...) -> (...)."""
+    return np.quantile(errors, SURE, axis=0, method="higher")
+
+
 def encode(
-    reference_error: np.ndarray, source: np.ndarray, rows: np.ndarray, eigenvalues: np.ndarray, channels: int, step_code: int
+    differences: Sequence[np.ndarray],
+    source: np.ndarray,
+    of_residual: bool,
+    rows: np.ndarray,
+    eigenvalues: np.ndarray,
+    channels: int,
+    step_code: int,
 ) -> Coded:
     """Code the CR.
 
     Args:
-        reference_error: D = X − G as a matrix, float64 (n, W·C).
+        differences: D = X − G as a matrix, float64 (n, W·C), for each G that the receiver may have.
         source: what is projected, X − R, float64 (n, W·C).
+        of_residual: R is a G: what the receiver's own differs from it stays in the image. Else R is the same on both sides.
         rows: A, orthonormal eigenvectors, float64 (k, n).
         eigenvalues: λ, (≥ k,), of the error matrix.
         channels: C.
@@ -92,13 +107,17 @@ def encode(
     projection = stiefel.rows_from(stiefel.coordinates(rows, quantise), n)
     coefficients = row_transform.forward(projection @ source, channels)
     levels = np.rint(coefficients / step).astype(np.int64).clip(-_LARGEST_COEFFICIENT, _LARGEST_COEFFICIENT)
-    removed = np.square(projection @ reference_error).sum(1) - np.square(coefficients - levels * step).sum(1)
+    rounding = coefficients - levels * step
+    left = []
+    for difference in differences:
+        covered = projection @ difference
+        stays = rounding + row_transform.forward(covered, channels) - coefficients if of_residual else rounding
+        left.append(np.square(difference).sum() - np.cumsum(np.square(covered).sum(1) - np.square(stays).sum(1)))
     group = rows_per_chunk(n, columns)
     starts = range(0, len(rows), group)
     chunks = [frame(_encode_group(codes[i : i + group], indices[i : i + group], list(levels[i : i + group]))) for i in starts]
     ranks = np.minimum(np.arange(1, len(chunks) + 1) * group, len(rows))
-    left = np.square(reference_error).sum() - np.cumsum(removed)
-    return Coded(chunks, ranks, left[ranks - 1])
+    return Coded(chunks, ranks, sure(np.array(left))[ranks - 1])
 
 
 def decode(

@@ -21,14 +21,16 @@ class Source:
     """One image as the CR coders need it.
 
     Attributes:
-        difference: D = X − G, float64 (n, W·C).
+        differences: D = X − G, float64 (n, W·C), for each G that counts: the transmitter's, or those that the channel may make of it.
         projected: what A is applied to: X, or X − G.
+        of_residual: it is X − G.
         rows, eigenvalues: of the error matrix.
         channels: C.
     """
 
-    difference: np.ndarray
+    differences: tuple[np.ndarray, ...]
     projected: np.ndarray
+    of_residual: bool
     rows: np.ndarray
     eigenvalues: np.ndarray
     channels: int
@@ -38,23 +40,43 @@ class Source:
         """Σ_{i>k} λ_i over all channels, for k = 0…n: eq. (19)."""
         return cr.closed_form_errors(self.eigenvalues) * self.channels
 
+    @property
+    def errors(self) -> np.ndarray:
+        """Squared error over the image with k = 0…n rows that are exact, for a G that both sides have or A X: (n + 1,)."""
+        covered = [np.cumsum(np.square(self.rows @ one).sum(1)) for one in self.differences]
+        whole = [np.square(one).sum() for one in self.differences]
+        left = [np.concatenate([[error], error - taken]) for error, taken in zip(whole, covered, strict=True)]
+        return cr_progressive.sure(np.array(left)).clip(0)
+
+    @property
+    def floor(self) -> float:
+        """Squared error over the image that no CR takes away: what the channel does to the G that X − G was made with."""
+        if not self.of_residual:
+            return 0.0
+        return float(cr_progressive.sure(np.array([np.square(one - self.projected).sum() for one in self.differences])))
+
     def progressive(self, rank: int, step_code: int) -> Coded:
         """The progressive coding of `rank` rows."""
-        return cr_progressive.encode(self.difference, self.projected, self.rows[:rank], self.eigenvalues, self.channels, step_code)
+        return cr_progressive.encode(
+            self.differences, self.projected, self.of_residual, self.rows[:rank], self.eigenvalues, self.channels, step_code
+        )
 
     def paper(self, rank: int, step_code: int, ratio: float) -> bytes:
         """The paper's coding of `rank` rows."""
         return b"".join(cr_paper.encode(self.projected, self.rows[:rank], coefficient_step(step_code), ratio))
 
 
-def source(image: np.ndarray, generated: Sequence[np.ndarray], of_residual: bool) -> Source:
+def source(image: np.ndarray, generated: Sequence[np.ndarray], of_residual: bool, counted: Sequence[np.ndarray] = ()) -> Source:
     """Prepare an image (H, W, C) in [0, 1] with its generated image, or with several that the channel may make of it.
 
-    The error matrix is the mean over them. `of_residual`: project X − G instead of X; G is the first then.
+    The error matrix is the mean over them. `of_residual`: project X − G instead of X; G is the first then. `counted`: generated images
+    that errors are told for, the first of the others when there are none.
     """
-    difference = cr.as_matrix(image) - cr.as_matrix(generated[0])
+    matrix = cr.as_matrix(image)
+    differences = tuple(matrix - cr.as_matrix(one) for one in counted or generated[:1])
     eigenvalues, rows = cr.eigen_rows(sum(cr.error_matrix(image, one) for one in generated) / len(generated))
-    return Source(difference, difference if of_residual else cr.as_matrix(image), rows, eigenvalues, image.shape[-1])
+    projected = matrix - cr.as_matrix(generated[0]) if of_residual else matrix
+    return Source(differences, projected, of_residual, rows, eigenvalues, image.shape[-1])
 
 
 def finest_paper_step(prepared: Source) -> int:
@@ -99,7 +121,7 @@ def progressive_for_budget(prepared: Source, n_bytes: int) -> tuple[bytes, int, 
 
 def _filled(prepared: Source, data: bytes, rank: int, code: int, n_bytes: int) -> tuple[bytes, int]:
     """As many more rows as fit in a last chunk that is not full."""
-    group = cr_progressive.rows_per_chunk(*prepared.difference.shape)
+    group = cr_progressive.rows_per_chunk(*prepared.projected.shape)
     for more in range(min(rank + group - 1, len(prepared.rows)), rank, -1):
         longer, _ = _all(prepared.progressive(more, code))
         if len(longer) <= n_bytes:
@@ -109,6 +131,8 @@ def _filled(prepared: Source, data: bytes, rank: int, code: int, n_bytes: int) -
 
 def progressive_for_error(prepared: Source, largest_error: float) -> tuple[bytes, int, int]:
     """Stream, rank and step code with the fewest bytes whose squared error over the image is at most `largest_error`."""
+    if prepared.errors[0] <= largest_error:
+        return b"", 0, 0
     best: tuple[bytes, int, int] | None = None
     even = largest_error / prepared.projected.size  # quantisation noise of this size everywhere would use the error up
     coarsest = int(np.clip(np.ceil(-np.log2(12 * even)), COARSEST_STEP, FINEST_STEP))
@@ -129,7 +153,7 @@ def progressive_for_error(prepared: Source, largest_error: float) -> tuple[bytes
 
 def _trimmed(prepared: Source, data: bytes, rank: int, code: int, largest_error: float) -> tuple[bytes, int]:
     """Without the last rows of the last chunk, as far as the error allows."""
-    group = cr_progressive.rows_per_chunk(*prepared.difference.shape)
+    group = cr_progressive.rows_per_chunk(*prepared.projected.shape)
     for fewer in range(max(1, rank - group + 1), rank):
         coded = prepared.progressive(fewer, code)
         if coded.errors[-1] <= largest_error:
@@ -143,7 +167,7 @@ def paper_for_budget(prepared: Source, n_bytes: int) -> tuple[bytes, int, int]:
     best: tuple[bytes, int, int] = (b"", 0, FINEST_STEP)
     while high - low > 1:
         rank = (low + high) // 2
-        code = min(step_for_rank(prepared.tails, rank, prepared.difference.shape[1]), finest_paper_step(prepared))
+        code = min(step_for_rank(prepared.tails, rank, prepared.projected.shape[1]), finest_paper_step(prepared))
         data = prepared.paper(rank, code, 1.0)
         if len(data) <= n_bytes:
             low, best = rank, (data, rank, code)

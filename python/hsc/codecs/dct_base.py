@@ -15,6 +15,7 @@ from scipy.fft import dct, dctn, idct, idctn
 
 from ..errors import HscError
 from ..phy.crc import crc16
+from .budget import TooFew
 from .entropy import TOTAL, EntropyTables
 
 _BLOCK = 8
@@ -24,7 +25,7 @@ _HEADER = 3
 
 
 def fit(image: np.ndarray, n_bytes: int) -> bytes:
-    """uint8 (H, W, C) -> the finest step that takes at most `n_bytes`. Raises HscError when the coarsest needs more."""
+    """uint8 (H, W, C) -> the finest step that takes at most `n_bytes`. Raises `budget.TooFew` when the coarsest needs more."""
     bands = _forward(image)
     low, high = -1, _STEPS - 1  # bisection for the smallest code that fits; the length of the code is nearly the ideal one
     while high - low > 1:
@@ -34,7 +35,7 @@ def fit(image: np.ndarray, n_bytes: int) -> bytes:
         data = _encode(bands, code)
         if len(data) <= n_bytes:
             return data
-    raise HscError(f"{n_bytes} bytes do not hold this image as DCT coefficients: raise the CBR or the DA ratio, or take base hevc")
+    raise TooFew(f"{n_bytes} bytes do not hold this image as DCT coefficients", len(data))
 
 
 def decode(data: bytes, shape: tuple[int, int, int]) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -14,6 +15,7 @@ from ..errors import HscError
 from ..message import Link, Message, ReceivedAnalog, ReceivedMessage
 from ..nn.deepjscc import HIGHEST_SNR_DB, VALUES, DeepJscc
 from ..nn.transform import BLOCK
+from ..phy.analog import symbol_count
 from . import budget, denoise, planes
 from .options import options_of
 
@@ -69,12 +71,12 @@ class AnalogParameters:
         return AnalogParameters(count, snr_db, 1 << (bits - 1) if bits else 0)
 
     @staticmethod
-    def choose(shape: tuple[int, int, int], link: Link, levels: int = 0) -> AnalogParameters:
-        """Parameters for an image of `shape` within `link.cbr` (default 1/6). Raises HscError when not one value a token fits."""
-        height, width = token_shape(shape)
-        count = min(VALUES, 2 * budget.channel_uses(link, shape) // (height * width))
+    def choose(shape: tuple[int, int, int], uses: int, link: Link, levels: int = 0) -> AnalogParameters:
+        """Parameters for an image of `shape` in `uses` channel uses. Raises `budget.TooFew` when not one value a token fits."""
+        tokens = math.prod(token_shape(shape))
+        count = min(VALUES, 2 * uses // tokens)
         if count < 1:
-            raise HscError(f"the CBR is too small for an image of shape {shape}: choose a larger one, or a larger image")
+            raise budget.TooFew(f"{uses} channel uses do not hold one value for each of {tokens} tokens", symbol_count(tokens))
         snr_db = HIGHEST_SNR_DB if link.snr_db is None else min(max(link.snr_db, _LOWEST_SNR_DB), HIGHEST_SNR_DB)
         return AnalogParameters(count, _LOWEST_SNR_DB + _SNR_STEP_DB * round((snr_db - _LOWEST_SNR_DB) / _SNR_STEP_DB), levels)
 
@@ -147,9 +149,12 @@ class DeepJsccCodec:
     def encode(self, image: np.ndarray, link: Link) -> Message:
         """uint8 (H, W, C) → message of at most 64 values for each 8 × 8 pixels. Raises HscError for an image or budget it cannot serve."""
         pixels = planes.to_planes(image)
-        parameters = AnalogParameters.choose(image.shape, link)
+        return budget.within(link, image.shape, lambda uses: self._message(image.shape, pixels, uses, link))
+
+    def _message(self, shape: tuple[int, int, int], pixels: torch.Tensor, uses: int, link: Link) -> Message:
+        parameters = AnalogParameters.choose(shape, uses, link)
         values = load_model().encode(pixels, *parameters.tensors())
-        return Message(self.name, tuple(image.shape), parameters.pack(), values[0, : parameters.count].flatten().numpy())
+        return Message(self.name, tuple(shape), parameters.pack(), values[0, : parameters.count].flatten().numpy())
 
     @torch.no_grad()
     def decode(self, received: ReceivedMessage) -> np.ndarray:

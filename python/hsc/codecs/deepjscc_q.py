@@ -12,7 +12,7 @@ from ..message import Link, Message, ReceivedMessage
 from ..nn import constellation
 from ..nn.deepjscc import VALUES
 from ..phy.analog import decode_scale, encode_scale
-from . import planes
+from . import budget, planes
 from .deepjscc import AnalogParameters, load_model, received_maps
 from .options import options_of
 
@@ -47,13 +47,16 @@ class DeepJsccQCodec:
     def encode(self, image: np.ndarray, link: Link) -> Message:
         """uint8 (H, W, C) → message whose analog values are odd integers, levels of the constellation. Raises HscError."""
         pixels = planes.to_planes(image)
-        parameters = replace(AnalogParameters.choose(image.shape, link), levels=round(self.options.points**0.5))
+        return budget.within(link, image.shape, lambda uses: self._message(image.shape, pixels, uses, link))
+
+    def _message(self, shape: tuple[int, int, int], pixels: torch.Tensor, uses: int, link: Link) -> Message:
+        parameters = replace(AnalogParameters.choose(shape, uses, link), levels=round(self.options.points**0.5))
         told, count = parameters.tensors()
         mixed = constellation.mix(load_model(WEIGHTS).encode(pixels, told, count), parameters.count)
         code = encode_scale(float(constellation.scale(mixed)))
         step = decode_scale(code) * constellation.quantiser(parameters.levels).step
         units = constellation.decide(mixed / step, parameters.levels)
-        return Message(self.name, tuple(image.shape), parameters.pack() + code.to_bytes(2, "big"), units.flatten().numpy())
+        return Message(self.name, tuple(shape), parameters.pack() + code.to_bytes(2, "big"), units.flatten().numpy())
 
     @torch.no_grad()
     def decode(self, received: ReceivedMessage) -> np.ndarray:

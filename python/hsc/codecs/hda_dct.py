@@ -8,6 +8,7 @@ Without the residual's side information the receiver shows the base; without the
 
 from __future__ import annotations
 
+import math
 import struct
 from dataclasses import dataclass
 
@@ -65,18 +66,31 @@ class HdaDctCodec:
         """uint8 (H, W, C) -> message of one analog and two digital streams. Raises HscError when the budget is too small."""
         link = link or Link()
         check_shape(image.shape)
-        shape, coder, mcs = tuple(image.shape), BASES[self.options.base], budget.mcs(link, self.options.margin_db)
-        uses = budget.channel_uses(link, shape)
-        size = digital.payload_bytes_per_block(mcs)
-        blocks = int(uses * self.options.da_ratio / (1 + self.options.da_ratio)) // digital.symbols_per_block(mcs)
-        base = coder.fit(image, _source_blocks(blocks, self.options.repair_share) * size)
-        stream = DigitalStream(erasure.protect(base, self.options.repair_share, size), mcs)
-        residual = (image.astype(np.float64) - coder.decode(base, shape)).transpose(2, 0, 1)
-        left = uses - digital.symbol_count(len(stream.data), mcs)
-        coded, side = softcast.fill(residual, left, link.mcs or budget.ROBUST_MCS, SoftCastOptions())
+        return budget.within(link, image.shape, lambda uses: self._message(image, uses, link))
+
+    def _message(self, image: np.ndarray, uses: int, link: Link) -> Message:
+        shape, mcs = tuple(image.shape), budget.mcs(link, self.options.margin_db)
+        base = self._base(image, uses, mcs)
+        stream = DigitalStream(erasure.protect(base, self.options.repair_share, digital.payload_bytes_per_block(mcs)), mcs)
+        residual = (image.astype(np.float64) - BASES[self.options.base].decode(base, shape)).transpose(2, 0, 1)
+        taken = digital.symbol_count(len(stream.data), mcs)
+        try:
+            coded, side = softcast.fill(residual, uses - taken, link.mcs or budget.ROBUST_MCS, SoftCastOptions())
+        except budget.TooFew as few:
+            raise budget.TooFew(few.reason, taken + few.needed) from None
         lengths = len(base).to_bytes(3, "big"), len(coded.side).to_bytes(3, "big")
         parameters = _PARAMETERS.pack(list(BASES).index(self.options.base), *lengths)
         return Message(self.name, shape, parameters, coded.values, (stream, side))
+
+    def _base(self, image: np.ndarray, uses: int, mcs: str) -> bytes:
+        """The base that takes its share of so many channel uses."""
+        ratio, repair, size = self.options.da_ratio, self.options.repair_share, digital.payload_bytes_per_block(mcs)
+        blocks = int(uses * ratio / (1 + ratio)) // digital.symbols_per_block(mcs)
+        try:
+            return BASES[self.options.base].fit(image, _source_blocks(blocks, repair) * size)
+        except budget.TooFew as few:
+            least = digital.symbol_count(erasure.protected_bytes(few.needed, repair, size), mcs)
+            raise budget.TooFew(few.reason, math.ceil(least * (1 + ratio) / ratio)) from None
 
     def decode(self, received: ReceivedMessage) -> np.ndarray:
         """Received message -> uint8 (H, W, C) from base, residual or both. Raises HscError when neither came."""

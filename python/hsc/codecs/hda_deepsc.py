@@ -19,7 +19,7 @@ from ..errors import HscError
 from ..message import Link, Message, ReceivedMessage
 from ..nn import activity, hda
 from ..nn.transform import pad
-from . import hda_link, hda_models
+from . import budget, hda_link, hda_models
 from .hda_analog import Selection
 from .hda_link import Arrived, Budget, Fused, HdaCodec, HdaOptions, HdaParameters, Split, make_budget
 from .hda_models import Model
@@ -44,7 +44,11 @@ def semantic_decode(fused: Fused, shape: tuple[int, int, int], model: Model) -> 
 @torch.inference_mode()
 def allocate(z: torch.Tensor, shape: tuple[int, int, int], link: Link, options: HdaOptions) -> Message:
     """HDA allocation and both coders, eqs. (13) to (15), (3), (4): z (120, h, w) → message. HscError for too small a CBR."""
-    model, at = hda_models.common(), make_budget(shape, link, options)
+    return budget.within(link, shape, lambda uses: _allocate(z, shape, make_budget(shape, uses, link, options)))
+
+
+def _allocate(z: torch.Tensor, shape: tuple[int, int, int], at: Budget) -> Message:
+    model = hda_models.common()
     latents = model.network.hyper.encode(z[None])  # eq. (13)
     best, best_error = None, np.inf
     for quality in _fitting(latents, model, at):
@@ -56,7 +60,7 @@ def allocate(z: torch.Tensor, shape: tuple[int, int, int], link: Link, options: 
             best, best_error = (split, selection), error
         elif best:
             break
-        if options.da_ratio:
+        if at.options.da_ratio:
             break
     split, selection = _coarser_activity(*best, best_error, model, at)
     return hda_link.message(

@@ -8,6 +8,7 @@ The base and the activity of z_A are the digital part. The split of the channel 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -18,7 +19,7 @@ from .. import weights
 from ..errors import HscError
 from ..message import Link, Message, ReceivedMessage
 from ..nn import activity, hda
-from . import hda_link, hda_models, hevc
+from . import budget, hda_link, hda_models, hevc
 from .entropy import EntropyTables
 from .hda_deepsc import semantic_decode, semantic_encode
 from .hda_link import Budget, HdaCodec, HdaParameters, Split, make_budget
@@ -85,10 +86,14 @@ def _with_activity(quality: int, fineness: int, features: torch.Tensor, data: by
     return Split(quality, fineness, active[0], features, log_power, data)
 
 
-def _base_bytes(at: Budget, share: float, positions: int) -> int:
-    """Bytes for the base of an image of so many latent positions when the digital part takes `share` of the channel uses."""
-    size = int(at.uses * share * at.mcs.bits_per_use / 8 * 0.95 * (1 - at.options.repair_share))
-    return size - at.overhead - at.count * hda_link.CODER_BYTES - int(_ACTIVITY_BYTES[at.fineness] * positions)
+def _bytes_per_use(at: Budget, share: float) -> float:
+    """Bytes of the digital part for each channel use of the message when the digital part takes `share` of them."""
+    return share * at.mcs.bits_per_use / 8 * 0.95 * (1 - at.options.repair_share)
+
+
+def _beside_base(at: Budget, positions: int) -> int:
+    """Bytes of the digital part of an image of so many latent positions that are not the base, typically."""
+    return at.overhead + at.count * hda_link.CODER_BYTES + int(_ACTIVITY_BYTES[at.fineness] * positions)
 
 
 class HdaHevcCodec(HdaCodec):
@@ -99,23 +104,29 @@ class HdaHevcCodec(HdaCodec):
     def encode(self, image: np.ndarray, link: Link) -> Message:
         """uint8 (H, W, C) → message within the link's CBR. Raises HscError for an image or a CBR that cannot be served."""
         check_shape(image.shape)
-        model, at = load(), make_budget(image.shape, link, self.options)
-        z = semantic_encode(image, model)
-        best, best_error, positions = None, np.inf, int(np.prod(grid(*image.shape[:2])))
+        z = semantic_encode(image, load())
+        return budget.within(link, image.shape, lambda uses: self._message(image, z, make_budget(image.shape, uses, link, self.options)))
+
+    def _message(self, image: np.ndarray, z: torch.Tensor, at: Budget) -> Message:
+        model, beside = load(), _beside_base(at, int(np.prod(grid(*image.shape[:2]))))
+        best, best_error, needed = None, np.inf, []
         for share in self._shares(at):
             try:
-                part = split(image, z, hevc.fit(image, _base_bytes(at, share, positions)), at.fineness, model)
-            except HscError:  # too few bytes for a picture at all
+                base = hevc.fit(image, int(at.uses * _bytes_per_use(at, share)) - beside)
+            except budget.TooFew as few:
+                needed.append(math.ceil((few.needed + beside) / _bytes_per_use(at, share)))
                 continue
+            part = split(image, z, base, at.fineness, model)
             for fineness in range(at.fineness, len(hda.ACTIVITY_STEPS)):
                 part = _with_activity(part.quality, fineness, part.features, part.whole, model)
                 uses, selection, error = hda_link.expected(part, tables().entropy[part.quality][fineness], at)
+                needed.append(uses + 1)
                 if uses < at.uses and error < best_error:
                     best, best_error = (part, selection), error
             if best and best[0].whole is not part.whole:
                 break
         if best is None:
-            raise HscError(f"{at.uses} channel uses are too few for {NAME} at {at.mcs.name}: give a larger CBR or a smaller repair share")
+            raise budget.TooFew(f"{at.uses} channel uses are too few for {NAME} at {at.mcs.name}", min(needed))
         part, selection = best
         return hda_link.message(NAME, image.shape, 0, part, selection, tables().entropy[part.quality][part.fineness], at)
 

@@ -115,11 +115,11 @@ class Budget:
         return erasure.protect(data, self.options.repair_share, digital.payload_bytes_per_block(self.mcs))
 
 
-def make_budget(shape: tuple[int, int, int], link: Link, options: HdaOptions) -> Budget:
-    """The budget of an image (H, W, C) on a link. Raises HscError for an impossible link."""
+def make_budget(shape: tuple[int, int, int], uses: int, link: Link, options: HdaOptions) -> Budget:
+    """The budget of an image (H, W, C) that may take so many channel uses of a link. Raises HscError for an impossible link."""
     snr_db = ONE_WAY_SNR_DB if link.snr_db is None else link.snr_db
     chosen = mcs_table.by_name(budget.mcs(link))
-    return Budget(budget.channel_uses(link, shape), chosen, snr_db, options, len(regions(*shape[:2])))
+    return Budget(uses, chosen, snr_db, options, len(regions(*shape[:2])))
 
 
 @dataclass(frozen=True)
@@ -159,14 +159,16 @@ def expected(split: Split, tables: EntropyTables, at: Budget) -> tuple[int, Sele
 def message(
     codec: str, shape: tuple[int, int, int], profile: int, split: Split, selection: Selection, tables: EntropyTables, at: Budget
 ) -> Message:
-    """A split → the message, within the budget. Raises HscError when the digital part alone is beyond it."""
+    """A split → the message, within the budget. Raises `budget.TooFew` when the digital part alone is beyond it."""
     plain, values = _code(split, selection, tables, regions(*shape[:2]), at.options.key)
     uses = at.digital_uses(len(plain))
     if len(values) > 2 * (at.uses - uses):  # the digital part came out longer than foreseen
         selection = hda_analog.select(split.log_power, at.values_beside(uses), at.snr_db)
         plain, values = _code(split, selection, tables, regions(*shape[:2]), at.options.key)
-    if uses > at.uses or len(plain) > MOST_BYTES:
-        raise HscError(f"{at.uses} channel uses are too few for {codec} at {at.mcs.name}: give a larger CBR or a smaller repair share")
+    if uses > at.uses:
+        raise budget.TooFew(f"{at.uses} channel uses are too few for {codec} at {at.mcs.name}", uses)
+    if len(plain) > MOST_BYTES:
+        raise HscError(f"the digital part of {codec} has {len(plain)} bytes, and {MOST_BYTES} are the most: give a smaller CBR or image")
     parameters = HdaParameters(profile, split.quality, split.fineness, selection, len(plain)).pack()
     return Message(codec, shape, parameters, values, (DigitalStream(at.protect(plain), at.mcs.name),))
 

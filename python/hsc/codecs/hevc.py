@@ -24,6 +24,7 @@ from PIL import Image
 
 from ..errors import HscError
 from ..phy.crc import crc32
+from .budget import TooFew
 
 _MOST_HALVINGS, _QUALITIES_PER_HALVING = 3, 18
 LOWEST, HIGHEST = -_MOST_HALVINGS * _QUALITIES_PER_HALVING, 3 * 52 - 1
@@ -89,11 +90,11 @@ def typical_quality(bytes_per_pixel: float) -> int:
 
 
 def fit(image: np.ndarray, n_bytes: int) -> bytes:
-    """uint8 (H, W, C) -> the largest quality of at most `n_bytes`. Raises HscError when the lowest needs more."""
+    """uint8 (H, W, C) -> the largest quality of at most `n_bytes`. Raises `budget.TooFew` when the lowest needs more."""
     wanted = math.log(max(n_bytes, 1))
     low, high = (LOWEST - 1, None), (HIGHEST + 1, None)  # quality, ln(bytes) - wanted
     quality = typical_quality(max(n_bytes, 1) / (image.shape[0] * image.shape[1]))
-    best = b""
+    best, least = b"", 0
     while high[0] - low[0] > 1:
         trial = min(max(math.floor(quality), low[0] + 1), high[0] - 1)
         data = encode(image, trial)
@@ -101,12 +102,12 @@ def fit(image: np.ndarray, n_bytes: int) -> bytes:
         if excess <= 0:
             low, best = (trial, excess), data
         else:
-            high = (trial, excess)
+            high, least = (trial, excess), len(data)
         quality = trial - excess / _LOG_BYTES_PER_QUALITY
         if low[1] is not None and high[1] is not None:  # regula falsi in log bytes
             quality = low[0] + (high[0] - low[0]) * low[1] / (low[1] - high[1])
     if not best:
-        raise HscError(f"{n_bytes} bytes do not hold this image in HEVC: raise the CBR or the SNR, or send a smaller image")
+        raise TooFew(f"{n_bytes} bytes do not hold this image in HEVC", least)
     return best
 
 

@@ -17,13 +17,17 @@ import numpy as np
 from ..errors import HscError
 from ..message import Base, DigitalStream, Link, Message, ReceivedAnalog, ReceivedDigital, ReceivedMessage
 from ..phy import analog, digital
-from . import cr, cr_paper, cr_progressive, cr_rate, hsc_models
+from ..phy import mcs as mcs_table
+from . import budget, cr, cr_paper, cr_progressive, cr_rate, hsc_models
 from .options import options_of
 
 DEFAULT_MCS = "16QAM-1/2"  # section IV-A
 CODINGS = ("paper", "residual", "projection")
 AUTO = "auto"
-NOISE_DRAWS = 4
+NOISE_DRAWS, MOST_DRAWS, DRAWN_VALUES = 4, 64, 1 << 17  # pixel values
+ROUNDING_ERROR = 1 / 12 / 255**2  # MSE of rounding to uint8
+SHORT_DB = 0.3  # what may be missing from a target PSNR without a notice
+AIR_LOSS_DB = 0.5  # of SNR: what a receiver's channel estimate costs the SR, counted in for a target PSNR
 SMALL_IMAGE, NEARLY_EXACT = 4096, 1e-6  # values; MSE, i.e. 60 dB
 # Below this SNR the fine-tuned networks give the better images (measured on test digits and on Kodak).
 FEW_SHOT_BELOW_DB = 18.0
@@ -37,8 +41,9 @@ class HscOptions:
     Attributes:
         semantic: "vae" or "vqvae"; photographs are always served by the convolutional VAE.
         symbols: M, complex channel uses of the SR of a digit: 4, 8, 16, 32, 64 or 128.
-        rank, psnr_db, cbr: at most one of them says how much CR to send: k, a PSNR in an error-free channel, or complex channel uses
-            of SR and CR over C·H·W. With none, the link's CBR, else DEFAULT_CBR.
+        rank, psnr_db, cbr: at most one of them says how much CR to send: k, a PSNR, or complex channel uses of SR and CR over C·H·W.
+            With none, the link's CBR, else DEFAULT_CBR. The PSNR is that of an image over AWGN at the link's SNR, reached by 95 % of
+            images; when the SNR is not known, over an ideal channel. What cannot be reached is said in the message's notices.
             A rank may come out smaller on a small image that is exact, or as good, with fewer rows.
         cr: coding of the CR: "paper" (A and A X through JPEG2000), "residual" (A and A (X − G), progressive; smallest), or "projection"
             (A and A X in the progressive coding: larger, but it removes the SR's noise from what it covers). "auto": whichever of the
@@ -46,7 +51,7 @@ class HscOptions:
         jpeg2000_ratio: with "paper" and a rank: 1 is reversible, above it the compression ratio wanted.
         tuning: "none", "few-shot" or "ncr": which fine-tuned networks to use; "ncr" needs a rank. "auto": "few-shot" when the link's
             SNR is known and low, else "none".
-        mcs: MCS of the CR; the link's comes first.
+        mcs: MCS of the CR; the link's comes first. None: DEFAULT_MCS, and with a PSNR a more robust one where the link's SNR asks for it.
         sampling: send a sample of the VAE's posterior instead of its mean.
     """
 
@@ -58,7 +63,7 @@ class HscOptions:
     cr: str = AUTO
     jpeg2000_ratio: float = 1.0
     tuning: str = AUTO
-    mcs: str = DEFAULT_MCS
+    mcs: str | None = None
     sampling: bool = False
 
     def __post_init__(self) -> None:
@@ -141,10 +146,14 @@ class Semantic:
 
 @dataclass(frozen=True)
 class Complementary:
-    """Outcome of the CR encoder: the digital stream, and the parameters for the receiver. `data` is empty at rank 0."""
+    """Outcome of the CR encoder: the digital stream, the parameters for the receiver, and what the user should know of them.
+
+    `data` is empty at rank 0.
+    """
 
     data: bytes
     parameters: HscParameters
+    notices: tuple[str, ...] = ()
 
 
 def semantic_encode(image: np.ndarray, options: HscOptions) -> Semantic:
@@ -160,10 +169,17 @@ def semantic_encode(image: np.ndarray, options: HscOptions) -> Semantic:
 
 
 def noisy_predictions(semantic: Semantic, options: HscOptions, snr_db: float, shape: tuple[int, int, int]) -> list[np.ndarray]:
-    """Some draws of G as a receiver would have it over AWGN at `snr_db`, each float32 (H, W, C); the draws are always the same ones."""
+    """Some draws of G as a receiver would have it over AWGN at `snr_db`, each float32 (H, W, C); the draws are always the same ones.
+
+    A target PSNR takes more of them on small images, where one draw is not like another, and AIR_LOSS_DB of the SNR.
+    """
+    draws = NOISE_DRAWS
+    if options.psnr_db is not None:
+        draws = min(max(DRAWN_VALUES // semantic.generated.size, 2 * NOISE_DRAWS), MOST_DRAWS)
+        snr_db -= AIR_LOSS_DB
     model = hsc_models.load_model(semantic.model, _tuning(options), options.rank or 0)
     variance = np.float32(np.mean(semantic.values**2) * 10 ** (-snr_db / 10))
-    noise = np.random.default_rng(1).standard_normal((NOISE_DRAWS, semantic.values.size), np.float32) * np.sqrt(variance)
+    noise = np.random.default_rng(1).standard_normal((draws, semantic.values.size), np.float32) * np.sqrt(variance)
     return [hsc_models.decode_values(model, semantic.values + draw, variance, shape) for draw in noise]
 
 
@@ -171,50 +187,56 @@ def complementary_encode(
     image: np.ndarray,
     semantic: Semantic,
     options: HscOptions,
-    cbr: float | None = None,
+    uses: int | None = None,
     mcs: str | None = None,
     noisy: Sequence[np.ndarray] = (),
 ) -> Complementary:
     """uint8 image (H, W, C) and its SR -> CR, eq. (2).
 
     Args:
-        cbr, mcs: the link's wishes; the options' own CBR comes before the link's, the link's MCS before the options'.
-        noisy: G as the receiver may have it. With `cr` "auto" they choose the coding; and with "projection" the error matrix is the mean
-            over them, so that A covers the channel's share of the error too.
+        uses: most channel uses of SR and CR. None: those of the options' CBR, else DEFAULT_CBR; with a rank or a PSNR no limit.
+        mcs: the link's MCS, which comes before the options'.
+        noisy: G as the receiver may have it. With `cr` "auto" they choose the coding; with "projection" the error matrix is the mean
+            over them, so that A covers the channel's share of the error too; and a PSNR is that of an image made with them.
 
     Raises:
-        HscError: rank above the image's height, or a budget that the SR alone exceeds.
+        HscError: rank above the image's height, or a budget that the SR alone exceeds (`budget.TooFew`).
     """
-    height = image.shape[0]
+    height, mcs = image.shape[0], mcs or options.mcs or DEFAULT_MCS
     if options.rank is not None and options.rank > height:
         raise HscError(f"rank {options.rank} is above full rank: an image {height} pixels high has ranks 0 to {height}")
-    budget = None
-    if options.rank is None and options.psnr_db is None:
-        digit = tuple(image.shape) == hsc_models.DIGIT_SHAPE
-        wanted = options.cbr or cbr or (DEFAULT_CBR_DIGIT if digit else DEFAULT_CBR_PHOTO)
-        budget = cr_bytes(wanted, image.size, semantic.values.size, mcs or options.mcs)
-    if options.rank == 0 or budget == 0:
+    if uses is None and options.rank is None and options.psnr_db is None:
+        uses = budget.channel_uses(Link(cbr=options.cbr), image.shape, usual_cbr(image.shape))
+    most = None if uses is None else cr_bytes(uses, image.shape, semantic.values.size, mcs)
+    if options.rank == 0 or most == 0:
         return Complementary(b"", HscParameters(semantic.model, hsc_models.TUNINGS.index(_tuning(options))))
     if height > LARGEST_RANK:
         raise HscError(f"the CR of an image {height} pixels high takes too long: scale it to {LARGEST_RANK} or less, or send rank 0")
     if options.cr != AUTO:
-        return _complement(image, semantic, options, budget, noisy)
-    made = _complement(image, semantic, replace(options, cr="residual"), budget, ())
+        return _complement(image, semantic, options, most, noisy)
+    made = _complement(image, semantic, replace(options, cr="residual"), most, noisy if options.psnr_db else ())
     if not noisy:
         return made
-    other = _complement(image, semantic, replace(options, cr="projection"), budget, noisy)
-    return min(made, other, key=lambda candidate: _expected_error(image, candidate, noisy))
+    other = _complement(image, semantic, replace(options, cr="projection"), most, noisy)
+    if options.psnr_db is None:
+        return min(made, other, key=lambda candidate: _expected_errors(image, candidate, noisy).mean())
+    enough = 10 ** (-options.psnr_db / 10)
+    return min(made, other, key=lambda c: (max(cr_progressive.sure(_expected_errors(image, c, noisy)), enough), len(c.data)))
 
 
-def _complement(
-    image: np.ndarray, semantic: Semantic, options: HscOptions, budget: int | None, noisy: Sequence[np.ndarray]
-) -> Complementary:
-    generated = list(noisy) if noisy and options.cr == "projection" else [semantic.generated]
-    prepared = cr_rate.source(image / 255.0, generated, options.cr == "residual")
+def usual_cbr(shape: tuple[int, int, int]) -> float:
+    """CBR of an image (H, W, C) where nothing else is said."""
+    return DEFAULT_CBR_DIGIT if tuple(shape) == hsc_models.DIGIT_SHAPE else DEFAULT_CBR_PHOTO
+
+
+def _complement(image: np.ndarray, semantic: Semantic, options: HscOptions, most: int | None, noisy: Sequence[np.ndarray]) -> Complementary:
+    known, counted = (noisy[::2], noisy) if options.psnr_db else (noisy, ())  # a draw that A was made for flatters it
+    generated = known if known and options.cr != "residual" else [semantic.generated]
+    prepared = cr_rate.source(image / 255.0, generated, options.cr == "residual", counted)
     tuning, coding = hsc_models.TUNINGS.index(_tuning(options)), CODINGS.index(options.cr)
 
     def make(wanted: HscOptions) -> Complementary:
-        data, rank, step = _code(prepared, wanted, budget)
+        data, rank, step = _code(prepared, wanted, most)
         return Complementary(data, HscParameters(semantic.model, tuning, coding, options.jpeg2000_ratio == 1, step, rank))
 
     made = make(options)
@@ -223,49 +245,77 @@ def _complement(
     # Near exactness one row more can move one pixel across a rounding edge: send the smallest rank that is as good as any below it.
     first = cr.smallest_rank(prepared.tails, NEARLY_EXACT * image.size)
     candidates = [*(make(replace(options, rank=rank)) for rank in range(max(first, 1), options.rank)), made]
-    return min(candidates, key=lambda candidate: _expected_error(image, candidate, [semantic.generated]))
+    return min(candidates, key=lambda candidate: _expected_errors(image, candidate, [semantic.generated]).mean())
 
 
-def _expected_error(image: np.ndarray, made: Complementary, noisy: Sequence[np.ndarray]) -> float:
+def _expected_errors(image: np.ndarray, made: Complementary, noisy: Sequence[np.ndarray]) -> np.ndarray:
+    """MSE of the received image for each G, (draws,), the whole CR having arrived."""
     received = ReceivedDigital(made.data, np.ones(len(made.data), bool))
     rows = _rows(received, image.shape, made.parameters)
     images = [_recomposed(generated, rows, made.parameters) for generated in noisy]
-    return float(np.mean([np.square(received_image / 255.0 - image / 255.0).mean() for received_image in images]))
+    return np.array([np.square(received_image / 255.0 - image / 255.0).mean() for received_image in images])
+
+
+def _notices(
+    image: np.ndarray, semantic: Semantic, made: Complementary, noisy: Sequence[np.ndarray], options: HscOptions, link: Link, mcs: str
+) -> tuple[str, ...]:
+    """What is to be expected instead of a target PSNR that is out of reach."""
+    if options.psnr_db is None:
+        return ()
+    lost = bool(made.data) and link.snr_db is not None and link.snr_db < mcs_table.by_name(mcs).threshold_db
+    arrived = replace(made, data=b"") if lost else made
+    errors = _expected_errors(image, arrived, noisy or [semantic.generated])
+    psnr_db = float(-10 * np.log10(max(cr_progressive.sure(errors), 1e-10)))
+    if psnr_db >= options.psnr_db - SHORT_DB:
+        return ()
+    why = f": at {link.snr_db:g} dB SNR the CR is lost at {mcs}" if lost else "" if link.snr_db is None else f" at {link.snr_db:g} dB SNR"
+    within = "" if link.cbr is None else f" within a CBR of {link.cbr:.4g}"
+    return (f"the target of {options.psnr_db:g} dB PSNR cannot be reached{within}{why}; at least {psnr_db:.1f} dB is to be expected",)
 
 
 def _tuning(options: HscOptions) -> str:
     return "none" if options.tuning == AUTO else options.tuning
 
 
-def _code(prepared: cr_rate.Source, options: HscOptions, budget: int | None) -> tuple[bytes, int, int]:
-    """Stream, rank and step code for whichever of budget, PSNR and rank was given."""
-    columns = prepared.difference.shape[1]
-    progressive = options.cr != "paper"
-    if budget is not None:
-        return (cr_rate.progressive_for_budget if progressive else cr_rate.paper_for_budget)(prepared, budget)
-    rank = options.rank
+def _code(prepared: cr_rate.Source, options: HscOptions, most: int | None) -> tuple[bytes, int, int]:
+    """Stream, rank and step code for the rank, or for the PSNR within `most` bytes, or for as many bytes."""
+    if options.rank is not None:
+        return _code_rank(prepared, options, options.rank)
     if options.psnr_db is not None:
-        largest_error = prepared.difference.size * 10 ** (-options.psnr_db / 10)
-        if progressive:
-            return cr_rate.progressive_for_error(prepared, largest_error) if largest_error < prepared.tails[0] else (b"", 0, 0)
-        rank = cr.smallest_rank(prepared.tails * (1 + cr_rate.NOISE_SHARE), largest_error)
-        if rank == 0:
-            return b"", 0, 0
-    step = cr_rate.step_for_rank(prepared.tails, rank, columns)
-    if progressive:
+        made = _code_psnr(prepared, options, options.psnr_db)
+        if most is None or len(made[0]) <= most:
+            return made
+    return (cr_rate.paper_for_budget if options.cr == "paper" else cr_rate.progressive_for_budget)(prepared, most)
+
+
+def _code_psnr(prepared: cr_rate.Source, options: HscOptions, psnr_db: float) -> tuple[bytes, int, int]:
+    largest_error = prepared.projected.size * 10 ** (-psnr_db / 10)
+    if len(prepared.differences) > 1:  # over a noisy channel nothing is exact that rounding could leave alone
+        largest_error -= min(prepared.projected.size * ROUNDING_ERROR, largest_error / 2)
+    if largest_error <= prepared.floor:
+        largest_error += prepared.floor  # out of reach: as near to it as over an ideal channel
+    if options.cr != "paper":
+        return cr_rate.progressive_for_error(prepared, largest_error)
+    rank = cr.smallest_rank(prepared.errors * (1 + cr_rate.NOISE_SHARE), largest_error)
+    return _code_rank(prepared, options, rank) if rank else (b"", 0, 0)
+
+
+def _code_rank(prepared: cr_rate.Source, options: HscOptions, rank: int) -> tuple[bytes, int, int]:
+    step = cr_rate.step_for_rank(prepared.tails, rank, prepared.projected.shape[1])
+    if options.cr != "paper":
         coded = prepared.progressive(rank, step)
         return (*coded.cut(len(coded.chunks)), step)
     step = min(step, cr_rate.finest_paper_step(prepared))
     return prepared.paper(rank, step, options.jpeg2000_ratio), rank, step
 
 
-def cr_bytes(cbr: float, pixels: int, n_values: int, mcs: str) -> int:
-    """Bytes of CR that fit beside the SR: whole LDPC blocks within cbr · C·H·W channel uses. Raises HscError when the SR does not fit."""
-    uses = int(cbr * pixels) - analog.symbol_count(n_values)
-    if uses < 0:
-        least = analog.symbol_count(n_values) / pixels
-        raise HscError(f"a CBR of {cbr:.4g} does not hold the SR: give at least {np.ceil(least * 1e4) / 1e4:.4f}")
-    blocks = min(uses // digital.symbols_per_block(mcs), digital.LARGEST_STREAM // digital.payload_bytes_per_block(mcs))
+def cr_bytes(uses: int, shape: tuple[int, int, int], n_values: int, mcs: str) -> int:
+    """Bytes of CR that fit beside an image's SR: whole LDPC blocks within so many channel uses. Raises `budget.TooFew` for too few."""
+    needed = analog.symbol_count(n_values)
+    if uses < needed:
+        advice = f"raise the CBR to at least {budget.least_cbr(needed, shape):g}"
+        raise budget.TooFew(f"{uses} channel uses do not hold the SR", needed, advice)
+    blocks = min((uses - needed) // digital.symbols_per_block(mcs), digital.LARGEST_STREAM // digital.payload_bytes_per_block(mcs))
     return blocks * digital.payload_bytes_per_block(mcs)
 
 
@@ -334,14 +384,28 @@ class HscCodec:
 
     def encode(self, image: np.ndarray, link: Link | None = None) -> Message:
         """uint8 (H, W, C) -> message with the SR as analog stream, and the CR as digital stream unless its rank is 0."""
-        link = link or Link()
-        mcs = link.mcs or self.options.mcs
-        options = self._tuned(tuple(image.shape), link)
+        link, shape = link or Link(), tuple(image.shape)
+        mcs, options = self._mcs(link), self._tuned(shape, link)
         semantic = semantic_encode(image, options)
-        noisy = noisy_predictions(semantic, options, link.snr_db, semantic.generated.shape) if self._uses_noise(link) else ()
-        extra = complementary_encode(image, semantic, options, link.cbr, mcs, noisy)
-        streams = (DigitalStream(extra.data, mcs),) if extra.data else ()
-        return Message(self.name, tuple(image.shape), extra.parameters.pack(), semantic.values, streams)
+        noisy = noisy_predictions(semantic, options, link.snr_db, shape) if self._uses_noise(link) else ()
+
+        def message(uses: int | None) -> Message:
+            extra = complementary_encode(image, semantic, options, uses, mcs, noisy)
+            streams = (DigitalStream(extra.data, mcs),) if extra.data else ()
+            notices = _notices(image, semantic, extra, noisy, options, link, mcs)
+            return Message(self.name, shape, extra.parameters.pack(), semantic.values, streams, notices)
+
+        limit = Link(cbr=options.cbr or link.cbr)
+        if limit.cbr is None and (options.rank is not None or options.psnr_db is not None):
+            return message(None)
+        return budget.within(limit, shape, message, usual_cbr(shape))
+
+    def _mcs(self, link: Link) -> str:
+        """MCS of the CR."""
+        given = link.mcs or self.options.mcs
+        if given or self.options.psnr_db is None or link.snr_db is None:
+            return given or DEFAULT_MCS
+        return min(mcs_table.by_name(DEFAULT_MCS), mcs_table.best_for(link.snr_db), key=lambda mcs: mcs.bits_per_use).name
 
     def _tuned(self, shape: tuple[int, int, int], link: Link) -> HscOptions:
         """The options with `tuning` "auto" settled by the link's SNR, and by whether fine-tuned weights are there."""
@@ -353,7 +417,8 @@ class HscCodec:
         return replace(options, tuning="few-shot" if noisy and hsc_models.has_few_shot(number) else "none")
 
     def _uses_noise(self, link: Link) -> bool:
-        return link.snr_db is not None and self.options.rank != 0 and self.options.cr in (AUTO, "projection")
+        counts = self.options.psnr_db is not None or self.options.cr in (AUTO, "projection")
+        return link.snr_db is not None and self.options.rank != 0 and counts
 
     def decode(self, received: ReceivedMessage) -> np.ndarray:
         """Received message -> uint8 (H, W, C), from whatever arrived. Raises HscError when nothing usable did."""

@@ -7,6 +7,7 @@ array as they are, of an image as chunks of one quality layer each, so that what
 
 from __future__ import annotations
 
+import math
 import tempfile
 import warnings
 from functools import lru_cache
@@ -15,6 +16,7 @@ from pathlib import Path
 import glymur
 import numpy as np
 
+from .budget import TooFew
 from .chunks import frame, intact_prefix
 
 _SOT = b"\xff\x90\x00\x0a"  # start of tile-part, Lsot = 10 (annex A.4.2)
@@ -40,16 +42,19 @@ def decode(packets: bytes, shape: tuple[int, int], reversible: bool) -> np.ndarr
 
 
 def encode_image(image: np.ndarray, n_bytes: int) -> bytes:
-    """uint8 (H, W, C), C = 1 or 3 -> chunks of one quality layer each, at most `n_bytes` together; empty when no layer fits."""
-    best, budget = b"", n_bytes
-    for _ in range(_TRIES if n_bytes else 0):  # OpenJPEG keeps to a size nearly
+    """uint8 (H, W, C), C = 1 or 3 -> chunks of one quality layer each, at most `n_bytes` together. Raises `TooFew` when no layer fits."""
+    best, budget, least = b"", max(n_bytes, 1), math.inf
+    for _ in range(_TRIES):  # OpenJPEG keeps to a size nearly
         data = b"".join(frame(layer) for layer in _layers(image, budget))
+        least = min(least, len(data))
         if len(data) > n_bytes:
             budget -= len(data) - n_bytes + 8
         elif len(data) > len(best):
             best, budget = data, budget + n_bytes - len(data)
         if budget <= 0 or n_bytes - len(best) <= n_bytes // 500:
             break
+    if not best:
+        raise TooFew(f"{n_bytes} bytes do not hold this image in JPEG2000", int(least))
     return best
 
 

@@ -13,8 +13,10 @@ import numpy as np
 
 from ..errors import HscError
 from ..message import DigitalStream, Link, Message, ReceivedDigital, ReceivedMessage
+from ..phy import digital
 from . import budget, hevc, jpeg2000
 from .options import options_of
+from .planes import check_shape
 
 SOURCES = ("hevc", "jpeg2000")
 
@@ -48,9 +50,15 @@ class SeparateCodec:
     def encode(self, image: np.ndarray, link: Link | None = None) -> Message:
         """uint8 (H, W, C) -> message of one digital stream. Raises HscError for an image that the budget does not hold."""
         link = link or Link()
+        check_shape(image.shape)
         mcs = budget.mcs(link, self.options.margin_db)
-        n_bytes = budget.bytes_in(budget.channel_uses(link, image.shape), mcs)
-        data = _fit(image, n_bytes, self.options.source)
+        return budget.within(link, image.shape, lambda uses: self._message(image, uses, mcs))
+
+    def _message(self, image: np.ndarray, uses: int, mcs: str) -> Message:
+        try:
+            data = _fit(image, budget.bytes_in(uses, mcs), self.options.source)
+        except budget.TooFew as few:
+            raise budget.TooFew(few.reason, digital.symbol_count(few.needed, mcs)) from None
         return Message(self.name, tuple(image.shape), bytes([SOURCES.index(self.options.source)]), None, (DigitalStream(data, mcs),))
 
     def decode(self, received: ReceivedMessage) -> np.ndarray:
@@ -87,10 +95,7 @@ def _check_source(source: str) -> None:
 
 
 def _fit(image: np.ndarray, n_bytes: int, source: str) -> bytes:
-    data = hevc.fit(image, n_bytes) if source == "hevc" else jpeg2000.encode_image(image, n_bytes)
-    if not data:
-        raise HscError(f"{n_bytes} bytes do not hold this image in JPEG2000: raise the CBR or the SNR, or send a smaller image")
-    return data
+    return hevc.fit(image, n_bytes) if source == "hevc" else jpeg2000.encode_image(image, n_bytes)
 
 
 def _decode(stream: ReceivedDigital, shape: tuple[int, int, int], source: str) -> np.ndarray:

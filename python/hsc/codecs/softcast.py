@@ -12,7 +12,7 @@ import numpy as np
 
 from ..errors import HscError
 from ..message import DigitalStream, Link, Message, ReceivedDigital, ReceivedMessage
-from ..phy import digital
+from ..phy import analog, digital
 from . import budget, erasure, softcast_transform
 from .options import options_of
 from .planes import check_shape
@@ -51,8 +51,10 @@ class SoftCastCodec:
         link = link or Link()
         check_shape(image.shape)
         mcs = link.mcs or budget.ROBUST_MCS
-        planes = image.astype(np.float64).transpose(2, 0, 1)
-        coded, stream = fill(planes, budget.channel_uses(link, image.shape), mcs, self.options)
+        return budget.within(link, image.shape, lambda uses: self._message(image, uses, mcs))
+
+    def _message(self, image: np.ndarray, uses: int, mcs: str) -> Message:
+        coded, stream = fill(image.astype(np.float64).transpose(2, 0, 1), uses, mcs, self.options)
         parameters = bytes([softcast_transform.TRANSFORMS.index(self.options.transform)]) + len(coded.side).to_bytes(_SIZE_BYTES, "big")
         return Message(self.name, tuple(image.shape), parameters, coded.values, (stream,))
 
@@ -70,16 +72,27 @@ class SoftCastCodec:
 def fill(planes: np.ndarray, uses: int, mcs: str, options: SoftCastOptions) -> tuple[softcast_transform.Coded, DigitalStream]:
     """Planes, float (C, H, W) -> as many chunks as `uses` channel uses hold beside their own side information.
 
-    Raises HscError when they hold none.
+    Raises `budget.TooFew` when they hold none.
     """
     size = digital.payload_bytes_per_block(mcs)
+
+    def parts(most_values: int) -> tuple[softcast_transform.Coded, int, int]:
+        coded = softcast_transform.encode(planes, most_values, options.transform)
+        side = digital.symbol_count(erasure.protected_bytes(len(coded.side), options.repair_share, size), mcs)
+        return coded, side, side + analog.symbol_count(len(coded.values))
+
     reserved = 0
-    while True:  # what the side information takes is known when it is coded: it grows with the chunks, by blocks
-        coded = softcast_transform.encode(planes, 2 * (uses - reserved), options.transform)
-        spent = digital.symbol_count(erasure.protected_bytes(len(coded.side), options.repair_share, size), mcs)
-        if spent <= reserved or spent + -(-len(coded.values) // 2) <= uses:
-            return coded, DigitalStream(erasure.protect(coded.side, options.repair_share, size), mcs)
-        reserved = spent
+    try:
+        while True:  # what the side information takes is known when it is coded: it grows with the chunks, by blocks
+            coded, side, spent = parts(2 * (uses - reserved))
+            if spent <= uses or not len(coded.values):
+                break
+            reserved = side
+    except budget.TooFew as few:
+        coded, _, spent = parts(few.needed)
+    if spent > uses:
+        raise budget.TooFew(f"{uses} channel uses are too few for SoftCast and its side information", spent)
+    return coded, DigitalStream(erasure.protect(coded.side, options.repair_share, size), mcs)
 
 
 def recovered(stream: ReceivedDigital, n_bytes: int) -> bytes:

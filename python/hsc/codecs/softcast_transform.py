@@ -23,6 +23,7 @@ from ..errors import HscError
 from ..message import ReceivedAnalog
 from ..phy.crc import crc16
 from . import level_map, whitening
+from .budget import TooFew
 from .planes import check_shape
 
 TRANSFORMS = ("image", "block8")
@@ -96,7 +97,7 @@ class _Chunks:
 def encode(planes: np.ndarray, most_values: int, transform: str = "image") -> Coded:
     """Planes, float (C, H, W) in grey levels -> at most `most_values` values, and side information.
 
-    Raises HscError when not one chunk fits.
+    Raises `budget.TooFew` when not one chunk fits.
     """
     means = np.rint(planes.mean((1, 2)) * _MEAN_STEPS).clip(-(1 << 15), (1 << 15) - 1)
     centred = planes - (means / _MEAN_STEPS)[:, None, None]
@@ -105,7 +106,8 @@ def encode(planes: np.ndarray, most_values: int, transform: str = "image") -> Co
     power, sizes = bands.power(mosaic), bands.sizes()
     chosen = _strongest(power, sizes, most_values)
     if not len(chosen) and power.max() > _SILENT:
-        raise HscError(f"{max(most_values, 0)} values are too few for SoftCast: raise the CBR")
+        least = whitening.mixed_length(int(sizes[power > _SILENT].min()))
+        raise TooFew(f"{max(most_values, 0)} values are too few for SoftCast", least)
     floor, levels = _levels(power, chosen)
     sent = _sent(floor, levels)
     ordered = mosaic.ravel()[bands.places(sent.order)] * np.repeat(sent.gain, sizes[sent.order])
