@@ -54,7 +54,7 @@ def train(run: Run, start: dict[str, torch.Tensor] | None) -> dict[str, float]:
     `start`: weights as shipped, whose tables are fitted anew; None: the linear start.
     """
     photos = run.photos()
-    network = _start(start, photos, run.recipe)
+    network = _start(start, photos, run)
     network.mixed_precision = mixed_precision(accelerator().device)
     method = replace(METHOD, stage_rate=lambda fraction: _stage_rate(run.recipe, fraction))
     network, steps = fit(network, _loss(run), replace(run, report=_with_kodak(run)), method)
@@ -71,12 +71,15 @@ def learn_decoder(network: hda.HdaNetwork) -> None:
         parameter.requires_grad_(name.startswith(hda_models.DECODER))
 
 
-def _start(start: dict[str, torch.Tensor] | None, photos: data.Photos, chosen: Recipe) -> hda.HdaNetwork:
+def _start(start: dict[str, torch.Tensor] | None, photos: data.Photos, run: Run) -> hda.HdaNetwork:
+    chosen = run.recipe
     network = hda.HdaNetwork(chosen.name.endswith("-module"))
     own = {key: value for key, value in (start or {}).items() if not key.endswith("tables")}
-    if own and chosen.model == "hda-profile":
+    alone = own and chosen.model == "hda-profile"
+    if alone:
         network.load_state_dict(own, strict=False)
         learn_decoder(network)
+    if alone or run.checkpoint.is_file():  # everything else is in the checkpoint
         return network
     crops = _fit_crops(photos, chosen, chosen.seed)
     if chosen.model == "hda-semantic":
