@@ -246,7 +246,8 @@ def test_a_mistake_in_one_burst_is_met_once(monkeypatch, step):
     n, rng = PRESETS["ofdm64"], np.random.default_rng(5)
     packets = [make_packet(300, rng, i) for i in range(5)]
     samples, receiver = bursts(packets, n), BurstReceiver(n)
-    right, calls = getattr(receiver._demodulator, step), []
+    demodulator = receiver._searches[0].demodulator
+    right, calls = getattr(demodulator, step), []
 
     def wrong(*arguments):
         calls.append(arguments)
@@ -254,7 +255,7 @@ def test_a_mistake_in_one_burst_is_met_once(monkeypatch, step):
             raise RuntimeError("a mistake")
         return right(*arguments)
 
-    monkeypatch.setattr(receiver._demodulator, step, wrong)
+    monkeypatch.setattr(demodulator, step, wrong)
     got, mistakes = [], 0
     for piece in (samples, np.zeros(20 * n.symbol, np.complex64)):
         try:

@@ -23,7 +23,7 @@ def test_metric_is_schmidl_and_cox(n):
     correlation, energy = sync.metric(samples)
     window, half = n.cp + n.n_fft // 2, n.n_fft // 2
     for i in (0, 1, len(correlation) // 2, len(correlation) - 1):
-        first, second = samples[i * sync.step :][:window], samples[i * sync.step + half :][:window]
+        first, second = (part - part.mean() for part in (samples[i * sync.step :][:window], samples[i * sync.step + half :][:window]))
         assert correlation[i] == pytest.approx(np.vdot(first, second), rel=1e-4)
         assert energy[i] == pytest.approx((np.vdot(first, first).real + np.vdot(second, second).real) / 2, rel=1e-4)
     assert (len(correlation)) * sync.step + window + half > len(samples) - sync.step
@@ -37,9 +37,9 @@ def detect(n, rng, trials, **options):
         cfo = rng.uniform(-8, 8)
         samples = channel(bursts([make_packet(0, rng)], n, before), n, rng, cfo=cfo, phase=rng.uniform(0, 6), **options)
         sync = Synchroniser(n)
-        for _, best, fraction in sync.candidates(*sync.metric(samples)):
-            at = best * sync.step
-            if sync.lookback <= at <= len(samples) - sync.lookahead:
+        runs = sync.candidates(*sync.metric(samples))
+        for at, fraction in zip(runs.best * sync.step, runs.cfo, strict=True):
+            if sync.lookback <= at <= len(samples) - sync.lookahead and sync.wide_band(samples, np.array([at])).all():
                 found = sync.confirm(samples, np.array([at]), np.array([fraction]))
                 if found is not None and abs(found.start - before) <= n.cp // 8:
                     errors.append(found.cfo - cfo)
