@@ -215,7 +215,7 @@ class BurstReceiver:
     def _confirm(self, search: _Search, samples: np.ndarray, at: np.ndarray, cfo: np.ndarray, lines: Lines) -> None:
         """Check candidates in order, few at first and then more at a time, and keep the first that is a preamble."""
         sync = search.sync
-        wide = sync.wide_band(samples, at)
+        wide = sync.wide_band(samples, at, lines)
         at, cfo = at[wide], cfo[wide]
         done, size = 0, 1
         while done < len(at):

@@ -167,14 +167,15 @@ class Synchroniser:
         best = first + np.argmax(size[entries] / np.maximum(mean_energy[entries], 1e-30), axis=1)
         return Candidates(first, best, np.angle(correlation[best]) / np.pi)
 
-    def wide_band(self, samples: np.ndarray, candidates: np.ndarray) -> np.ndarray:
+    def wide_band(self, samples: np.ndarray, candidates: np.ndarray, lines: Lines = LEAK) -> np.ndarray:
         """Which candidates (indices into `samples`) correlate all over the band, bool (candidates,).
 
         A carrier that moves, which no line takes away, is told apart here, at a fraction of what `confirm` costs: P / R once more, from the
         spectra of the two windows, where no bin counts for more than two ordinary ones.
         """
         entries, taper = self._windows
-        spectra = fft.fft(samples[candidates[:, None, None] + entries] * taper, axis=2)
+        windows = _without(lines, samples[candidates[:, None, None] + entries])
+        spectra = fft.fft(windows * taper, axis=2)
         energy = (spectra.real**2 + spectra.imag**2).sum(axis=1)
         limited = np.minimum(energy, 2 * np.partition(energy, self.window // 2, axis=1)[:, self.window // 2, None])
         product = np.conj(spectra[:, 0]) * spectra[:, 1] * (limited / np.maximum(energy, 1e-30))
@@ -187,9 +188,7 @@ class Synchroniser:
         Needs `lookback` samples before and `lookahead` after each candidate.
         """
         starts = candidates - self.lookback
-        segments = samples[starts[:, None] + np.arange(self._length)]
-        basis = _basis(lines, self._length)
-        segments -= (segments @ np.conj(basis).T) @ basis
+        segments = _without(lines, samples[starts[:, None] + np.arange(self._length)])
         turn = np.exp(-2j * np.pi / self.numerology.n_fft * cfo[:, None] * np.arange(self._length)).astype(np.complex64)
         spectrum = fft.fft(segments * turn, axis=1)
         filtered = fft.ifft(spectrum[:, None] * self._templates, axis=2)[:, :, : 2 * self.lookback]
@@ -246,6 +245,12 @@ def _orthonormal(lines: Lines, length: int) -> np.ndarray:
     """What makes sums of `length` samples, turned back by each line, the coefficients of an orthonormal basis: complex64 (lines, lines)."""
     carriers = np.exp(2j * np.pi * np.outer(lines, np.arange(length)))
     return np.linalg.inv(np.linalg.cholesky(np.conj(carriers) @ carriers.T)).astype(np.complex64)
+
+
+def _without(lines: Lines, segments: np.ndarray) -> np.ndarray:
+    """Segments (…, length) without what they hold of the lines."""
+    basis = _basis(lines, segments.shape[-1])
+    return segments - (segments @ np.conj(basis).T) @ basis
 
 
 @lru_cache(maxsize=64)
