@@ -370,11 +370,11 @@ def test_without_a_terminal_the_status_is_a_line_now_and_then_and_a_complaint_is
 def arrived(message_id: int, index: int, count: int, at: int, width: int = 28) -> packet.ReceivedPacket:
     header = packet.Header(1, message_id, index, count, (28, width, 1), analog_symbols=10 * count)
     symbols = np.zeros(header.payload_symbols, np.complex64)
-    return packet.ReceivedPacket(header, symbols, np.ones(len(symbols), np.float32), 12.0, 0.5, 10.0, at)
+    return packet.ReceivedPacket(header, symbols, np.ones(len(symbols), np.float32), 12.0, 0.5, 10.0, at, "ofdm64")
 
 
 def test_the_log_tells_images_failures_and_what_was_lost(tmp_path):
-    reception = Reception(tmp_path, 1e6, 64)
+    reception = Reception(tmp_path, 1e6)
     for index in (0, 1, 1, 3):
         reception.packet(arrived(7, index, 4, 1000 * index))
     reception.image(7, np.zeros((28, 28, 1), np.uint8), 12.0, 4, 3, "a chunk does not open")
@@ -392,7 +392,7 @@ def test_the_log_tells_images_failures_and_what_was_lost(tmp_path):
 
 
 def test_a_message_id_that_comes_again_with_another_layout_is_another_message(tmp_path):
-    reception = Reception(tmp_path, 1e6, 64)
+    reception = Reception(tmp_path, 1e6)
     reception.packet(arrived(7, 0, 2, 0))
     reception.packet(arrived(7, 0, 3, 70_000, width=30))
     reception.failed(7, "incomplete")
@@ -401,7 +401,7 @@ def test_a_message_id_that_comes_again_with_another_layout_is_another_message(tm
 
 
 def test_the_account_of_messages_is_bounded(tmp_path):
-    reception = Reception(tmp_path, 1e6, 64)
+    reception = Reception(tmp_path, 1e6)
     for message_id in range(5000):
         reception.packet(arrived(message_id, 0, 2, 0))
     assert len(reception._messages) <= 64
@@ -410,4 +410,4 @@ def test_the_account_of_messages_is_bounded(tmp_path):
 def test_a_folder_that_is_a_file_is_one_line(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(HscError, match="--out"):
-        Reception(tmp_path / "file", 1e6, 64)
+        Reception(tmp_path / "file", 1e6)

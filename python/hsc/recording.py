@@ -20,7 +20,7 @@ from typing import Any
 from . import __version__
 from .codecs import registry
 from .errors import HscError
-from .phy.numerology import Numerology
+from .phy.numerology import Numerology, preset
 from .phy.packet import ReceivedPacket
 
 META, DATA = ".sigmf-meta", ".sigmf-data"
@@ -48,13 +48,15 @@ def sample_time(start: datetime | None, sample_index: int, sample_rate: float) -
     return None if start is None else isoformat(start + timedelta(seconds=sample_index / sample_rate))
 
 
-def packet_annotation(packet: ReceivedPacket, numerology: Numerology, sample_rate: float) -> dict[str, Any]:
-    """SigMF annotation of a received packet.
+def packet_annotation(packet: ReceivedPacket, numerology: Numerology | None, sample_rate: float) -> dict[str, Any]:
+    """SigMF annotation of a received packet; `numerology` is that of a packet that does not say it.
 
     Keys besides SigMF's own: `hsc:codec`, `hsc:message_id`, `hsc:packet` of `hsc:packets`, `hsc:shape` (H, W, C), `hsc:analog_symbols` of
     the message, `hsc:digital` ([MCS, bytes] of each stream), `hsc:snr_db` (Es/N0), `hsc:cfo_hz`, `hsc:sfo_ppm`.
     """
-    header = packet.header
+    header, numerology = packet.header, preset(packet.numerology) if packet.numerology else numerology
+    if numerology is None:
+        raise HscError("a packet without numerology cannot be annotated: tell the Recorder which one it has")
     measured = {"hsc:snr_db": packet.snr_db, "hsc:cfo_hz": packet.cfo * sample_rate / numerology.n_fft, "hsc:sfo_ppm": packet.sfo_ppm}
     start = max(0, packet.sample_index)
     return {
@@ -92,7 +94,7 @@ class RecordingWriter:
         sample_rate: samples/s.
         frequency: centre frequency [Hz].
         hardware: address of the radio.
-        numerology: of the packets.
+        numerology: of the packets; None for what the first of them has.
         start: time of the first sample.
 
     Attributes:
@@ -103,7 +105,14 @@ class RecordingWriter:
     """
 
     def __init__(
-        self, name: str | Path, datatype: str, sample_rate: float, frequency: float, hardware: str, numerology: Numerology, start: datetime
+        self,
+        name: str | Path,
+        datatype: str,
+        sample_rate: float,
+        frequency: float,
+        hardware: str,
+        numerology: Numerology | None,
+        start: datetime,
     ) -> None:
         self.meta, self.data = file_names(name)
         self._numerology, self._rate = numerology, float(sample_rate)
@@ -114,10 +123,11 @@ class RecordingWriter:
             "core:num_channels": 1,
             "core:hw": hardware,
             "core:recorder": _GENERATOR,
-            "core:description": f"received samples, packets of {numerology.name}",
+            "core:description": "received samples",
             "core:extensions": [_EXTENSION],
-            "hsc:numerology": numerology.name,
         }
+        if numerology is not None:
+            self._name(numerology.name)
         self._captures = [{"core:sample_start": 0, "core:frequency": float(frequency), "core:datetime": isoformat(start)}]
         self._last = self._count = 0
         for path in (self.meta, self.data):
@@ -129,6 +139,9 @@ class RecordingWriter:
             self._lines = tempfile.TemporaryFile("w+", encoding="utf-8", dir=self.meta.parent)  # noqa: SIM115
             self._renew()
 
+    def _name(self, numerology: str) -> None:
+        self._global |= {"core:description": f"received samples, packets of {numerology}", "hsc:numerology": numerology}
+
     def set_start(self, start: datetime) -> None:
         """Time of the first sample, once it is known better."""
         self._captures[0]["core:datetime"] = isoformat(start)
@@ -136,6 +149,8 @@ class RecordingWriter:
     def add(self, packet: ReceivedPacket) -> None:
         """Annotate a packet. Raises HscError when the disk does not take it."""
         annotation = packet_annotation(packet, self._numerology, self._rate)
+        if packet.numerology and not self._count and self._numerology is None:
+            self._name(packet.numerology)
         # SigMF wants them in order: a burst that seems to begin before the former one is moved by those few samples.
         annotation["core:sample_start"] = self._last = max(self._last, annotation["core:sample_start"])
         with self._reported():

@@ -10,7 +10,7 @@ from gnuradio import blocks, gr
 
 from .. import recording
 from ..errors import HscError
-from ..phy.ofdm import preset
+from ..phy.numerology import AUTO, preset
 from . import pdu
 from .base import MessageBlock
 
@@ -70,7 +70,7 @@ class recorder(gr.hier_block2):  # noqa: N801
         sample_rate: [samples/s].
         frequency: carrier [Hz].
         datatype: one of FORMATS.
-        numerology: preset of `phy.ofdm` that the packets come with.
+        numerology: preset of `phy.ofdm` that the packets come with; "auto" for what they say.
         source: what was recorded: a radio's address.
         overwrite: a recording of that name goes first; else it is an error.
 
@@ -84,7 +84,7 @@ class recorder(gr.hier_block2):  # noqa: N801
         sample_rate: float = 1e6,
         frequency: float = 0.0,
         datatype: str = FORMATS[0],
-        numerology: str = "ofdm64",
+        numerology: str = AUTO,
         source: str = "",
         overwrite: bool = False,
     ) -> None:
@@ -94,7 +94,8 @@ class recorder(gr.hier_block2):  # noqa: N801
         if overwrite:
             for path in recording.file_names(name):
                 path.unlink(missing_ok=True)
-        self.writer = recording.RecordingWriter(name, datatype, sample_rate, frequency, source, preset(numerology), datetime.now(UTC))
+        known = None if numerology == AUTO else preset(numerology)
+        self.writer = recording.RecordingWriter(name, datatype, sample_rate, frequency, source, known, datetime.now(UTC))
         self.annotator = _annotator(self.writer, sample_rate)
         short = datatype == "ci16_le"
         self.file = blocks.file_sink(gr.sizeof_short if short else gr.sizeof_gr_complex, str(self.writer.data), False)

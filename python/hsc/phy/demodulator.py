@@ -182,6 +182,7 @@ class Demodulator:
             cfo=burst.cfo,
             sfo_ppm=drift / n.symbol * 1e6,
             sample_index=start,
+            numerology=n.name,
         )
 
     def _follow(self, rows: np.ndarray, channel: np.ndarray, variance: np.ndarray, course: _Course) -> tuple[np.ndarray, np.ndarray, float]:
