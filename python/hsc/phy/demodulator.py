@@ -143,7 +143,8 @@ class Demodulator:
     def payload(self, samples: np.ndarray, burst: Burst, start: int) -> ReceivedPacket:
         """Equalise the payload of a burst whose header is known; `start` is the index of its first sample in the stream."""
         n, header_rows = self.numerology, self.numerology.overhead_symbols
-        samples = without_moving_part(samples[: self.payload_length(burst.size)] - np.complex64(burst.leak))
+        if burst.leak:
+            samples = without_moving_part(samples[: self.payload_length(burst.size)] - np.complex64(burst.leak))
         count = header_rows + n.payload_rows(burst.size)
         index = np.arange(count) - est.REFERENCE_ROW
         advance = est.best_margin(n, burst.channel, burst.noise_variance) - est.window_margin(n)

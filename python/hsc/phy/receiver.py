@@ -78,6 +78,7 @@ class _Search:
         block: samples that it takes at once.
         needed: no progress is possible before this many samples are in.
         found: a preamble whose header is not read yet.
+        run_end: of the last run of hits.
         lines: steady carriers, and the stretch of the stream that they hold for.
     """
 
@@ -88,13 +89,19 @@ class _Search:
     block: int = 0
     needed: int = 0
     found: Sync | None = None
+    run_end: int = 0
     lines: tuple[int, Lines] = (-1, LEAK)
 
     def resume(self, position: int) -> None:
         """Search again from `position` on. A header from there on is not complete before `needed`."""
-        self.found, self.position = None, position
+        self.found, self.position, self.run_end = None, position, position - self.apart
         self.block = 4 * self.numerology.symbol
         self.needed = position + self.demodulator.header_length
+
+    @property
+    def apart(self) -> int:
+        """Samples between runs of hits that have nothing to do with each other."""
+        return 8 * self.sync.span
 
     @property
     def held(self) -> int:
@@ -197,7 +204,13 @@ class BurstReceiver:
         elif count:
             self._proceed(search, max(search.position, int(starts[count - 1]) + sync.span))
         if count:
-            self._confirm(search, self._buffer.view(begin, self._buffer.end), at[:count] - begin, runs.cfo[:count], lines)
+            ends = starts[:count] + sync.span
+            alone = starts[:count] - np.append(search.run_end, ends[:-1]) >= search.apart
+            search.run_end = int(ends[-1])
+            places, samples = at[:count] - begin, self._buffer.view(begin, self._buffer.end)
+            # one run in noise is rare; many are a carrier's, and most of them are told apart at little cost
+            chosen = alone if alone.all() else alone | sync.wide_band(samples, places, lines)
+            self._confirm(search, samples, places[chosen], runs.cfo[:count][chosen], lines)
 
     @staticmethod
     def _proceed(search: _Search, position: int) -> None:
@@ -214,12 +227,9 @@ class BurstReceiver:
 
     def _confirm(self, search: _Search, samples: np.ndarray, at: np.ndarray, cfo: np.ndarray, lines: Lines) -> None:
         """Check candidates in order, few at first and then more at a time, and keep the first that is a preamble."""
-        sync = search.sync
-        wide = sync.wide_band(samples, at, lines)
-        at, cfo = at[wide], cfo[wide]
         done, size = 0, 1
         while done < len(at):
-            found = sync.confirm(samples, at[done : done + size], cfo[done : done + size], lines)
+            found = search.sync.confirm(samples, at[done : done + size], cfo[done : done + size], lines)
             self.counters.candidates += len(at[done : done + size])
             if found is not None:
                 search.found = Sync(found.start + self._buffer.start, found.cfo, found.quality)

@@ -25,13 +25,15 @@ MAX_INTEGER_CFO = 8
 _CANDIDATE = 0.39
 # Share of the window's energy that must fit the preamble: exp(-20) of all noise windows pass, and never less than 0.06.
 _CONFIRM_EXPONENT, _CONFIRM_LEAST = 20.0, 0.06
-# A steady carrier that holds one part in so many of the energy is a line.
-_LINE_SHARE = 10
+# A steady carrier that holds this share of the energy is a line; of so many at most.
+_LINE_SHARE, _MOST_LINES = 0.1, 4
 # Share of the energy below which what is left of a window is rounding: float32 errors are a thirtieth of it.
 _ROUNDING = 1e-5
-# |P| / R all over the band: a preamble at 0 dB is at 0.6 and one in a thousand below 0.4. Less energy than this share of the whole does not
-# count, for it is what the window lets through of a strong carrier.
-_WIDE, _LEAST_LEFT = 0.35, 0.01
+# |P| / R all over the band, beside a carrier: a preamble at 0 dB is at 0.6 and one in a hundred below 0.45, where one window of noise in a
+# hundred is above. Less energy than this share of the whole does not count, for it is what the window lets through of a strong carrier.
+_WIDE, _LEAST_LEFT = 0.45, 0.01
+# Combinations of lines that are weaker than this share of the strongest one are rounding.
+_LEAST_STRENGTH = 0.01
 # Samples that the turns of a line are made of at once.
 _ROW = 128
 # A path counts as the first when it has an eighth of the strongest one's power: the sidelobes of the preamble are below.
@@ -54,18 +56,22 @@ class Sync:
 
 
 def find_lines(samples: np.ndarray) -> Lines:
-    """0 and the frequency [cycles per sample] of the strongest steady carrier in samples (n,), when one holds a tenth of their energy.
+    """0 and the frequencies [cycles per sample] of the strongest steady carriers in samples (n,), those that stand out of the others.
 
     A transmitter's carrier leak is one, at its carrier frequency offset. A burst has none: its carriers change with every symbol.
     """
-    size, spectrum = len(samples), fft.fft(samples)
-    spectrum[0] = 0
-    power = spectrum.real**2 + spectrum.imag**2
-    peak = int(power.argmax())
-    if _LINE_SHARE * power[peak] <= np.add.reduce(power):
-        return LEAK
-    first, second = np.add.reduce((samples * _turns(-peak / size, size)).reshape(2, -1), axis=1)
-    return 0.0, peak / size + cmath.phase(np.conj(first) * second) / (np.pi * size)
+    size, lines = len(samples), LEAK
+    while len(lines) < _MOST_LINES:
+        spectrum = fft.fft(samples if lines == LEAK else _without(lines, samples))
+        spectrum[[round(line * size) % size for line in lines]] = 0
+        power = spectrum.real**2 + spectrum.imag**2
+        peak = int(power.argmax())
+        if power[peak] <= _LINE_SHARE * np.add.reduce(power):
+            break
+        first, second = np.add.reduce((samples * _turns(-peak / size, size)).reshape(2, -1), axis=1)
+        bins = cmath.phase(np.conj(first) * second) / np.pi
+        lines += ((peak + min(max(bins, -0.5), 0.5)) / size,)
+    return lines
 
 
 def moving_sum(x: np.ndarray, length: int) -> np.ndarray:
@@ -145,11 +151,12 @@ class Synchroniser:
 
     def _along(self, x: np.ndarray, lines: Lines) -> Iterator[np.ndarray]:
         """What each window of `metric` holds along each vector of an orthonormal basis of the lines, complex64 (entries,)."""
-        sums: list[np.ndarray] = []
-        for line, weights in zip(lines, _orthonormal(lines, self.window), strict=True):
+        sums = []
+        for line in lines:
             total = moving_sum(_sum_cells(x * _turns(-line, len(x)) if line else x, self.step), self.window // self.step)
             sums.append(total * _turns(line * self.step, len(total)) if line else total)
-            yield sum((weight * part for weight, part in zip(weights[1:], sums[1:], strict=False)), weights[0] * sums[0])
+        for weights in _weights(lines, self.window):
+            yield sum((weight * total for weight, total in zip(weights[1:], sums[1:], strict=True)), weights[0] * sums[0])
 
     def candidates(self, correlation: np.ndarray, mean_energy: np.ndarray) -> Candidates:
         """The runs of hits, each as long as the span. One that reaches past the last entry counts too: its maximum may lie beyond."""
@@ -235,16 +242,15 @@ def _sum_cells(x: np.ndarray, size: int) -> np.ndarray:
 
 
 def _turns(frequency: float, count: int) -> np.ndarray:
-    """exp(2πj · frequency · n), complex64 (count,), frequency in cycles per sample: the turns of rows times those within a row."""
-    rows, within = (np.exp(2j * np.pi * (frequency * step % 1) * np.arange(size)) for step, size in ((_ROW, -(-count // _ROW)), (1, _ROW)))
-    return np.multiply.outer(rows.astype(np.complex64), within.astype(np.complex64)).ravel()[:count]
+    """exp(2πj · frequency · n), complex64 (count,), frequency in cycles per sample."""
+    return _table_of_turns(frequency, max(_ROW, 1 << (count - 1).bit_length()))[:count]
 
 
-@lru_cache(maxsize=64)
-def _orthonormal(lines: Lines, length: int) -> np.ndarray:
-    """What makes sums of `length` samples, turned back by each line, the coefficients of an orthonormal basis: complex64 (lines, lines)."""
-    carriers = np.exp(2j * np.pi * np.outer(lines, np.arange(length)))
-    return np.linalg.inv(np.linalg.cholesky(np.conj(carriers) @ carriers.T)).astype(np.complex64)
+@lru_cache(maxsize=32)
+def _table_of_turns(frequency: float, count: int) -> np.ndarray:
+    """The turns of rows times those within a row: the search for every numerology takes them from here."""
+    rows, within = (np.exp(2j * np.pi * (frequency * step % 1) * np.arange(size)) for step, size in ((_ROW, count // _ROW), (1, _ROW)))
+    return np.multiply.outer(rows.astype(np.complex64), within.astype(np.complex64)).ravel()
 
 
 def _without(lines: Lines, segments: np.ndarray) -> np.ndarray:
@@ -253,8 +259,23 @@ def _without(lines: Lines, segments: np.ndarray) -> np.ndarray:
     return segments - (segments @ np.conj(basis).T) @ basis
 
 
+def _carriers(lines: Lines, length: int) -> np.ndarray:
+    """The lines as samples, complex128 (lines, length)."""
+    return np.exp(2j * np.pi * np.outer(lines, np.arange(length)))
+
+
 @lru_cache(maxsize=64)
 def _basis(lines: Lines, length: int) -> np.ndarray:
-    """Orthonormal basis of the lines over `length` samples, complex64 (lines, length)."""
-    carriers = np.exp(2j * np.pi * np.outer(lines, np.arange(length)))
-    return np.linalg.qr(carriers.T)[0].T.astype(np.complex64)
+    """Orthonormal basis of the lines over `length` samples, complex64 (rank, length)."""
+    return (np.conj(_weights(lines, length)) @ _carriers(lines, length)).astype(np.complex64)
+
+
+@lru_cache(maxsize=64)
+def _weights(lines: Lines, length: int) -> np.ndarray:
+    """What makes coefficients of that basis of sums over samples that each line turned back, complex64 (rank, lines).
+
+    Lines that hardly differ over so few samples count as one.
+    """
+    left, strength, _ = np.linalg.svd(_carriers(lines, length), full_matrices=False)
+    kept = strength > _LEAST_STRENGTH * strength[0]
+    return (left.T / strength[:, None])[kept].astype(np.complex64)
