@@ -26,7 +26,7 @@ from gnuradio.hsc.evaluation.sample_channel import noise
 from gnuradio.hsc.message import Link
 from gnuradio.hsc.paths import examples_folder
 from gnuradio.hsc.phy import ofdm, packet
-from gnuradio.hsc.phy.numerology import preset
+from gnuradio.hsc.phy.numerology import AUTO, preset
 from gnuradio.hsc.radio import RadioSettings
 from PIL import Image
 from rich.console import Console
@@ -178,10 +178,10 @@ RECORDINGS = Path(__file__).parent / "recordings"
     ],
 )
 def test_a_reference_recording_decodes_as_when_it_was_made(name, numerology, codec, packets, snr_db, cfo_hz, at, tmp_path):
-    """Both with echoes, CFO and clock offset (recordings/make_recordings.py). Twice, to identical files."""
+    """Both with echoes, CFO and clock offset (recordings/make_recordings.py). To identical files, the numerology told or found."""
     radio = RadioSettings(f"file:{RECORDINGS / name}.sigmf-meta")
-    for out in ("one", "two"):
-        assert receive(LinkSettings(numerology=numerology), radio, Session(tmp_path / out, images=1)) == 0
+    for out, told in (("one", numerology), ("two", AUTO)):
+        assert receive(LinkSettings(numerology=told), radio, Session(tmp_path / out, images=1)) == 0
     (record,) = records(tmp_path / "one")
     assert (tmp_path / "one" / "received.jsonl").read_bytes() == (tmp_path / "two" / "received.jsonl").read_bytes()
     assert (record["codec"], record["packets"], record["packets_received"]) == (codec, packets, packets)
@@ -194,6 +194,13 @@ def test_a_reference_recording_decodes_as_when_it_was_made(name, numerology, cod
     assert metrics.psnr_db(got, pixels(RECORDINGS / f"{name}.png")) > 45
     annotations = json.loads((RECORDINGS / f"{name}.sigmf-meta").read_text())["annotations"]
     assert [a["hsc:packet"] for a in annotations] == list(range(packets))
+
+
+def test_a_recording_without_a_packet_says_what_was_looked_for(tmp_path, capsys):
+    radio = RadioSettings(f"file:{RECORDINGS / 'separate-photo'}.sigmf-meta")
+    assert receive(LinkSettings(numerology="ofdm64"), radio, Session(tmp_path / "out")) == 1
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if "no packet found" in line]
+    assert "separate-photo" in line and "ofdm64" in line and "1 MS/s" in line
 
 
 # ---- what a receiver makes of a stream, without radio and without waiting
