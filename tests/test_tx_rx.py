@@ -199,8 +199,8 @@ def test_a_reference_recording_decodes_as_when_it_was_made(name, numerology, cod
 def test_a_recording_without_a_packet_says_what_was_looked_for(tmp_path, capsys):
     radio = RadioSettings(f"file:{RECORDINGS / 'separate-photo'}.sigmf-meta")
     assert receive(LinkSettings(numerology="ofdm64"), radio, Session(tmp_path / "out")) == 1
-    (line,) = [line for line in capsys.readouterr().err.splitlines() if "no packet found" in line]
-    assert "separate-photo" in line and "ofdm64" in line and "1 MS/s" in line
+    said = "".join(capsys.readouterr().out.split("\n"))
+    assert f"no packet found in {RECORDINGS / 'separate-photo'}.sigmf-meta: looked for ofdm64 at 1 MS/s" in said
 
 
 # ---- what a receiver makes of a stream, without radio and without waiting
