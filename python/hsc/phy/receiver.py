@@ -15,7 +15,7 @@ import numpy as np
 from .demodulator import Burst, Demodulator
 from .numerology import PREAMBLE_SYMBOLS, Numerology
 from .packet import MAX_PACKET_SYMBOLS, ReceivedPacket
-from .sync import LEAK, Lines, Sync, Synchroniser, find_lines
+from .sync import Lines, Sync, Synchroniser, find_lines
 
 # Samples larger than this, or not finite, are set to zero: their squares stay within float32.
 MAX_AMPLITUDE = 1e9
@@ -23,6 +23,7 @@ _PIECE = 1 << 16
 _SEARCH_BLOCK = 1 << 14
 # Steady carriers are looked for in so many samples before every stretch of so many.
 _LINE_SAMPLES, _STRETCH = 1 << 10, 1 << 14
+_REMEMBERED = 8  # stretches whose steady carriers are kept: the searches for several numerologies are never further apart
 
 
 @dataclass
@@ -79,7 +80,6 @@ class _Search:
         needed: no progress is possible before this many samples are in.
         found: a preamble whose header is not read yet.
         run_end: of the last run of hits.
-        lines: steady carriers, and the stretch of the stream that they hold for.
     """
 
     numerology: Numerology
@@ -90,7 +90,6 @@ class _Search:
     needed: int = 0
     found: Sync | None = None
     run_end: int = 0
-    lines: tuple[int, Lines] = (-1, LEAK)
 
     def resume(self, position: int) -> None:
         """Search again from `position` on. A header from there on is not complete before `needed`."""
@@ -140,6 +139,7 @@ class BurstReceiver:
         longest = max(n.burst_length(max_payload) + 4 * n.symbol for n in numerologies)
         self._buffer = SampleBuffer(longest + self._history + 2 * (_PIECE + _SEARCH_BLOCK), self._history)
         self._receiving: _Reception | None = None
+        self._steady: dict[int, Lines] = {}
         self._resume(0)
 
     def push(self, samples: np.ndarray) -> list[ReceivedPacket]:
@@ -186,7 +186,7 @@ class BurstReceiver:
         stretch = first // _STRETCH
         stop = min(first + search.block, (stretch + 1) * _STRETCH)
         begin, end = self._buffer.start, min(self._buffer.end, stop + sync.span + sync.window + sync.half)
-        lines = self._lines(search, stretch)
+        lines = self._lines(stretch)
         correlation, energy = sync.metric(self._buffer.view(first, end), lines)
         searched = first + len(correlation) * sync.step
         self._proceed(search, min(searched, stop))
@@ -218,12 +218,13 @@ class BurstReceiver:
         search.position = position
         search.needed = position + search.sync.span + search.sync.window + search.sync.half
 
-    def _lines(self, search: _Search, stretch: int) -> Lines:
+    def _lines(self, stretch: int) -> Lines:
         """Steady carriers to be left out in a stretch of the stream, from the samples before it (from its own in the first)."""
-        if search.lines[0] != stretch:
+        if stretch not in self._steady:
             end = max(stretch * _STRETCH, _LINE_SAMPLES)
-            search.lines = stretch, find_lines(self._buffer.view(end - _LINE_SAMPLES, end))
-        return search.lines[1]
+            recent = {known: lines for known, lines in self._steady.items() if known > stretch - _REMEMBERED}
+            self._steady = recent | {stretch: find_lines(self._buffer.view(end - _LINE_SAMPLES, end))}
+        return self._steady[stretch]
 
     def _confirm(self, search: _Search, samples: np.ndarray, at: np.ndarray, cfo: np.ndarray, lines: Lines) -> None:
         """Check candidates in order, few at first and then more at a time, and keep the first that is a preamble."""
