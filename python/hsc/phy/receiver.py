@@ -79,7 +79,7 @@ class _Search:
         block: samples that it takes at once.
         needed: no progress is possible before this many samples are in.
         found: a preamble whose header is not read yet.
-        run_end: of the last run of hits.
+        run_ends: of the last two runs of hits.
     """
 
     numerology: Numerology
@@ -89,11 +89,11 @@ class _Search:
     block: int = 0
     needed: int = 0
     found: Sync | None = None
-    run_end: int = 0
+    run_ends: tuple[int, int] = (0, 0)
 
     def resume(self, position: int) -> None:
         """Search again from `position` on. A header from there on is not complete before `needed`."""
-        self.found, self.position, self.run_end = None, position, position - self.apart
+        self.found, self.position, self.run_ends = None, position, (position - self.apart,) * 2
         self.block = 4 * self.numerology.symbol
         self.needed = position + self.demodulator.header_length
 
@@ -204,11 +204,11 @@ class BurstReceiver:
         elif count:
             self._proceed(search, max(search.position, int(starts[count - 1]) + sync.span))
         if count:
-            ends = starts[:count] + sync.span
-            alone = starts[:count] - np.append(search.run_end, ends[:-1]) >= search.apart
-            search.run_end = int(ends[-1])
+            ends = np.append(search.run_ends, starts[:count] + sync.span)
+            alone = starts[:count] - ends[:-2] >= search.apart
+            search.run_ends = int(ends[-2]), int(ends[-1])
             places, samples = at[:count] - begin, self._buffer.view(begin, self._buffer.end)
-            # one run in noise is rare; many are a carrier's, and most of them are told apart at little cost
+            # three runs close together are rare in noise; a carrier's are so all along, and most of them are told apart at little cost
             chosen = alone if alone.all() else alone | sync.wide_band(samples, places, lines)
             self._confirm(search, samples, places[chosen], runs.cfo[:count][chosen], lines)
 

@@ -27,8 +27,8 @@ _CANDIDATE = 0.39
 _CONFIRM_EXPONENT, _CONFIRM_LEAST = 20.0, 0.06
 # A steady carrier that holds this share of the energy is a line; of so many at most.
 _LINE_SHARE, _MOST_LINES = 0.1, 4
-# Frequencies of lines are rounded to this grid [per cycle per sample], so that what is computed for one serves while it stays: the error turns
-# it by 0.02 rad within the longest preamble.
+# Frequencies of lines are on a grid of so many in a cycle per sample, so that what is computed for one serves while it stays. The error
+# turns it by 0.02 rad within the longest preamble.
 _LINE_GRID = 1 << 18
 # Share of the energy below which what is left of a window is rounding: float32 errors are a thirtieth of it.
 _ROUNDING = 1e-5
