@@ -198,7 +198,8 @@ class Synchroniser:
         Needs `lookback` samples before and `lookahead` after each candidate.
         """
         starts = candidates - self.lookback
-        segments = _without(lines, samples[starts[:, None] + np.arange(self._length)])
+        received = samples[starts[:, None] + np.arange(self._length)]
+        segments = _without(lines, received)
         turn = np.exp(-2j * np.pi / self.numerology.n_fft * cfo[:, None] * np.arange(self._length)).astype(np.complex64)
         spectrum = fft.fft(segments * turn, axis=1)
         filtered = fft.ifft(spectrum[:, None] * self._templates, axis=2)[:, :, : 2 * self.lookback]
@@ -212,7 +213,10 @@ class Synchroniser:
                 earlier = shape[shift, max(0, lag - self.numerology.cp) : lag + 1]
                 lag -= len(earlier) - 1 - int(np.argmax(earlier >= _FIRST_PATH * earlier[-1]))
                 integer = 2 * shift - MAX_INTEGER_CFO
-                fraction = self._fractional(segments[row, lag : lag + self.numerology.symbol], float(cfo[row]))
+                # where there is next to no line, the projection only takes away from the carrier that lies there
+                lines_energy = float(np.vdot(received[row], received[row]).real - np.vdot(segments[row], segments[row]).real)
+                source = segments if lines_energy > _LINE_SHARE * energy else received
+                fraction = self._fractional(source[row, lag : lag + self.numerology.symbol], float(cfo[row]))
                 return Sync(int(starts[row]) + lag, integer + fraction, min(quality, 1.0))
         return None
 
