@@ -62,7 +62,9 @@ def test_options_are_those_of_the_code():
         return next([o for o in p["options"] if o] for p in description(name)["parameters"] if p["id"] == parameter)
 
     assert options("digital_modulator", "mcs_name") == options("hsc_transmitter", "mcs_name") == list(mcs.TABLE)
-    assert options("ofdm_receiver", "numerology") == list(numerology.PRESETS)
+    assert options("ofdm_transmitter", "numerology") == list(numerology.PRESETS)
+    for block in ("ofdm_receiver", "image_receiver", "hsc_receiver", "hda_receiver", "recorder"):
+        assert options(block, "numerology") == [numerology.AUTO, *numerology.PRESETS]
     models = [name.removeprefix("hsc-mnist-vae-m") for name in hsc_models.MODELS.values() if "mnist-vae" in name]
     assert options("semantic_encoder", "symbols") == options("hsc_transmitter", "symbols") == models
     codecs = sorted(registry.names(), key=registry.number)

@@ -173,14 +173,83 @@ def test_any_chunking_gives_the_same_packets(stream, data):
     assert len(got) == len(expected) and all(same(a, b) for a, b in zip(got, expected, strict=True))
 
 
+@pytest.fixture(scope="module")
+def mixed():
+    """A stream of bursts of all numerologies, back to back and with pauses, the packets sent and what one push of all of it gives."""
+    rng = np.random.default_rng(20)
+    sent, parts = [], [np.zeros(500, np.complex64)]
+    for index in range(12):
+        n, packet = ALL[int(rng.integers(3))], make_packet(int(rng.integers(0, 1500)), rng, index)
+        sent.append((n.name, packet.header))
+        parts += [modulate(packet, n), np.zeros(int(rng.choice([0, 0, 90, 2500])), np.complex64)]
+    clean = np.concatenate(parts[:-1])
+    samples = channel(clean, OFDM64, rng, snr_db=12, cfo=0.06, ppm=10)
+    return samples, sent, BurstReceiver(*ALL).push(samples)
+
+
+def test_every_packet_of_any_numerology_arrives(mixed):
+    _, sent, received = mixed
+    assert [(p.numerology, p.header) for p in received] == sent
+
+
+@settings(max_examples=6, deadline=None)
+@given(size=st.sampled_from([50, 333, 1000, 4096, 30_000]), seed=st.integers(0, 2**32 - 1))
+def test_any_chunking_of_all_numerologies_gives_the_same_packets(mixed, size, seed):
+    samples, _, expected = mixed
+    cuts = np.cumsum(np.random.default_rng(seed).integers(0, 2 * size, len(samples) // size * 2 + 2))
+    receiver = BurstReceiver(*ALL)
+    got = [p for part in np.split(samples, cuts[cuts < len(samples)]) for p in receiver.push(part)]
+    assert len(got) == len(expected) and all(same(a, b) for a, b in zip(got, expected, strict=True))
+
+
+def under_leak(n, level_db, cfo, snr_db, at_the_transmitter=False, moving=0.0, size=300):
+    """Packets sent and received, six in a row, with a constant of so many dB over the signal added; `moving` turns it [rad] on the way."""
+    rng = np.random.default_rng(21)
+    sent = [make_packet(size, rng, index) for index in range(6)]
+    stream = bursts(sent, n)
+    leak = 10 ** (level_db / 20) * np.exp(1j * (1 + moving * np.linspace(0, 1, len(stream))))
+    if at_the_transmitter:
+        received = channel(stream + leak.astype(np.complex64), n, rng, snr_db, cfo)
+    else:
+        received = channel(stream, n, rng, snr_db, cfo) + leak.astype(np.complex64)
+    return sent, BurstReceiver(n).push(received)
+
+
+def error_db(sent, received):
+    """Of the symbols of packets all of which arrived, the mean over them."""
+    assert [p.header for p in received] == [p.header for p in sent]
+    return 10 * np.log10(np.mean([10 ** (evm_db(a.symbols, b.symbols) / 10) for a, b in zip(sent, received, strict=True)]))
+
+
+@pytest.mark.parametrize("n", ALL, ids=by_name)
+@pytest.mark.parametrize("level_db", [0, 20])
+@pytest.mark.parametrize("cfo", [-8, -0.3, 0.768, 5])
+def test_a_carrier_leak_costs_nothing(n, level_db, cfo):
+    """Wherever the carriers lie: whole offsets move a used one to where the leak is."""
+    assert error_db(*under_leak(n, level_db, cfo, snr_db=20)) < error_db(*under_leak(n, -100, cfo, snr_db=20)) + 0.1
+    assert len(under_leak(n, level_db, cfo, snr_db=2)[1]) == 6
+
+
+@pytest.mark.parametrize("n", ALL, ids=by_name)
+def test_a_leak_that_moves_is_followed(n):
+    assert error_db(*under_leak(n, 10, 5.5, snr_db=20, moving=2.0, size=6000)) < -19
+
+
+@pytest.mark.parametrize("n", ALL, ids=by_name)
+@pytest.mark.parametrize("cfo", [-7.3, 2])
+def test_a_leak_of_the_transmitter_costs_nothing(n, cfo):
+    assert error_db(*under_leak(n, 10, cfo, snr_db=20, at_the_transmitter=True)) < error_db(*under_leak(n, -100, cfo, snr_db=20)) + 0.1
+
+
+@pytest.mark.parametrize("among", [1, 3])
 @pytest.mark.parametrize("n", ALL, ids=by_name)
 @pytest.mark.parametrize("size", [0, 500])
 @pytest.mark.parametrize("piece", [100, 100_000])
-def test_packet_comes_with_its_last_sample(n, size, piece):
+def test_packet_comes_with_its_last_sample(n, size, piece, among):
     rng = np.random.default_rng(11)
     samples = channel(bursts([make_packet(size, rng)], n, before=777), n, rng, snr_db=20)
     end = len(samples) - n.symbol  # of the payload
-    receiver = BurstReceiver(n)
+    receiver = BurstReceiver(*([n] if among == 1 else ALL))
     parts = np.split(samples[: end - n.cp], range(piece, end - n.cp, piece))
     assert [receiver.push(part) for part in parts] == [[]] * len(parts)
     assert len(receiver.push(samples[end - n.cp : end])) == 1
@@ -246,7 +315,8 @@ def test_a_mistake_in_one_burst_is_met_once(monkeypatch, step):
     n, rng = PRESETS["ofdm64"], np.random.default_rng(5)
     packets = [make_packet(300, rng, i) for i in range(5)]
     samples, receiver = bursts(packets, n), BurstReceiver(n)
-    right, calls = getattr(receiver._demodulator, step), []
+    demodulator = receiver._searches[0].demodulator
+    right, calls = getattr(demodulator, step), []
 
     def wrong(*arguments):
         calls.append(arguments)
@@ -254,7 +324,7 @@ def test_a_mistake_in_one_burst_is_met_once(monkeypatch, step):
             raise RuntimeError("a mistake")
         return right(*arguments)
 
-    monkeypatch.setattr(receiver._demodulator, step, wrong)
+    monkeypatch.setattr(demodulator, step, wrong)
     got, mistakes = [], 0
     for piece in (samples, np.zeros(20 * n.symbol, np.complex64)):
         try:

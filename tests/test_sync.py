@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from gnuradio.hsc.evaluation.sample_channel import bursts, channel, make_packet, noise
 from gnuradio.hsc.phy.numerology import PRESETS
+from gnuradio.hsc.phy.preamble import preamble_samples
 from gnuradio.hsc.phy.receiver import BurstReceiver
-from gnuradio.hsc.phy.sync import Synchroniser, moving_sum
+from gnuradio.hsc.phy.sync import LEAK, Synchroniser, find_lines, moving_sum
 
 ALL = list(PRESETS.values())
 
@@ -23,7 +24,7 @@ def test_metric_is_schmidl_and_cox(n):
     correlation, energy = sync.metric(samples)
     window, half = n.cp + n.n_fft // 2, n.n_fft // 2
     for i in (0, 1, len(correlation) // 2, len(correlation) - 1):
-        first, second = samples[i * sync.step :][:window], samples[i * sync.step + half :][:window]
+        first, second = (part - part.mean() for part in (samples[i * sync.step :][:window], samples[i * sync.step + half :][:window]))
         assert correlation[i] == pytest.approx(np.vdot(first, second), rel=1e-4)
         assert energy[i] == pytest.approx((np.vdot(first, first).real + np.vdot(second, second).real) / 2, rel=1e-4)
     assert (len(correlation)) * sync.step + window + half > len(samples) - sync.step
@@ -37,8 +38,8 @@ def detect(n, rng, trials, **options):
         cfo = rng.uniform(-8, 8)
         samples = channel(bursts([make_packet(0, rng)], n, before), n, rng, cfo=cfo, phase=rng.uniform(0, 6), **options)
         sync = Synchroniser(n)
-        for _, best, fraction in sync.candidates(*sync.metric(samples)):
-            at = best * sync.step
+        runs = sync.candidates(*sync.metric(samples))
+        for at, fraction in zip(runs.best * sync.step, runs.cfo, strict=True):
             if sync.lookback <= at <= len(samples) - sync.lookahead:
                 found = sync.confirm(samples, np.array([at]), np.array([fraction]))
                 if found is not None and abs(found.start - before) <= n.cp // 8:
@@ -64,6 +65,57 @@ def test_no_packet_in_ten_million_noise_samples():
     receiver = BurstReceiver(PRESETS["ofdm64"])
     assert not any(receiver.push(noise(1_000_000, 1.0, rng)) for _ in range(10))
     assert receiver.counters.candidates > 0 and receiver.counters.detections <= 1
+
+
+@pytest.mark.parametrize("lines", [LEAK, (0.0, 0.1234), (0.0, 0.2, -0.3), (0.0, 1e-4, 2e-4)])
+def test_metric_without_lines(lines):
+    """As of windows from which the lines are projected out one by one; those that a window cannot tell apart are no trouble."""
+    n, rng = PRESETS["ofdm64"], np.random.default_rng(6)
+    index = np.arange(4 * n.symbol)
+    samples = noise(len(index), 1.0, rng) + sum(30 * np.exp(2j * np.pi * (line * index + rng.random())) for line in lines)
+    sync = Synchroniser(n)
+    correlation, energy = sync.metric(samples.astype(np.complex64), lines)
+    carriers = np.exp(2j * np.pi * np.outer(np.arange(sync.window), lines))
+    for entry in (0, 7, len(energy) - 1):
+        at = entry * sync.step
+        parts = [samples[first : first + sync.window] for first in (at, at + sync.half)]
+        left = [part - carriers @ np.linalg.lstsq(carriers, part, rcond=0.01)[0] for part in parts]
+        assert correlation[entry] == pytest.approx(np.vdot(*left), rel=0.01, abs=0.2)
+        assert energy[entry] == pytest.approx(np.mean([np.vdot(part, part).real for part in left]), rel=0.01)
+
+
+def test_lines_are_the_steady_carriers_and_nothing_else():
+    rng = np.random.default_rng(7)
+    index = np.arange(1024)
+    background = noise(1024, 1.0, rng)
+    assert find_lines(background) == find_lines(background + np.complex64(50)) == find_lines(np.zeros(1024, np.complex64)) == LEAK
+    tones = 3 * np.exp(2j * np.pi * 0.1 * index) + 30 * np.exp(-2j * np.pi * 0.30002 * index)
+    found = find_lines((background + tones).astype(np.complex64))
+    assert sorted(line % 1 for line in found) == pytest.approx([0, 0.1, 0.69998], abs=3e-5)
+    for n in ALL:
+        for stream in (np.tile(preamble_samples(n), 20), bursts([make_packet(3000, rng)], n, before=0)):
+            assert find_lines(stream[:1024].astype(np.complex64)) == LEAK
+
+
+@pytest.mark.parametrize("level", [1, 10, 1000])
+@pytest.mark.parametrize("kind", ["leak", "tone", "two tones", "sweep", "hops"])
+def test_carriers_do_not_slow_the_search_down(kind, level):
+    """One candidate in 80 samples is confirmed when a carrier is taken for preambles; in noise one in 16 000."""
+    size = 1 << 17
+    index = np.arange(size)
+    phase = {
+        "leak": 0 * index,
+        "tone": 0.0913 * index,
+        "two tones": 0.0913 * index,
+        "sweep": 5e-7 * index**2,
+        "hops": 0.04 * (index // 1500 % 7) * index,
+    }[kind]
+    carriers = np.exp(2j * np.pi * phase) + (0.5 * np.exp(-2j * np.pi * 0.31 * index) if kind == "two tones" else 0)
+    samples = noise(size, 1.0, np.random.default_rng(8)) + (level * carriers).astype(np.complex64)
+    for n in ALL:
+        receiver = BurstReceiver(n)
+        assert receiver.push(samples) == []
+        assert receiver.counters.candidates < size / 500
 
 
 @pytest.mark.parametrize("n", ALL, ids=lambda n: n.name)

@@ -26,7 +26,7 @@ from gnuradio.hsc.evaluation.sample_channel import noise
 from gnuradio.hsc.message import Link
 from gnuradio.hsc.paths import examples_folder
 from gnuradio.hsc.phy import ofdm, packet
-from gnuradio.hsc.phy.numerology import preset
+from gnuradio.hsc.phy.numerology import AUTO, preset
 from gnuradio.hsc.radio import RadioSettings
 from gnuradio.hsc.radio_file import Capture, describe
 from PIL import Image
@@ -179,10 +179,10 @@ RECORDINGS = Path(__file__).parent / "recordings"
     ],
 )
 def test_a_reference_recording_decodes_as_when_it_was_made(name, numerology, codec, packets, snr_db, cfo_hz, at, tmp_path):
-    """Both with echoes, CFO and clock offset (recordings/make_recordings.py). Twice, to identical files."""
+    """Both with echoes, CFO and clock offset (recordings/make_recordings.py). To identical files, the numerology told or found."""
     radio = RadioSettings(f"file:{RECORDINGS / name}.sigmf-meta")
-    for out in ("one", "two"):
-        assert receive(LinkSettings(numerology=numerology), radio, Session(tmp_path / out, images=1)) == 0
+    for out, told in (("one", numerology), ("two", AUTO)):
+        assert receive(LinkSettings(numerology=told), radio, Session(tmp_path / out, images=1)) == 0
     (record,) = records(tmp_path / "one")
     assert (tmp_path / "one" / "received.jsonl").read_bytes() == (tmp_path / "two" / "received.jsonl").read_bytes()
     assert (record["codec"], record["packets"], record["packets_received"]) == (codec, packets, packets)
@@ -195,6 +195,13 @@ def test_a_reference_recording_decodes_as_when_it_was_made(name, numerology, cod
     assert metrics.psnr_db(got, pixels(RECORDINGS / f"{name}.png")) > 45
     annotations = json.loads((RECORDINGS / f"{name}.sigmf-meta").read_text())["annotations"]
     assert [a["hsc:packet"] for a in annotations] == list(range(packets))
+
+
+def test_a_recording_without_a_packet_says_what_was_looked_for(tmp_path, capsys):
+    radio = RadioSettings(f"file:{RECORDINGS / 'separate-photo'}.sigmf-meta")
+    assert receive(LinkSettings(numerology="ofdm64"), radio, Session(tmp_path / "out")) == 1
+    said = "".join(capsys.readouterr().out.split("\n"))
+    assert f"no packet found in {RECORDINGS / 'separate-photo'}.sigmf-meta: looked for ofdm64 at 1 MS/s" in said
 
 
 # ---- what a receiver makes of a stream, without radio and without waiting
@@ -431,11 +438,11 @@ def test_without_a_terminal_the_status_is_a_line_now_and_then_and_a_complaint_is
 def arrived(message_id: int, index: int, count: int, at: int, width: int = 28) -> packet.ReceivedPacket:
     header = packet.Header(1, message_id, index, count, (28, width, 1), analog_symbols=10 * count)
     symbols = np.zeros(header.payload_symbols, np.complex64)
-    return packet.ReceivedPacket(header, symbols, np.ones(len(symbols), np.float32), 12.0, 0.5, 10.0, at)
+    return packet.ReceivedPacket(header, symbols, np.ones(len(symbols), np.float32), 12.0, 0.5, 10.0, at, "ofdm64")
 
 
 def test_the_log_tells_images_failures_and_what_was_lost(tmp_path):
-    reception = Reception(tmp_path, 1e6, 64)
+    reception = Reception(tmp_path, 1e6)
     for index in (0, 1, 1, 3):
         reception.packet(arrived(7, index, 4, 1000 * index))
     reception.image(7, np.zeros((28, 28, 1), np.uint8), 12.0, 4, 3, "a chunk does not open")
@@ -453,7 +460,7 @@ def test_the_log_tells_images_failures_and_what_was_lost(tmp_path):
 
 
 def test_a_message_id_that_comes_again_with_another_layout_is_another_message(tmp_path):
-    reception = Reception(tmp_path, 1e6, 64)
+    reception = Reception(tmp_path, 1e6)
     reception.packet(arrived(7, 0, 2, 0))
     reception.packet(arrived(7, 0, 3, 70_000, width=30))
     reception.failed(7, "incomplete")
@@ -462,7 +469,7 @@ def test_a_message_id_that_comes_again_with_another_layout_is_another_message(tm
 
 
 def test_the_account_of_messages_is_bounded(tmp_path):
-    reception = Reception(tmp_path, 1e6, 64)
+    reception = Reception(tmp_path, 1e6)
     for message_id in range(5000):
         reception.packet(arrived(message_id, 0, 2, 0))
     assert len(reception._messages) <= 64
@@ -471,4 +478,4 @@ def test_the_account_of_messages_is_bounded(tmp_path):
 def test_a_folder_that_is_a_file_is_one_line(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(HscError, match="--out"):
-        Reception(tmp_path / "file", 1e6, 64)
+        Reception(tmp_path / "file", 1e6)

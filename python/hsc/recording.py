@@ -26,7 +26,7 @@ import numpy as np
 from . import __version__
 from .codecs import registry
 from .errors import HscError
-from .phy.numerology import Numerology
+from .phy.numerology import Numerology, preset
 from .phy.packet import ReceivedPacket
 from .radio_file import Capture, time_of
 
@@ -53,13 +53,15 @@ def isoformat(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
-def packet_annotation(packet: ReceivedPacket, numerology: Numerology, sample_rate: float) -> dict[str, Any]:
-    """SigMF annotation of a received packet.
+def packet_annotation(packet: ReceivedPacket, numerology: Numerology | None, sample_rate: float) -> dict[str, Any]:
+    """SigMF annotation of a received packet; `numerology` is that of a packet that does not say it.
 
     Keys besides SigMF's own: `hsc:codec`, `hsc:message_id`, `hsc:packet` of `hsc:packets`, `hsc:shape` (H, W, C), `hsc:analog_symbols` of
     the message, `hsc:digital` ([MCS, bytes] of each stream), `hsc:snr_db` (Es/N0), `hsc:cfo_hz`, `hsc:sfo_ppm`.
     """
-    header = packet.header
+    header, numerology = packet.header, preset(packet.numerology) if packet.numerology else numerology
+    if numerology is None:
+        raise HscError("a packet without numerology cannot be annotated: tell the Recorder which one it has")
     measured = {"hsc:snr_db": packet.snr_db, "hsc:cfo_hz": packet.cfo * sample_rate / numerology.n_fft, "hsc:sfo_ppm": packet.sfo_ppm}
     start = max(0, packet.sample_index)
     return {
@@ -142,7 +144,7 @@ class RecordingWriter:
         sample_rate: samples/s.
         frequency: centre frequency [Hz].
         hardware: address of the radio.
-        numerology: of the packets, None where there are none.
+        numerology: of the packets; None for what the first of them has.
         start: time of the first sample of a run; None for the time at which it is written.
         overwrite: a recording of that name is replaced when the first sample comes; else it is an error.
         full_scale: of a converter; None to follow the samples (`FullScale`). Only ci16_le needs it.
@@ -183,11 +185,11 @@ class RecordingWriter:
             "core:num_channels": 1,
             "core:hw": hardware,
             "core:recorder": _GENERATOR,
+            "core:description": "samples",
             "core:extensions": [_EXTENSION],
         }
         if numerology is not None:
-            self._global["core:description"] = f"received samples, packets of {numerology.name}"
-            self._global["hsc:numerology"] = numerology.name
+            self._name(numerology.name)
         self._live = (Capture(0, float(frequency), start),)
         self._full_scale = FullScale(full_scale) if datatype == "ci16_le" else None
         self._captures: list[dict[str, Any]] = []
@@ -200,6 +202,9 @@ class RecordingWriter:
         folder = next(parent for parent in self.meta.absolute().parents if parent.exists())
         if not (folder.is_dir() and os.access(folder, os.W_OK)):
             raise HscError(f"cannot write {self.meta} ({folder} is no folder to write to): choose another name")
+
+    def _name(self, numerology: str) -> None:
+        self._global |= {"core:description": f"received samples, packets of {numerology}", "hsc:numerology": numerology}
 
     def begin(self, captures: Sequence[Capture] = ()) -> int:
         """Begin a run. Returns its number.
@@ -294,6 +299,8 @@ class RecordingWriter:
                 return
             self._open()
             annotation = packet_annotation(packet, self._numerology, self._rate)
+            if packet.numerology and not self._count and self._numerology is None:
+                self._name(packet.numerology)
             start = self._runs[run] + annotation["core:sample_start"]
             if self.ended and start >= self.samples:
                 return

@@ -152,7 +152,7 @@ def tx(settings: LinkSettings, radio: RadioSettings, images: tuple[Path, ...], *
 def rx(settings: LinkSettings, radio: RadioSettings, **session: object) -> int:
     """Receive images from a radio until Ctrl-C, or decode a recording.
 
-    The transmitter's codec, options and MCS come with every packet; --numerology has to be the transmitter's, and so has --key. Each
+    The transmitter's codec, options and MCS come with every packet, its numerology is found; --key has to be the transmitter's. Each
     image is written as soon as it is whole, OUT/image_00001.png and so on; OUT/received.jsonl gets a line for each. A recording is
     decoded as fast as it can be, and always to the same files.
 
@@ -163,8 +163,8 @@ def rx(settings: LinkSettings, radio: RadioSettings, **session: object) -> int:
       gr-hsc rx --radio file:capture.sigmf-meta --out decoded
 
     Errors: one line on stderr and exit status 2 for an option out of range, a radio or recording that is not there, or a folder that
-    cannot be written. What fails while receiving is one line, reception goes on. Exit status 1: the radio has vanished, or fewer
-    --images or --packets came than asked for.
+    cannot be written. What fails while receiving is one line, reception goes on. Exit status 1: the radio has vanished, a
+    recording holds no packet, or fewer --images or --packets came than asked for.
     """
     with live.signals(live.interrupted):
         from .rx import Session, receive

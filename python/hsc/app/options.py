@@ -19,7 +19,7 @@ import click
 from ..codecs import registry
 from ..errors import HscError
 from ..phy import cipher, mcs
-from ..phy.numerology import PRESETS
+from ..phy.numerology import AUTO, PRESETS
 from ..phy.packet import DEFAULT_PACKET_SYMBOLS, MAX_PACKET_SYMBOLS
 from ..radio import RadioSettings
 from ..radio_file import describe
@@ -183,6 +183,10 @@ _MESSAGE_OPTIONS = (
 _NUMEROLOGY_OPTION = click.option(
     "--numerology", type=click.Choice(list(PRESETS)), default="ofdm64", show_default=True, help="OFDM format, the same at both ends.",
 )  # fmt: skip
+_RECEIVER_NUMEROLOGY_OPTION = click.option(
+    "--numerology", type=click.Choice([AUTO, *PRESETS]), default=AUTO, show_default=True,
+    help="OFDM format of the transmitter; auto finds it.",
+)  # fmt: skip
 _PACKET_OPTION = click.option(
     "--packet-symbols", type=click.IntRange(1, MAX_PACKET_SYMBOLS // 2), default=DEFAULT_PACKET_SYMBOLS, show_default=True,
     help="Most payload symbols in a packet.",
@@ -258,7 +262,7 @@ def transmitter_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def receiver_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give `command` the options of a receiver with a radio; it is called with (settings, radio, …)."""
-    return _with_radio(command, (*_RADIO_OPTIONS, _KEY_OPTION, *_DENOISER_OPTIONS, _NUMEROLOGY_OPTION), _ask_for_rate)
+    return _with_radio(command, (*_RADIO_OPTIONS, _KEY_OPTION, *_DENOISER_OPTIONS, _RECEIVER_NUMEROLOGY_OPTION), _ask_for_rate)
 
 
 def _ask_for_rate(radio: RadioSettings) -> None:

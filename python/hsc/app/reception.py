@@ -14,6 +14,7 @@ import numpy as np
 
 from .. import files, image_files
 from ..errors import HscError
+from ..phy.numerology import preset
 from ..phy.packet import Header, ReceivedPacket
 from ..radio_file import Capture, time_of
 from ..recording import codec_name, isoformat
@@ -30,13 +31,13 @@ class _Message:
     header: Header
     first: int
     indices: set[int] = field(default_factory=set)
-    cfo: float = 0.0
+    cfo_hz: float = 0.0
     sfo_ppm: float = 0.0
 
-    def add(self, packet: ReceivedPacket) -> None:
+    def add(self, packet: ReceivedPacket, cfo_hz: float) -> None:
         if packet.header.index not in self.indices:
             self.indices.add(packet.header.index)
-            self.cfo += (packet.cfo - self.cfo) / len(self.indices)
+            self.cfo_hz += (cfo_hz - self.cfo_hz) / len(self.indices)
             self.sfo_ppm += (packet.sfo_ppm - self.sfo_ppm) / len(self.indices)
 
 
@@ -47,7 +48,7 @@ class Figures:
     Attributes:
         packets, lost: packets received, and those of messages that left without them.
         images, incomplete, failed: messages that gave an image, those of them with packets missing, messages that gave none.
-        snr_db, cfo_hz: of the last packet, None before the first.
+        snr_db, cfo_hz, numerology: of the last packet, None before the first.
         last: the last image's file and what it is.
     """
 
@@ -58,6 +59,7 @@ class Figures:
     failed: int = 0
     snr_db: float | None = None
     cfo_hz: float | None = None
+    numerology: str | None = None
     last: str = ""
 
 
@@ -69,7 +71,6 @@ class Reception:
     Args:
         folder: made when it is not there.
         sample_rate: samples/s.
-        n_fft: of the numerology, for CFO in Hz.
         captures: which say when samples came; empty while that is unknown.
 
     Attributes:
@@ -80,9 +81,9 @@ class Reception:
         HscError: the folder cannot be written to.
     """
 
-    def __init__(self, folder: Path, sample_rate: float, n_fft: int, captures: Sequence[Capture] = ()) -> None:
+    def __init__(self, folder: Path, sample_rate: float, captures: Sequence[Capture] = ()) -> None:
         self.folder, self.captures, self.figures = folder, captures, Figures()
-        self.sample_rate, self._spacing = sample_rate, sample_rate / n_fft
+        self.sample_rate = sample_rate
         self._messages: OrderedDict[int, _Message] = OrderedDict()
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -96,11 +97,12 @@ class Reception:
         """Take note of a packet."""
         figures, header = self.figures, packet.header
         figures.packets += 1
-        figures.snr_db, figures.cfo_hz = packet.snr_db, packet.cfo * self._spacing
+        cfo_hz = packet.cfo * self.sample_rate / preset(packet.numerology).n_fft
+        figures.snr_db, figures.cfo_hz, figures.numerology = packet.snr_db, cfo_hz, packet.numerology
         message = self._messages.get(header.message_id)
         if message is None or message.header != header.layout:
             message = self._messages[header.message_id] = _Message(header.layout, packet.sample_index)
-        message.add(packet)
+        message.add(packet, cfo_hz)
         self._messages.move_to_end(header.message_id)
         if len(self._messages) > _REMEMBERED:
             self._messages.popitem(last=False)
@@ -145,7 +147,7 @@ class Reception:
             "message_id": message_id,
             "codec": codec_name(message.header.codec),
             "sample_index": message.first,
-            "cfo_hz": _rounded(message.cfo * self._spacing, 1),
+            "cfo_hz": _rounded(message.cfo_hz, 1),
             "sfo_ppm": _rounded(message.sfo_ppm, 2),
         }
 

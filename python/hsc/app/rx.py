@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from ..codecs import registry
 from ..errors import HscError
-from ..phy.numerology import preset
+from ..phy.numerology import presets
 from ..radio import RadioSettings
 from ..radio_file import Capture
 from . import live
@@ -135,10 +135,10 @@ class _flowgraph(gr.top_block):  # noqa: N801
         self, settings: LinkSettings, radio: RadioSettings, session: Session, display: live.Display, viewer: MessageBlock | None = None
     ) -> None:
         gr.top_block.__init__(self, "gr-hsc rx", catch_exceptions=True)
-        numerology, scheme = preset(settings.numerology), radio.parsed.scheme
+        scheme = radio.parsed.scheme
         self.source = radio_source(**{name: value for name, value in asdict(radio).items() if name != "back_off_db"})
         rate = self.source.sample_rate
-        self.reception = Reception(session.out, rate, numerology.n_fft, self.source.device.captures)
+        self.reception = Reception(session.out, rate, self.source.device.captures)
         self.collector = _collector(self.reception, session, display)
         self.receiver = ofdm_receiver(settings.numerology)
         self.receiver.hold_while = self._behind if scheme == "file" else None
@@ -203,7 +203,9 @@ class _flowgraph(gr.top_block):  # noqa: N801
     def status(self) -> str:
         """The live line."""
         figures, seen = self.reception.figures, self.receiver.counters
-        signal = "no packet yet" if figures.snr_db is None else f"SNR {figures.snr_db:.1f} dB, CFO {figures.cfo_hz:+.0f} Hz"
+        signal = "no packet yet"
+        if figures.numerology is not None:
+            signal = f"{figures.numerology}, SNR {figures.snr_db:.1f} dB, CFO {figures.cfo_hz:+.0f} Hz"
         lost = f"{figures.packets} packets, {figures.lost} lost, {seen['header_errors']} header errors"
         images = f"{figures.images} images" + (f", {figures.incomplete} incomplete" if figures.incomplete else "")
         failed = f", {figures.failed} failed" if figures.failed else ""
@@ -252,7 +254,8 @@ def receive(settings: LinkSettings, radio: RadioSettings, session: Session) -> i
                 flowgraph.collector.ended.set()
 
         rate = f"{flowgraph.source.sample_rate / 1e6:g} MS/s"
-        display.line(f"listening to {radio.address}, {rate}, {settings.numerology}; images go to {session.out}")
+        sought = _enumerated([n.name for n in presets(settings.numerology)])
+        display.line(f"listening to {radio.address}, {rate}, {sought}; images go to {session.out}")
         try:
             live.run(flowgraph, show, flowgraph.collector.ended, session.seconds, flowgraph.drain, pause if window else None)
         finally:
@@ -262,11 +265,19 @@ def receive(settings: LinkSettings, radio: RadioSettings, session: Session) -> i
         if flowgraph.recorder is not None:
             display.line(recorded(flowgraph.recorder))
         display.line(flowgraph.status())
+        nothing = radio.parsed.scheme == "file" and not flowgraph.reception.figures.packets
+        if nothing:
+            display.complain(f"no packet found in {radio.parsed.target}: looked for {sought} at {rate}")
     if window is not None:
         window.close()
     figures = flowgraph.reception.figures
     too_few = figures.images < (session.images or 0) or figures.packets < (session.packets or 0)
-    return EXIT_FAILED if too_few or flowgraph.source.failure else 0
+    return EXIT_FAILED if too_few or nothing or flowgraph.source.failure else 0
+
+
+def _enumerated(names: list[str]) -> str:
+    """One, or one or another."""
+    return " or ".join([", ".join(names[:-1]), names[-1]] if names[1:] else names)
 
 
 def recorded(block: recorder) -> str:

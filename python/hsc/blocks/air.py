@@ -12,6 +12,7 @@ from gnuradio import gr
 
 from ..errors import HscError
 from ..phy import ofdm
+from ..phy.numerology import AUTO, presets
 from ..phy.packet import Header, ReceivedPacket
 from ..phy.receiver import BurstReceiver
 from . import pdu
@@ -145,7 +146,7 @@ class ofdm_receiver(Ports, gr.basic_block):
     complex numbers, for GNU Radio's own sinks.
 
     Args:
-        numerology: preset of `phy.ofdm`.
+        numerology: preset of `phy.ofdm`, or "auto": all are looked for, and any of them may come at any time.
         tick: distance of the `Tick` PDUs, which carry the sample clock [samples]. They come at its multiples, however the samples come.
             The clock begins with a Tick of 0 in every run of the flowgraph.
 
@@ -157,17 +158,17 @@ class ofdm_receiver(Ports, gr.basic_block):
         HscError: unknown numerology.
     """
 
-    def __init__(self, numerology: str = "ofdm64", tick: int = 1 << 16) -> None:
+    def __init__(self, numerology: str = AUTO, tick: int = 1 << 16) -> None:
         gr.basic_block.__init__(self, name="OFDM Receiver", in_sig=[np.complex64], out_sig=None)
         self.open_ports({}, ("packets",))
         self.message_port_register_out(_SYMBOLS)
         # A history is the one way a sink can ask for a larger buffer: a call of `work` costs 0.15 ms, whatever it brings.
         self.set_history(_BUFFER)
-        self._numerology, self._tick = ofdm.preset(numerology), max(1, tick)
+        self._numerologies, self._tick = presets(numerology), max(1, tick)
         self.hold_while: Callable[[], bool] | None = None
 
     def start(self) -> bool:
-        self._receiver, self._clock = BurstReceiver(self._numerology), 0
+        self._receiver, self._clock = BurstReceiver(*self._numerologies), 0
         self.publish("packets", pdu.Tick(0))
         return super().start()
 

@@ -17,7 +17,21 @@ import pmt
 from ..errors import HscError
 from ..message import MAX_DIGITAL_STREAMS, MAX_PARAMETER_BYTES, ReceivedAnalog, ReceivedDigital
 from ..phy import digital, packet
-from .pdu_keys import Key, header_key, integer, mcs_key, octets, read_vector, real, require, shape_key, text_key, vector, write_vector
+from .pdu_keys import (
+    Key,
+    header_key,
+    integer,
+    mcs_key,
+    numerology_key,
+    octets,
+    read_vector,
+    real,
+    require,
+    shape_key,
+    text_key,
+    vector,
+    write_vector,
+)
 
 _MAX_INTEGER = (1 << 62) - 1
 
@@ -272,6 +286,7 @@ class ReceivedPacket(Pdu):
     cfo: float = _key(real(), default=0.0)
     sfo_ppm: float = _key(real(), default=0.0)
     sample_index: int = _key(_POSITION, default=0)
+    numerology: str = _key(numerology_key(), default="")
 
     def __post_init__(self) -> None:
         require(len(self.symbols) == self.header.payload_symbols, f"vector: the header asks for {self.header.payload_symbols} symbols")

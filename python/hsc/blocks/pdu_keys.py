@@ -12,6 +12,7 @@ import pmt
 
 from ..errors import HscError
 from ..phy import mcs, packet
+from ..phy.numerology import PRESETS
 
 MAX_VECTOR_ITEMS = 1 << 26
 _DTYPES = {"u8": np.uint8, "s32": np.int32, "f32": np.float32, "c32": np.complex64}
@@ -123,6 +124,18 @@ def mcs_key() -> Key:
         return name
 
     return Key(text.write, read, "symbol, a name in phy.mcs.TABLE")
+
+
+def numerology_key() -> Key:
+    """Name of a numerology, or nothing."""
+    text = text_key(16)
+
+    def read(value: Any) -> str:
+        name = text.read(value)
+        require(name in ("", *PRESETS), f"is no numerology of this version: '{name}'")
+        return name
+
+    return Key(text.write, read, "symbol, a name in phy.numerology.PRESETS, or empty")
 
 
 def header_key() -> Key:

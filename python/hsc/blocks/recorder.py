@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from gnuradio import gr
 
 from .. import recording
-from ..phy.ofdm import preset
+from ..phy.numerology import AUTO, preset
 from ..radio_file import Capture
 from . import pdu
 from .base import MessageBlock
@@ -60,7 +60,7 @@ class recorder(gr.hier_block2):  # noqa: N801
         sample_rate: [samples/s].
         frequency: carrier [Hz].
         datatype: one of FORMATS. 16-bit integers are scaled to the level of the samples; a reader undoes it.
-        numerology: preset of `phy.ofdm` that the packets come with.
+        numerology: preset of `phy.ofdm` that the packets come with; "auto" for what they say.
         source: what was recorded: a radio's address.
         overwrite: a recording of that name is replaced when the first sample comes; else it is an error.
         full_scale: amplitude that the largest integer stands for, 1 for a radio; None to follow the samples.
@@ -78,7 +78,7 @@ class recorder(gr.hier_block2):  # noqa: N801
         sample_rate: float = 1e6,
         frequency: float = 0.0,
         datatype: str = recording.FORMATS[0],
-        numerology: str = "ofdm64",
+        numerology: str = AUTO,
         source: str = "",
         overwrite: bool = False,
         full_scale: float | None = None,
@@ -90,7 +90,7 @@ class recorder(gr.hier_block2):  # noqa: N801
             sample_rate,
             frequency,
             source,
-            preset(numerology),
+            None if numerology == AUTO else preset(numerology),
             overwrite=overwrite,
             full_scale=full_scale,
         )

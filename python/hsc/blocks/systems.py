@@ -6,6 +6,7 @@ from typing import Any
 
 from gnuradio import gr
 
+from ..phy.numerology import AUTO
 from ..phy.packet import DEFAULT_PACKET_SYMBOLS
 from .air import ofdm_receiver, ofdm_transmitter
 from .hybrid import DEFAULT_REPAIR_SHARE, hda_allocation, hda_fusion
@@ -78,7 +79,7 @@ class image_receiver(gr.hier_block2):
 
     Args:
         options: codec name -> options of its receiver.
-        numerology: preset of `phy.ofdm`.
+        numerology: preset of `phy.ofdm`, or "auto" for any.
         hold, partial: as of `message_decoder` [samples].
 
     Raises:
@@ -88,7 +89,7 @@ class image_receiver(gr.hier_block2):
     def __init__(
         self,
         options: dict[str, dict[str, object]] | None = None,
-        numerology: str = "ofdm64",
+        numerology: str = AUTO,
         hold: int = DEFAULT_HOLD,
         partial: int = 0,
     ) -> None:
@@ -173,14 +174,14 @@ class hsc_receiver(gr.hier_block2):
     and `symbols` (as of `ofdm_receiver`), `status`.
 
     Args:
-        numerology: preset of `phy.ofdm`.
+        numerology: preset of `phy.ofdm`, or "auto" for any.
         hold: patience with a message of which packets are missing [samples].
 
     Raises:
         HscError: unknown numerology.
     """
 
-    def __init__(self, numerology: str = "ofdm64", hold: int = DEFAULT_HOLD) -> None:
+    def __init__(self, numerology: str = AUTO, hold: int = DEFAULT_HOLD) -> None:
         gr.hier_block2.__init__(self, "HSC Receiver", gr.io_signature(1, 1, gr.sizeof_gr_complex), gr.io_signature(0, 0, 0))
         self.receiver, self.demux = ofdm_receiver(numerology), message_demux(hold)
         self.analog_demodulator, self.digital_demodulator = analog_demodulator(), digital_demodulator()
@@ -257,14 +258,14 @@ class hda_receiver(gr.hier_block2):
 
     Args:
         key: the transmitter's; without it, or with another, the image is what the analog part alone gives.
-        numerology: preset of `phy.ofdm`.
+        numerology: preset of `phy.ofdm`, or "auto" for any.
         hold: patience with a message of which packets are missing [samples].
 
     Raises:
         HscError: unknown numerology, or what is no key.
     """
 
-    def __init__(self, key: str | bytes | None = None, numerology: str = "ofdm64", hold: int = DEFAULT_HOLD) -> None:
+    def __init__(self, key: str | bytes | None = None, numerology: str = AUTO, hold: int = DEFAULT_HOLD) -> None:
         gr.hier_block2.__init__(self, "HDA Receiver", gr.io_signature(1, 1, gr.sizeof_gr_complex), gr.io_signature(0, 0, 0))
         self.receiver, self.demux = ofdm_receiver(numerology), message_demux(hold)
         self.analog_demodulator, self.digital_demodulator = analog_demodulator(), digital_demodulator()

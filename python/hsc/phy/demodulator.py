@@ -12,6 +12,7 @@ import numpy as np
 from . import estimation as est
 from . import tracking
 from .ldpc import shortened
+from .leak import constant_part, without_moving_part
 from .numerology import PREAMBLE_SYMBOLS, Numerology
 from .ofdm import header_grid, header_mapping, payload_mapping, pilot_symbols
 from .packet import HEADER_BYTES, HEADER_SYMBOLS, Header, ReceivedPacket, decode_header, pack, unpack
@@ -31,6 +32,7 @@ class Burst:
         cfo: carrier frequency offset from preamble and header [subcarriers].
         channel: complex64 (used,), the preliminary channel.
         noise_variance: preliminary, mean over the carriers.
+        leak: the receiver's carrier leak, a constant in its samples; 0 for none.
         known: complex64 (rows, used), preamble and header as they were sent.
         size: complex symbols of the payload.
     """
@@ -39,6 +41,7 @@ class Burst:
     cfo: float
     channel: np.ndarray
     noise_variance: float
+    leak: complex
     known: np.ndarray
     size: int
 
@@ -87,11 +90,13 @@ class Demodulator:
 
     def header(self, samples: np.ndarray, cfo: float) -> Burst | None:
         """Decode the header; None when it does not decode. `cfo` must be good to a fifth of a subcarrier."""
-        n = self.numerology
-        rows = est.occupied_carriers(n, samples, self._first_window, n.overhead_symbols, cfo)
+        n, samples, begin = self.numerology, samples[: self.header_length], cfo
+        leak = constant_part(samples)
+        rows = est.occupied_carriers(n, samples - np.complex64(leak) if leak else samples, self._first_window, n.overhead_symbols, cfo)
         halves = (self._conjugate * rows[:2])[:, self._even]
         turn = cmath.phase(np.vdot(halves[0], halves[1]))
-        rows *= est.unit_phasors(-turn * self._header_rows)[:, None]
+        turns = est.unit_phasors(-turn * self._header_rows)[:, None]
+        rows *= turns
         cfo += turn * n.n_fft / (2 * np.pi * n.symbol)
         matched = (self._conjugate * rows[:2]).sum(axis=0)
         unused = rows[0, self._odd]
@@ -108,8 +113,16 @@ class Demodulator:
         if header is None:
             return None
         known = np.concatenate([self._preamble, header_grid(n, coded)])
-        rate, _ = est.fit_rotation((np.conj(known * channel) * rows).sum(axis=1))
-        return Burst(header, cfo + rate * n.n_fft / (2 * np.pi * n.symbol), channel, noise, known, header.payload_symbols)
+        rate, phase = est.fit_rotation((np.conj(known * channel) * rows).sum(axis=1))
+        if leak:
+            rest = rows - known * channel * est.unit_phasors(phase + rate * self._header_rows)[:, None]
+            leak += self._constant_in(rest / turns, begin)
+        return Burst(header, cfo + rate * n.n_fft / (2 * np.pi * n.symbol), channel, noise, leak, known, header.payload_symbols)
+
+    def _constant_in(self, rows: np.ndarray, cfo: float) -> complex:
+        """The constant in the samples that explains preamble and header rows (rows, used), from which `cfo` was taken away, best."""
+        one = est.occupied_carriers(self.numerology, np.ones(self.header_length, np.complex64), self._first_window, len(rows), cfo)
+        return complex(np.vdot(one, rows) / np.vdot(one, one))
 
     def _header_rotation(self, equalised: np.ndarray) -> np.ndarray:
         """Phasors (rows, 1) that undo the rotation of the header rows, from the preamble and the pilots."""
@@ -130,6 +143,8 @@ class Demodulator:
     def payload(self, samples: np.ndarray, burst: Burst, start: int) -> ReceivedPacket:
         """Equalise the payload of a burst whose header is known; `start` is the index of its first sample in the stream."""
         n, header_rows = self.numerology, self.numerology.overhead_symbols
+        if burst.leak:
+            samples = without_moving_part(samples[: self.payload_length(burst.size)] - np.complex64(burst.leak))
         count = header_rows + n.payload_rows(burst.size)
         index = np.arange(count) - est.REFERENCE_ROW
         advance = est.best_margin(n, burst.channel, burst.noise_variance) - est.window_margin(n)
@@ -168,6 +183,7 @@ class Demodulator:
             cfo=burst.cfo,
             sfo_ppm=drift / n.symbol * 1e6,
             sample_index=start,
+            numerology=n.name,
         )
 
     def _follow(self, rows: np.ndarray, channel: np.ndarray, variance: np.ndarray, course: _Course) -> tuple[np.ndarray, np.ndarray, float]:

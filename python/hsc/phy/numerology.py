@@ -96,6 +96,15 @@ PRESETS = {
 }
 
 
+# What a receiver looks for when it is told no numerology.
+AUTO = "auto"
+
+
+def presets(name: str) -> tuple[Numerology, ...]:
+    """What a receiver looks for: all presets for `AUTO`, else the one of this name. Raises HscError for an unknown one."""
+    return tuple(PRESETS.values()) if name == AUTO else (preset(name),)
+
+
 def preset(name: str) -> Numerology:
     """A preset by its name. Raises HscError for an unknown one."""
     if name not in PRESETS:

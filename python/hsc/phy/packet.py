@@ -164,6 +164,7 @@ class ReceivedPacket:
         cfo: measured carrier frequency offset [subcarriers].
         sfo_ppm: measured sample-clock offset [parts per million].
         sample_index: position of the burst's first sample in the stream.
+        numerology: name of the preset that the burst has, empty for symbols that came without OFDM.
     """
 
     header: Header
@@ -173,6 +174,7 @@ class ReceivedPacket:
     cfo: float = 0.0
     sfo_ppm: float = 0.0
     sample_index: int = 0
+    numerology: str = ""
 
 
 @dataclass(frozen=True)

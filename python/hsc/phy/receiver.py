@@ -6,20 +6,24 @@ The air interface is written down in docs/air-interface.md.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from .demodulator import Burst, Demodulator
 from .numerology import PREAMBLE_SYMBOLS, Numerology
 from .packet import MAX_PACKET_SYMBOLS, ReceivedPacket
-from .sync import Sync, Synchroniser
+from .sync import Lines, Sync, Synchroniser, find_lines
 
 # Samples larger than this, or not finite, are set to zero: their squares stay within float32.
 MAX_AMPLITUDE = 1e9
 _PIECE = 1 << 16
 _SEARCH_BLOCK = 1 << 14
+# Steady carriers are looked for in so many samples before every stretch of so many.
+_LINE_SAMPLES, _STRETCH = 1 << 10, 1 << 14
+_REMEMBERED = 8  # stretches whose steady carriers are kept: the searches for several numerologies are never further apart
 
 
 @dataclass
@@ -66,32 +70,77 @@ class SampleBuffer:
         return self._data[first - self.start : last - self.start]
 
 
+@dataclass
+class _Search:
+    """How far the search for bursts of one numerology has come.
+
+    Attributes:
+        position: it goes on from here.
+        block: samples that it takes at once.
+        needed: no progress is possible before this many samples are in.
+        found: a preamble whose header is not read yet.
+        run_ends: of the last two runs of hits.
+    """
+
+    numerology: Numerology
+    sync: Synchroniser
+    demodulator: Demodulator
+    position: int = 0
+    block: int = 0
+    needed: int = 0
+    found: Sync | None = None
+    run_ends: tuple[int, int] = (0, 0)
+
+    def resume(self, position: int) -> None:
+        """Search again from `position` on. A header from there on is not complete before `needed`."""
+        self.found, self.position, self.run_ends = None, position, (position - self.apart,) * 2
+        self.block = 4 * self.numerology.symbol
+        self.needed = position + self.demodulator.header_length
+
+    @property
+    def apart(self) -> int:
+        """Samples between runs of hits that have nothing to do with each other."""
+        return 8 * self.sync.span
+
+    @property
+    def held(self) -> int:
+        """The first sample that it still has to do with."""
+        return self.position if self.found is None else self.found.start
+
+
+@dataclass(frozen=True)
+class _Reception:
+    """A burst whose header is read and whose payload is on its way."""
+
+    search: _Search
+    burst: Burst
+    start: int
+    needed: int
+
+
 class BurstReceiver:
-    """Receiver of one numerology. Not thread-safe; memory is bounded by the longest packet.
+    """Receiver of one or several numerologies. Not thread-safe; memory is bounded by the longest packet.
+
+    All are searched for; what a burst covers, from its header on, is left to that burst.
 
     Args:
-        numerology: the transmitter's.
+        numerologies: what transmitters may use.
         max_payload: packets that claim more symbols are taken for header errors.
 
     Attributes:
         counters: what was seen so far.
     """
 
-    def __init__(self, numerology: Numerology, max_payload: int = MAX_PACKET_SYMBOLS):
-        self.numerology = numerology
+    def __init__(self, *numerologies: Numerology, max_payload: int = MAX_PACKET_SYMBOLS):
         self.max_payload = max_payload
         self.counters = Counters()
-        self._sync = Synchroniser(numerology)
-        self._demodulator = Demodulator(numerology)
-        history = 2 * self._sync.lookback
-        longest = numerology.burst_length(max_payload) + 4 * numerology.symbol
-        self._buffer = SampleBuffer(longest + history + 2 * (_PIECE + _SEARCH_BLOCK), history)
-        self._history = history
-        self._position = 0  # the search goes on from here
-        self._block = 4 * numerology.symbol
-        self._needed = 0  # no progress is possible before this many samples are in
-        self._found: Sync | None = None
-        self._burst: Burst | None = None
+        self._searches = [_Search(n, Synchroniser(n), Demodulator(n)) for n in numerologies]
+        self._history = _STRETCH + _LINE_SAMPLES + 2 * max(search.sync.lookback for search in self._searches)
+        longest = max(n.burst_length(max_payload) + 4 * n.symbol for n in numerologies)
+        self._buffer = SampleBuffer(longest + self._history + 2 * (_PIECE + _SEARCH_BLOCK), self._history)
+        self._receiving: _Reception | None = None
+        self._steady: dict[int, Lines] = {}
+        self._resume(0)
 
     def push(self, samples: np.ndarray) -> list[ReceivedPacket]:
         """Take complex samples (n,) and return the packets whose last sample is among them. Never raises on any values."""
@@ -102,11 +151,11 @@ class BurstReceiver:
         samples = self._clean(samples)
         for first in range(0, len(samples), _PIECE):
             piece = samples[first : first + _PIECE]
-            held = self._position if self._found is None else self._found.start
+            held = min(search.held for search in self._searches) if self._receiving is None else self._receiving.start
             self._buffer.append(piece, held - self._history)
             self.counters.samples += len(piece)
-            while self._buffer.end >= self._needed:
-                packet = self._advance()
+            while (step := self._next()) is not None:
+                packet = step()
                 if packet is not None:
                     self.counters.packets += 1
                     yield packet
@@ -121,72 +170,94 @@ class BurstReceiver:
         self.counters.bad_samples += int(len(samples) - np.count_nonzero(good))
         return np.where(good, samples, np.complex64(0))
 
-    def _advance(self) -> ReceivedPacket | None:
-        """One step. Either makes progress or sets `_needed` beyond the end of the buffer."""
-        if self._found is None:
-            self._search()
-        elif self._burst is None:
-            self._read_header(self._found)
-        else:
-            return self._read_payload(self._burst)
-        return None
+    def _next(self) -> Callable[[], ReceivedPacket | None] | None:
+        """The next step, in the order in which the samples for it come: so no numerology is favoured, however the stream is cut."""
+        if self._receiving is not None:
+            return partial(self._read_payload, self._receiving) if self._buffer.end >= self._receiving.needed else None
+        search = min(self._searches, key=lambda search: search.needed)
+        if self._buffer.end < search.needed:
+            return None
+        return partial(self._search if search.found is None else self._read_header, search)
 
-    def _search(self) -> None:
-        """Look for a preamble from `_position` on, on a grid of the absolute sample index, whatever the pieces were."""
-        sync = self._sync
-        first = -(-self._position // sync.step) * sync.step
-        last = min(self._buffer.end, first + self._block + sync.window + sync.half)
-        correlation, energy = sync.metric(self._buffer.view(first, last))
-        self._position = first + len(correlation) * sync.step
-        self._needed = self._position + sync.span + sync.window + sync.half
-        batch: list[tuple[int, float]] = []
-        for hit, best, cfo in sync.candidates(correlation, energy):
-            at = first + best * sync.step
-            run_end = first + hit * sync.step + sync.span
-            if run_end > self._position or at + sync.lookahead > self._buffer.end:
-                self._needed = run_end + sync.window + sync.half if run_end > self._position else at + sync.lookahead
-                self._position = run_end - sync.span
-                break
-            batch.append((at, cfo))
-        self._block = min(2 * self._block, _SEARCH_BLOCK)
-        self._confirm(batch)
+    def _search(self, search: _Search) -> None:
+        """Look for a preamble from its position on, on a grid of the absolute sample index, whatever the pieces were."""
+        sync = search.sync
+        first = -(-search.position // sync.step) * sync.step
+        stretch = first // _STRETCH
+        stop = min(first + search.block, (stretch + 1) * _STRETCH)
+        begin, end = self._buffer.start, min(self._buffer.end, stop + sync.span + sync.window + sync.half)
+        lines = self._lines(stretch)
+        correlation, energy = sync.metric(self._buffer.view(first, end), lines)
+        searched = first + len(correlation) * sync.step
+        self._proceed(search, min(searched, stop))
+        search.block = min(2 * search.block, _SEARCH_BLOCK)
+        runs = sync.candidates(correlation, energy)
+        if not runs.first.size:
+            return
+        starts, at = first + runs.first * sync.step, first + runs.best * sync.step
+        count = int(np.searchsorted(starts, stop))  # those from `stop` on are for the next time
+        complete = (starts[:count] + sync.span <= searched) & (at[:count] + sync.lookahead <= self._buffer.end)
+        if not complete.all():
+            count = int(complete.argmin())
+            self._proceed(search, int(starts[count]))
+            search.needed = max(search.needed, int(at[count]) + sync.lookahead)
+        elif count:
+            self._proceed(search, max(search.position, int(starts[count - 1]) + sync.span))
+        if count:
+            ends = np.append(search.run_ends, starts[:count] + sync.span)
+            alone = starts[:count] - ends[:-2] >= search.apart
+            search.run_ends = int(ends[-2]), int(ends[-1])
+            places, samples = at[:count] - begin, self._buffer.view(begin, self._buffer.end)
+            # three runs close together are rare in noise; a carrier's are so all along, and most of them are told apart at little cost
+            chosen = alone if alone.all() else alone | sync.wide_band(samples, places, lines)
+            self._confirm(search, samples, places[chosen], runs.cfo[:count][chosen], lines)
 
-    def _confirm(self, batch: list[tuple[int, float]]) -> None:
+    @staticmethod
+    def _proceed(search: _Search, position: int) -> None:
+        """All before `position` is searched; a run of hits from there on must be complete."""
+        search.position = position
+        search.needed = position + search.sync.span + search.sync.window + search.sync.half
+
+    def _lines(self, stretch: int) -> Lines:
+        """Steady carriers to be left out in a stretch of the stream, from the samples before it (from its own in the first)."""
+        if stretch not in self._steady:
+            end = max(stretch * _STRETCH, _LINE_SAMPLES)
+            recent = {known: lines for known, lines in self._steady.items() if known > stretch - _REMEMBERED}
+            self._steady = recent | {stretch: find_lines(self._buffer.view(end - _LINE_SAMPLES, end))}
+        return self._steady[stretch]
+
+    def _confirm(self, search: _Search, samples: np.ndarray, at: np.ndarray, cfo: np.ndarray, lines: Lines) -> None:
         """Check candidates in order, few at first and then more at a time, and keep the first that is a preamble."""
-        begin = self._buffer.start
-        samples = self._buffer.view(begin, self._buffer.end)
         done, size = 0, 1
-        while done < len(batch):
-            part = batch[done : done + size]
-            found = self._sync.confirm(samples, np.array([at - begin for at, _ in part]), np.array([cfo for _, cfo in part]))
-            self.counters.candidates += len(part)
+        while done < len(at):
+            found = search.sync.confirm(samples, at[done : done + size], cfo[done : done + size], lines)
+            self.counters.candidates += len(at[done : done + size])
             if found is not None:
-                self._found = Sync(found.start + begin, found.cfo, found.quality)
+                search.found = Sync(found.start + self._buffer.start, found.cfo, found.quality)
                 self.counters.detections += 1
-                self._needed = self._found.start + self._demodulator.header_length
+                search.needed = search.found.start + search.demodulator.header_length
                 return
             done, size = done + size, min(4 * size, 16)
 
-    def _read_header(self, found: Sync) -> None:
+    def _read_header(self, search: _Search) -> None:
+        found, numerology = search.found, search.numerology
         samples = self._buffer.view(found.start, self._buffer.end)
-        self._resume(found.start + PREAMBLE_SYMBOLS * self.numerology.symbol)
-        burst = self._demodulator.header(samples, found.cfo)
+        search.resume(found.start + PREAMBLE_SYMBOLS * numerology.symbol)
+        burst = search.demodulator.header(samples, found.cfo)
         if burst is None or burst.size > self.max_payload:
             self.counters.header_errors += 1
             return
-        self._found, self._burst = found, burst
-        self._needed = found.start + self._demodulator.payload_length(burst.size)
+        needed = found.start + search.demodulator.payload_length(burst.size)
+        self._receiving = _Reception(search, burst, found.start, needed)
 
-    def _read_payload(self, burst: Burst) -> ReceivedPacket:
-        start = self._found.start
+    def _read_payload(self, receiving: _Reception) -> ReceivedPacket:
+        numerology, burst, start = receiving.search.numerology, receiving.burst, receiving.start
         samples = self._buffer.view(start, self._buffer.end)
-        rows = self.numerology.overhead_symbols + self.numerology.payload_rows(burst.size)
-        self._resume(start + rows * self.numerology.symbol)
-        return self._demodulator.payload(samples, burst, start)
+        self._resume(start + (numerology.overhead_symbols + numerology.payload_rows(burst.size)) * numerology.symbol)
+        return receiving.search.demodulator.payload(samples, burst, start)
 
     def _resume(self, position: int) -> None:
-        """Search again from `position` on."""
-        self._found = self._burst = None
-        self._position = position
-        self._block = 4 * self.numerology.symbol
-        self._needed = position + self._block + self._sync.window + self._sync.half
+        """Search for all numerologies from `position` on."""
+        self._receiving = None
+        for search in self._searches:
+            search.resume(position)
