@@ -109,7 +109,7 @@ def test_the_least_cbr_is_the_least_within_three_percent(name):
 
 
 def _message(n_values, *streams):
-    return Message("test", (10, 10, 1), analog=np.zeros(n_values, np.float32), digital=tuple(DigitalStream(*s) for s in streams))
+    return Message("separate", (10, 10, 1), analog=np.zeros(n_values, np.float32), digital=tuple(DigitalStream(*s) for s in streams))
 
 
 def test_a_codec_that_does_not_look_at_its_budget_is_measured():
