@@ -78,6 +78,7 @@ def test_channel_uses_are_within_the_budget_or_the_error_names_the_least_cbr(nam
         ("separate", {"source": "jpeg2000"}, "noise", (9, 30, 3), 10.0, 0.3),
         ("hsc", {"cr": "paper"}, "dot", (28, 28, 1), 10.0, 0.005),
         ("hsc", {"rank": 5}, "noise", (28, 28, 1), 10.0, 0.5),
+        ("hsc", {"rank": 5}, "noise", (28, 28, 1), 10.0, 0.1),  # the SR alone would fit
     ],
 )
 def test_budgets_that_were_exceeded_or_refused_without_the_least_cbr(name, options, kind, shape, snr_db, cbr):
