@@ -55,11 +55,11 @@ def kept(codec, image, snr_db, cbr):
     return True
 
 
-SHAPES = st.tuples(st.integers(1, 32), st.integers(1, 32), st.sampled_from([1, 3]))
+SHAPES = st.tuples(st.integers(1, 24), st.integers(1, 24), st.sampled_from([1, 3]))
 
 
 @pytest.mark.parametrize("name", registry.names())
-@settings(max_examples=4, deadline=None)
+@settings(max_examples=3, deadline=None)
 @given(
     st.sampled_from(["constant", "dot", "noise", "ramp"]), SHAPES, st.sampled_from([None, -5.0, 0.0, 7.0, 20.0, 40.0]), st.floats(-2, 2.5)
 )
@@ -78,6 +78,7 @@ def test_channel_uses_are_within_the_budget_or_the_error_names_the_least_cbr(nam
         ("separate", {"source": "jpeg2000"}, "noise", (9, 30, 3), 10.0, 0.3),
         ("hsc", {"cr": "paper"}, "dot", (28, 28, 1), 10.0, 0.005),
         ("hsc", {"rank": 5}, "noise", (28, 28, 1), 10.0, 0.5),
+        ("hsc", {"rank": 5}, "noise", (28, 28, 1), 10.0, 0.1),  # the SR alone would fit
     ],
 )
 def test_budgets_that_were_exceeded_or_refused_without_the_least_cbr(name, options, kind, shape, snr_db, cbr):
@@ -109,7 +110,7 @@ def test_the_least_cbr_is_the_least_within_three_percent(name):
 
 
 def _message(n_values, *streams):
-    return Message("test", (10, 10, 1), analog=np.zeros(n_values, np.float32), digital=tuple(DigitalStream(*s) for s in streams))
+    return Message("separate", (10, 10, 1), analog=np.zeros(n_values, np.float32), digital=tuple(DigitalStream(*s) for s in streams))
 
 
 def test_a_codec_that_does_not_look_at_its_budget_is_measured():

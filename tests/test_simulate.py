@@ -238,6 +238,16 @@ def test_key_and_denoiser_reach_the_end_that_they_are_for(command, crop, tmp_pat
         assert any("1 chunks do not open" in note for note in written["notes"]) == (expected == 50)
 
 
+@pytest.mark.parametrize("command", ["simulate", "send"])
+def test_a_target_out_of_reach_is_told_and_written_down(command, tmp_path):
+    """What the channel does to the SR stays in the image with the residual coding: at 5 dB no CR gives a digit 40 dB."""
+    digit = Path(samples.photographs()[0]).parent / "digit_0.png"
+    result = run(command, digit, "--psnr", 40, "--cr", "residual", "--snr", 5, "--out", tmp_path, "--json")
+    assert result.exit_code == 0
+    (note,) = entries(result, tmp_path)[0]["notes"]
+    assert note.startswith("the target of 40 dB PSNR cannot be reached at 5 dB SNR; at least ") and note in result.stderr
+
+
 def options_of(*arguments):
     """The settings that a command is called with."""
     seen = []

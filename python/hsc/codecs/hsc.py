@@ -208,7 +208,7 @@ def complementary_encode(
     if uses is None and options.rank is None and options.psnr_db is None:
         uses = budget.channel_uses(Link(cbr=options.cbr), image.shape, usual_cbr(image.shape))
     most = None if uses is None else cr_bytes(uses, image.shape, semantic.values.size, mcs)
-    if options.rank == 0 or most == 0:
+    if options.rank == 0 or (most == 0 and options.rank is None):
         return Complementary(b"", HscParameters(semantic.model, hsc_models.TUNINGS.index(_tuning(options))))
     if height > LARGEST_RANK:
         raise HscError(f"the CR of an image {height} pixels high takes too long: scale it to {LARGEST_RANK} or less, or send rank 0")
