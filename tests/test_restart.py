@@ -196,7 +196,8 @@ def split(parts):
 
 
 def packets(codec=NAME, pixels=None, **options):
-    message = registry.create(codec, **options).encode(picture(40, 40) if pixels is None else pixels, Link(cbr=0.5))
+    link = Link(cbr=0.5 if codec == "hda_deepsc" else None)
+    message = registry.create(codec, **options).encode(picture(40, 40) if pixels is None else pixels, link)
     return packet.split(modem.modulate(message, FIRST_ID, 400))
 
 
