@@ -412,7 +412,7 @@ def test_a_screen_shows_three_images_arrive(display, tmp_path):
     done = subprocess.run([sys.executable, script], env=environment, capture_output=True, text=True, timeout=240, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     x, y, width, height, history, psnr = next(line for line in done.stdout.splitlines() if line.startswith("SEEN")).split()[1:]
-    assert int(history) == 2 and float(psnr) > 15
+    assert int(history) == 2 and float(psnr) > 12
     screen = pixels(QtGui.QImage(str(grab)))
     shown = screen[int(y) : int(y) + int(height), int(x) : int(x) + int(width)]
     view = replace(View(), original=everything().original)

@@ -15,7 +15,7 @@ def to_planes(image: np.ndarray) -> torch.Tensor:
     if image.dtype != np.uint8 or image.ndim != 3:
         raise HscError(f"an image is uint8 (H, W, C), not {image.dtype} {image.shape}: convert it first")
     check_shape(image.shape)
-    planes = torch.from_numpy(image.transpose(2, 0, 1).astype(np.float32))[None] / 255
+    planes = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1), np.float32))[None] / 255
     return planes.expand(-1, 3, -1, -1)
 
 
