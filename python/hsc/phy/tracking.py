@@ -33,6 +33,11 @@ _COARSE, _FINE, _FINER = 0.5, 0.1, 3
 _CHANCE = 1e-7
 # Of the powers of Gaussian values the median is 0.69 of the mean, and with a tone beside them more.
 _LEAST_MEDIAN = 0.5
+# A carrier so many times as strong as expected holds an interferer, whatever its spectrum. Below, a codec may have put its strongest values
+# there: HSC's photographs give some carriers twice the mean power. Those change with every row, and a tone does not.
+_MUCH_STRONGER = 4.0
+# One carrier of white values in so many has a line that stands out of its spectrum as far as a tone's must.
+_ONE_LINE_IN = 100
 _POWER_ROWS, _NOISE_SAMPLES, _LEAST_ROWS = 32, 64, 4
 # Echoes are taken to have at least this share of the strongest one, for those that were in a fade during the preamble.
 _LEAST_ECHO = 1e-5
@@ -250,24 +255,30 @@ def interference(rows: np.ndarray, expected: np.ndarray) -> np.ndarray | None:
     now, ever = energy > known * _chance(min(count, _POWER_ROWS)), total > total_known * _chance(count)
     if not (ever.any() or now.any()):
         return None
-    # analog values may have far longer tails than noise; what they exceed it by is in a few rows only
-    power = parts[:, ::2] ** 2 + parts[:, 1::2] ** 2
-    ever &= _steady(power, ever)
+    ever &= _holds_more(rows, ever, total > _MUCH_STRONGER * total_known)
     for block, (start, length) in enumerate(zip(starts, lengths[:, 0].astype(np.int64), strict=True)):
-        now[block] &= _steady(power[start : start + length], now[block])
+        now[block] &= _holds_more(rows[start : start + length], now[block], energy[block] > _MUCH_STRONGER * known[block])
     if not (ever.any() or now.any()):
         return None
     always = np.where(ever, (total - total_known) / count, 0)
     return np.repeat(np.where(now, (energy - known) / lengths, always).astype(np.float32), lengths[:, 0].astype(np.int64), axis=0)
 
 
-def _steady(power: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    """Of the chosen columns (used,) of powers (rows, used) those whose median is at least _LEAST_MEDIAN of their mean."""
-    steady = np.zeros(columns.shape, bool)
+def _holds_more(rows: np.ndarray, columns: np.ndarray, surely: np.ndarray) -> np.ndarray:
+    """Of the chosen carriers, bool (used,), of complex rows (rows, used) those whose power is not that of their values alone.
+
+    Analog values may have far longer tails than noise: what they exceed it by is in a few rows only, so the median says nothing of it.
+    They may be strong throughout, too: then no line stands out of their spectrum along the rows, unless they are `surely` too strong.
+    """
+    found = np.zeros(columns.shape, bool)
     if columns.any():
-        chosen = power[:, columns]
-        steady[columns] = np.median(chosen, axis=0) > _LEAST_MEDIAN * chosen.mean(axis=0)
-    return steady
+        chosen = rows[:, columns]
+        power = chosen.real**2 + chosen.imag**2
+        mean, spectrum = power.mean(axis=0), np.fft.fft(chosen, axis=0)
+        line = (spectrum.real**2 + spectrum.imag**2).max(axis=0) / len(rows)  # of white values mean · ln(rows) is usual
+        peaked = line > mean * math.log(len(rows) * _ONE_LINE_IN)
+        found[columns] = (np.median(power, axis=0) > _LEAST_MEDIAN * mean) & (peaked | surely[columns])
+    return found
 
 
 @lru_cache(maxsize=64)
