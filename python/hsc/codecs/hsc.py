@@ -175,7 +175,7 @@ def noisy_predictions(semantic: Semantic, options: HscOptions, snr_db: float, sh
     """
     draws = NOISE_DRAWS
     if options.psnr_db is not None:
-        draws = min(max(DRAWN_VALUES // semantic.generated.size, 2 * NOISE_DRAWS), MOST_DRAWS)
+        draws = min(max(DRAWN_VALUES // semantic.generated.size, NOISE_DRAWS), MOST_DRAWS)
         snr_db -= AIR_LOSS_DB
     model = hsc_models.load_model(semantic.model, _tuning(options), options.rank or 0)
     variance = np.float32(np.mean(semantic.values**2) * 10 ** (-snr_db / 10))
