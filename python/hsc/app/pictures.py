@@ -13,6 +13,7 @@ from ..metrics import PSNR_LIMIT_DB
 
 _BACKGROUND, _INK, _FAINT, _EMPTY = (255, 255, 255), (25, 25, 25), (110, 110, 110), (235, 235, 235)
 _MARGIN, _LINE = 12, 20
+_HEADING, _TITLE = 17, 14  # sizes of letters
 
 
 @dataclass(frozen=True)
@@ -37,10 +38,10 @@ def grid(rows: Sequence[Sequence[Tile]], tile_height: int = 256, heading: str = 
     widths = [max(max(size[i][0], text[i]) for size, text in zip(sizes, texts, strict=True) if i < len(size)) for i in range(columns)]
     heights = [max(h for _, h in size) + 2 * _LINE + _MARGIN for size in sizes]
     top = 2 * _MARGIN + (_LINE + _MARGIN if heading else 0)
-    canvas = Image.new("RGB", (max(sum(widths) + _MARGIN * (columns + 1), _width(heading) + 2 * _MARGIN), top + sum(heights)), _BACKGROUND)
+    canvas = Image.new("RGB", (max(sum(widths) + _MARGIN * (columns + 1), _width(heading, _HEADING) + 2 * _MARGIN), top + sum(heights)), _BACKGROUND)
     draw = ImageDraw.Draw(canvas)
     if heading:
-        draw.text((_MARGIN, _MARGIN), heading, fill=_INK, font=_font(17))
+        draw.text((_MARGIN, _MARGIN), heading, fill=_INK, font=_font(_HEADING))
     for row, size, height in zip(rows, sizes, heights, strict=True):
         left = _MARGIN
         for tile, (w, h), width in zip(row, size, widths, strict=False):
@@ -70,7 +71,7 @@ def _paint(canvas: Image.Image, draw: ImageDraw.ImageDraw, tile: Tile, corner: t
         enlarged = size[1] > tile.pixels.shape[0]
         method = Image.Resampling.NEAREST if enlarged else Image.Resampling.LANCZOS
         canvas.paste(picture(tile.pixels).convert("RGB").resize(size, method), corner)
-    draw.text((x, y + size[1] + 3), tile.title, fill=_INK, font=_font(14))
+    draw.text((x, y + size[1] + 3), tile.title, fill=_INK, font=_font(_TITLE))
     draw.text((x, y + size[1] + 3 + _LINE), tile.detail, fill=_FAINT, font=_font(13))
 
 
@@ -78,5 +79,5 @@ def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     return ImageFont.load_default(size)
 
 
-def _width(text: str) -> int:
-    return int(_font(14).getlength(text)) + 2
+def _width(text: str, size: int = _TITLE) -> int:
+    return int(_font(size).getlength(text)) + 2
