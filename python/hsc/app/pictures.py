@@ -38,7 +38,8 @@ def grid(rows: Sequence[Sequence[Tile]], tile_height: int = 256, heading: str = 
     widths = [max(max(size[i][0], text[i]) for size, text in zip(sizes, texts, strict=True) if i < len(size)) for i in range(columns)]
     heights = [max(h for _, h in size) + 2 * _LINE + _MARGIN for size in sizes]
     top = 2 * _MARGIN + (_LINE + _MARGIN if heading else 0)
-    canvas = Image.new("RGB", (max(sum(widths) + _MARGIN * (columns + 1), _width(heading, _HEADING) + 2 * _MARGIN), top + sum(heights)), _BACKGROUND)
+    width = max(sum(widths) + _MARGIN * (columns + 1), _width(heading, _HEADING) + 2 * _MARGIN)
+    canvas = Image.new("RGB", (width, top + sum(heights)), _BACKGROUND)
     draw = ImageDraw.Draw(canvas)
     if heading:
         draw.text((_MARGIN, _MARGIN), heading, fill=_INK, font=_font(_HEADING))
