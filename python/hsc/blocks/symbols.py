@@ -39,14 +39,18 @@ class symbol_channel(MessageBlock):
         if kind not in channel.KINDS:
             raise HscError(f"unknown channel '{kind}': choose one of {', '.join(channel.KINDS)}")
         self._kind, self._rician_k, self._clock = kind, rician_k, 0
-        self._seed, self._rng = seed, np.random.default_rng()
+        self._seed = seed
+        self._begin()
         self.set_snr_db(snr_db)
         self.set_loss(loss)
         self.set_flip(flip)
 
     def start(self) -> bool:
-        self._rng = np.random.default_rng(None if self._seed < 0 else self._seed)
+        self._begin()
         return super().start()
+
+    def _begin(self) -> None:
+        self._rng = np.random.default_rng(None if self._seed < 0 else self._seed)
 
     def set_snr_db(self, snr_db: float) -> None:
         """Mean Es/N0 [dB]."""
