@@ -15,8 +15,8 @@ from scipy.signal import windows
 Lines = tuple[float, ...]
 # A steady carrier that holds this share of the energy is a line; of so many at most. In noise the strongest bin of 1024 has 0.014 ± 0.002.
 _LINE_SHARE, _MOST_LINES = 0.05, 3
-# Noise bandwidth of a Blackman-Harris window [bins], and the bins beside its own that a carrier between two reaches (-92 dB beyond).
-_BANDWIDTH, _SKIRT = 2.0044, np.arange(-5, 6)
+# Of a Blackman-Harris window: noise bandwidth [bins], bins beside its own that a carrier between two reaches, and what it has beyond.
+_BANDWIDTH, _SKIRT, _SIDELOBES = 2.0044, np.arange(-5, 6), 1e-9
 # Frequencies are on a grid of so many in a cycle per sample, so that tables serve again for a carrier that stays.
 _LINE_GRID = 1 << 17
 # Samples from one knot of a notch to the next: it is 1/100 cycle per sample wide.
@@ -39,10 +39,10 @@ def find_lines(samples: np.ndarray) -> Lines:
     taper = _taper(size)
     spectrum = fft.fft(samples * taper)
     power = spectrum.real**2 + spectrum.imag**2
-    lines: Lines = ()
+    lines, least = (), _SIDELOBES * power.max()
     while len(lines) < _MOST_LINES:
         peak = int(power.argmax())
-        if power[peak] <= _LINE_SHARE / _BANDWIDTH * np.add.reduce(power):
+        if power[peak] <= max(_LINE_SHARE / _BANDWIDTH * np.add.reduce(power), least):
             break
         lines += (round((peak + _offset(power, peak)) / size * _LINE_GRID) / _LINE_GRID,)
         power[(peak + _SKIRT) % size] = 0

@@ -168,7 +168,7 @@ class BurstReceiver:
         syncs = [search.sync for search in self._searches]
         self._finest, self._grid = min(sync.step for sync in syncs), max(BLOCK, *(sync.step for sync in syncs))
         self._before = -(-max(sync.lookback for sync in syncs) // self._grid) * self._grid
-        self._behind = max(sync.span + max(sync.window + sync.half, sync.lookahead) for sync in syncs)
+        self._behind = -(-max(sync.span + max(sync.window + sync.half, sync.lookahead) for sync in syncs) // BLOCK) * BLOCK
         self._history = _STRETCH + _LINE_SAMPLES + 2 * self._before + EDGE
         longest = max(n.burst_length(max_payload) + 4 * n.symbol for n in numerologies)
         self._buffer = SampleBuffer(longest + self._history + 2 * (_PIECE + _SEARCH_BLOCK), self._history)
