@@ -6,6 +6,7 @@ the numerologies.
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 
 import numpy as np
@@ -59,9 +60,9 @@ def without(samples: np.ndarray, lines: Lines) -> np.ndarray:
     for line in lines:
         splines, turns = _SPLINES * _turns(line, BLOCK), _turns(line * BLOCK, len(samples) // BLOCK)
         parts = np.conj(splines) @ samples.reshape(-1, BLOCK).T * np.conj(turns)
-        mean = (parts[0, :-2] + parts[1, 1:-1] + parts[2, 2:]) / np.float32(BLOCK)
-        around = np.stack([mean[2:], mean[1:-1], mean[:-2]], axis=1) * turns[2:-2, None]
-        samples = samples[2 * BLOCK : -2 * BLOCK] - (around @ splines).ravel()
+        mean = parts[0, :-2] + parts[1, 1:-1] + parts[2, 2:]
+        around = np.stack([mean[2:], mean[1:-1], mean[:-2]]) * turns[2:-2]
+        samples = samples[2 * BLOCK : -2 * BLOCK] - (around.T @ (splines / np.float32(BLOCK))).ravel()
     left = EDGE - 2 * BLOCK * len(lines)
     return samples[left : len(samples) - left]
 
@@ -84,7 +85,8 @@ def moving_sum(x: np.ndarray, length: int) -> np.ndarray:
 
 def _offset(power: np.ndarray, peak: int) -> float:
     """Where between -0.5 and 0.5 bins beside the peak the top of a parabola through the logarithms of three powers lies."""
-    before, after = (float(np.log(power[at % len(power)] / power[peak] + 1e-12)) for at in (peak - 1, peak + 1))
+    before, top, after = (float(power[at % len(power)]) for at in (peak - 1, peak, peak + 1))
+    before, after = math.log(before / top + 1e-12), math.log(after / top + 1e-12)
     return 0.5 * (before - after) / (before + after) if before + after < 0 else 0.0
 
 

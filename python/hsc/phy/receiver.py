@@ -20,7 +20,7 @@ from .sync import Cells, Sync, Synchroniser
 
 # Samples larger than this, or not finite, are set to zero: their squares stay within float32.
 MAX_AMPLITUDE = 1e9
-_PIECE = 1 << 16
+_PIECE = 1 << 17
 _SEARCH_BLOCK = 1 << 14
 # Steady carriers are looked for in so many samples before every stretch of so many.
 _LINE_SAMPLES, _STRETCH = 1 << 10, 1 << 14

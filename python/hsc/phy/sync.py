@@ -130,7 +130,9 @@ class Synchroniser:
         x, length, shift = samples[: len(cells.sums) * self.step], self.window // self.step, self.half // self.step
         energy, mean = moving_sum(cells.energy, length), moving_sum(cells.sums, length) * np.float32(self.window**-0.5)
         left = np.maximum(energy - (mean.real**2 + mean.imag**2), _ROUNDING * energy)
-        correlation = moving_sum(_sum_cells(np.conj(x[: -self.half]) * x[self.half :], self.step), length)
+        product = np.conj(x[: -self.half])
+        product *= x[self.half :]
+        correlation = moving_sum(_sum_cells(product, self.step), length)
         correlation -= np.conj(mean[:-shift]) * mean[shift:]
         return correlation, (left[:-shift] + left[shift:]) / 2
 
