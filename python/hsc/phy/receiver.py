@@ -7,7 +7,7 @@ The air interface is written down in docs/air-interface.md.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
@@ -26,6 +26,9 @@ _SEARCH_BLOCK = 1 << 14
 _LINE_SAMPLES, _STRETCH = 1 << 10, 1 << 14
 # Samples that must be there before the search sees the last one: the notches look ahead, in blocks.
 _LATE = EDGE + BLOCK
+# Runs of hits that are so many symbols apart have nothing to do with each other. One stands out whose 1 - |P| / R is this share of the mean
+# of the two before, which noise alone makes of one in thirty.
+_APART, _OUTSTANDING = 8, 0.6
 _REMEMBERED = 8  # stretches whose steady carriers are kept: the searches for several numerologies are never further apart
 
 
@@ -82,7 +85,7 @@ class _Search:
         block: samples that it takes at once.
         needed: no progress is possible before this many samples are in.
         found: a preamble whose header is not read yet.
-        run_ends: of the last two runs of hits.
+        last: ends of the last two runs of hits, and by how much |P| / R was less than 1 there, float64 (2, 2).
     """
 
     numerology: Numerology
@@ -92,11 +95,11 @@ class _Search:
     block: int = 0
     needed: int = 0
     found: Sync | None = None
-    run_ends: tuple[int, int] = (0, 0)
+    last: np.ndarray = field(default_factory=lambda: np.zeros((2, 2)))
 
     def resume(self, position: int) -> None:
         """Search again from `position` on. A header from there on is not complete before `needed`."""
-        self.found, self.run_ends = None, (position - self.apart,) * 2
+        self.found, self.last = None, np.array([[position - _APART * self.sync.span] * 2, [1.0] * 2])
         self.block = 4 * self.numerology.symbol
         self.proceed(position)
 
@@ -106,10 +109,16 @@ class _Search:
         self.position = position
         self.needed = position + max(self.demodulator.header_length - sync.lookback, sync.span + sync.window + sync.half + _LATE)
 
-    @property
-    def apart(self) -> int:
-        """Samples between runs of hits that have nothing to do with each other."""
-        return 8 * self.sync.span
+    def tell_apart(self, starts: np.ndarray, ratio: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Which of the next runs of hits are candidates, and which may be, bool (runs,) each, by where they start and their |P| / R.
+
+        Three close together are rare in noise and around a preamble; a carrier's that moves are so all along, each much like those
+        before. From the third on only one that stands out may be a preamble.
+        """
+        ends, rest = np.hstack([self.last, [starts + self.sync.span, 1 - ratio]])
+        self.last = np.stack([ends[-2:], rest[-2:]])
+        alone = starts - ends[:-2] >= _APART * self.sync.span
+        return alone, ~alone & (rest[2:] < _OUTSTANDING * (rest[1:-1] + rest[:-2]) / 2)
 
     @property
     def held(self) -> int:
@@ -240,12 +249,10 @@ class BurstReceiver:
         elif count:
             search.proceed(max(search.position, int(starts[count - 1]) + sync.span))
         if count:
-            ends = np.append(search.run_ends, starts[:count] + sync.span)
-            alone = starts[:count] - ends[:-2] >= search.apart
-            search.run_ends = int(ends[-2]), int(ends[-1])
             places = at[:count] - part.start
-            # three runs close together are rare in noise; a carrier's are so all along, and most of them are told apart at little cost
-            chosen = alone if alone.all() else alone | sync.wide_band(part.samples, places)
+            chosen, doubtful = search.tell_apart(starts[:count], runs.ratio[:count])
+            if doubtful.any():
+                chosen[doubtful] = sync.wide_band(part.samples, places[doubtful])
             self._confirm(search, part, places[chosen], runs.cfo[:count][chosen])
 
     def _part_from(self, first: int, lookback: int) -> _Part:

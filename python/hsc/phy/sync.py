@@ -85,11 +85,13 @@ class Candidates:
     Attributes:
         first: int64 (runs,), entry where the run begins.
         best: int64 (runs,), entry of its maximum.
+        ratio: float32 (runs,), |P| / R there.
         cfo: float64 (runs,), fractional CFO there, (-1, 1] subcarriers.
     """
 
     first: np.ndarray
     best: np.ndarray
+    ratio: np.ndarray
     cfo: np.ndarray
 
 
@@ -138,19 +140,18 @@ class Synchroniser:
 
     def candidates(self, correlation: np.ndarray, mean_energy: np.ndarray) -> Candidates:
         """The runs of hits, each as long as the span. One that reaches past the last entry counts too: its maximum may lie beyond."""
-        size, span = np.abs(correlation), self.span // self.step
-        hits = (size > _CANDIDATE * mean_energy).nonzero()[0]
+        ratio, span = np.abs(correlation) / np.maximum(mean_energy, 1e-30), self.span // self.step
+        hits = (ratio > _CANDIDATE).nonzero()[0]
         if not hits.size:
-            return Candidates(hits, hits, np.zeros(0))
+            return Candidates(hits, hits, ratio[hits], np.zeros(0))
         after = np.searchsorted(hits, hits + span).tolist()
         chosen, at = [], 0
         while at < len(hits):
             chosen.append(at)
             at = after[at]
         first = hits[np.array(chosen, np.int64)]
-        entries = np.minimum(first[:, None] + np.arange(span), len(size) - 1)
-        best = first + np.argmax(size[entries] / np.maximum(mean_energy[entries], 1e-30), axis=1)
-        return Candidates(first, best, np.angle(correlation[best]) / np.pi)
+        best = first + np.argmax(ratio[np.minimum(first[:, None] + np.arange(span), len(ratio) - 1)], axis=1)
+        return Candidates(first, best, ratio[best], np.angle(correlation[best]) / np.pi)
 
     def wide_band(self, samples: np.ndarray, candidates: np.ndarray) -> np.ndarray:
         """Which candidates (indices into `samples`) correlate all over the band, bool (candidates,).
