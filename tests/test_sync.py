@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 from gnuradio.hsc.evaluation.sample_channel import bursts, channel, make_packet, noise
+from gnuradio.hsc.phy.lines import BLOCK, EDGE, find_lines, moving_sum, without
 from gnuradio.hsc.phy.numerology import PRESETS
 from gnuradio.hsc.phy.preamble import preamble_samples
 from gnuradio.hsc.phy.receiver import BurstReceiver
-from gnuradio.hsc.phy.sync import LEAK, Synchroniser, find_lines, moving_sum
+from gnuradio.hsc.phy.sync import Cells, Synchroniser
 
 ALL = list(PRESETS.values())
 
@@ -67,34 +68,46 @@ def test_no_packet_in_ten_million_noise_samples():
     assert receiver.counters.candidates > 0 and receiver.counters.detections <= 1
 
 
-@pytest.mark.parametrize("lines", [LEAK, (0.0, 0.1234), (0.0, 0.2, -0.3), (0.0, 1e-4, 2e-4)])
-def test_metric_without_lines(lines):
-    """As of windows from which the lines are projected out one by one; those that a window cannot tell apart are no trouble."""
-    n, rng = PRESETS["ofdm64"], np.random.default_rng(6)
-    index = np.arange(4 * n.symbol)
-    samples = noise(len(index), 1.0, rng) + sum(30 * np.exp(2j * np.pi * (line * index + rng.random())) for line in lines)
-    sync = Synchroniser(n)
-    correlation, energy = sync.metric(samples.astype(np.complex64), lines)
-    carriers = np.exp(2j * np.pi * np.outer(np.arange(sync.window), lines))
-    for entry in (0, 7, len(energy) - 1):
-        at = entry * sync.step
-        parts = [samples[first : first + sync.window] for first in (at, at + sync.half)]
-        left = [part - carriers @ np.linalg.lstsq(carriers, part, rcond=0.01)[0] for part in parts]
-        assert correlation[entry] == pytest.approx(np.vdot(*left), rel=0.01, abs=0.2)
-        assert energy[entry] == pytest.approx(np.mean([np.vdot(part, part).real for part in left]), rel=0.01)
+@pytest.mark.parametrize("n", ALL, ids=lambda n: n.name)
+def test_cells_are_shared(n):
+    """P and R of a part of the samples, from finer cells of all of them."""
+    samples, sync = noise(4 * n.symbol, 1.0, np.random.default_rng(9)), Synchroniser(n)
+    first, last = 3 * sync.step, 3 * n.symbol + 5
+    got = sync.metric(samples[first:last], Cells.of(samples, 4).between(first, last, sync.step))
+    for shared, own in zip(got, sync.metric(samples[first:last]), strict=True):
+        np.testing.assert_allclose(shared, own, rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.parametrize("lines", [(), (0.0,), (0.1234,), (0.2, -0.3), (0.0, 0.15, -0.4)])
+@pytest.mark.parametrize("level", [1, 30, 1000])
+def test_nothing_is_left_of_lines(lines, level):
+    """As if the carriers had never been there, to -70 dB, whatever their phases and wherever the samples begin and end."""
+    rng = np.random.default_rng(6)
+    index, background = np.arange(40 * BLOCK), noise(40 * BLOCK, 1.0, rng)
+    carriers = sum((level * np.exp(2j * np.pi * (line * index + rng.random())) for line in lines), np.zeros(len(index)))
+    samples = (background + carriers).astype(np.complex64)
+    left, expected = without(samples, lines), without(background, lines)
+    assert len(left) == len(samples) - 2 * EDGE
+    np.testing.assert_allclose(left, expected, atol=3e-4 * level)
+    np.testing.assert_allclose(without(samples[7 * BLOCK : 30 * BLOCK], lines), left[7 * BLOCK : 30 * BLOCK - 2 * EDGE], atol=1e-5 * level)
+    share = np.mean(np.abs(expected) ** 2) / np.mean(np.abs(background[EDGE:-EDGE]) ** 2)
+    assert share >= 1 - 0.05 * len(lines), "a notch takes a hundredth of the band"
 
 
 def test_lines_are_the_steady_carriers_and_nothing_else():
     rng = np.random.default_rng(7)
     index = np.arange(1024)
     background = noise(1024, 1.0, rng)
-    assert find_lines(background) == find_lines(background + np.complex64(50)) == find_lines(np.zeros(1024, np.complex64)) == LEAK
+    assert find_lines(background) == find_lines(np.zeros(1024, np.complex64)) == ()
+    assert find_lines(background + np.complex64(50)) == (0.0,)
     tones = 3 * np.exp(2j * np.pi * 0.1 * index) + 30 * np.exp(-2j * np.pi * 0.30002 * index)
     found = find_lines((background + tones).astype(np.complex64))
-    assert sorted(line % 1 for line in found) == pytest.approx([0, 0.1, 0.69998], abs=3e-5)
+    assert found == pytest.approx((0.69998, 0.1), abs=3e-5)
+    (only,) = find_lines((3e4 * np.exp(2j * np.pi * 0.0913 * index) + background).astype(np.complex64))
+    assert only == pytest.approx(0.0913, abs=1e-5), "the skirts of a strong carrier are no lines"
     for n in ALL:
         for stream in (np.tile(preamble_samples(n), 20), bursts([make_packet(3000, rng)], n, before=0)):
-            assert find_lines(stream[:1024].astype(np.complex64)) == LEAK
+            assert find_lines(stream[:1024].astype(np.complex64)) == ()
 
 
 @pytest.mark.parametrize("level", [1, 10, 1000])

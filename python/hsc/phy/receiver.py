@@ -7,22 +7,28 @@ The air interface is written down in docs/air-interface.md.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
 
 from .demodulator import Burst, Demodulator
+from .lines import BLOCK, EDGE, Lines, find_lines, without
 from .numerology import PREAMBLE_SYMBOLS, Numerology
 from .packet import MAX_PACKET_SYMBOLS, ReceivedPacket
-from .sync import Lines, Sync, Synchroniser, find_lines
+from .sync import Cells, Sync, Synchroniser
 
 # Samples larger than this, or not finite, are set to zero: their squares stay within float32.
 MAX_AMPLITUDE = 1e9
-_PIECE = 1 << 16
+_PIECE = 1 << 17
 _SEARCH_BLOCK = 1 << 14
 # Steady carriers are looked for in so many samples before every stretch of so many.
 _LINE_SAMPLES, _STRETCH = 1 << 10, 1 << 14
+# Samples that must be there before the search sees the last one: the notches look ahead, in blocks.
+_LATE = EDGE + BLOCK
+# Runs of hits that are so many symbols apart have nothing to do with each other. One stands out whose 1 - |P| / R is this share of the mean
+# of the two before, which noise alone makes of one in thirty.
+_APART, _OUTSTANDING = 8, 0.6
 _REMEMBERED = 8  # stretches whose steady carriers are kept: the searches for several numerologies are never further apart
 
 
@@ -79,7 +85,7 @@ class _Search:
         block: samples that it takes at once.
         needed: no progress is possible before this many samples are in.
         found: a preamble whose header is not read yet.
-        run_ends: of the last two runs of hits.
+        last: ends of the last two runs of hits, and by how much |P| / R was less than 1 there, float64 (2, 2).
     """
 
     numerology: Numerology
@@ -89,23 +95,56 @@ class _Search:
     block: int = 0
     needed: int = 0
     found: Sync | None = None
-    run_ends: tuple[int, int] = (0, 0)
+    last: np.ndarray = field(default_factory=lambda: np.zeros((2, 2)))
 
     def resume(self, position: int) -> None:
         """Search again from `position` on. A header from there on is not complete before `needed`."""
-        self.found, self.position, self.run_ends = None, position, (position - self.apart,) * 2
+        self.found, self.last = None, np.array([[position - _APART * self.sync.span] * 2, [1.0] * 2])
         self.block = 4 * self.numerology.symbol
-        self.needed = position + self.demodulator.header_length
+        self.proceed(position)
 
-    @property
-    def apart(self) -> int:
-        """Samples between runs of hits that have nothing to do with each other."""
-        return 8 * self.sync.span
+    def proceed(self, position: int) -> None:
+        """All before `position` is searched. A run of hits from there on must be complete, and its header is not there any sooner."""
+        sync = self.sync
+        self.position = position
+        self.needed = position + max(self.demodulator.header_length - sync.lookback, sync.span + sync.window + sync.half + _LATE)
+
+    def tell_apart(self, starts: np.ndarray, ratio: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Which of the next runs of hits are candidates, and which may be, bool (runs,) each, by where they start and their |P| / R.
+
+        Three close together are rare in noise and around a preamble; a carrier's that moves are so all along, each much like those
+        before. From the third on only one that stands out may be a preamble.
+        """
+        ends, rest = np.hstack([self.last, [starts + self.sync.span, 1 - ratio]])
+        self.last = np.stack([ends[-2:], rest[-2:]])
+        alone = starts - ends[:-2] >= _APART * self.sync.span
+        return alone, ~alone & (rest[2:] < _OUTSTANDING * (rest[1:-1] + rest[:-2]) / 2)
 
     @property
     def held(self) -> int:
         """The first sample that it still has to do with."""
         return self.position if self.found is None else self.found.start
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A part of the stream as the searches see it, without lines.
+
+    Attributes:
+        stretch: the stretch of the stream that it lies in.
+        received: samples of the stream that were there when it was made.
+        start: index of its first sample.
+    """
+
+    stretch: int
+    received: int
+    start: int
+    samples: np.ndarray
+    cells: Cells
+
+    @property
+    def end(self) -> int:
+        return self.start + len(self.samples)
 
 
 @dataclass(frozen=True)
@@ -135,11 +174,16 @@ class BurstReceiver:
         self.max_payload = max_payload
         self.counters = Counters()
         self._searches = [_Search(n, Synchroniser(n), Demodulator(n)) for n in numerologies]
-        self._history = _STRETCH + _LINE_SAMPLES + 2 * max(search.sync.lookback for search in self._searches)
+        syncs = [search.sync for search in self._searches]
+        self._finest, self._grid = min(sync.step for sync in syncs), max(BLOCK, *(sync.step for sync in syncs))
+        self._before = -(-max(sync.lookback for sync in syncs) // self._grid) * self._grid
+        self._behind = -(-max(sync.span + max(sync.window + sync.half, sync.lookahead) for sync in syncs) // BLOCK) * BLOCK
+        self._history = _STRETCH + _LINE_SAMPLES + 2 * self._before + EDGE
         longest = max(n.burst_length(max_payload) + 4 * n.symbol for n in numerologies)
         self._buffer = SampleBuffer(longest + self._history + 2 * (_PIECE + _SEARCH_BLOCK), self._history)
         self._receiving: _Reception | None = None
-        self._steady: dict[int, Lines] = {}
+        self._lines: dict[int, Lines] = {}
+        self._part: _Part | None = None
         self._resume(0)
 
     def push(self, samples: np.ndarray) -> list[ReceivedPacket]:
@@ -148,9 +192,11 @@ class BurstReceiver:
 
     def packets(self, samples: np.ndarray) -> Iterator[ReceivedPacket]:
         """As `push`, each packet as soon as it is there. A burst is given one try: a mistake in it is not met again."""
-        samples = self._clean(samples)
-        for first in range(0, len(samples), _PIECE):
-            piece = samples[first : first + _PIECE]
+        samples, taken = self._clean(samples), 0
+        while taken < len(samples):
+            # a piece ends with what the search of a stretch needs behind it
+            piece = samples[taken : taken + _PIECE - (self._buffer.end - self._behind - _LATE) % _PIECE]
+            taken += len(piece)
             held = min(search.held for search in self._searches) if self._receiving is None else self._receiving.start
             self._buffer.append(piece, held - self._history)
             self.counters.samples += len(piece)
@@ -183,61 +229,66 @@ class BurstReceiver:
         """Look for a preamble from its position on, on a grid of the absolute sample index, whatever the pieces were."""
         sync = search.sync
         first = -(-search.position // sync.step) * sync.step
-        stretch = first // _STRETCH
-        stop = min(first + search.block, (stretch + 1) * _STRETCH)
-        begin, end = self._buffer.start, min(self._buffer.end, stop + sync.span + sync.window + sync.half)
-        lines = self._lines(stretch)
-        correlation, energy = sync.metric(self._buffer.view(first, end), lines)
+        stop = min(first + search.block, (first // _STRETCH + 1) * _STRETCH)
+        part = self._part_from(first, sync.lookback)
+        begin, end = first - part.start, min(part.end, stop + sync.span + sync.window + sync.half) - part.start
+        correlation, energy = sync.metric(part.samples[begin:end], part.cells.between(begin, end, sync.step))
         searched = first + len(correlation) * sync.step
-        self._proceed(search, min(searched, stop))
+        search.proceed(min(searched, stop))
         search.block = min(2 * search.block, _SEARCH_BLOCK)
         runs = sync.candidates(correlation, energy)
         if not runs.first.size:
             return
         starts, at = first + runs.first * sync.step, first + runs.best * sync.step
         count = int(np.searchsorted(starts, stop))  # those from `stop` on are for the next time
-        complete = (starts[:count] + sync.span <= searched) & (at[:count] + sync.lookahead <= self._buffer.end)
+        complete = (starts[:count] + sync.span <= searched) & (at[:count] + sync.lookahead <= part.end)
         if not complete.all():
             count = int(complete.argmin())
-            self._proceed(search, int(starts[count]))
-            search.needed = max(search.needed, int(at[count]) + sync.lookahead)
+            search.proceed(int(starts[count]))
+            search.needed = max(search.needed, int(at[count]) + sync.lookahead + _LATE)
         elif count:
-            self._proceed(search, max(search.position, int(starts[count - 1]) + sync.span))
+            search.proceed(max(search.position, int(starts[count - 1]) + sync.span))
         if count:
-            ends = np.append(search.run_ends, starts[:count] + sync.span)
-            alone = starts[:count] - ends[:-2] >= search.apart
-            search.run_ends = int(ends[-2]), int(ends[-1])
-            places, samples = at[:count] - begin, self._buffer.view(begin, self._buffer.end)
-            # three runs close together are rare in noise; a carrier's are so all along, and most of them are told apart at little cost
-            chosen = alone if alone.all() else alone | sync.wide_band(samples, places, lines)
-            self._confirm(search, samples, places[chosen], runs.cfo[:count][chosen], lines)
+            places = at[:count] - part.start
+            chosen, doubtful = search.tell_apart(starts[:count], runs.ratio[:count])
+            if doubtful.any():
+                chosen[doubtful] = sync.wide_band(part.samples, places[doubtful])
+            self._confirm(search, part, places[chosen], runs.cfo[:count][chosen])
 
-    @staticmethod
-    def _proceed(search: _Search, position: int) -> None:
-        """All before `position` is searched; a run of hits from there on must be complete."""
-        search.position = position
-        search.needed = position + search.sync.span + search.sync.window + search.sync.half
+    def _part_from(self, first: int, lookback: int) -> _Part:
+        """What is there of the stretch that sample `first` is in and of what its searches need behind it, from `lookback` before on.
 
-    def _lines(self, stretch: int) -> Lines:
+        It is made once for all searches, as they go on side by side.
+        """
+        stretch, part = first // _STRETCH, self._part
+        if part is None or (part.stretch, part.received) != (stretch, self._buffer.end) or first - lookback < part.start:
+            slowest = max(stretch * _STRETCH, min(first, *(search.position for search in self._searches)))
+            start = slowest // self._grid * self._grid - self._before
+            end = min(self._buffer.end - EDGE, (stretch + 1) * _STRETCH + self._behind) // BLOCK * BLOCK
+            samples = without(self._buffer.view(start - EDGE, end + EDGE), self._lines_of(stretch))
+            part = self._part = _Part(stretch, self._buffer.end, start, samples, Cells.of(samples, self._finest))
+        return part
+
+    def _lines_of(self, stretch: int) -> Lines:
         """Steady carriers to be left out in a stretch of the stream, from the samples before it (from its own in the first)."""
-        if stretch not in self._steady:
+        if stretch not in self._lines:
             end = max(stretch * _STRETCH, _LINE_SAMPLES)
-            recent = {known: lines for known, lines in self._steady.items() if known > stretch - _REMEMBERED}
-            self._steady = recent | {stretch: find_lines(self._buffer.view(end - _LINE_SAMPLES, end))}
-        return self._steady[stretch]
+            recent = {known: lines for known, lines in self._lines.items() if known > stretch - _REMEMBERED}
+            self._lines = recent | {stretch: find_lines(self._buffer.view(end - _LINE_SAMPLES, end))}
+        return self._lines[stretch]
 
-    def _confirm(self, search: _Search, samples: np.ndarray, at: np.ndarray, cfo: np.ndarray, lines: Lines) -> None:
+    def _confirm(self, search: _Search, part: _Part, at: np.ndarray, cfo: np.ndarray) -> None:
         """Check candidates in order, few at first and then more at a time, and keep the first that is a preamble."""
-        done, size = 0, 1
+        done, size = 0, 4
         while done < len(at):
-            found = search.sync.confirm(samples, at[done : done + size], cfo[done : done + size], lines)
+            found = search.sync.confirm(part.samples, at[done : done + size], cfo[done : done + size])
             self.counters.candidates += len(at[done : done + size])
             if found is not None:
-                search.found = Sync(found.start + self._buffer.start, found.cfo, found.quality)
+                search.found = Sync(found.start + part.start, found.cfo, found.quality)
                 self.counters.detections += 1
                 search.needed = search.found.start + search.demodulator.header_length
                 return
-            done, size = done + size, min(4 * size, 16)
+            done, size = done + size, min(2 * size, 16)
 
     def _read_header(self, search: _Search) -> None:
         found, numerology = search.found, search.numerology
