@@ -10,12 +10,13 @@ import numpy as np
 import pmt
 import pytest
 from gnuradio import gr, hsc
-from gnuradio.hsc import image_files, metrics
+from gnuradio.hsc import metrics
 from gnuradio.hsc.app import samples
 from gnuradio.hsc.blocks import pdu
 from gnuradio.hsc.blocks.base import MessageBlock
 from gnuradio.hsc.codecs import registry
 from gnuradio.hsc.errors import HscError
+from gnuradio.hsc.images import files
 from gnuradio.hsc.phy import mcs
 from gnuradio.hsc.phy.adaptation import (
     LARGEST_RECORD,
@@ -228,7 +229,7 @@ class Loop(gr.top_block):
 
 @pytest.fixture
 def photograph():
-    return image_files.load(samples.photographs()[0]).pixels[:64, :64].copy()
+    return files.load(samples.photographs()[0]).pixels[:64, :64].copy()
 
 
 def test_mcs_follows_the_snr_within_two_images_and_none_is_lost_but_the_first_after_a_step(photograph):

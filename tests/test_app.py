@@ -7,9 +7,9 @@ import os
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from gnuradio.hsc import image_files as images
 from gnuradio.hsc.app import outputs, pictures
 from gnuradio.hsc.app.cli import main
+from gnuradio.hsc.images import files as images
 from PIL import Image
 
 

@@ -8,10 +8,9 @@ import av
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from gnuradio.hsc.app import bench_link, cli, processes
+from gnuradio.hsc.app import cli
+from gnuradio.hsc.bench import link, link_run, processes, soak
 from gnuradio.hsc.errors import HscError
-from gnuradio.hsc.evaluation import bench_link as link
-from gnuradio.hsc.evaluation import soak
 from PIL import Image
 
 # ---- frames, threads
@@ -140,7 +139,7 @@ def test_frames_in_real_time_from_one_process_to_the_other(tmp_path):
     rng = np.random.default_rng(1)
     for number in range(2):
         Image.fromarray(rng.integers(0, 256, (8, 8, 3), np.uint8)).resize((256, 256)).save(tmp_path / f"{number}.png")
-    run = bench_link.measure(tmp_path, 500e3, 4.0, link.Sending(rank=0))
+    run = link_run.measure(tmp_path, 500e3, 4.0, link.Sending(rank=0))
     assert run.received >= 3
     assert run.whole <= run.sent
     assert run.dropped <= run.offered
@@ -152,7 +151,7 @@ def test_frames_in_real_time_from_one_process_to_the_other(tmp_path):
 
 def test_an_end_that_fails_is_one_line(tmp_path):
     with pytest.raises(HscError, match="receive"):
-        bench_link.measure(tmp_path / "nowhere", 500e3, 1.0, link.Sending())
+        link_run.measure(tmp_path / "nowhere", 500e3, 1.0, link.Sending())
 
 
 # ---- soak

@@ -7,11 +7,13 @@ import re
 import numpy as np
 import pytest
 from gnuradio.hsc import modem
-from gnuradio.hsc.codecs import budget, hsc, registry
+from gnuradio.hsc.codecs import registry
+from gnuradio.hsc.coding import budget
 from gnuradio.hsc.errors import HscError
 from gnuradio.hsc.message import DigitalStream, Link, Message
 from gnuradio.hsc.phy.ledger import Ledger
 from gnuradio.hsc.phy.numerology import preset
+from gnuradio.hsc.systems.hsc import codec as hsc
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 

@@ -10,7 +10,7 @@ from gnuradio.hsc.app.cli import main
 from gnuradio.hsc.codecs import registry
 from gnuradio.hsc.errors import HscError
 from gnuradio.hsc.evaluation import plan
-from gnuradio.hsc.image_files import load
+from gnuradio.hsc.images.files import load
 from PIL import Image
 
 

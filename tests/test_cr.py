@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from gnuradio.hsc.codecs import chunks, cr, cr_paper, cr_progressive, cr_rate, jpeg2000, rice, row_transform, stiefel
+from gnuradio.hsc.coding import chunks, jpeg2000, rice
+from gnuradio.hsc.systems.hsc import cr, cr_paper, cr_progressive, cr_rate, row_transform, stiefel
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -8,17 +8,18 @@ import numpy as np
 import pytest
 import torch
 from gnuradio.hsc import metrics
-from gnuradio.hsc.codecs import deepjscc, registry
-from gnuradio.hsc.codecs.deepjscc import AnalogParameters
+from gnuradio.hsc.app import train
+from gnuradio.hsc.codecs import registry
 from gnuradio.hsc.errors import HscError
-from gnuradio.hsc.image_files import load
+from gnuradio.hsc.images.files import load
 from gnuradio.hsc.message import Link, Message, ReceivedAnalog, ReceivedMessage
-from gnuradio.hsc.nn import constellation
-from gnuradio.hsc.nn.deepjscc import VALUES, DeepJscc
-from gnuradio.hsc.nn.spectrum import TokenSpectrum
 from gnuradio.hsc.phy import analog
-from gnuradio.hsc.training import cli
-from gnuradio.hsc.training import deepjscc as jscc
+from gnuradio.hsc.systems.deepjscc import codec as deepjscc
+from gnuradio.hsc.systems.deepjscc import constellation
+from gnuradio.hsc.systems.deepjscc import training as jscc
+from gnuradio.hsc.systems.deepjscc.codec import AnalogParameters
+from gnuradio.hsc.systems.deepjscc.network import VALUES, DeepJscc
+from gnuradio.hsc.systems.deepjscc.spectrum import TokenSpectrum
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -287,6 +288,6 @@ def test_gradients_are_finite_with_losses_and_a_constellation(photo):
 
 def test_recipes_run_at_toy_size_one_after_the_other(folder, tmp_path):
     for name in ("deepjscc", "deepjscc-q"):
-        figures = cli.train(name, folder, steps=2, out=tmp_path)
+        figures = train.train(name, folder, steps=2, out=tmp_path)
         assert list(figures) == [f"kodak, AWGN {snr} dB: PSNR [dB]" for snr in (0, 5, 10, 15, 20)]
         assert 15 < figures["kodak, AWGN 0 dB: PSNR [dB]"] < figures["kodak, AWGN 20 dB: PSNR [dB]"]

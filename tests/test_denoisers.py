@@ -9,17 +9,19 @@ import numpy as np
 import pytest
 import torch
 from gnuradio.hsc import weights
-from gnuradio.hsc.codecs import deepjscc, denoise, registry
+from gnuradio.hsc.app import train
+from gnuradio.hsc.codecs import registry
 from gnuradio.hsc.errors import HscError
-from gnuradio.hsc.image_files import load
+from gnuradio.hsc.images.files import load
 from gnuradio.hsc.message import Link, ReceivedMessage
 from gnuradio.hsc.metrics import psnr_db
 from gnuradio.hsc.nn import diffusion
-from gnuradio.hsc.nn.deepjscc import VALUES
-from gnuradio.hsc.nn.denoisers import Denoiser, DnCnn, NoisePredictor, as_received
-from gnuradio.hsc.nn.spectrum import dct2
 from gnuradio.hsc.phy import analog
-from gnuradio.hsc.training import cli, denoiser
+from gnuradio.hsc.systems.deepjscc import codec as deepjscc
+from gnuradio.hsc.systems.deepjscc import denoise, denoiser_training
+from gnuradio.hsc.systems.deepjscc.denoisers import Denoiser, DnCnn, NoisePredictor, as_received
+from gnuradio.hsc.systems.deepjscc.network import VALUES
+from gnuradio.hsc.systems.deepjscc.spectrum import dct2
 from gnuradio.hsc.training.recipes import recipe
 from PIL import Image
 
@@ -176,7 +178,7 @@ def test_recipes_run_at_toy_size_one_after_the_other(tmp_path):
         (tmp_path / sub).mkdir(parents=True)
         Image.fromarray(load(IMAGES / "lake.jpg").pixels[:side, :side]).save(tmp_path / sub / f"0.{suffix}")
     for kind in ("dncnn", "ddpm", "diffsdnet"):
-        without, found = cli.train(f"deepjscc-{kind}", tmp_path, steps=2, out=tmp_path).values()
+        without, found = train.train(f"deepjscc-{kind}", tmp_path, steps=2, out=tmp_path).values()
         Denoiser(kind).load_state_dict(weights.load(f"deepjscc-{kind}", tmp_path))
     # A noise predictor that was hardly trained is linear MMSE, which the decoder does by itself.
     assert found == pytest.approx(without, abs=0.1)
@@ -185,10 +187,10 @@ def test_recipes_run_at_toy_size_one_after_the_other(tmp_path):
 def test_noise_predictor_learns_through_its_own_steps(monkeypatch):
     """Gradients of the sampling loss reach the predictor."""
     torch.manual_seed(1)
-    monkeypatch.setattr(denoiser, "GRADIENTS", 100)
+    monkeypatch.setattr(denoiser_training, "GRADIENTS", 100)
     model, codec = Denoiser("diffsdnet"), deepjscc.load_model()
     images = torch.nn.functional.interpolate(torch.rand(1, 3, 8, 8), scale_factor=8)
-    objective, mse = denoiser.sampling_loss(model, images, recipe("deepjscc-diffsdnet"), codec)
+    objective, mse = denoiser_training.sampling_loss(model, images, recipe("deepjscc-diffsdnet"), codec)
     assert torch.isfinite(objective) and 0 < mse < 1
     objective.backward()
     last = model.network.leave[-1].weight.grad

@@ -15,13 +15,14 @@ from types import SimpleNamespace
 import click
 import pytest
 from click.testing import CliRunner
-from gnuradio.hsc import image_files
-from gnuradio.hsc.app import bench, bench_link, channel, compare, doctor, evaluate, report, rx, soak, tx
+from gnuradio.hsc.app import bench, channel, compare, doctor, evaluate, report, rx, tx
 from gnuradio.hsc.app import demo as demonstration
+from gnuradio.hsc.app import train as training
 from gnuradio.hsc.app.cli import main
 from gnuradio.hsc.app.link import create_codecs
-from gnuradio.hsc.evaluation.over_the_air import addresses, commands
-from gnuradio.hsc.training import cli as training
+from gnuradio.hsc.bench import link_run, soak_run
+from gnuradio.hsc.bench.over_the_air import addresses, commands
+from gnuradio.hsc.images import files
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -129,7 +130,7 @@ def ours(line: Line) -> list[list[str]]:
 def folder(tmp_path, monkeypatch):
     """The files that the pages speak of, all small."""
     images = [path for path in sorted((EXAMPLES / "images").iterdir()) if path.suffix in (".jpg", ".png")]
-    photo = image_files.picture(image_files.load(EXAMPLES / "images" / "kitten.jpg").pixels[100:148, 200:264])
+    photo = files.picture(files.load(EXAMPLES / "images" / "kitten.jpg").pixels[100:148, 200:264])
     for name in ("photo.jpg", "photos/one.jpg", "examples/images/kitten.jpg"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         photo.save(tmp_path / name)
@@ -165,7 +166,7 @@ def without_work(monkeypatch):
         monkeypatch.setattr(module, name, work)
 
     def images(paths: list[Path]) -> None:
-        assert all(path.is_file() for path in image_files.find(paths))
+        assert all(path.is_file() for path in files.find(paths))
 
     instead(report, "transmit_all", lambda paths, settings, *rest: (images(paths), create_codecs(settings)))
     instead(tx, "transmit", lambda paths, settings, *rest: (images(paths), create_codecs(settings)))
@@ -174,9 +175,9 @@ def without_work(monkeypatch):
     instead(compare, "run", lambda path, comparison, *rest: (images([path]), comparison.cases), [])
     instead(evaluate, "run_all", lambda requests, out: [evaluate.NAMES.index(request.name) for request in requests], [])
     instead(bench, "run", gives=[])
-    instead(bench_link, "run", gives=[])
-    instead(soak, "run", lambda settings: settings, SimpleNamespace())
-    instead(soak, "report")
+    instead(link_run, "run", gives=[])
+    instead(soak_run, "run", lambda settings: settings, SimpleNamespace())
+    instead(soak_run, "report")
     instead(doctor, "checks", gives=[])
     instead(demonstration, "run")
     instead(training, "train", gives={})

@@ -6,7 +6,7 @@ import time
 
 import numpy as np
 import pytest
-from gnuradio.hsc.codecs.entropy import TOTAL, EntropyTables, tables_from_density
+from gnuradio.hsc.coding.entropy import TOTAL, EntropyTables, tables_from_density
 from gnuradio.hsc.errors import HscError
 from hypothesis import given, settings
 from hypothesis import strategies as st

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from gnuradio.hsc.codecs import erasure
+from gnuradio.hsc.coding import erasure
 from gnuradio.hsc.errors import HscError
 from gnuradio.hsc.message import ReceivedDigital
 from gnuradio.hsc.phy import digital

@@ -9,12 +9,14 @@ from click.testing import CliRunner
 from gnuradio.hsc import channel, modem
 from gnuradio.hsc.app import samples
 from gnuradio.hsc.app.cli import main
-from gnuradio.hsc.codecs import cr, registry
+from gnuradio.hsc.codecs import registry
 from gnuradio.hsc.errors import HscError
-from gnuradio.hsc.evaluation import curves, figures, hsc
+from gnuradio.hsc.evaluation import curves, figures
 from gnuradio.hsc.evaluation.curves import Axis, Curves, Series
-from gnuradio.hsc.image_files import load
+from gnuradio.hsc.images.files import load
 from gnuradio.hsc.message import Link
+from gnuradio.hsc.systems.hsc import cr
+from gnuradio.hsc.systems.hsc import figures as hsc
 
 
 @pytest.fixture(scope="module")
@@ -149,7 +151,7 @@ def test_evaluate_without_data_is_one_line(tmp_path, monkeypatch):
 
 
 def test_jpeg2000_reference_of_the_bench_keeps_its_budget():
-    from gnuradio.hsc.evaluation import bench_hsc
+    from gnuradio.hsc.bench import hsc as bench_hsc
 
     image = bench_hsc.texture(1, (64, 96, 3))
     assert image.dtype == np.uint8
@@ -159,7 +161,7 @@ def test_jpeg2000_reference_of_the_bench_keeps_its_budget():
 
 def test_bench_hsc_rows(monkeypatch):
     from gnuradio.hsc.app.bench import run
-    from gnuradio.hsc.evaluation import bench_hsc
+    from gnuradio.hsc.bench import hsc as bench_hsc
 
     for name, value in (("SHAPE", (64, 96, 3)), ("IMAGES", 1), ("REPEATS", 1)):
         monkeypatch.setattr(bench_hsc, name, value)

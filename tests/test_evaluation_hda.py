@@ -15,9 +15,11 @@ from gnuradio.hsc.app import evaluate, planned
 from gnuradio.hsc.app.cli import EVALUATIONS, main
 from gnuradio.hsc.codecs import registry
 from gnuradio.hsc.errors import HscError
-from gnuradio.hsc.evaluation import curves, figures, fingerprint, hda, hda_tables, plan, sweep, transmission
+from gnuradio.hsc.evaluation import curves, figures, fingerprint, plan, sweep, transmission
 from gnuradio.hsc.evaluation.plan import At, Case, Samples
 from gnuradio.hsc.evaluation.transmission import Reception, image_id
+from gnuradio.hsc.systems.hda import figures as hda
+from gnuradio.hsc.systems.hda import tables
 
 PHOTOS = [pixel_codec.picture(24, 40, seed=seed) for seed in range(3)]
 IMAGES = {image_id(f"wave{i}", photo): photo for i, photo in enumerate(PHOTOS)}
@@ -230,19 +232,19 @@ def test_errors_of_points_are_told(stand_ins, monkeypatch, capsys):
 def test_names_of_the_command_line_are_those_that_can_be_run():
     assert (*evaluate.NAMES[:6], *sorted(evaluate.NAMES[6:], key=EVALUATIONS.index)) == EVALUATIONS
     assert set(EVALUATIONS) == set(evaluate.NAMES)
-    assert set(hda.PLANS) | set(hda_tables.NAMES) <= set(figures._DRAWINGS)
+    assert set(hda.PLANS) | set(tables.NAMES) <= set(figures._DRAWINGS)
 
 
 def test_quality_of_a_semantic_codec_alone():
-    psnr, ms_ssim = hda_tables.quality(lambda image: np.clip(image.astype(int) + 1, 0, 255).astype(np.uint8), PHOTOS)
+    psnr, ms_ssim = tables.quality(lambda image: np.clip(image.astype(int) + 1, 0, 255).astype(np.uint8), PHOTOS)
     assert psnr == pytest.approx([20 * np.log10(255)] * 3, abs=0.05)
     assert ms_ssim == [None] * 3
 
 
 def test_table_2_without_weights_is_one_line(monkeypatch):
-    monkeypatch.setattr(hda_tables.weights, "names", lambda: ())
+    monkeypatch.setattr(tables.weights, "names", lambda: ())
     with pytest.raises(HscError, match="train hda-semantic"):
-        hda_tables.table2(PHOTOS, "", lambda text: None)
+        tables.table2(PHOTOS, "", lambda text: None)
 
 
 def test_timing_is_a_ratio_in_one_run(stand_ins, monkeypatch, tmp_path):
@@ -251,10 +253,10 @@ def test_timing_is_a_ratio_in_one_run(stand_ins, monkeypatch, tmp_path):
     def takes(seconds, result=None):
         return lambda *_: clock.__setitem__(0, clock[0] + seconds) or result
 
-    monkeypatch.setattr(hda_tables, "time", types.SimpleNamespace(perf_counter=lambda: clock[0]))
-    monkeypatch.setattr(hda_tables, "_hevc", lambda image: (takes(0.06, bytes(10)), takes(0.04)))
+    monkeypatch.setattr(tables, "time", types.SimpleNamespace(perf_counter=lambda: clock[0]))
+    monkeypatch.setattr(tables, "_hevc", lambda image: (takes(0.06, bytes(10)), takes(0.04)))
     monkeypatch.setattr(StandIn, "decode", takes(0.2))
-    found = hda_tables.table4(PHOTOS[:2], "command", lambda text: None, repeats=1)
+    found = tables.table4(PHOTOS[:2], "command", lambda text: None, repeats=1)
     assert found.series[0].also["ratio"] == [1.0]
     assert found.findings["hda_deepsc: time over HEVC intra"] == pytest.approx(2.0)
     assert found.series[0].also["encode"] == pytest.approx([0.06]) and found.series[0].y.values == pytest.approx([0.1])

@@ -13,7 +13,7 @@ from gnuradio.hsc.codecs import registry
 from gnuradio.hsc.errors import HscError
 from gnuradio.hsc.evaluation import fingerprint, sweep, transmission
 from gnuradio.hsc.evaluation.transmission import Point, Reception, Sending
-from gnuradio.hsc.image_files import load
+from gnuradio.hsc.images.files import load
 from gnuradio.hsc.phy import packet
 
 IMAGE = pixel_codec.picture()

@@ -8,11 +8,11 @@ import pytest
 from gnuradio import blocks, channels, gr, hsc
 from gnuradio.hsc import modem
 from gnuradio.hsc.blocks import pdu
-from gnuradio.hsc.codecs import hsc as hsc_codec
 from gnuradio.hsc.codecs import registry
 from gnuradio.hsc.message import Link
 from gnuradio.hsc.phy import packet
 from gnuradio.hsc.symbol_link import cross
+from gnuradio.hsc.systems.hsc import codec as hsc_codec
 from PIL import Image
 from pixel_codec import NAME, PixelCodec, picture, register
 

@@ -13,8 +13,10 @@ import sigmf
 import yaml
 from gnuradio import gr, hsc
 from gnuradio.hsc.blocks.semantic import SERVED
-from gnuradio.hsc.codecs import denoise, hsc_models, registry
+from gnuradio.hsc.codecs import registry
 from gnuradio.hsc.phy import mcs, numerology
+from gnuradio.hsc.systems.deepjscc import denoise
+from gnuradio.hsc.systems.hsc import models as hsc_models
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[1]

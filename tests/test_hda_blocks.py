@@ -3,16 +3,18 @@
 import numpy as np
 import pytest
 from gnuradio import gr, hsc
-from gnuradio.hsc import image_files, metrics, modem
+from gnuradio.hsc import metrics, modem
 from gnuradio.hsc.app import samples
 from gnuradio.hsc.blocks import hybrid, pdu
-from gnuradio.hsc.codecs import denoise, registry
+from gnuradio.hsc.codecs import registry
 from gnuradio.hsc.errors import HscError
+from gnuradio.hsc.images import files as image_files
 from gnuradio.hsc.message import Link
-from gnuradio.hsc.nn.denoisers import Denoiser
 from gnuradio.hsc.phy import packet
 from gnuradio.hsc.phy.mcs import best_for
 from gnuradio.hsc.symbol_link import cross
+from gnuradio.hsc.systems.deepjscc import denoise
+from gnuradio.hsc.systems.deepjscc.denoisers import Denoiser
 from PIL import Image
 from test_blocks import Watched
 from test_flowgraph import Eraser, run, silence

@@ -7,14 +7,16 @@ import numpy as np
 import pytest
 import torch
 from gnuradio.hsc.app import samples
-from gnuradio.hsc.codecs import hda_deepsc, hda_models, registry
-from gnuradio.hsc.codecs.hda_link import HdaParameters
+from gnuradio.hsc.codecs import registry
 from gnuradio.hsc.errors import HscError
-from gnuradio.hsc.image_files import load
+from gnuradio.hsc.images.files import load
 from gnuradio.hsc.message import Link, Message, ReceivedDigital, ReceivedMessage
 from gnuradio.hsc.metrics import psnr_db
-from gnuradio.hsc.nn import hda
 from gnuradio.hsc.phy import analog, digital
+from gnuradio.hsc.systems.hda import codec as hda_deepsc
+from gnuradio.hsc.systems.hda import models
+from gnuradio.hsc.systems.hda import network as hda
+from gnuradio.hsc.systems.hda.link import HdaParameters
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -127,7 +129,7 @@ def test_without_the_key_there_is_no_image(ratio, photo):
 def test_tampered_bytes_are_never_shown(photo):
     codec = registry.create("hda_deepsc", key=KEY, repair_share=0.0)
     arrived = cross(codec.encode(photo, Link(10.0, 1 / 6)), 10.0)
-    model = hda_models.load(hda_models.PROFILES[0])
+    model = models.load(models.PROFILES[0])
     parameters = HdaParameters.unpack(arrived.parameters)
     stream = arrived.digital[0]
     changed = bytearray(stream.data)
@@ -178,7 +180,7 @@ def test_anything_received_gives_an_image_or_an_error(parameters, data, seed, na
 
 def test_tables_do_not_depend_on_precision_threads_or_batch():
     """What both ends must agree on comes from integers: the same in half precision, with other threads, alone or in a batch."""
-    network = hda_models.load(hda_models.PROFILES[0]).network
+    network = models.load(models.PROFILES[0]).network
     latents = torch.from_numpy(np.random.default_rng(1).integers(-5, 6, (3, 32, 4, 6)))
     wanted = network.log_powers(latents, 6, 1)
     half = hda.HdaNetwork()
@@ -195,10 +197,10 @@ def test_tables_do_not_depend_on_precision_threads_or_batch():
 
 def test_golden_code_of_golden_latents():
     """The shipped tables code these latents into these bytes, here and everywhere."""
-    model = hda_models.load(hda_models.PROFILES[0])
-    values = np.random.default_rng(2).geometric(0.6, (hda_models.ROWS, 4)).astype(np.int64) - 1
+    model = models.load(models.PROFILES[0])
+    values = np.random.default_rng(2).geometric(0.6, (models.ROWS, 4)).astype(np.int64) - 1
     values *= np.random.default_rng(3).choice([-1, 1], values.shape)
-    rows = np.repeat(np.arange(hda_models.ROWS), 4)
+    rows = np.repeat(np.arange(models.ROWS), 4)
     code = model.tables[6][1].encode(values.ravel(), rows)
     assert (model.tables[6][1].decode(code, rows) == values.ravel()).all()
     assert hashlib.sha256(code).hexdigest()[:16] == "a8b60bc39e6e8ec2"

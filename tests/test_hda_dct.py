@@ -6,11 +6,13 @@ from fractions import Fraction
 import numpy as np
 import pytest
 from gnuradio.hsc import metrics
-from gnuradio.hsc.codecs import dct_base, hda_dct, registry
+from gnuradio.hsc.codecs import registry
+from gnuradio.hsc.coding import dct_base
 from gnuradio.hsc.errors import HscError
 from gnuradio.hsc.message import Link, ReceivedAnalog, ReceivedDigital, ReceivedMessage
 from gnuradio.hsc.phy import analog, digital
 from gnuradio.hsc.phy.crc import crc16
+from gnuradio.hsc.systems.baselines import hda_dct
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -6,14 +6,15 @@ import itertools
 import numpy as np
 import pytest
 import torch
-from gnuradio.hsc.codecs import hda_analog, hda_models, hda_regions, hda_stream, whitening
-from gnuradio.hsc.codecs.hda_analog import Selection
-from gnuradio.hsc.codecs.hda_stream import RegionPart
+from gnuradio.hsc.coding import whitening
 from gnuradio.hsc.message import ReceivedAnalog
-from gnuradio.hsc.nn import activity, hda, swin
-from gnuradio.hsc.nn.factorized import FactorizedDensity
+from gnuradio.hsc.nn import swin
 from gnuradio.hsc.nn.swin import ResidualSwinBlock, SwinLayer
 from gnuradio.hsc.nn.transform import BlockTransform, basis, pad
+from gnuradio.hsc.systems.hda import activity, analog_part, models, network, regions, stream
+from gnuradio.hsc.systems.hda.analog_part import Selection
+from gnuradio.hsc.systems.hda.factorized import FactorizedDensity
+from gnuradio.hsc.systems.hda.stream import RegionPart
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.fft import dctn
@@ -90,7 +91,7 @@ def test_rate_of_a_known_density_is_its_entropy():
 
 def test_activity_rows_follow_the_energy_and_are_integers_of_integers():
     energy = 2.0 ** torch.linspace(-6, 4, 2 * 8 * 12).reshape(1, 2, 8, 12)
-    for step in set(hda.ACTIVITY_STEPS):
+    for step in set(network.ACTIVITY_STEPS):
         latents = activity.quantise(energy, step)
         rows = activity.rows(latents, step)
         wanted = 2 * energy.log2() + activity.OFFSET
@@ -98,7 +99,7 @@ def test_activity_rows_follow_the_energy_and_are_integers_of_integers():
         assert (rows - wanted).abs().max() < 0.5 + 2 * step  # sixteen roundings of half a step, at worst
 
 
-@given(st.integers(0, 2**32 - 1), st.sampled_from(sorted(set(hda.ACTIVITY_STEPS))))
+@given(st.integers(0, 2**32 - 1), st.sampled_from(sorted(set(network.ACTIVITY_STEPS))))
 @settings(max_examples=50, deadline=None)
 def test_activity_rows_of_any_received_latents_stay_in_the_table(seed, step):
     latents = torch.from_numpy(np.random.default_rng(seed).integers(-(2**15), 2**15, (1, 32, 2, 3)))
@@ -108,8 +109,8 @@ def test_activity_rows_of_any_received_latents_stay_in_the_table(seed, step):
 
 def test_water_filling_beats_other_allocations_and_meets_the_constraint():
     log_power = torch.tensor([[[640]], [[320]], [[0]], [[-320]]])
-    water = hda.water_level(log_power, 10.0)
-    layer = hda.analog_layer(log_power, -1000, water)
+    water = network.water_level(log_power, 10.0)
+    layer = network.analog_layer(log_power, -1000, water)
     p = (layer.gain.square() * layer.power).flatten().double()
     power = layer.power.flatten().double()
     snr = 10.0
@@ -122,10 +123,10 @@ def test_water_filling_beats_other_allocations_and_meets_the_constraint():
 
 def test_selection_is_the_strongest_that_fit():
     log_power = torch.randint(-500, 500, (120, 8, 8))
-    chosen = hda_analog.select(log_power, 3000, 10.0)
+    chosen = analog_part.select(log_power, 3000, 10.0)
     sent = log_power >= chosen.threshold
     assert 2900 <= int(sent.sum()) <= 3000
-    assert int(hda_analog.select(log_power, -5, 10.0).threshold) > int(log_power.max())
+    assert int(analog_part.select(log_power, -5, 10.0).threshold) > int(log_power.max())
 
 
 def whitened(power, noise_variance, lost, seed=1):
@@ -164,21 +165,21 @@ def test_whitening_spreads_power_evenly_over_what_is_sent():
 
 
 def test_regions_cover_every_latent_position_once():
-    covered = np.zeros(hda_regions.grid(600, 300), int)
-    for region in hda_regions.regions(600, 300):
+    covered = np.zeros(regions.grid(600, 300), int)
+    for region in regions.regions(600, 300):
         covered[region.latents] += 1
-    assert (covered == 1).all() and [r.index for r in hda_regions.regions(600, 300)] == list(range(6))
+    assert (covered == 1).all() and [r.index for r in regions.regions(600, 300)] == list(range(6))
 
 
 def test_values_return_to_their_places_and_unknown_regions_stay_unknown():
     torch.manual_seed(1)
     log_power = torch.randint(-300, 600, (120, 40, 40))
     features = torch.randn(120, 40, 40) * (log_power / 64).exp2().sqrt()
-    selection = hda_analog.select(log_power, 40 * 40 * 40, 30.0)
-    where = hda_regions.regions(320, 320)
-    values, first = hda_analog.gather(features, log_power, selection, where)
+    selection = analog_part.select(log_power, 40 * 40 * 40, 30.0)
+    where = regions.regions(320, 320)
+    values, first = analog_part.gather(features, log_power, selection, where)
     received = ReceivedAnalog(values, np.full(len(values), 1e-9, np.float32), np.ones(len(values), bool))
-    estimate, variance = hda_analog.scatter(received, log_power, selection, list(zip(where, first, strict=True))[1:])
+    estimate, variance = analog_part.scatter(received, log_power, selection, list(zip(where, first, strict=True))[1:])
     sent = log_power >= selection.threshold
     known = torch.ones(40, 40, dtype=torch.bool)
     known[where[0].tokens] = False
@@ -190,40 +191,40 @@ def test_values_return_to_their_places_and_unknown_regions_stay_unknown():
 @given(st.binary(max_size=400), st.integers(1, 5), st.sampled_from([None, bytes(32)]))
 @settings(max_examples=200, deadline=None)
 def test_any_bytes_open_to_parts_or_nothing(data, count, key):
-    opened = hda_stream.unseal(data, np.ones(len(data), bool), count, key)
+    opened = stream.unseal(data, np.ones(len(data), bool), count, key)
     assert len(opened.parts) + opened.closed <= count
 
 
 @pytest.mark.parametrize("key", [None, bytes(range(32))])
 def test_stream_parts_survive_loss_of_others_and_of_one_directory(key):
     parts = [RegionPart(1000 * i, bytes([i]) * (50 + i)) for i in range(4)]
-    data = hda_stream.seal(parts, key)
-    assert len(data) == sum(len(part.code) for part in parts) + hda_stream.overhead(4, key)
+    data = stream.seal(parts, key)
+    assert len(data) == sum(len(part.code) for part in parts) + stream.overhead(4, key)
     received = np.ones(len(data), bool)
     received[:5] = False  # the first directory
     received[len(data) // 2] = False
-    opened = hda_stream.unseal(data, received, 4, key)
+    opened = stream.unseal(data, received, 4, key)
     assert len(opened.parts) == 3 and opened.closed == 0
     assert all(opened.parts[i] == parts[i] for i in opened.parts)
 
 
 def test_flipped_bits_of_a_sealed_part_are_detected():
     key = bytes(range(32))
-    data = hda_stream.seal([RegionPart(7, b"semantic" * 8)], key)
+    data = stream.seal([RegionPart(7, b"semantic" * 8)], key)
     for place, bit in itertools.product(range(5, len(data) - 5), range(8)):
         changed = bytearray(data)
         changed[place] ^= 1 << bit
-        opened = hda_stream.unseal(bytes(changed), np.ones(len(data), bool), 1, key)
+        opened = stream.unseal(bytes(changed), np.ones(len(data), bool), 1, key)
         assert not opened.parts and opened.closed == 1
-    assert hda_stream.unseal(data, np.ones(len(data), bool), 1, None).closed == 1
+    assert stream.unseal(data, np.ones(len(data), bool), 1, None).closed == 1
 
 
 def test_packed_tables_keep_their_sum_and_their_shape():
     rng = np.random.default_rng(1)
     probabilities = rng.random((5, 82)) ** 8
-    packed = hda_models.pack_tables(probabilities)
-    assert (packed >= 0).all() and ((packed + 1).sum(1) == hda_models.STORED_TOTAL).all()
-    tables = hda_models.unpack_tables(torch.from_numpy(packed.astype(np.uint16)))
+    packed = models.pack_tables(probabilities)
+    assert (packed >= 0).all() and ((packed + 1).sum(1) == models.STORED_TOTAL).all()
+    tables = models.unpack_tables(torch.from_numpy(packed.astype(np.uint16)))
     share = probabilities / probabilities.sum(1, keepdims=True)
     assert np.abs(tables.probabilities / 2**24 - share).max() < 3e-3
 

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 from gnuradio.hsc import weights
-from gnuradio.hsc.codecs import hda_models
-from gnuradio.hsc.nn import hda
-from gnuradio.hsc.nn.fourier import SpectralTransform
-from gnuradio.hsc.training import cli, hda_fit, hda_hevc_fit, loop, recipes
-from gnuradio.hsc.training import hda as training
-from gnuradio.hsc.training.hda_objective import STAGES, Draw, balanced, draw, semantic_distortion, stage_loss
+from gnuradio.hsc.app import train
+from gnuradio.hsc.systems.hda import fit, hevc_fit, models, training
+from gnuradio.hsc.systems.hda import network as hda
+from gnuradio.hsc.systems.hda.fourier import SpectralTransform
+from gnuradio.hsc.systems.hda.objective import STAGES, Draw, balanced, draw, semantic_distortion, stage_loss
+from gnuradio.hsc.training import loop, recipes
 from PIL import Image
 
 
@@ -35,8 +35,8 @@ def started(images):
     torch.manual_seed(1)
     network = hda.HdaNetwork()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(hda_fit, "DENSITY_STEPS", 30)
-        hda_fit.initialise(network, images)
+        patch.setattr(fit, "DENSITY_STEPS", 30)
+        fit.initialise(network, images)
     return network
 
 
@@ -103,13 +103,13 @@ def test_conditions_cover_what_the_codec_serves():
 
 
 def test_recipe_runs_through_its_stages_and_resumes(folder, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(hda_fit, "DENSITY_STEPS", 5)
+    monkeypatch.setattr(fit, "DENSITY_STEPS", 5)
     small = dataclasses.replace(recipes.RECIPES["hda-deepsc"], steps=4, batch=2, crop=64, samples=3)
     monkeypatch.setitem(recipes.RECIPES, "hda-deepsc", small)
     monkeypatch.setattr(training, "SCHEDULES", {"hda": tuple((stage, (i + 1) / 4) for i, stage in enumerate(STAGES))})
     monkeypatch.setattr(training, "KODAK_SECONDS", 0.0)
     out = tmp_path / "runs"
-    figures = cli.train("hda-deepsc", folder, out=out)
+    figures = train.train("hda-deepsc", folder, out=out)
     assert all(np.isfinite(value) for value in figures.values())
     assert "Kodak PSNR" in capsys.readouterr().out
     state = weights.load("hda-deepsc", out)
@@ -117,7 +117,7 @@ def test_recipe_runs_through_its_stages_and_resumes(folder, tmp_path, monkeypatc
     assert state["tables"].shape == (12, 256, 82) and state["activity_tables"].shape == (12, 4, 32, 82)
     assert weights.card("hda-deepsc", out)["steps"] == 4
     monkeypatch.setitem(recipes.RECIPES, "hda-deepsc", dataclasses.replace(small, steps=5))
-    cli.train("hda-deepsc", folder, resume=True, out=out)
+    train.train("hda-deepsc", folder, resume=True, out=out)
     assert weights.card("hda-deepsc", out)["steps"] == 5
 
 
@@ -125,21 +125,21 @@ def test_recipe_runs_through_its_stages_and_resumes(folder, tmp_path, monkeypatc
 def test_recipes_of_parts_save_these_parts(folder, tmp_path, monkeypatch, name):
     small = dataclasses.replace(recipes.RECIPES[name], steps=2, batch=2, crop=64, samples=3)
     monkeypatch.setitem(recipes.RECIPES, name, small)
-    assert all(np.isfinite(value) for value in cli.train(name, folder, out=tmp_path / "runs").values())
+    assert all(np.isfinite(value) for value in train.train(name, folder, out=tmp_path / "runs").values())
     own = set(weights.load(name, tmp_path / "runs"))
     if name == "hda-semantic-module":
         assert {"decoder.spectral.leave.weight", "transform.analysis.weight"} <= own and not any(key.startswith("hyper") for key in own)
     else:
-        assert own and all(key.startswith(hda_models.DECODER) for key in own)
-        assert hda_models.network(weights.load(name, tmp_path / "runs")).decoder.convolution.weight.any()
+        assert own and all(key.startswith(models.DECODER) for key in own)
+        assert models.network(weights.load(name, tmp_path / "runs")).decoder.convolution.weight.any()
 
 
 def test_decoder_behind_hevc_bases_trains_and_tables_are_fitted(folder, tmp_path, monkeypatch):
     for constant, value in (("CROPS", 2), ("SIZE", 64), ("PAIRS", 3)):
-        monkeypatch.setattr(hda_hevc_fit, constant, value)
+        monkeypatch.setattr(hevc_fit, constant, value)
     small = dataclasses.replace(recipes.RECIPES["hda-hevc"], steps=3, batch=2, crop=64)
     monkeypatch.setitem(recipes.RECIPES, "hda-hevc", small)
-    energies = list(cli.train("hda-hevc", folder, out=tmp_path / "runs").values())
+    energies = list(train.train("hda-hevc", folder, out=tmp_path / "runs").values())
     assert energies[0] < energies[3] - 1 and energies[3] < energies[6] - 1, "coarser bases leave more over"
     state, shipped = weights.load("hda-hevc", tmp_path / "runs"), weights.load("hda-deepsc")
     assert state["tables"].shape == (12, 4, 32, 82) and state["log_power"].shape == shipped["log_power"].shape
@@ -151,8 +151,8 @@ def test_an_interrupted_decoder_behind_hevc_bases_goes_on_where_it_stopped(tmp_p
     rng = np.random.default_rng(1)
     images = smooth_photos(3, 64)
     bases = np.clip(images + rng.normal(0, 8, (hda.QUALITIES, *images.shape)), 0, 255).astype(np.uint8)
-    pairs = hda_hevc_fit.Pairs(images, bases, torch.zeros(hda.QUALITIES, 3, hda.WIDTH, 8, 8, dtype=torch.int16))
-    network = hda_models.network({})
+    pairs = hevc_fit.Pairs(images, bases, torch.zeros(hda.QUALITIES, 3, hda.WIDTH, 8, 8, dtype=torch.int16))
+    network = models.network({})
     before = {name: value.clone() for name, value in network.state_dict().items()}
     seen = []
 
@@ -163,10 +163,10 @@ def test_an_interrupted_decoder_behind_hevc_bases_goes_on_where_it_stopped(tmp_p
 
     run = loop.Run(recipes.recipe("hda-hevc", steps=5, batch=2, crop=64), tmp_path, report=report)
     with pytest.raises(KeyboardInterrupt):
-        hda_hevc_fit.train_decoder(network, pairs, run)
+        hevc_fit.train_decoder(network, pairs, run)
     kept = torch.load(run.checkpoint, weights_only=True)
     assert kept["step"] == 2 and not torch.equal(kept["model"]["decoder.convolution.bias"], kept["average"]["decoder.convolution.bias"])
-    network, steps = hda_hevc_fit.train_decoder(hda_models.network({}), pairs, run)
+    network, steps = hevc_fit.train_decoder(models.network({}), pairs, run)
     assert seen == [1, 2, 3, 3, 4, 5] and steps == 5
     changed = {name.split(".")[0] for name, value in network.state_dict().items() if not torch.equal(value, before[name])}
     assert changed == {"decoder", "reliability"}

@@ -7,10 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from gnuradio.hsc import weights
-from gnuradio.hsc.codecs import hsc, hsc_models, registry
+from gnuradio.hsc.codecs import registry
 from gnuradio.hsc.errors import HscError
 from gnuradio.hsc.message import Link, Message, ReceivedAnalog, ReceivedDigital, ReceivedMessage
 from gnuradio.hsc.phy import analog, digital, interleaver
+from gnuradio.hsc.systems.hsc import codec as hsc
+from gnuradio.hsc.systems.hsc import models
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -250,7 +252,7 @@ def test_what_a_lost_packet_took_from_the_sr_is_taken_from_its_neighbours(monkey
     partly = ReceivedAnalog(np.where(lost, 0, message.analog).astype(np.float32), np.where(lost, np.inf, 0).astype(np.float32), ~lost)
     received = ReceivedMessage("hsc", image.shape, message.parameters, partly)
     filled = mse(hsc.HscCodec().decode(received), image)
-    monkeypatch.setattr(hsc_models, "conditional_mean", lambda values, *_: values)
+    monkeypatch.setattr(models, "conditional_mean", lambda values, *_: values)
     assert filled < 10**-0.15 * mse(hsc.HscCodec().decode(received), image)
 
 

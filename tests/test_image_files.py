@@ -8,8 +8,8 @@ import zlib
 
 import numpy as np
 import pytest
-from gnuradio.hsc import image_files as images
 from gnuradio.hsc.errors import HscError
+from gnuradio.hsc.images import files as images
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image

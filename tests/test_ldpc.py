@@ -186,7 +186,7 @@ def test_noise_is_not_decoded():
 
 def test_against_gr_fec_in_the_same_run():
     """gr-fec's encoder makes codewords of our H; ours decodes them faster and with fewer errors."""
-    from gnuradio.hsc.evaluation import bench_ldpc
+    from gnuradio.hsc.bench import ldpc as bench_ldpc
 
     rows = bench_ldpc.run(words=800)
     assert all(set(row) == {"name", "unit", "ours", "reference", "reference_name", "ratio"} for row in rows)

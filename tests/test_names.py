@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from gnuradio.hsc import files, image_files
+from gnuradio.hsc import files
 from gnuradio.hsc.app import report, samples
 from gnuradio.hsc.app.cli import main
 from gnuradio.hsc.blocks import pdu
+from gnuradio.hsc.images import files as image_files
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image

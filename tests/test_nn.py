@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from gnuradio.hsc.nn.adapters import AdaptedVae
-from gnuradio.hsc.nn.channel_io import power_normalise, shrink
-from gnuradio.hsc.nn.conv_vae import STRIDE, ConvVae, latent_shape
-from gnuradio.hsc.nn.gauss_markov import conditional_mean
-from gnuradio.hsc.nn.vae import Vae, kl_divergence, reparameterise
-from gnuradio.hsc.nn.vqvae import VqVae
+from gnuradio.hsc.systems.hsc.adapters import AdaptedVae
+from gnuradio.hsc.systems.hsc.channel_io import power_normalise, shrink
+from gnuradio.hsc.systems.hsc.conv_vae import STRIDE, ConvVae, latent_shape
+from gnuradio.hsc.systems.hsc.gauss_markov import conditional_mean
+from gnuradio.hsc.systems.hsc.vae import Vae, kl_divergence, reparameterise
+from gnuradio.hsc.systems.hsc.vqvae import VqVae
 
 DIGITS = torch.rand(5, 1, 28, 28, generator=torch.Generator().manual_seed(1))
 

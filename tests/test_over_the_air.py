@@ -6,10 +6,10 @@ import sys
 
 import numpy as np
 import pytest
-from gnuradio.hsc import image_files
 from gnuradio.hsc.app import samples
+from gnuradio.hsc.bench import over_the_air
 from gnuradio.hsc.errors import HscError
-from gnuradio.hsc.evaluation import over_the_air
+from gnuradio.hsc.images import files as image_files
 
 
 def test_digits_and_photographs_come_in_turns_none_too_large(tmp_path):

@@ -16,14 +16,22 @@ import pmt
 import pytest
 import sigmf
 from gnuradio import blocks, gr, hsc
-from gnuradio.hsc.blocks import driver_messages, pdu, radio_devices, radio_listener, radio_monitor
+from gnuradio.hsc.blocks import pdu
 from gnuradio.hsc.blocks.base import MessageBlock
+from gnuradio.hsc.blocks.radio import devices, driver_messages, listener, monitor
 from gnuradio.hsc.errors import HscError
 from gnuradio.hsc.phy import ofdm
 from gnuradio.hsc.phy.packet import Header, Packet
-from gnuradio.hsc.radio import PRESETS, ZMQ_QUEUE, ZMQ_SAMPLES, Address, RadioSettings, parse, tuned
-from gnuradio.hsc.radio_file import FORMATS, SampleReader, describe, time_of
-from gnuradio.hsc.radio_meter import LevelMeter, SampleClock, amplitude, crest_db, ofdm_crest_db, sink_amplitude
+from gnuradio.hsc.radio.addresses import PRESETS, ZMQ_QUEUE, ZMQ_SAMPLES, Address, RadioSettings, parse, tuned
+from gnuradio.hsc.radio.meters import (
+    LevelMeter,
+    SampleClock,
+    amplitude,
+    crest_db,
+    ofdm_crest_db,
+    sink_amplitude,
+)
+from gnuradio.hsc.radio.reader import FORMATS, SampleReader, describe, time_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -190,12 +198,12 @@ class Driver:
 @pytest.fixture
 def driver(monkeypatch):
     made = Driver()
-    monkeypatch.setattr(radio_devices._Soapy, "open", lambda *_: made)
+    monkeypatch.setattr(devices._Soapy, "open", lambda *_: made)
     return made
 
 
 def test_settings_reach_the_driver(driver):
-    device = radio_devices.make_device(RadioSettings("soapy:driver=lime", 433e6, 2e6, None, "LNAW", 1.5e6, 20.0), radio_devices.SOURCE)
+    device = devices.make_device(RadioSettings("soapy:driver=lime", 433e6, 2e6, None, "LNAW", 1.5e6, 20.0), devices.SOURCE)
     assert driver.told["set_sample_rate"] == 2e6
     assert driver.told["set_gain"] == 35  # the preset's 40, as far as this one goes
     assert driver.told["set_antenna"] == "LNAW"
@@ -213,27 +221,27 @@ def test_settings_reach_the_driver(driver):
 
 def test_a_rate_that_the_radio_does_not_have_is_refused(driver):
     with pytest.raises(HscError, match=r"no rate of 2e\+07 samples/s, the nearest is 1e\+07"):
-        radio_devices.make_device(RadioSettings("soapy:driver=lime", 433e6, 20e6), radio_devices.SINK)
+        devices.make_device(RadioSettings("soapy:driver=lime", 433e6, 20e6), devices.SINK)
 
 
 def test_half_duplex_is_one_side_only(driver):
     hackrf = RadioSettings("soapy:driver=hackrf", 433e6, 2e6)
-    source = radio_devices.make_device(hackrf, radio_devices.SOURCE)
+    source = devices.make_device(hackrf, devices.SOURCE)
     with pytest.raises(HscError, match="HackRF One is half duplex"):
-        radio_devices.make_device(hackrf, radio_devices.SINK)
+        devices.make_device(hackrf, devices.SINK)
     other = RadioSettings("soapy:driver=hackrf,serial=2", 433e6, 2e6)
-    assert radio_devices.make_device(other, radio_devices.SINK)
+    assert devices.make_device(other, devices.SINK)
     del source
-    assert radio_devices.make_device(hackrf, radio_devices.SINK)
+    assert devices.make_device(hackrf, devices.SINK)
 
 
 def test_a_driver_that_throws_is_one_line(monkeypatch):
     def throw(*_):
         raise RuntimeError("LookupError:\n  no device")
 
-    monkeypatch.setattr(radio_devices._Soapy, "open", throw)
+    monkeypatch.setattr(devices._Soapy, "open", throw)
     with pytest.raises(HscError, match=r"soapy:driver=lime: LookupError: no device \(./gr-hsc doctor") as refused:
-        radio_devices.make_device(RadioSettings("soapy:driver=lime", 433e6, 2e6), radio_devices.SINK)
+        devices.make_device(RadioSettings("soapy:driver=lime", 433e6, 2e6), devices.SINK)
     assert "\n" not in str(refused.value)
 
 
@@ -523,7 +531,7 @@ def test_odd_messages_are_left_out():
 
 
 def test_a_pipe_that_nobody_empties_is_bounded():
-    pipe = radio_listener.Pipe()
+    pipe = listener.Pipe()
     pipe.put(np.ones(10, np.complex64))
     assert pipe.get(0) is None  # nobody listened
     pipe.open()
@@ -808,7 +816,7 @@ def test_a_recording_is_paced(tmp_path):
 
 
 def test_a_recording_that_is_read_slowly_loses_nothing(tmp_path, monkeypatch):
-    monkeypatch.setattr(radio_monitor, "SampleClock", functools.partial(SampleClock, window=0.1, slack=0.001))
+    monkeypatch.setattr(monitor, "SampleClock", functools.partial(SampleClock, window=0.1, slack=0.001))
     meta = recording(tmp_path, data=bytes(8 * 50_000))
     ears = Ears(f"file:{meta},speed=0.5")
     ears.run()

@@ -10,7 +10,7 @@ from gnuradio import blocks, channels, gr, hsc
 from gnuradio.hsc.blocks import pdu
 from gnuradio.hsc.blocks.base import MessageBlock
 from gnuradio.hsc.errors import HscError
-from gnuradio.hsc.radio_file import describe
+from gnuradio.hsc.radio.reader import describe
 from test_recording import received
 
 DIGIT = Path(__file__).resolve().parents[1] / "examples" / "images" / "digit_0.png"
@@ -144,7 +144,7 @@ def test_samples_that_integers_do_not_hold_are_counted_and_told(tmp_path):
 
 
 def pixels(path: Path) -> np.ndarray:
-    from gnuradio.hsc.image_files import load
+    from gnuradio.hsc.images.files import load
 
     return load(path).pixels
 

@@ -8,11 +8,11 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 import sigmf
-from gnuradio.hsc import recording
 from gnuradio.hsc.errors import HscError
 from gnuradio.hsc.phy import packet
 from gnuradio.hsc.phy.numerology import preset
-from gnuradio.hsc.radio_file import Capture, SampleReader, describe
+from gnuradio.hsc.radio import recording
+from gnuradio.hsc.radio.reader import Capture, SampleReader, describe
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -4,12 +4,14 @@ import numpy as np
 import pillow_heif
 import pytest
 from gnuradio.hsc import metrics
-from gnuradio.hsc.codecs import hevc, registry, separate
-from gnuradio.hsc.codecs.chunks import frame
+from gnuradio.hsc.codecs import registry
+from gnuradio.hsc.coding import hevc
+from gnuradio.hsc.coding.chunks import frame
 from gnuradio.hsc.errors import HscError
 from gnuradio.hsc.message import Link, ReceivedDigital, ReceivedMessage
 from gnuradio.hsc.phy import digital
 from gnuradio.hsc.phy.crc import crc32
+from gnuradio.hsc.systems.baselines import separate
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

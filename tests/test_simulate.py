@@ -15,7 +15,7 @@ from gnuradio.hsc.app.cli import main
 from gnuradio.hsc.app.link import LinkSettings
 from gnuradio.hsc.codecs import registry
 from gnuradio.hsc.errors import HscError
-from gnuradio.hsc.image_files import load
+from gnuradio.hsc.images.files import load
 from gnuradio.hsc.message import DigitalStream, Message
 from gnuradio.hsc.phy.mcs import best_for
 from PIL import Image
@@ -129,10 +129,10 @@ def test_impossible_wishes_are_one_line(arguments, crop, tmp_path, capfd):
 
 def test_missing_weights_are_one_line(tmp_path, monkeypatch):
     from gnuradio.hsc import weights
-    from gnuradio.hsc.codecs import hsc_models
+    from gnuradio.hsc.systems.hsc import models
 
     monkeypatch.setattr(weights, "names", lambda: ())
-    hsc_models.load_model.cache_clear()
+    models.load_model.cache_clear()
     result = run("simulate", samples.digits()[0], "--rank", 0, "--out", tmp_path)
     assert result.exit_code == 2
     assert len(result.stderr.strip().splitlines()) == 1

@@ -3,12 +3,14 @@
 import numpy as np
 import pytest
 from gnuradio.hsc import channel, metrics
-from gnuradio.hsc.codecs import level_map, registry, softcast_transform
+from gnuradio.hsc.codecs import registry
+from gnuradio.hsc.coding import level_map
 from gnuradio.hsc.errors import HscError
 from gnuradio.hsc.evaluation.transmission import carry
 from gnuradio.hsc.message import Link, ReceivedAnalog, ReceivedDigital, ReceivedMessage
 from gnuradio.hsc.modem import demodulate, modulate
 from gnuradio.hsc.phy import analog, digital
+from gnuradio.hsc.systems.baselines import softcast_transform
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.linalg import hadamard

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from gnuradio.hsc import home
 from gnuradio.hsc.app import live, report
-from gnuradio.hsc.blocks import driver_messages
+from gnuradio.hsc.blocks.radio import driver_messages
 from gnuradio.hsc.paths import examples_folder
 from rich.console import Console
 

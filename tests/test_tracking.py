@@ -2,8 +2,18 @@
 
 import numpy as np
 import pytest
-from gnuradio.hsc.evaluation import tracking as measured
-from gnuradio.hsc.evaluation.sample_channel import bursts, channel, drifting, evm_db, fading, make_packet, moving_echoes, noise, tone
+from gnuradio.hsc.bench import tracking as measured
+from gnuradio.hsc.evaluation.sample_channel import (
+    bursts,
+    channel,
+    drifting,
+    evm_db,
+    fading,
+    make_packet,
+    moving_echoes,
+    noise,
+    tone,
+)
 from gnuradio.hsc.phy import tracking
 from gnuradio.hsc.phy.numerology import PRESETS
 from gnuradio.hsc.phy.ofdm import payload_mapping

@@ -9,10 +9,13 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
-from gnuradio.hsc import data, weights
+from gnuradio.hsc import weights
+from gnuradio.hsc.app import train
 from gnuradio.hsc.errors import HscError
-from gnuradio.hsc.nn.vae import Vae
-from gnuradio.hsc.training import cli, loop, ncr, vae
+from gnuradio.hsc.images import datasets
+from gnuradio.hsc.systems.hsc import ncr_training, vae_training
+from gnuradio.hsc.systems.hsc.vae import Vae
+from gnuradio.hsc.training import loop
 from gnuradio.hsc.training.recipes import RECIPES, Fading, build, recipe
 from PIL import Image
 
@@ -40,7 +43,7 @@ def folder(tmp_path_factory):
 
 def fit(name, out, folder, minutes=None, report=lambda _: None, **changes):
     chosen = recipe(name, **changes)
-    return loop.fit_images(build(chosen), vae.loss, loop.Run(chosen, out, folder, minutes, report))
+    return loop.fit_images(build(chosen), vae_training.loss, loop.Run(chosen, out, folder, minutes, report))
 
 
 def test_training_learns_and_exports(folder, tmp_path):
@@ -49,11 +52,11 @@ def test_training_learns_and_exports(folder, tmp_path):
     fit(name, tmp_path / "a", folder, steps=150, batch=32, report=seen.append)
     assert [p.step for p in seen] == list(range(1, 151))
     assert np.mean([p.mse for p in seen[-20:]]) < 0.5 * np.mean([p.mse for p in seen[:20]])
-    figures = cli.train(name, folder, steps=150, out=tmp_path)
+    figures = train.train(name, folder, steps=150, out=tmp_path)
     assert figures == weights.card(name, tmp_path)["figures"]
     model = Vae(4)
     model.load_state_dict(weights.load(name, tmp_path))
-    digits = torch.from_numpy(data.mnist("test", folder).copy())[:, None].float() / 255
+    digits = torch.from_numpy(datasets.mnist("test", folder).copy())[:, None].float() / 255
     with torch.no_grad():
         mse = (model.eval()(digits)[0] - digits).square().mean().item()
     assert mse == pytest.approx(figures["mnist test, ideal channel: MSE"], rel=1e-3)
@@ -102,7 +105,7 @@ def test_time_limit_ends_a_run(folder, tmp_path):
 
 @pytest.mark.parametrize("name", ["hsc-mnist-vqvae-m4", "hsc-mnist-vae-m8-few-shot", "hsc-mnist-vae-m8-ncr-k4", "hsc-photo-vae"])
 def test_every_kind_of_recipe_runs_at_toy_size(name, folder, tmp_path):
-    figures = cli.train(name, folder, steps=4, out=tmp_path)
+    figures = train.train(name, folder, steps=4, out=tmp_path)
     assert all(np.isfinite(value) for value in figures.values())
     assert weights.card(name, tmp_path)["steps"] == 4
 
@@ -110,7 +113,7 @@ def test_every_kind_of_recipe_runs_at_toy_size(name, folder, tmp_path):
 def test_value_channel_has_the_snr_it_says():
     torch.manual_seed(2)
     values = torch.randn(400, 512)
-    received, variance = vae.value_channel(Fading("rayleigh", 5.0, 5.0), 400, torch.device("cpu"))(values)
+    received, variance = vae_training.value_channel(Fading("rayleigh", 5.0, 5.0), 400, torch.device("cpu"))(values)
     measured = (received - values).square().mean(1, keepdim=True)
     assert (measured / variance).mean().item() == pytest.approx(1, abs=0.02)
     gain = 10**-0.5 / variance
@@ -119,8 +122,10 @@ def test_value_channel_has_the_snr_it_says():
 
 def test_ncr_recomposition_is_exact_at_full_rank():
     images, generated = torch.rand(3, 1, 28, 28), torch.rand(3, 1, 28, 28)
-    torch.testing.assert_close(ncr.recompose_batch(generated, images, ncr.projections(images, generated, 28)), images, atol=1e-4, rtol=0)
-    part = ncr.recompose_batch(generated, images, ncr.projections(images, generated, 4))
+    torch.testing.assert_close(
+        ncr_training.recompose_batch(generated, images, ncr_training.projections(images, generated, 28)), images, atol=1e-4, rtol=0
+    )
+    part = ncr_training.recompose_batch(generated, images, ncr_training.projections(images, generated, 4))
     assert 0 < (part - images).square().sum() < (generated - images).square().sum()
 
 
@@ -131,24 +136,24 @@ def test_every_recipe_builds_and_starts_from_a_recipe():
 
 
 def test_crops_have_the_size_and_come_from_the_photographs(folder, tmp_path):
-    source = data.photos(folder, tmp_path)
+    source = datasets.photos(folder, tmp_path)
     crops = source.crops(np.random.default_rng(3), 10, 64)
     assert crops.shape == (10, 64, 64, 3) and crops.dtype == np.uint8
-    again = data.photos(folder, tmp_path).crops(np.random.default_rng(3), 10, 64)
+    again = datasets.photos(folder, tmp_path).crops(np.random.default_rng(3), 10, 64)
     np.testing.assert_array_equal(crops, again)
 
 
 def test_missing_data_is_told(tmp_path, monkeypatch):
     monkeypatch.delenv("HSC_DATA", raising=False)
     with pytest.raises(HscError, match="HSC_DATA"):
-        data.mnist("train")
+        datasets.mnist("train")
     with pytest.raises(HscError, match="cannot read"):
-        data.mnist("train", tmp_path)
-    result = CliRunner().invoke(cli.cli, ["hsc-mnist-vae-m4", "--out", str(tmp_path)])
+        datasets.mnist("train", tmp_path)
+    result = CliRunner().invoke(train.cli, ["hsc-mnist-vae-m4", "--out", str(tmp_path)])
     assert result.exit_code == 2 and "HSC_DATA" in result.output
 
 
 def test_command_refuses_what_it_does_not_know(tmp_path):
-    assert CliRunner().invoke(cli.cli, ["nothing"]).exit_code == 2
-    both = CliRunner().invoke(cli.cli, ["hsc-mnist-vae-m4", "--steps", "1", "--minutes", "1", "--out", str(tmp_path)])
+    assert CliRunner().invoke(train.cli, ["nothing"]).exit_code == 2
+    both = CliRunner().invoke(train.cli, ["hsc-mnist-vae-m4", "--steps", "1", "--minutes", "1", "--out", str(tmp_path)])
     assert both.exit_code == 2

@@ -13,22 +13,24 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
-from gnuradio.hsc import image_files, metrics, modem, recording
+from gnuradio.hsc import metrics, modem
 from gnuradio.hsc.app import live
 from gnuradio.hsc.app.cli import main
 from gnuradio.hsc.app.link import LinkSettings
 from gnuradio.hsc.app.reception import Reception
 from gnuradio.hsc.app.rx import Session, receive
+from gnuradio.hsc.bench.over_the_air import Command, addresses, commands
 from gnuradio.hsc.codecs import registry
 from gnuradio.hsc.errors import HscError
-from gnuradio.hsc.evaluation.over_the_air import Command, addresses, commands
 from gnuradio.hsc.evaluation.sample_channel import noise
+from gnuradio.hsc.images import files as image_files
 from gnuradio.hsc.message import Link
 from gnuradio.hsc.paths import examples_folder
 from gnuradio.hsc.phy import ofdm, packet
 from gnuradio.hsc.phy.numerology import AUTO, preset
-from gnuradio.hsc.radio import RadioSettings
-from gnuradio.hsc.radio_file import Capture, describe
+from gnuradio.hsc.radio import recording
+from gnuradio.hsc.radio.addresses import RadioSettings
+from gnuradio.hsc.radio.reader import Capture, describe
 from PIL import Image
 from rich.console import Console
 

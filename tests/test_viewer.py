@@ -17,10 +17,11 @@ import pytest
 import yaml
 from gnuradio import hsc
 from gnuradio.hsc import metrics
-from gnuradio.hsc.blocks import pdu, viewer_model
-from gnuradio.hsc.blocks.viewer import PANELS
-from gnuradio.hsc.blocks.viewer_drawing import DARK, LIGHT, Rect, cells, layout, render, span, ticks, to_image
-from gnuradio.hsc.blocks.viewer_model import PacketState, View, ViewerModel, shrink
+from gnuradio.hsc.blocks import pdu
+from gnuradio.hsc.blocks.viewer import model as viewer_model
+from gnuradio.hsc.blocks.viewer.block import PANELS
+from gnuradio.hsc.blocks.viewer.drawing import DARK, LIGHT, Rect, cells, layout, render, span, ticks, to_image
+from gnuradio.hsc.blocks.viewer.model import PacketState, View, ViewerModel, shrink
 from gnuradio.hsc.errors import HscError
 from gnuradio.hsc.phy import packet
 from hypothesis import HealthCheck, given, settings

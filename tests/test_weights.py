@@ -7,8 +7,8 @@ import json
 import pytest
 import torch
 from gnuradio.hsc import weights
-from gnuradio.hsc.codecs import hsc_models
 from gnuradio.hsc.errors import HscError
+from gnuradio.hsc.systems.hsc import models
 
 
 def test_save_and_load_keep_the_values(tmp_path):
@@ -57,14 +57,14 @@ def test_every_card_is_a_json_object_without_foreign_paths():
 
 
 def test_every_model_with_weights_loads_into_its_network():
-    for number, name in hsc_models.MODELS.items():
+    for number, name in models.MODELS.items():
         if name in weights.names():
-            assert hsc_models.load_model(number) is not None
+            assert models.load_model(number) is not None
         if f"{name}-few-shot" in weights.names():
-            assert hsc_models.load_model(number, "few-shot") is not None
+            assert models.load_model(number, "few-shot") is not None
 
 
 def test_unknown_model_numbers_are_refused():
     for number in (0, 200):
         with pytest.raises(HscError, match="unknown"):
-            hsc_models.load_model(number)
+            models.load_model(number)

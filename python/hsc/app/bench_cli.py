@@ -80,7 +80,7 @@ def link(frames: Path | None, rates: tuple[float, ...], seconds: float, rank: in
 
     Errors: one line on stderr and exit status 2 for a file without frames, or an end of the link that does not run.
     """
-    from .bench_link import run
+    from ..bench.link_run import run
 
     _print_rows(run(frames, rates, seconds, rank), as_json)
 
@@ -106,6 +106,6 @@ def soak(**settings: object) -> int:
 
     Errors: one line on stderr and exit status 2 for an option out of range, a missing file, or a process that does not start.
     """
-    from .soak import Soak, report, run
+    from ..bench.soak_run import Soak, report, run
 
     return report(run(Soak(**settings)))

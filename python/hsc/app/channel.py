@@ -15,11 +15,11 @@ from dataclasses import dataclass
 import numpy as np
 from gnuradio import analog, blocks, channels, filter, gr
 
-from ..blocks.radio import radio_source
-from ..blocks.radio_devices import SINK, make_device
+from ..blocks.radio.devices import SINK, make_device
+from ..blocks.radio.ends import radio_source
 from ..errors import HscError
-from ..radio import RadioSettings
-from ..radio_meter import PAYLOAD_POWER
+from ..radio.addresses import RadioSettings
+from ..radio.meters import PAYLOAD_POWER
 from . import live
 
 DRIFT_SPAN = 2000.0  # a drifting carrier goes up and down by this [Hz]

@@ -8,11 +8,21 @@ from pathlib import Path
 import click
 
 from .. import __version__
-from ..radio import RadioSettings
+from ..radio.addresses import RadioSettings
 from . import live
 from .bench_cli import bench
 from .link import LinkSettings
-from .options import EXIT_FAILED, Hertz, Interferer, Number, OneLineErrors, Taps, link_options, receiver_options, transmitter_options
+from .options import (
+    EXIT_FAILED,
+    Hertz,
+    Interferer,
+    Number,
+    OneLineErrors,
+    Taps,
+    link_options,
+    receiver_options,
+    transmitter_options,
+)
 
 _ERRORS = """\b
 Errors: one line on stderr and exit status 2 for
@@ -321,7 +331,7 @@ def compare(
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def train(arguments: tuple[str, ...]) -> None:
     """Train or fine-tune the networks of a codec: `train --help` lists the recipes."""
-    from ..training.cli import cli
+    from .train import cli
 
     cli.main(list(arguments), prog_name="gr-hsc train", standalone_mode=False)
 

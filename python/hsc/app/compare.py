@@ -10,11 +10,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from .. import files, image_files, metrics
+from .. import files, metrics
 from ..codecs import registry
 from ..errors import HscError
 from ..evaluation import curves, figures, plan, sweep
 from ..evaluation.transmission import image_id
+from ..images import files as image_files
 from . import detail, pictures, planned
 from .report import make_folder, save_picture
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from .. import metrics
-from ..image_files import SourceImage, load, picture
+from ..images.files import SourceImage, load, picture
 from ..phy.mcs import best_for
 from . import pictures, samples
 from .link import LinkSettings, Outcome, Runner, record

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 from scipy.ndimage import uniform_filter
 
-from ..image_files import picture
+from ..images.files import picture
 
 SIZE = (224, 224)  # of a detail: height, width
 WHOLE = 192  # largest side of the whole picture beside it

@@ -24,7 +24,7 @@ from typing import TextIO
 
 from ..home import use_writable_home
 from ..paths import PACKAGE, examples_folder
-from ..radio import PRESETS, RadioPreset
+from ..radio.addresses import PRESETS, RadioPreset
 from ..streams import Streams
 
 RADIO_TIMEOUT_S = 20.0

@@ -9,15 +9,19 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from .. import data, image_files
+from ..bench import air_interface, ldpc_curves, over_the_air, tracking
 from ..errors import HscError
-from ..evaluation import air_interface, curves, figures, hda, hda_tables, hsc, ldpc_curves, over_the_air, plan, sweep, tracking
+from ..evaluation import curves, figures, plan, sweep
 from ..evaluation.transmission import Point, image_id
+from ..images import datasets, files
+from ..systems.hda import figures as hda
+from ..systems.hda import tables
+from ..systems.hsc import figures as hsc
 from . import detail, pictures, planned, samples, simulate
 from .link import LinkSettings
 from .report import make_folder, progress_bar, save_picture
 
-NAMES = ("hsc-fig2", "hsc-fig3", "hsc-fig4", "hsc-fig6", "ldpc", "air-interface", "tracking", "over-the-air", *hda.PLANS, *hda_tables.NAMES)
+NAMES = ("hsc-fig2", "hsc-fig3", "hsc-fig4", "hsc-fig6", "ldpc", "air-interface", "tracking", "over-the-air", *hda.PLANS, *tables.NAMES)
 DEFAULT_IMAGES = {"hsc-fig2": 500, "hsc-fig3": 200, "hsc-fig4": 300, **hda.DEFAULT_IMAGES}
 QUICK_IMAGES = 20
 QUICK_PHOTOS = 2
@@ -38,7 +42,7 @@ class Request:
     name: str
     count: int | None = None
     quick: bool = False
-    data: Path | None = None
+    datasets: Path | None = None
     workers: planned.Workers = planned.Workers()
     fresh: bool = False
 
@@ -106,11 +110,11 @@ def _measure(request: Request, progress: hsc.Progress) -> tuple[curves.Curves, I
         count = request.count or (QUICK_IMAGES if request.quick else over_the_air.IMAGES)
         quick = {"restarts": 1} if request.quick else {}
         return over_the_air.run(request.command, progress, [*samples.digits(), *samples.photographs()], count, **quick), None
-    if request.name in hda_tables.NAMES:
+    if request.name in tables.NAMES:
         photos = _kodak(request)
-        return hda_tables.run(request.name, photos, request.command, progress, request.quick), None
+        return tables.run(request.name, photos, request.command, progress, request.quick), None
     count = request.count or (QUICK_IMAGES if request.quick else DEFAULT_IMAGES[request.name])
-    digits = data.mnist("test", request.data)[:count, ..., None].copy()
+    digits = datasets.mnist("test", request.data)[:count, ..., None].copy()
     if request.name == "hsc-fig2":
         return hsc.fig2(digits, request.command, progress, **({"ranks": (0, 4, 12, 28)} if request.quick else {})), None
     if request.name == "hsc-fig3":
@@ -120,7 +124,7 @@ def _measure(request: Request, progress: hsc.Progress) -> tuple[curves.Curves, I
 
 def _kodak(request: Request) -> dict[str, np.ndarray]:
     """Kodak photographs by identity, as many as wanted, evenly spread."""
-    photos = {image_id(f"kodim{i:02d}", photo): photo for i, photo in enumerate(data.kodak(request.data), 1)}
+    photos = {image_id(f"kodim{i:02d}", photo): photo for i, photo in enumerate(datasets.kodak(request.data), 1)}
     count = request.count or (QUICK_PHOTOS if request.quick else DEFAULT_IMAGES.get(request.name))
     return {name: photos[name] for name in plan.spread(list(photos), count)}
 
@@ -183,11 +187,11 @@ def _window(image: np.ndarray, received: np.ndarray) -> tuple[slice, slice]:
 def _photo(request: Request) -> tuple[str, np.ndarray]:
     """The Kodak photograph where the data folder has it, else a shipped sample."""
     try:
-        path = data.data_folder(request.data) / "kodak" / PHOTO
+        path = datasets.data_folder(request.data) / "kodak" / PHOTO
     except HscError:
         if request.data is not None:
             raise
         path = None
     if path is None or not path.is_file():
         path = samples.photographs()[0]
-    return path.name, image_files.load(path).pixels
+    return path.name, files.load(path).pixels

@@ -166,7 +166,7 @@ def rank(codec: str, header: Header) -> int | None:
     """Rank of the CR that an HSC message carries; None for other codecs."""
     if codec != "hsc":
         return None
-    from ..codecs.hsc import HscParameters
+    from ..systems.hsc.codec import HscParameters
 
     return HscParameters.unpack(header.parameters).rank
 

@@ -21,8 +21,8 @@ from ..errors import HscError
 from ..phy import cipher, mcs
 from ..phy.numerology import AUTO, PRESETS
 from ..phy.packet import DEFAULT_PACKET_SYMBOLS, MAX_PACKET_SYMBOLS
-from ..radio import RadioSettings
-from ..radio_file import describe
+from ..radio.addresses import RadioSettings
+from ..radio.reader import describe
 from .link import CHANNELS, LinkSettings
 
 EXIT_FAILED = 1

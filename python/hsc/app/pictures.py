@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from ..image_files import picture
+from ..images.files import picture
 from ..metrics import PSNR_LIMIT_DB
 
 _BACKGROUND, _INK, _FAINT, _EMPTY = (255, 255, 255), (25, 25, 25), (110, 110, 110), (235, 235, 235)

@@ -12,12 +12,13 @@ from pathlib import Path
 
 import numpy as np
 
-from .. import files, image_files
+from .. import files
 from ..errors import HscError
+from ..images import files as image_files
 from ..phy.numerology import preset
 from ..phy.packet import Header, ReceivedPacket
-from ..radio_file import Capture, time_of
-from ..recording import codec_name, isoformat
+from ..radio.reader import Capture, time_of
+from ..radio.recording import codec_name, isoformat
 
 LOG = "received.jsonl"
 _NAME = re.compile(r"image_(\d{5,9})\.png")

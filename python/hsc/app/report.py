@@ -18,8 +18,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from .. import files, image_files, metrics
+from .. import files, metrics
 from ..errors import HscError
+from ..images import files as image_files
 from . import outputs, pictures
 from .link import LinkSettings, Outcome, Runner, failure, record
 from .options import EXIT_BAD_INPUT, EXIT_FAILED

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING
 from ..codecs import registry
 from ..errors import HscError
 from ..phy.numerology import presets
-from ..radio import RadioSettings
-from ..radio_file import Capture
+from ..radio.addresses import RadioSettings
+from ..radio.reader import Capture
 from . import live
 from .link import LinkSettings
 from .options import EXIT_FAILED
@@ -32,8 +32,9 @@ with live.gnuradio_needed():
     import pmt
     from gnuradio import gr
 
-    from ..blocks import feedback_sender, message_decoder, ofdm_receiver, pdu, radio_source, recorder, repeat_requester
+    from ..blocks import feedback_sender, message_decoder, ofdm_receiver, pdu, radio_source, repeat_requester
     from ..blocks.base import MessageBlock
+    from ..blocks.radio import recorder
 
 _PACKETS, _IN = pmt.intern("packets"), pmt.intern("in")
 _BEHIND = 64  # PDUs that wait when a recording is held up

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..errors import HscError
-from ..image_files import find, load
+from ..images.files import find, load
 from ..paths import examples_folder
 
 

@@ -23,7 +23,14 @@ try:
     import pmt
     from gnuradio import channels, gr
 
-    from ..blocks import message_decoder, message_encoder, ofdm_receiver, ofdm_transmitter, pdu, symbol_channel
+    from ..blocks import (
+        message_decoder,
+        message_encoder,
+        ofdm_receiver,
+        ofdm_transmitter,
+        pdu,
+        symbol_channel,
+    )
     from ..blocks.base import MessageBlock
 except ModuleNotFoundError as missing:
     if (missing.name or "").split(".")[0] not in ("gnuradio", "pmt"):

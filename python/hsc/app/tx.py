@@ -15,10 +15,10 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from .. import image_files
 from ..errors import HscError
 from ..files import label
-from ..radio import RadioSettings
+from ..images import files as image_files
+from ..radio.addresses import RadioSettings
 from . import live
 from .link import LinkSettings, create_codecs
 from .options import EXIT_BAD_INPUT, EXIT_FAILED

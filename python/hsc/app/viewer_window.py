@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from ..blocks.viewer import image_viewer
+from ..blocks.viewer.block import image_viewer
 from ..errors import HscError
 
 _PROBE = "from PyQt5.QtWidgets import QApplication; QApplication([])"

@@ -7,11 +7,18 @@ from .hybrid import denoiser, hda_allocation, hda_fusion
 from .images import image_sink, image_source, quality_meter
 from .messages import message_decoder, message_demux, message_encoder, message_mux
 from .modulation import analog_demodulator, analog_modulator, digital_demodulator, digital_modulator
-from .radio import radio_sink, radio_source
-from .recorder import recorder
+from .radio.ends import radio_sink, radio_source
+from .radio.recorder import recorder
 from .semantic import cr_projection, cr_recomposition, semantic_decoder, semantic_encoder
 from .symbols import symbol_channel
-from .systems import hda_receiver, hda_transmitter, hsc_receiver, hsc_transmitter, image_receiver, image_transmitter
+from .systems import (
+    hda_receiver,
+    hda_transmitter,
+    hsc_receiver,
+    hsc_transmitter,
+    image_receiver,
+    image_transmitter,
+)
 
 use_writable_home()  # before a flowgraph starts
 
@@ -58,7 +65,7 @@ __all__ = [
 def __getattr__(name: str) -> type:
     """The Image Viewer, loaded on first use: it alone needs PyQt5."""
     if name == "image_viewer":
-        from .viewer import image_viewer
+        from .viewer.block import image_viewer
 
         return image_viewer
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..errors import HscError
 from ..phy import adaptation
-from ..radio import BIND_REMEDY, bindable
+from ..radio.addresses import BIND_REMEDY, bindable
 from . import pdu
 from .base import Companion, MessageBlock
 

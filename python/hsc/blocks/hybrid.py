@@ -8,13 +8,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..codecs import deepjscc, denoise, hda_link, hda_models
-from ..codecs import hda_deepsc as codec
-from ..codecs.hda_regions import grid
 from ..errors import HscError
 from ..message import Link, ReceivedMessage
 from ..nn.transform import WIDTH
 from ..phy import cipher
+from ..systems.deepjscc import codec as deepjscc
+from ..systems.deepjscc import denoise
+from ..systems.hda import codec, models
+from ..systems.hda import link as hda_link
+from ..systems.hda.regions import grid
 from . import pdu
 from .base import MessageBlock, PartsBlock, limit_torch_threads
 from .messages import LinkBlock
@@ -130,7 +132,7 @@ class hda_fusion(PartsBlock):
         first, analog, digital = next(iter(parts.values())), parts.get("analog"), parts.get("digital")
         require(first.codec, NAME)
         parameters = codec.HdaParameters.unpack(first.parameters)
-        model = hda_models.load(hda_models.PROFILES[parameters.profile])
+        model = models.load(models.PROFILES[parameters.profile])
         received = ReceivedMessage(
             NAME, first.shape, first.parameters, analog.received if analog and analog.values.size else None,
             (digital.received,) if digital and digital.streams else (), first.snr_db,

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from .. import files, image_files, metrics
+from .. import files, metrics
 from ..errors import HscError
 from ..files import label
+from ..images import files as image_files
 from ..paths import examples_folder
 from . import pdu
 from .base import Companion, Joiner, MessageBlock

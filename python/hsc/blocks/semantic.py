@@ -6,11 +6,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..codecs import hda_deepsc as hda
-from ..codecs import hda_models, hsc, hsc_models, registry
-from ..codecs.hda_analog import Selection
+from ..codecs import registry
 from ..errors import HscError
 from ..message import Link, ReceivedMessage
+from ..systems.hda import codec as hda
+from ..systems.hda import models
+from ..systems.hda.analog_part import Selection
+from ..systems.hsc import codec as hsc
+from ..systems.hsc import models as hsc_models
 from . import pdu
 from .base import MessageBlock, PartsBlock, limit_torch_threads
 from .hybrid import features_map, require
@@ -82,7 +85,7 @@ class semantic_encoder(LinkBlock):
 
     def _encode_hda(self, image: pdu.Image) -> None:
         hda.check_shape(image.shape)
-        z = hda.semantic_encode(image.pixels, hda_models.common())
+        z = hda.semantic_encode(image.pixels, models.common())
         parameters = hda.HdaParameters(0, 0, 0, Selection(0, 0), 0).pack()  # HDA Allocation fills them in
         self.publish("features", pdu.Features(image.message_id, HDA, image.shape, z.numpy().ravel(), parameters))
 
@@ -124,7 +127,7 @@ class semantic_decoder(MessageBlock):
 
     def _decode_features(self, features: pdu.Features) -> None:
         require(features.codec, HDA)
-        model = hda_models.load(hda_models.PROFILES[hda.HdaParameters.unpack(features.parameters).profile])
+        model = models.load(models.PROFILES[hda.HdaParameters.unpack(features.parameters).profile])
         variance = np.zeros_like(features.values) if features.variance is None else features.variance
         fused = hda.Fused(*(features_map(part, features.shape) for part in (features.values, variance)))
         self._show(hda.semantic_decode(fused, features.shape, model), features)

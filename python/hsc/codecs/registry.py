@@ -12,14 +12,14 @@ from ..message import Link, Message, ReceivedMessage
 
 # name -> (number in the packet header, module:class). Numbers are part of the air interface: never reuse one.
 _MODULES: dict[str, tuple[int, str]] = {
-    "hsc": (1, "hsc:HscCodec"),
-    "separate": (2, "separate:SeparateCodec"),
-    "softcast": (3, "softcast:SoftCastCodec"),
-    "hda_dct": (4, "hda_dct:HdaDctCodec"),
-    "hda_deepsc": (5, "hda_deepsc:HdaDeepScCodec"),
-    "deepjscc": (6, "deepjscc:DeepJsccCodec"),
-    "deepjscc_q": (7, "deepjscc_q:DeepJsccQCodec"),
-    "hda_hevc": (8, "hda_hevc:HdaHevcCodec"),
+    "hsc": (1, "systems.hsc.codec:HscCodec"),
+    "separate": (2, "systems.baselines.separate:SeparateCodec"),
+    "softcast": (3, "systems.baselines.softcast:SoftCastCodec"),
+    "hda_dct": (4, "systems.baselines.hda_dct:HdaDctCodec"),
+    "hda_deepsc": (5, "systems.hda.codec:HdaDeepScCodec"),
+    "deepjscc": (6, "systems.deepjscc.codec:DeepJsccCodec"),
+    "deepjscc_q": (7, "systems.deepjscc.quantised:DeepJsccQCodec"),
+    "hda_hevc": (8, "systems.hda.hevc_codec:HdaHevcCodec"),
 }
 
 
@@ -64,7 +64,7 @@ def module(name: str) -> str:
 def create(name: str, **options: object) -> Codec:
     """Make a codec. `options` are the fields of the codec's options dataclass; an unknown one raises HscError."""
     home, cls = _entry(name)[1].split(":")
-    return getattr(importlib.import_module(f".{home}", __package__), cls)(**options)
+    return getattr(importlib.import_module(f"..{home}", __package__), cls)(**options)
 
 
 def _entry(name: str) -> tuple[int, str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import HscError
-from . import hda_figures
+from ..systems.hda import drawing
 from .curves import Curves, Series
 from .drawing import COLOURS, panels
 
@@ -176,5 +176,5 @@ _DRAWINGS = {
     "air-interface": _air_interface,
     "tracking": _tracking,
     "over-the-air": _over_the_air,
-    **hda_figures.DRAWINGS,
+    **drawing.DRAWINGS,
 }

@@ -14,7 +14,7 @@ from pathlib import Path
 from ..codecs import registry
 
 _PACKAGE = __package__.rpartition(".")[0]
-_COUNTED = tuple(f"{_PACKAGE}.{part}." for part in ("codecs", "nn", "phy"))
+_COUNTED = tuple(f"{_PACKAGE}.{part}." for part in ("codecs", "coding", "nn", "phy", "systems"))
 _SHORTEST_NAME = 3
 _NOT_OF_ONE_CODEC = f"{_PACKAGE}.codecs.registry"
 
@@ -25,7 +25,7 @@ def of_codec(codec: str) -> str:
 
     Its weights are those whose name begins with its own, hyphens read as underscores, or with a text constant of its programs.
     """
-    modules = sources(f"{_PACKAGE}.codecs.{registry.module(codec)}")
+    modules = sources(f"{_PACKAGE}.{registry.module(codec)}")
     parts = [modules[name] for name in sorted(modules)]
     beginnings = {codec, *(text for part in parts for text in _constants(part))}
     parts += [

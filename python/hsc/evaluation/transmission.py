@@ -255,7 +255,7 @@ def _receive(
 
 def _measure_capacity(sending: Sending, receptions: Sequence[Reception], image: np.ndarray) -> Iterator[tuple[Measured, np.ndarray]]:
     """Bits at log2(1 + |h|² SNR) for each channel use, with the gain known to the transmitter: no separate design can do better."""
-    from ..codecs.separate import capacity_image
+    from ..systems.baselines.separate import capacity_image
 
     for reception in receptions:
         snr_db = reception.snr_db + 20 * np.log10(max(abs(gain(sending.image, reception)), 1e-6))

@@ -2,8 +2,8 @@
 
 import sys
 
+from ..app.train import cli
 from ..streams import Streams
-from .cli import cli
 
 streams = Streams()
 try:

@@ -16,7 +16,8 @@ from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs, broadcast_object_list
 from torch import nn
 
-from .. import data, weights
+from .. import weights
+from ..images import datasets
 from .recipes import Recipe
 
 WARM_UP = 100
@@ -69,9 +70,9 @@ class Run:
         """File that the run is taken up from when it is there."""
         return self.out / f"{self.recipe.name}.checkpoint.pt"
 
-    def photos(self) -> data.Photos:
+    def photos(self) -> datasets.Photos:
         """The training photographs. Raises HscError when there are none."""
-        return data.photos(self.path, self.out / "photos")
+        return datasets.photos(self.path, self.out / "photos")
 
     def weights(self, name: str) -> dict[str, torch.Tensor]:
         """Weights to start from: those of an earlier run in `out`, else the shipped ones. Raises HscError when there are none."""
@@ -181,7 +182,7 @@ def batches(run: Run) -> Iterator[torch.Tensor]:
     recipe, device = run.recipe, accelerator().device
     rng = np.random.default_rng()  # not the recipe's seed: a run that goes on must not begin with the same images again
     if recipe.data == "mnist":
-        digits = data.mnist("train", run.path)[: recipe.samples or None, ..., None]
+        digits = datasets.mnist("train", run.path)[: recipe.samples or None, ..., None]
         while True:
             yield planes(digits[rng.integers(len(digits), size=recipe.batch)], device)
     photos = run.photos()

@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from torch import nn
 
 from ..errors import HscError
-from ..nn.adapters import AdaptedVae
-from ..nn.conv_vae import ConvVae
-from ..nn.deepjscc import DeepJscc
-from ..nn.denoisers import Denoiser
-from ..nn.vae import Vae
-from ..nn.vqvae import VqVae
+from ..systems.deepjscc.denoisers import Denoiser
+from ..systems.deepjscc.network import DeepJscc
+from ..systems.hsc.adapters import AdaptedVae
+from ..systems.hsc.conv_vae import ConvVae
+from ..systems.hsc.vae import Vae
+from ..systems.hsc.vqvae import VqVae
 
 SYMBOLS = (4, 8, 16, 32, 64, 128)  # M of the SR, swept in the paper's figures 2 and 3
 TUNED_SYMBOLS = (8, 64)  # M of the few-shot models and their NCR adapters

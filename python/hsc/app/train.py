@@ -1,0 +1,114 @@
+"""`python -m hsc.training RECIPE`, and `./gr-hsc train RECIPE`: train a recipe and write its weights with their card."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+import torch
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from .. import weights
+from ..errors import HscError
+from ..images import datasets
+from ..systems.deepjscc import denoiser_training, training
+from ..systems.hda import training as hda
+from ..systems.hsc import ncr_training, vae_training
+from ..training import loop
+from ..training.recipes import RECIPES, Recipe, recipe
+
+
+def train(
+    name: str,
+    path: str | Path | None = None,
+    minutes: float | None = None,
+    steps: int | None = None,
+    resume: bool = False,
+    out: Path = Path("runs"),
+    threads: int = 1,
+) -> dict[str, float]:
+    """Train recipe `name` and write weights and card into `out`.
+
+    Args:
+        path: data folder; default $HSC_DATA.
+        minutes, steps: shorten the schedule; at most one.
+        resume: go on from the checkpoint in `out`, else from the shipped weights of that name.
+        out: folder for checkpoint, weights and card; also where a decoded copy of the photographs is kept.
+        threads: of torch on the CPU.
+
+    Returns:
+        Figures on held-out data, as in the card. Raises HscError for an unknown recipe or missing data.
+    """
+    torch.set_num_threads(threads)
+    chosen = recipe(name, **({"steps": steps} if steps else {}))
+    datasets.data_folder(path)
+    torch.manual_seed(chosen.seed + loop.accelerator().process_index)
+    with _bar(chosen) as report:
+        run = loop.Run(chosen, out, path, minutes, report)
+        if not resume:
+            run.checkpoint.unlink(missing_ok=True)
+        start = chosen.start or (name if resume and name in weights.names() else "")
+        return _family(chosen.model)(run, run.weights(start) if start else None)
+
+
+def _family(model: str) -> Callable[[loop.Run, dict[str, torch.Tensor] | None], dict[str, float]]:
+    """What trains a kind of model, from weights or from its own start, and returns the figures of the card."""
+    if model == "hda-hevc":
+        from ..systems.hda import hevc_fit  # needs the HEVC coder, which other recipes do without
+
+        return hevc_fit.train
+    return next(family.train for family in (vae_training, ncr_training, training, denoiser_training, hda) if model in family.MODELS)
+
+
+class _bar:
+    """A progress bar on a terminal, a line now and then elsewhere."""
+
+    def __init__(self, chosen: Recipe) -> None:
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.fields[mse]}"),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+        )
+        self.bar = Progress(*columns, disable=not sys.stderr.isatty())
+        self.task = self.bar.add_task(chosen.name, total=chosen.steps, mse="")
+        self.mean = 0.0
+
+    def __enter__(self):
+        self.bar.start()
+        return self.report
+
+    def __exit__(self, *_: object) -> None:
+        self.bar.stop()
+
+    def report(self, at: loop.Progress) -> None:
+        self.mean = at.mse if at.step == 1 else 0.99 * self.mean + 0.01 * at.mse
+        self.bar.update(self.task, completed=at.step, mse=f"MSE {self.mean:.5f}")
+        if self.bar.disable and at.step % 1000 == 0:
+            click.echo(f"step {at.step} of {at.steps}, MSE {self.mean:.5f}", err=True)
+
+
+@click.command("train")
+@click.argument("name", metavar="RECIPE", type=click.Choice(sorted(RECIPES)))
+@click.option("--data", "path", type=click.Path(path_type=Path), help="Data folder as docs/training.md has it; default: $HSC_DATA.")
+@click.option("--minutes", type=click.FloatRange(min=0, min_open=True), help="Shorten the schedule to this time.")
+@click.option("--steps", type=click.IntRange(min=1), help="Shorten the schedule to these steps.")
+@click.option("--resume", is_flag=True, help="Go on from the checkpoint in --out, else from the shipped weights.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Folder for checkpoint, weights, card."
+)
+@click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, help="CPU threads.")
+def cli(name: str, path: Path | None, minutes: float | None, steps: int | None, resume: bool, out: Path, threads: int) -> None:
+    """Train RECIPE; weights and card are written to --out. Runs on a GPU when torch finds one."""
+    if minutes and steps:
+        raise click.UsageError("give --minutes or --steps, not both")
+    try:
+        figures = train(name, path, minutes, steps, resume, out, threads)
+    except HscError as error:
+        click.echo(f"error: {error}", err=True)
+        raise SystemExit(2) from None
+    for text, value in figures.items():
+        click.echo(f"{text}: {value:.5g}")

@@ -1,0 +1,257 @@
+"""`tx` and `rx` as processes in real time, over ZeroMQ and `channel`, and over a driver: images lost, their quality, restarts."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from .. import metrics
+from ..errors import HscError
+from ..evaluation.curves import Axis, Curves, Series
+from ..images import files as image_files
+from ..images.files import picture
+
+SNRS_DB = (5.0, 10.0, 15.0)
+IMAGES = 100
+RESTARTS = 10
+SIDE, LARGE_SIDE = 64, 256  # pixels of a photograph: one packet, and about ten
+RESTART_SNR_DB = 15.0
+IMPAIRMENTS = ("--cfo", "10k", "--sfo", "20", "--taps", "1,0,0,0.5j,0,0,0,-0.32")
+INTERVAL = 0.1  # between images while ends are restarted [s]
+_PATIENCE = 120.0  # s
+_DESCRIPTION = (
+    "tx and rx as processes at 1 MS/s in real time, codec hsc as tx chooses it: digits of 28 x 28 and photographs of "
+    f"{SIDE} x {SIDE} pixels in turns, or photographs of {LARGE_SIDE} x {LARGE_SIDE} alone; delivered: images written; whole: no packet "
+    "missing; zmq: through channel, CFO 10 kHz, sample clock 20 ppm fast, echoes of -6 and -10 dB; hscloop: the tests' SoapySDR driver, "
+    f"crystals 10 ppm slow and fast, so 8.7 kHz at 433 MHz, same echoes; restarts through channel at {RESTART_SNR_DB:g} dB"
+)
+
+
+@dataclass
+class Command:
+    """A gr-hsc command that runs; its lines are kept with the time when they came."""
+
+    child: subprocess.Popen
+    lines: list[tuple[float, str]] = field(default_factory=list)
+    changed: threading.Condition = field(default_factory=threading.Condition)  # its lock may be taken twice
+
+    def __post_init__(self) -> None:
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self) -> None:
+        for line in self.child.stdout:
+            with self.changed:
+                self.lines.append((time.monotonic(), line.rstrip()))
+                self.changed.notify_all()
+
+    def times(self, text: str, after: float = 0.0) -> list[float]:
+        """When the lines came that hold `text`, those after `after`."""
+        with self.changed:
+            return [moment for moment, line in self.lines if moment > after and text in line]
+
+    def when(self, text: str, after: float = 0.0, count: int = 1) -> float:
+        """Time of the first line after `after` that holds `text`, or of line number `count`. Raises HscError when it does not come."""
+        with self.changed:
+            if not self.changed.wait_for(lambda: len(self.times(text, after)) >= count, _PATIENCE):
+                raise HscError(f"nothing said '{text}' within {_PATIENCE:.0f} s: {self.lines[-1][1] if self.lines else 'no line came'}")
+            return self.times(text, after)[count - 1]
+
+    def wait(self) -> None:
+        """Until it has ended by itself. Raises HscError when it failed."""
+        if self.child.wait(_PATIENCE * 10):
+            raise HscError(f"{' '.join(self.child.args[3:5])} failed: {self.lines[-1][1] if self.lines else 'no line came'}")
+
+
+@contextmanager
+def commands(program: Sequence[str] = ()) -> Iterator[Callable[..., Command]]:
+    """A function that starts a gr-hsc command; what still runs at the end is killed. `program`: what is run instead of this package."""
+    running: list[Command] = []
+    program = program or (sys.executable, "-m", f"{__package__.rsplit('.', 1)[0]}.app")
+
+    def start(*arguments: object) -> Command:
+        child = subprocess.Popen(
+            [*program, *map(str, arguments)],
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"},
+        )  # fmt: skip
+        running.append(Command(child))
+        return running[-1]
+
+    try:
+        yield start
+    finally:
+        for command in running:
+            command.child.kill()
+            command.child.wait()
+
+
+def run(command: str, progress: Callable[[str], None], sources: Sequence[Path], images: int = IMAGES, restarts: int = RESTARTS) -> Curves:
+    """Measure all of it. `sources`: image files; of photographs the middle is sent."""
+    with tempfile.TemporaryDirectory(prefix="hsc-") as folder:
+        files, large = prepare(sources, Path(folder) / "sent"), prepare(sources, Path(folder) / "large", LARGE_SIDE, digits=False)
+        ways = {"zmq": (over_zmq, files), f"zmq, {LARGE_SIDE} x {LARGE_SIDE}": (over_zmq, large)}
+        ways |= {"hscloop": (over_hscloop, files)} if has_hscloop() else {}
+        found = {name: [] for name in ways}
+        for name, (way, sent) in ways.items():
+            for snr_db in SNRS_DB:
+                progress(f"{images} images over {name} at {snr_db:g} dB")
+                found[name].append(deliver(way, sent, images, snr_db, Path(folder) / f"received-{name}-{snr_db:g}"))
+        progress(f"{restarts} restarts of each end")
+        transmitter = _restarts_of_transmitter(files[0], restarts, Path(folder) / "received-tx")
+        receiver = _restarts_of_receiver(files[0], restarts, Path(folder) / "received-rx")
+    findings = {
+        "images sent at each SNR": images,
+        **{f"images lost over {name}": [p["lost"] for p in points] for name, points in found.items()},
+        "transmitter killed and started again: first image after it is on the air [s]": transmitter,
+        "receiver killed and started again: first image after it listens, images sent every 0.1 s [s]": receiver,
+    }
+    return Curves("over-the-air", _DESCRIPTION, command, [_series(name, points) for name, points in found.items()], findings)
+
+
+def _series(name: str, points: list[dict[str, float]]) -> Series:
+    others = ("whole", "psnr_db", "worst_psnr_db", "snr_measured_db", "cfo_hz")
+    delivered = Axis("delivered", "share", [p["delivered"] for p in points])
+    return Series(name, "measured", Axis("snr", "dB", list(SNRS_DB)), delivered, None, {n: [p[n] for p in points] for n in others})
+
+
+def prepare(sources: Sequence[Path], folder: Path, side: int = SIDE, digits: bool = True) -> list[Path]:
+    """Copies of the images, large ones cut to `side` pixels, digits (unless they are to be left out) and photographs in turns."""
+    folder.mkdir()
+    loaded = [(path, image_files.load(path).pixels) for path in sources]
+    small = [(p, x) for p, x in loaded if max(x.shape[:2]) <= SIDE and digits]
+    large = [(p, x) for p, x in loaded if max(x.shape[:2]) > SIDE]
+    turns = [pair for pairs in zip(small, large * len(small), strict=False) for pair in pairs] if small and large else small + large
+    files = []
+    for number, (path, pixels) in enumerate(turns):
+        top, left = (max(0, (size - side) // 2) for size in pixels.shape[:2])
+        files.append(folder / f"{number:03d}-{path.stem}.png")
+        picture(pixels[top : top + side, left : left + side]).save(files[-1])
+    return files
+
+
+Start = Callable[..., Command]
+Way = Callable[[Start, float], tuple[Sequence[object], Sequence[object]]]
+
+
+def over_zmq(start: Start, snr_db: float) -> tuple[Sequence[object], Sequence[object]]:
+    """Options of tx and of rx on both sides of `channel`, which is started."""
+    near, far = addresses(2)
+    start("channel", "--in", near, "--out", far, "--snr", snr_db, *IMPAIRMENTS).when("channel:")
+    return ("--radio", near), ("--radio", far)
+
+
+def over_hscloop(start: Start, snr_db: float) -> tuple[Sequence[object], Sequence[object]]:
+    """Options of tx and of rx over the tests' SoapySDR driver, which simulates two radios and what is between them."""
+    radio = f"soapy:driver=hscloop,name=evaluate-{os.getpid()}-{snr_db:g},loss=60"
+    tuning = ("--freq", "433M", "--rate", "1M", "--gain", 30)
+    path = f"snr={snr_db:g},echoes=3:-6/7:-10"
+    return ("--radio", f"{radio},serial=tx,ppm=-10", *tuning), ("--radio", f"{radio},serial=rx,ppm=10,{path}", *tuning)
+
+
+def has_hscloop() -> bool:
+    """True where SOAPY_SDR_PLUGIN_PATH names the folder in which the tests have built that driver."""
+    folders = os.environ.get("SOAPY_SDR_PLUGIN_PATH", "").split(os.pathsep)
+    return any(next(Path(folder).glob("hscloop.so"), None) for folder in folders if folder)
+
+
+def deliver(way: Way, files: Sequence[Path], images: int, snr_db: float, out: Path) -> dict[str, float]:
+    """Send `images` images, `files` again and again; shares and mean figures of those that arrived."""
+    order = [files[i % len(files)] for i in range(images)]
+    with commands() as start:
+        near, far = way(start, snr_db)
+        receiver = start("rx", *far, "--out", out, "--deadline", 2)
+        receiver.when("listening")
+        transmitter = start("tx", *order, *near, "--snr", snr_db)
+        transmitter.wait()
+        first = int(next(line for _, line in transmitter.lines if "on the air" in line).rsplit(" ", 1)[1])
+        _until_quiet(out)
+        receiver.child.terminate()
+        receiver.wait()
+    return _figures(records(out), order, first, out)
+
+
+def records(out: Path) -> list[dict]:
+    """The lines of received.jsonl; none when there is no such file yet."""
+    path = out / "received.jsonl"
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.is_file() else []
+
+
+def _until_quiet(out: Path) -> None:
+    """Wait until nothing more is written: the deadline of what is incomplete has passed."""
+    before = -1
+    while before != (now := len(records(out))):
+        before = now
+        time.sleep(6)
+
+
+def _figures(found: list[dict], order: Sequence[Path], first: int, out: Path) -> dict[str, float]:
+    """A message's number among those sent tells what was sent."""
+    arrived = {(r["message_id"] - first) % 65536: r for r in found if r["error"] is None and r["file"]}
+    psnr = [metrics.psnr_db(image_files.load(out / r["file"]).pixels, image_files.load(order[i]).pixels) for i, r in arrived.items()]
+    if not arrived:
+        raise HscError("not one image arrived: is this machine too busy for 1 MS/s in real time?")
+    return {
+        "delivered": len(arrived) / len(order),
+        "whole": sum(r["packets_received"] == r["packets"] for r in arrived.values()) / len(order),
+        "lost": len(order) - len(arrived),
+        "psnr_db": float(np.mean(psnr)),
+        "worst_psnr_db": float(np.min(psnr)),
+        "snr_measured_db": float(np.mean([r["snr_db"] for r in arrived.values()])),
+        "cfo_hz": float(np.mean([r["cfo_hz"] for r in arrived.values()])),
+    }
+
+
+def _restarts_of_transmitter(image: Path, restarts: int, out: Path) -> list[float]:
+    """Kill the transmitter and start it again: time from its first message to the receiver's first image [s]."""
+    seconds = []
+    with commands() as start:
+        near, far = over_zmq(start, RESTART_SNR_DB)
+        receiver = start("rx", *far, "--out", out)
+        receiver.when("listening")
+        for _ in range(restarts + 1):
+            quiet = time.monotonic()
+            transmitter = start("tx", image, "--loop", "--interval", INTERVAL, *near)
+            begun = transmitter.when("on the air")
+            seconds.append(max(0.0, receiver.when("image_", quiet) - begun))
+            transmitter.child.kill()
+            transmitter.child.wait()
+            time.sleep(1)  # for what is still under way
+    return [round(s, 2) for s in seconds[1:]]
+
+
+def _restarts_of_receiver(image: Path, restarts: int, out: Path) -> list[float]:
+    """Kill the receiver and start it again: time from when it listens to its first image [s]."""
+    seconds = []
+    with commands() as start:
+        near, far = over_zmq(start, RESTART_SNR_DB)
+        start("tx", image, "--loop", "--interval", INTERVAL, *near).when("on the air")
+        for _ in range(restarts + 1):
+            receiver = start("rx", *far, "--out", out)
+            begun = receiver.when("listening")
+            seconds.append(receiver.when("image_", begun) - begun)
+            receiver.child.kill()
+            receiver.child.wait()
+    return [round(s, 2) for s in seconds[1:]]
+
+
+def addresses(count: int) -> list[str]:
+    """ZeroMQ addresses on ports of this machine that are free."""
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for s in sockets:
+            s.bind(("127.0.0.1", 0))
+        return [f"zmq:tcp://127.0.0.1:{s.getsockname()[1]}" for s in sockets]
+    finally:
+        for s in sockets:
+            s.close()

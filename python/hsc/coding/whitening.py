@@ -1,0 +1,73 @@
+"""Hadamard whitening of analog values of unlike power (Jakubczak and Katabi, SoftCast), with the LLSE receiver for lost values.
+
+Strong and weak values are mixed in groups of 16 before they are sent. When some of a group are lost, the others still tell most of the
+strong ones: what is lost is about the power of the weakest, not a share of the whole.
+"""
+
+from __future__ import annotations
+
+import torch
+
+from ..nn.hadamard import hadamard
+
+GROUP = 16
+_EVEN = 1.01  # largest ratio of noise variances in a group that counts as equal
+
+
+def order(strength: torch.Tensor) -> torch.Tensor:
+    """Integers (n,) → the order, strongest first, that `mix` wants. Equal ones keep their places: the same on every machine."""
+    return torch.argsort(strength, descending=True, stable=True)
+
+
+def mixed_length(count: int) -> int:
+    """Values that `mix` makes of `count`."""
+    return -(-count // GROUP) * GROUP
+
+
+def mix(values: torch.Tensor) -> torch.Tensor:
+    """Values in `order`, float (n,) → as sent, float (16·ceil(n/16),): a group is every (n/16)-th value; neighbours are of two groups."""
+    padded = torch.zeros(mixed_length(len(values)))
+    padded[: len(values)] = values
+    return (_matrix() @ padded.reshape(GROUP, -1)).flatten()
+
+
+def unmix(received: torch.Tensor, noise: torch.Tensor, power: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """LLSE of mixed values.
+
+    Args:
+        received: float (16·ceil(n/16),), unbiased; noise: variances of their errors, inf where lost.
+        power: float (n,), prior powers of the values before mixing, in `order`.
+
+    Returns:
+        Estimates and variances of their errors, float (n,) each.
+    """
+    count = len(power)
+    prior = torch.zeros(len(received))
+    prior[:count] = power
+    prior, received, noise = prior.reshape(GROUP, -1), received.reshape(GROUP, -1), noise.reshape(GROUP, -1)
+    weight = prior / (prior + noise.mean(0)).clamp_min(1e-30)
+    estimate, variance = weight * (_matrix() @ received), prior * (1 - weight)
+    hard = ~(noise.amax(0) <= _EVEN * noise.amin(0))
+    if hard.any():
+        estimate[:, hard], variance[:, hard] = _solve(received[:, hard], noise[:, hard], prior[:, hard])
+    return estimate.flatten()[:count], variance.flatten()[:count]
+
+
+def _solve(received: torch.Tensor, noise: torch.Tensor, prior: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Groups of unequal noise, (16, G) each: x̂ = P Hᵀ (H P Hᵀ + N)⁻¹ y. A lost value has weight 0: its row is left out."""
+    matrix = _matrix().double()
+    seen = torch.isfinite(noise).T.double()  # (G, 16)
+    mixed = matrix[None] * prior.T.double()[:, None]  # H P
+    covariance = (mixed @ matrix.T) * seen[:, :, None] * seen[:, None]
+    scale = prior.mean(0).double().clamp_min(1e-30)[:, None]
+    covariance += torch.diag_embed(torch.where(seen > 0, noise.T.double().nan_to_num(posinf=0), scale) + 1e-9 * scale)
+    mixed = mixed * seen[:, :, None]
+    gain = torch.cholesky_solve(mixed, torch.linalg.cholesky(covariance))  # (H P Hᵀ + N)⁻¹ H P
+    estimate = (gain * (received.T.double() * seen)[:, :, None]).sum(1)
+    variance = prior.T.double() - (gain * mixed).sum(1)
+    return estimate.T.float(), variance.clamp_min(0).T.float()
+
+
+def _matrix() -> torch.Tensor:
+    """Orthonormal, symmetric: its own inverse."""
+    return hadamard(GROUP).float() / GROUP**0.5

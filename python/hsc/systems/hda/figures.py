@@ -1,0 +1,304 @@
+"""The figures and tables of the HDA-DeepSC paper (section V), and what it does not measure: steps of 1 dB, OFDM, lost packets.
+
+Each function takes image identities and gives a `Plan`. The lists of cases are the data; a codec that is not registered is left out.
+Over fading one gain holds for a whole image (section V-A), which the receiver knows and the transmitter does not, unless the label
+says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+
+from ...evaluation.plan import At, Case, Plan, PlannedCurve, Samples, Say, available, curve, fading
+from ...evaluation.transmission import CAPACITY, Point
+
+CBR = 1 / 6
+DESIGN_SNR_DB = 10.0
+DA_RATIOS = (0.2, 0.4, 0.875, 1.5, 3.0)  # section V-E
+CBRS = (1 / 24, 1 / 12, 1 / 6)
+STEPS = (10, 20, 30, 40, 50)  # table I
+FIXED_MCS = "16QAM-1/2"
+KEY = bytes(range(32))  # any key: what matters is who has it
+LOSSES = (0.0, 0.05, 0.2)
+FADES = 1  # gains of an image over a fading channel: with 24 photographs 24 gains, the same for every system
+_SNR, _CBR = ("snr", "mean Es/N0 [dB]"), ("cbr", "budget of payload channel uses / (C·H·W)")
+_MIXED_DA = {"da_ratio": DA_RATIOS[0]}
+
+HDA = Case("hda_deepsc, AMC", "hda_deepsc", _MIXED_DA)
+HDA_CHOSEN = Case("hda_deepsc, ratio chosen, AMC", "hda_deepsc", {"da_ratio": None})
+HDA_ONE_WAY = Case("hda_deepsc, one-way", "hda_deepsc", _MIXED_DA, knows="nothing")
+SEPARATE = Case("separate HEVC, AMC", "separate", {"source": "hevc"})
+SEPARATE_FIXED = Case(f"separate HEVC, {FIXED_MCS}", "separate", {"source": "hevc"}, mcs=FIXED_MCS, knows="nothing")
+BOUND = Case("HEVC at capacity (bound)", CAPACITY, {"source": "hevc"})
+SYSTEMS = (
+    HDA,
+    Case("hda_hevc, AMC", "hda_hevc"),
+    Case("deepjscc", "deepjscc"),
+    Case("deepjscc_q", "deepjscc_q"),
+    Case("hda_dct, AMC", "hda_dct"),
+    Case("softcast", "softcast"),
+    SEPARATE,
+    SEPARATE_FIXED,
+    Case("separate JPEG2000, AMC", "separate", {"source": "jpeg2000"}),
+    BOUND,
+)
+GAIN_KNOWN = (
+    Case("hda_deepsc, AMC on the gain", "hda_deepsc", _MIXED_DA, knows="gain"),
+    Case("separate HEVC, AMC on the gain", "separate", {"source": "hevc"}, knows="gain"),
+)
+# As in the paper, whose decoder knows nothing of the noise; and our receiver, whose decoder is told its variance.
+_UNTOLD = {"informed": False}
+DENOISERS = tuple(
+    Case(f"{name}{end}", "deepjscc", receiver={**denoiser, **told})
+    for told, end in ((_UNTOLD, ", decoder not told of the noise"), ({}, ""))
+    for name, denoiser in (
+        ("no denoiser", {}),
+        ("DnCNN", {"denoiser": "dncnn"}),
+        ("DiffSDNet", {"denoiser": "diffsdnet"}),
+    )
+)
+
+
+def _awgn(snr_db: float, **fields: object) -> At:
+    return At(snr_db, fading("awgn", snr_db), CBR, **fields)
+
+
+def fig3(images: Sequence[str], quick: bool, say: Say) -> Plan:
+    """PSNR against SNR of analog DeepSC without and with denoisers."""
+    places = [_awgn(snr) for snr in ((0, 10) if quick else range(0, 21, 5))]
+    curves = [curve(case, images, places) for case in available(DENOISERS, say)]
+
+    def findings(samples: Mapping[str, Samples]) -> dict[str, object]:
+        found: dict[str, object] = {}
+        for case in DENOISERS[2::3]:
+            end = case.label.removeprefix("DiffSDNet")
+            found |= _lead(samples, case.label, (f"DnCNN{end}", f"no denoiser{end}"), (0.0, 5.0))
+        return found
+
+    return Plan("hda-fig3", "Kodak, AWGN, CBR 1/6: the paper's analog DeepSC (deepjscc) and denoisers.", _SNR, tuple(curves), findings)
+
+
+def fig4(images: Sequence[str], quick: bool, say: Say) -> Plan:
+    """Every system over AWGN against SNR."""
+    places = [_awgn(snr) for snr in ((0, 10, 20) if quick else range(0, 21, 5))]
+    curves = [curve(case, images, places) for case in available((HDA, HDA_CHOSEN, HDA_ONE_WAY, *SYSTEMS[1:]), say)]
+    text = (
+        "Kodak, AWGN, CBR 1/6. AMC: the transmitter knows the SNR; one-way: it knows nothing, one message serves every SNR. "
+        "The bound codes the image with HEVC at log2(1 + SNR) bits for each channel use, without any loss."
+    )
+    return Plan("hda-fig4", text, _SNR, tuple(curves), lambda samples: _ranking(samples, HDA.label, [at.x for at in places]))
+
+
+def fig5(images: Sequence[str], quick: bool, say: Say) -> Plan:
+    """Every system over Rician (K = 1) and Rayleigh block fading against mean SNR."""
+    curves: list[PlannedCurve] = []
+    cases = available((HDA, HDA_ONE_WAY, *SYSTEMS[1:], *GAIN_KNOWN), say)
+    for kind in ("rician", "rayleigh"):
+        places = [At(snr, fading(kind, snr), CBR) for snr in ((0, 10) if quick else range(0, 21, 5))]
+        for case in cases:
+            planned = curve(case, images, places, range(1 if quick else FADES))
+            curves.append(PlannedCurve(f"{planned.label}, {kind}", planned.x, planned.points))
+    text = (
+        "Kodak, CBR 1/6, one Rician (K = 1) or Rayleigh gain for each image, known to the receiver. The transmitter knows the mean SNR; "
+        "on the gain: it knows that of the image. What is not decoded counts as a mid-grey image."
+    )
+    return Plan("hda-fig5", text, _SNR, tuple(curves))
+
+
+def _against_cbr(name: str, kind: str, images: Sequence[str], quick: bool, say: Say) -> Plan:
+    places = [At(cbr, fading(kind, DESIGN_SNR_DB), cbr) for cbr in (CBRS[1:] if quick else CBRS)]
+    seeds = range(1 if quick or kind == "awgn" else FADES)
+    curves = [curve(case, images, places, seeds) for case in available(SYSTEMS, say)]
+    text = f"Kodak, {kind}, {DESIGN_SNR_DB:g} dB: quality against the budget of channel uses; `cbr` is what was spent of it."
+    return Plan(name, text, _CBR, tuple(curves), lambda samples: _ranking(samples, HDA.label, [at.x for at in places], "CBR {:.4f}"))
+
+
+def fig6(images: Sequence[str], quick: bool, say: Say) -> Plan:
+    """Every system over AWGN at 10 dB against CBR."""
+    return _against_cbr("hda-fig6", "awgn", images, quick, say)
+
+
+def fig7(images: Sequence[str], quick: bool, say: Say) -> Plan:
+    """Every system over Rician fading at 10 dB against CBR."""
+    return _against_cbr("hda-fig7", "rician", images, quick, say)
+
+
+def fig8(images: Sequence[str], quick: bool, say: Say) -> Plan:
+    """HDA-DeepSC over AWGN against the DA ratio, one curve for each SNR."""
+    curves = []
+    for snr in (0, 10) if quick else (0, 5, 10, 15, 20):
+        places = [At(r, fading("awgn", snr), CBR, {"da_ratio": r}) for r in (DA_RATIOS[::2] if quick else DA_RATIOS)]
+        curves += [curve(case, images, places) for case in available((Case(f"{snr} dB", "hda_deepsc"),), say)]
+    text = "Kodak, AWGN, CBR 1/6, AMC: hda_deepsc against the ratio L_D / L_A of digital to analog channel uses asked for."
+    return Plan("hda-fig8", text, ("da_ratio", "digital / analog channel uses"), tuple(curves), _best_ratio)
+
+
+def table1(images: Sequence[str], quick: bool, say: Say) -> Plan:
+    """DDPM and DiffSDNet at several numbers of steps, 0 dB; DnCNN and no denoiser as levels."""
+    diffusion = (
+        Case("DDPM, decoder not told of the noise", "deepjscc", receiver={"denoiser": "ddpm", **_UNTOLD}),
+        Case("DiffSDNet, decoder not told of the noise", "deepjscc", receiver={"denoiser": "diffsdnet", **_UNTOLD}),
+        Case("DiffSDNet", "deepjscc", receiver={"denoiser": "diffsdnet"}),
+    )
+    steps = STEPS[::2] if quick else STEPS
+    places = [_awgn(0.0, receiver={"denoiser_steps": n}) for n in steps]
+    places = [At(float(n), at.reception, at.cbr, receiver=at.receiver) for n, at in zip(steps, places, strict=True)]
+    levels = [At(float(n), fading("awgn", 0.0), CBR) for n in steps]
+    curves = [curve(case, images, places) for case in available(diffusion, say)]
+    curves += [curve(case, images, levels) for case in available([case for case in DENOISERS if "DiffSDNet" not in case.label], say)]
+    text = (
+        "Kodak, AWGN, 0 dB, CBR 1/6: deepjscc with diffusion-based denoisers against their number of steps; with a decoder that takes what "
+        "the denoiser leaves for exact, as the paper's, and with ours, which is told the noise."
+    )
+    return Plan("hda-table1", text, ("steps", "sampling steps"), tuple(curves), _steps_findings)
+
+
+def table3(images: Sequence[str], quick: bool, say: Say) -> Plan:
+    """Receiver with the key and eavesdropper without it, against the DA ratio."""
+    places = [At(r, fading("awgn", DESIGN_SNR_DB), CBR, {"da_ratio": r}) for r in (DA_RATIOS[::2] if quick else DA_RATIOS)]
+    keyed = Case("hda_deepsc, with the key", "hda_deepsc", {"key": KEY}, {"key": KEY})
+    cases = (keyed, Case("hda_deepsc, without the key", "hda_deepsc", {"key": KEY}))
+
+    def findings(samples: Mapping[str, Samples]) -> dict[str, object]:
+        if len(samples) < 2:
+            return {}
+        with_key, without = (samples[case.label] for case in cases)
+        gaps = {f"{x:g}": with_key.mean(x) - without.mean(x) for x in with_key.x}
+        least = float(np.nanmin(with_key.psnr_db - without.psnr_db))
+        return {"mean difference [dB], by DA ratio": gaps, "least difference of one image [dB]": least}
+
+    curves = [curve(case, images, places) for case in available(cases, say)]
+    text = "Kodak, AWGN, 10 dB, CBR 1/6, AES-256-GCM: what an eavesdropper who has the networks but not the key decodes."
+    return Plan("hda-table3", text, ("da_ratio", "digital / analog channel uses"), tuple(curves), findings)
+
+
+def cliff(images: Sequence[str], quick: bool, say: Say) -> Plan:
+    """One-way links with one MCS from 20 dB down to 0 dB in steps of 1 dB."""
+    digital = {"source": "hevc"}
+    fixed = [Case(f"separate HEVC, {mcs}", "separate", digital, mcs=mcs, knows="nothing") for mcs in (FIXED_MCS, "QPSK-1/2", "BPSK-1/2")]
+    hybrids = [Case(f"{codec}, one-way", codec, knows="nothing") for codec in ("hda_hevc", "softcast")]
+    places = [_awgn(snr) for snr in (range(0, 21, 5) if quick else range(21))]
+    curves = [curve(case, images, places) for case in available((HDA_ONE_WAY, *hybrids, *fixed), say)]
+    text = "Kodak, AWGN, CBR 1/6, one-way links: the transmitter knows nothing of the SNR, one message serves all of them."
+    return Plan("hda-cliff", text, _SNR, tuple(curves), _steepest)
+
+
+def ofdm(images: Sequence[str], quick: bool, say: Say) -> Plan:
+    """Symbol level against OFDM at 10 dB, and packets lost."""
+    seeds = range(1 if quick else 5)
+    cases = available(SYSTEMS[:7], say, losses=True)
+    curves = []
+    for case in cases:
+        symbols = curve(case, images, [At(0.0, fading("awgn", DESIGN_SNR_DB), CBR)], seeds)
+        curves.append(PlannedCurve(f"{case.label}, symbol level", symbols.x, symbols.points))
+        places = [At(loss, fading("awgn", DESIGN_SNR_DB, through="ofdm", loss=loss), CBR) for loss in LOSSES]
+        through = curve(case, images, places, seeds)
+        curves.append(PlannedCurve(f"{case.label}, OFDM", through.x, through.points))
+    text = (
+        "Kodak, AWGN, 10 dB, CBR 1/6, AMC: the symbol-level channel against OFDM bursts (ofdm64) with carrier offset within 2 subcarriers, "
+        "clock offset within 10 ppm and any phase, and with a share of the packets dropped."
+    )
+    labels = [case.label for case in cases]
+    return Plan("hda-ofdm", text, ("loss", "share of packets dropped"), tuple(curves), lambda samples: _losses(samples, labels))
+
+
+def eavesdropper_points(image: str, say: Say) -> dict[str, Point]:
+    """What the paper's figure 9 shows of one image, by label: separate design, with the key, and without it at several DA ratios."""
+    cases = [SEPARATE_FIXED]
+    for word, receiver, ratios in (("with", {"key": KEY}, DA_RATIOS[:1]), ("without", {}, (0.2, 0.875, 3.0))):
+        cases += [Case(f"{word} the key, DA {ratio:g}", "hda_deepsc", {"key": KEY, "da_ratio": ratio}, receiver) for ratio in ratios]
+    at = At(DESIGN_SNR_DB, fading("awgn", DESIGN_SNR_DB), CBR)
+    return {case.label: curve(case, [image], [at]).points[0][0][0] for case in available(cases, say)}
+
+
+PLANS: dict[str, Callable[[Sequence[str], bool, Say], Plan]] = {
+    "hda-fig3": fig3,
+    "hda-fig4": fig4,
+    "hda-fig5": fig5,
+    "hda-fig6": fig6,
+    "hda-fig7": fig7,
+    "hda-fig8": fig8,
+    "hda-table1": table1,
+    "hda-table3": table3,
+    "hda-cliff": cliff,
+    "hda-ofdm": ofdm,
+}
+DEFAULT_IMAGES = {"hda-ofdm": 4}  # the others take all 24
+
+
+def _lead(
+    samples: Mapping[str, Samples], ours: str, others: Sequence[str], places: Sequence[float], text: str = "{:g} dB"
+) -> dict[str, object]:
+    """How far one curve lies above others, for each place."""
+    if ours not in samples:
+        return {}
+    return {
+        f"{ours} over {other} at {text.format(x)} [dB]": samples[ours].mean(x) - samples[other].mean(x)
+        for other in others
+        if other in samples
+        for x in places
+        if np.isfinite(samples[ours].mean(x) - samples[other].mean(x))
+    }
+
+
+def _ranking(samples: Mapping[str, Samples], ours: str, places: Sequence[float], text: str = "{:g} dB") -> dict[str, object]:
+    """The best system at each place, and how far ours lies above SoftCast and the separate design."""
+    systems = {label: s for label, s in samples.items() if label != BOUND.label}
+    found: dict[str, object] = {}
+    for x in places:
+        means = {label: s.mean(x) for label, s in systems.items() if np.isfinite(s.mean(x))}
+        if means:
+            found[f"first at {text.format(x)}"] = max(means, key=lambda label: means[label])
+    return found | _lead(samples, ours, ("softcast", SEPARATE.label), places, text)
+
+
+def _best_ratio(samples: Mapping[str, Samples]) -> dict[str, object]:
+    means = {label: [s.mean(x) for x in s.x] for label, s in samples.items()}
+    return {f"best DA ratio at {label}": float(samples[label].x[np.nanargmax(m)]) for label, m in means.items() if np.isfinite(m).any()}
+
+
+def _steps_findings(samples: Mapping[str, Samples]) -> dict[str, object]:
+    found: dict[str, object] = {}
+    for label in (label for label in samples if label.startswith("DiffSDNet")):
+        end = label.removeprefix("DiffSDNet")
+        found |= _lead(samples, label, [f"{other}{end}" for other in ("DDPM", "DnCNN", "no denoiser")], STEPS, "{} steps")
+        fall = _largest(-np.diff([samples[label].mean(x) for x in samples[label].x]))
+        found[f"{label}: least gain from more steps [dB]"] = None if fall is None else -fall
+    return found
+
+
+def _steepest(samples: Mapping[str, Samples]) -> dict[str, object]:
+    """Largest loss of PSNR from one place to the next lower one, of the mean and of any one image."""
+    found: dict[str, object] = {}
+    for label, s in samples.items():
+        drops = np.diff(s.psnr_db, axis=0)
+        found[f"{label}: largest step of the mean [dB]"] = _largest(drops.mean((1, 2)))
+        found[f"{label}: largest step of one image [dB]"] = _largest(drops)
+    return found
+
+
+def _losses(samples: Mapping[str, Samples], labels: Sequence[str]) -> dict[str, object]:
+    """What OFDM costs against the symbol level, and what losses cost against no loss: mean, and worst of all images and seeds."""
+    found: dict[str, object] = {}
+    for label in labels:
+        if (symbols := samples.get(f"{label}, symbol level")) is None or (through := samples.get(f"{label}, OFDM")) is None:
+            continue
+        cost = symbols.psnr_db[0] - through.psnr_db[0]
+        found[f"{label}: OFDM costs, mean and worst [dB]"] = [_mean(cost), _largest(cost)]
+        for x, lossy in zip(through.x[1:], through.psnr_db[1:], strict=True):
+            cost = through.psnr_db[0] - lossy
+            found[f"{label}: {100 * x:g} % of packets lost cost, mean and worst [dB]"] = [_mean(cost), _largest(cost)]
+    return found
+
+
+def _largest(values: np.ndarray) -> float | None:
+    """Of the finite ones; None when there is none."""
+    finite = np.asarray(values)[np.isfinite(values)]
+    return float(finite.max()) if finite.size else None
+
+
+def _mean(values: np.ndarray) -> float | None:
+    finite = np.asarray(values)[np.isfinite(values)]
+    return float(finite.mean()) if finite.size else None
