@@ -46,7 +46,9 @@ def flowgraph(path: str, picture: str) -> None:
     from gnuradio.grc.gui import Application, Utils  # isort: skip
 
     parts = (gr.major_version(), gr.api_version(), gr.minor_version())
-    platform = Platform(version=gr.version(), version_parts=parts, prefs=gr.prefs(), install_prefix=gr.prefix())
+    platform = Platform(
+        version=gr.version(), version_parts=parts, prefs=gr.prefs(), install_prefix=gr.prefix()
+    )
     platform.build_library()
     companion = Application.Application([path], platform)
 
@@ -73,7 +75,9 @@ def window(path: str, picture: str) -> None:
     sys.path.insert(0, folder)
     os.chdir(folder)  # what it receives lands there
     others = [
-        subprocess.Popen([sys.executable, "-m", "gnuradio.hsc.app", *command.split()], stdout=subprocess.DEVNULL)
+        subprocess.Popen(
+            [sys.executable, "-m", "gnuradio.hsc.app", *command.split()], stdout=subprocess.DEVNULL
+        )
         for command in OTHERS.get(Path(path).stem, ())
     ]
     application = QtWidgets.QApplication(sys.argv[:1])
@@ -86,7 +90,9 @@ def window(path: str, picture: str) -> None:
 
     def seen() -> bool:
         views = [viewer.model.snapshot() for viewer in viewers]
-        return all(view.picture and not view.picture.partial for view in views) and any(view.history for view in views)
+        return all(view.picture and not view.picture.partial for view in views) and any(
+            view.history for view in views
+        )
 
     _watch(application, seen, picture)
     for process in others:
@@ -114,10 +120,21 @@ def viewer(picture: str) -> None:
     class Link(gr.top_block):
         def __init__(self) -> None:
             super().__init__("viewer")
-            self.source, self.turns = hsc.image_source(str(EXAMPLES / "images" / "*.jpg"), repeat=True, in_flight=1, first_id=1000), Turns()
-            self.encoders = [hsc.message_encoder(codec, snr_db=10.0, cbr=1 / 6, packet_symbols=1024) for codec in ("hsc", "hda_deepsc")]
-            self.transmitter, self.throttle = hsc.ofdm_transmitter(), blocks.throttle(gr.sizeof_gr_complex, 60e3)
-            self.channel = channels.channel_model(10 ** (-10 / 20), 0.01, 1.00001, [0.97, 0, 0.2j, 0, 0, -0.13], 1)
+            self.source, self.turns = (
+                hsc.image_source(str(EXAMPLES / "images" / "*.jpg"), repeat=True, in_flight=1, first_id=1000),
+                Turns(),
+            )
+            self.encoders = [
+                hsc.message_encoder(codec, snr_db=10.0, cbr=1 / 6, packet_symbols=1024)
+                for codec in ("hsc", "hda_deepsc")
+            ]
+            self.transmitter, self.throttle = (
+                hsc.ofdm_transmitter(),
+                blocks.throttle(gr.sizeof_gr_complex, 60e3),
+            )
+            self.channel = channels.channel_model(
+                10 ** (-10 / 20), 0.01, 1.00001, [0.97, 0, 0.2j, 0, 0, -0.13], 1
+            )
             self.receiver, self.viewer = hsc.image_receiver(partial=1), hsc.image_viewer("Received", 330)
             self.connect(self.transmitter, self.throttle, self.channel, self.receiver)
             self.msg_connect(self.source, "images", self.turns, "images")
@@ -139,7 +156,12 @@ def viewer(picture: str) -> None:
     def arriving() -> bool:
         view = top.viewer.model.snapshot()
         came = view.picture.stage.split()[0] if view.picture and view.picture.partial else "0"
-        return len(view.history) >= 5 and view.packets.codec == "hsc" and came.isdigit() and 30 <= int(came) <= 60
+        return (
+            len(view.history) >= 5
+            and view.packets.codec == "hsc"
+            and came.isdigit()
+            and 30 <= int(came) <= 60
+        )
 
     def arrived() -> bool:
         view = top.viewer.model.snapshot()
@@ -200,14 +222,24 @@ def main() -> int:
     """Make the pictures whose names begin as the arguments say; exit status 1 when one of them did not come about."""
     wanted = tuple(sys.argv[1:]) or ("",)
     # A home of their own, so that nobody's preferences are seen or changed.
-    os.environ |= {"XDG_CONFIG_HOME": tempfile.mkdtemp(), "HOME": tempfile.mkdtemp(), "QT_QPA_PLATFORM": "xcb", "GDK_BACKEND": "x11"}
-    server = subprocess.Popen(["Xvfb", "-displayfd", "1", "-screen", "0", "1600x1200x24", "-nolisten", "tcp"], stdout=subprocess.PIPE)
+    os.environ |= {
+        "XDG_CONFIG_HOME": tempfile.mkdtemp(),
+        "HOME": tempfile.mkdtemp(),
+        "QT_QPA_PLATFORM": "xcb",
+        "GDK_BACKEND": "x11",
+    }
+    server = subprocess.Popen(
+        ["Xvfb", "-displayfd", "1", "-screen", "0", "1600x1200x24", "-nolisten", "tcp"],
+        stdout=subprocess.PIPE,
+    )
     failed = False
     try:
         os.environ["DISPLAY"] = f":{int(server.stdout.readline())}"
         for name, (make, source) in pictures().items():
             if name.startswith(wanted):
-                process = multiprocessing.get_context("spawn").Process(target=make, args=(*source, str(IMAGES / name)))
+                process = multiprocessing.get_context("spawn").Process(
+                    target=make, args=(*source, str(IMAGES / name))
+                )
                 process.start()
                 process.join(SECONDS)
                 if process.exitcode is None:

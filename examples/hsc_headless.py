@@ -17,7 +17,9 @@ class ImageLink(gr.top_block):
         gr.top_block.__init__(self, "HSC image link")
         self.source = hsc.image_source(files, in_flight=2)
         self.transmitter = hsc.hsc_transmitter(rank=rank, cr="projection", continuous=False)
-        self.channel = channels.channel_model(10 ** (-snr_db / 20), cfo / 64, 1.0, [0.97, 0, 0.2j, 0, 0, -0.13])
+        self.channel = channels.channel_model(
+            10 ** (-snr_db / 20), cfo / 64, 1.0, [0.97, 0, 0.2j, 0, 0, -0.13]
+        )
         self.receiver, self.meter, self.sink = hsc.hsc_receiver(), hsc.quality_meter(), hsc.image_sink(out)
         self.connect(self.transmitter, self.channel, self.receiver)
         self.msg_connect(self.source, "images", self.transmitter, "images")
@@ -30,11 +32,32 @@ class ImageLink(gr.top_block):
 def main() -> None:
     """Run the link and print what arrived."""
     parser = argparse.ArgumentParser(description="Send images over a simulated OFDM link with HSC.")
-    parser.add_argument("files", nargs="*", default=["images"], help="files, folders or patterns; default: the sample images")
-    parser.add_argument("--snr", type=float, default=10.0, metavar="DB", help="Es/N0 of a carrier (default: %(default)s)")
-    parser.add_argument("--rank", type=int, default=20, metavar="K", help="rank of the CR, 0 sends the SR alone (default: %(default)s)")
-    parser.add_argument("--cfo", type=float, default=0.5, metavar="CARRIERS", help="carrier frequency offset (default: %(default)s)")
-    parser.add_argument("--out", default="hsc_received", metavar="FOLDER", help="where to write PNG files (default: %(default)s)")
+    parser.add_argument(
+        "files", nargs="*", default=["images"], help="files, folders or patterns; default: the sample images"
+    )
+    parser.add_argument(
+        "--snr", type=float, default=10.0, metavar="DB", help="Es/N0 of a carrier (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--rank",
+        type=int,
+        default=20,
+        metavar="K",
+        help="rank of the CR, 0 sends the SR alone (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--cfo",
+        type=float,
+        default=0.5,
+        metavar="CARRIERS",
+        help="carrier frequency offset (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--out",
+        default="hsc_received",
+        metavar="FOLDER",
+        help="where to write PNG files (default: %(default)s)",
+    )
     given = parser.parse_args()
     try:
         link = ImageLink(given.files, given.snr, given.rank, given.cfo, given.out)

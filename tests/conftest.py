@@ -23,11 +23,16 @@ def hscloop_plugins():
     root = Path(__file__).resolve().parents[1]
     build = root / "build" / "hscloop"
     if not (shutil.which("cmake") and Path("/usr/include/SoapySDR/Device.hpp").exists()):
-        pytest.skip("the loop radio needs cmake and libsoapysdr-dev: apt-get install them, or run ./gr-hsc test")
+        pytest.skip(
+            "the loop radio needs cmake and libsoapysdr-dev: apt-get install them, or run ./gr-hsc test"
+        )
     build.mkdir(parents=True, exist_ok=True)
     with open(build / ".lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        for command in (["cmake", "-S", root / "tests" / "hscloop", "-B", build], ["cmake", "--build", build]):
+        for command in (
+            ["cmake", "-S", root / "tests" / "hscloop", "-B", build],
+            ["cmake", "--build", build],
+        ):
             done = subprocess.run(command, capture_output=True, text=True, timeout=240)
             assert done.returncode == 0, done.stdout + done.stderr
     before = os.environ.get("SOAPY_SDR_PLUGIN_PATH")
@@ -35,4 +40,6 @@ def hscloop_plugins():
     # SoapySDR looks for modules once: a test before may have made it do so.
     ctypes.CDLL("libSoapySDR.so.0.8").SoapySDR_loadModule(str(build / "hscloop.so").encode())
     yield build
-    os.environ.pop("SOAPY_SDR_PLUGIN_PATH") if before is None else os.environ.update(SOAPY_SDR_PLUGIN_PATH=before)
+    os.environ.pop("SOAPY_SDR_PLUGIN_PATH") if before is None else os.environ.update(
+        SOAPY_SDR_PLUGIN_PATH=before
+    )

@@ -19,7 +19,9 @@ def test_save_and_load_keep_the_values(tmp_path):
         loaded = weights.load("x", tmp_path)
         assert loaded.keys() == state.keys()
         for key, tensor in state.items():
-            torch.testing.assert_close(loaded[key], tensor, rtol=0, atol=tolerance * tensor.abs().max().item())
+            torch.testing.assert_close(
+                loaded[key], tensor, rtol=0, atol=tolerance * tensor.abs().max().item()
+            )
         assert weights.card("x", tmp_path)["storage"] == storage
 
 
@@ -39,13 +41,25 @@ def test_damage_and_absence_are_told_in_one_line(tmp_path):
 
 def test_every_shipped_file_is_whole_and_has_figures():
     names = weights.names()
-    assert {"hsc-mnist-vae-m8", "hsc-mnist-vqvae-m8", "hsc-photo-vae", "hsc-mnist-vae-m8-few-shot", "hsc-mnist-vae-m8-ncr-k8"} <= set(names)
+    assert {
+        "hsc-mnist-vae-m8",
+        "hsc-mnist-vqvae-m8",
+        "hsc-photo-vae",
+        "hsc-mnist-vae-m8-few-shot",
+        "hsc-mnist-vae-m8-ncr-k8",
+    } <= set(names)
     for name in names:
         about = weights.card(name)
         assert about["figures"] and "seed" in about
         assert about.get("steps", 0) > 0 or about.get("crops", 0) > 0  # trained, or fitted to so many crops
         assert all(torch.isfinite(tensor).all() for tensor in weights.load(name).values())
-    for codec, limit in (("hsc", 26e6), ("hda-deepsc", 20e6), ("hda-hevc", 20e6), ("hda-semantic", 20e6), ("deepjscc", 20e6)):
+    for codec, limit in (
+        ("hsc", 26e6),
+        ("hda-deepsc", 20e6),
+        ("hda-hevc", 20e6),
+        ("hda-semantic", 20e6),
+        ("deepjscc", 20e6),
+    ):
         assert 0 < sum(weights.card(name)["bytes"] for name in names if name.startswith(codec)) < limit
 
 

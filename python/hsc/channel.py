@@ -22,7 +22,9 @@ def numpy_normal(rng: np.random.Generator) -> Normal:
     """Circular complex Gaussian numbers, variance 1, complex64, from a numpy generator."""
 
     def normal(shape: tuple[int, ...]) -> np.ndarray:
-        return (rng.standard_normal((*shape, 2), np.float32) @ np.array([1, 1j], np.complex64)) * np.float32(0.5**0.5)
+        return (rng.standard_normal((*shape, 2), np.float32) @ np.array([1, 1j], np.complex64)) * np.float32(
+            0.5**0.5
+        )
 
     return normal
 
@@ -53,7 +55,9 @@ def gain(kind: str, shape: tuple[int, ...], normal: Normal, rician_k: float = 1.
     return scattered * 0 + 1
 
 
-def transmit(symbols: Array, snr_db: Array, kind: str, normal: Normal, rician_k: float = 1.0) -> tuple[Array, Array]:
+def transmit(
+    symbols: Array, snr_db: Array, kind: str, normal: Normal, rician_k: float = 1.0
+) -> tuple[Array, Array]:
     """Send blocks of symbols, (..., n): y = h s + n, HSC eqs. (3)-(5); h known to the receiver, one for each leading index.
 
     Args:

@@ -34,7 +34,11 @@ def printable(name: str) -> str:
 
 def _escape(character: str) -> str:
     code = ord(character)
-    return f"\\x{code - 0xDC00:02x}" if 0xDC80 <= code <= 0xDCFF else character.encode("unicode_escape").decode("ascii")
+    return (
+        f"\\x{code - 0xDC00:02x}"
+        if 0xDC80 <= code <= 0xDCFF
+        else character.encode("unicode_escape").decode("ascii")
+    )
 
 
 def label(path: Path | str) -> str:

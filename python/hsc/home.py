@@ -42,7 +42,9 @@ def _temporary_home() -> str:
     """The same for all processes of a user. Raises OSError when there is no folder for temporary files."""
     home = Path(tempfile.gettempdir(), f"gr-hsc-{os.getuid()}")
     home.mkdir(mode=0o700, exist_ok=True)
-    if home.is_symlink() or home.stat().st_uid != os.getuid():  # of another user, who must not write into ours
+    if (
+        home.is_symlink() or home.stat().st_uid != os.getuid()
+    ):  # of another user, who must not write into ours
         home = Path(tempfile.mkdtemp(prefix="gr-hsc-"))
     _make_preferences(str(home))
     return str(home)

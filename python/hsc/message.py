@@ -124,12 +124,16 @@ class ReceivedMessage:
     def only(self, kind: str) -> ReceivedMessage:
         """The same message as if nothing had come but streams of this kind, "analog" or "digital"."""
         if kind == "digital":
-            return self if self.analog is None else replace(self, analog=_lost_analog(len(self.analog.values)))
+            return (
+                self if self.analog is None else replace(self, analog=_lost_analog(len(self.analog.values)))
+            )
         return replace(self, digital=tuple(_lost_digital(stream) for stream in self.digital))
 
 
 def _lost_analog(n_values: int) -> ReceivedAnalog:
-    return ReceivedAnalog(np.zeros(n_values, np.float32), np.full(n_values, np.inf, np.float32), np.zeros(n_values, bool))
+    return ReceivedAnalog(
+        np.zeros(n_values, np.float32), np.full(n_values, np.inf, np.float32), np.zeros(n_values, bool)
+    )
 
 
 def _lost_digital(stream: ReceivedDigital) -> ReceivedDigital:

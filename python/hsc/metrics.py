@@ -31,7 +31,9 @@ def ms_ssim(image: np.ndarray, reference: np.ndarray) -> float | None:
     import torch
     from pytorch_msssim import ms_ssim as five_scales
 
-    pair = [torch.from_numpy(np.ascontiguousarray(x.transpose(2, 0, 1)))[None].float() for x in (image, reference)]
+    pair = [
+        torch.from_numpy(np.ascontiguousarray(x.transpose(2, 0, 1)))[None].float() for x in (image, reference)
+    ]
     return float(five_scales(*pair, data_range=255.0))
 
 

@@ -14,7 +14,16 @@ def modulate(message: Message, message_id: int, packet_symbols: int = DEFAULT_PA
     """Message -> symbols and layout. Raises HscError when the message does not fit the packet format."""
     symbols, scale = analog.modulate(np.zeros(0, np.float32) if message.analog is None else message.analog)
     streams = [(digital.modulate(s.data, s.mcs), s.mcs, len(s.data)) for s in message.digital]
-    return assemble(registry.number(message.codec), message_id, message.shape, message.parameters, symbols, scale, streams, packet_symbols)
+    return assemble(
+        registry.number(message.codec),
+        message_id,
+        message.shape,
+        message.parameters,
+        symbols,
+        scale,
+        streams,
+        packet_symbols,
+    )
 
 
 def demodulate(message: AssembledMessage) -> ReceivedMessage:
@@ -25,7 +34,11 @@ def demodulate(message: AssembledMessage) -> ReceivedMessage:
         codec=registry.name_of(header.codec),
         shape=header.shape,
         parameters=header.parameters,
-        analog=analog.demodulate(symbols, variance, np.isfinite(variance), header.scale) if header.analog_symbols else None,
-        digital=tuple(digital.demodulate(s, v, n, name) for (s, v), (name, n) in zip(rest, header.digital, strict=True)),
+        analog=analog.demodulate(symbols, variance, np.isfinite(variance), header.scale)
+        if header.analog_symbols
+        else None,
+        digital=tuple(
+            digital.demodulate(s, v, n, name) for (s, v), (name, n) in zip(rest, header.digital, strict=True)
+        ),
         snr_db=message.snr_db,
     )

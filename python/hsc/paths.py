@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parent
+WEIGHTS = PACKAGE / "weights"
 
 
 def examples_folder() -> Path | None:

@@ -12,7 +12,12 @@ _LEAST_VARIANCE = 1e-10
 
 
 def cross(
-    packet: Packet, snr_db: float, kind: str, normal: channel.Normal, rician_k: float = 1.0, sample_index: int = 0
+    packet: Packet,
+    snr_db: float,
+    kind: str,
+    normal: channel.Normal,
+    rician_k: float = 1.0,
+    sample_index: int = 0,
 ) -> ReceivedPacket | None:
     """One packet, header included, over one channel gain that the receiver knows; None when the header does not survive.
 
@@ -28,10 +33,14 @@ def cross(
         HscError: unknown kind of channel.
     """
     header = encode_header(packet.header)
-    symbols, variance = channel.transmit(np.concatenate([header, packet.symbols]), snr_db, kind, normal, rician_k)
+    symbols, variance = channel.transmit(
+        np.concatenate([header, packet.symbols]), snr_db, kind, normal, rician_k
+    )
     noise = np.full(len(symbols), max(float(variance[0]), _LEAST_VARIANCE), np.float32)
     n = len(header)
     decoded = decode_header(qam.demodulate(symbols[:n], noise[:n], 1))
     if decoded is None or decoded.payload_symbols != len(packet.symbols):
         return None
-    return ReceivedPacket(decoded, symbols[n:], noise[n:], snr_db=float(-10 * np.log10(noise[0])), sample_index=sample_index)
+    return ReceivedPacket(
+        decoded, symbols[n:], noise[n:], snr_db=float(-10 * np.log10(noise[0])), sample_index=sample_index
+    )

@@ -44,7 +44,16 @@ class Made:
 RECORDINGS = {
     "hsc-digit": Made("digit_4.png", "hsc", Link(snr_db=15), 15, 10_000, 20, {0: 1, 3: 0.5j, 7: -0.32}),
     "separate-photo": Made(
-        "parakeet.jpg", "separate", Link(snr_db=12, mcs="QPSK-3/4", cbr=1 / 3), 12, -23_400, -12, {0: 1, 2: 0.4}, 48, 1000, "ofdm256"
+        "parakeet.jpg",
+        "separate",
+        Link(snr_db=12, mcs="QPSK-3/4", cbr=1 / 3),
+        12,
+        -23_400,
+        -12,
+        {0: 1, 2: 0.4},
+        48,
+        1000,
+        "ofdm256",
     ),
 }
 
@@ -77,15 +86,25 @@ def write(name: str, made: Made) -> None:
     numerology = ofdm.preset(made.numerology)
     start = datetime(2026, 11, 21, 12, tzinfo=UTC)
     writer = recording.RecordingWriter(
-        FOLDER / name, "ci16_le", RATE, 433.92e6, "simulated", numerology, start, overwrite=True, full_scale=1.0
+        FOLDER / name,
+        "ci16_le",
+        RATE,
+        433.92e6,
+        "simulated",
+        numerology,
+        start,
+        overwrite=True,
+        full_scale=1.0,
     )
     writer.write(samples_of(made, np.random.default_rng(7)).astype(np.complex64))
     stored = np.fromfile(writer.data, "<i2")
-    packets = BurstReceiver(numerology).push((stored / np.float32(recording.CI16_FULL_SCALE)).view(np.complex64))
+    packets = BurstReceiver(numerology).push(
+        (stored / np.float32(recording.CI16_FULL_SCALE)).view(np.complex64)
+    )
     for received in packets:
         writer.add(received)
     writer.close()
-    decoded = registry.create(made.codec).decode(modem.demodulate(packet.join(packets)))
+    decoded = registry.create(made.codec).decode(modem.demodulate(packet.join(packets))).image
     image_files.picture(decoded).save(FOLDER / f"{name}.png")
     print(f"{name}: {writer.data.stat().st_size} bytes, {len(packets)} packets")
 

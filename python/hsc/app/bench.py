@@ -23,7 +23,9 @@ def run(part: str) -> list[Row]:
     except ModuleNotFoundError as error:
         if (error.name or "").split(".")[0] not in ("gnuradio", "pmt"):
             raise
-        raise HscError("GNU Radio is not installed: apt-get install gnuradio, and start gr-hsc by ./gr-hsc") from None
+        raise HscError(
+            "GNU Radio is not installed: apt-get install gnuradio, and start gr-hsc by ./gr-hsc"
+        ) from None
 
 
 def table(rows: Sequence[Row]) -> Table:

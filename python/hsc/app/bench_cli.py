@@ -11,7 +11,12 @@ import click
 from ..codecs import registry
 from .options import Hertz, Number
 
-_json = click.option("--json", "as_json", is_flag=True, help="Print a list of {name, unit, ours, reference, reference_name, ratio}.")
+_json = click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="Print a list of {name, unit, ours, reference, reference_name, ratio}.",
+)
 
 
 class _Parts(click.Group):
@@ -19,7 +24,9 @@ class _Parts(click.Group):
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         if self.get_command(ctx, args[0]) is None:
-            raise click.UsageError(f"no bench '{args[0]}': choose one of {', '.join(self.list_commands(ctx))}", ctx)
+            raise click.UsageError(
+                f"no bench '{args[0]}': choose one of {', '.join(self.list_commands(ctx))}", ctx
+            )
         return super().resolve_command(ctx, args)
 
 
@@ -38,7 +45,10 @@ def bench() -> None:
 
 
 def _bench_part(name: str, summary: str) -> None:
-    @bench.command(name, help=f"{summary}\n\nErrors: one line on stderr and exit status 2 for missing weights, or GNU Radio not installed.")
+    @bench.command(
+        name,
+        help=f"{summary}\n\nErrors: one line on stderr and exit status 2 for missing weights, or GNU Radio not installed.",
+    )
     @_json
     def part(as_json: bool) -> None:
         from .bench import run
@@ -62,12 +72,36 @@ _bench_part("hsc", "HSC end to end against JPEG 2000 in the same packets.")
 
 
 @bench.command()
-@click.option("--frames", type=click.Path(path_type=Path), help="Folder of images, animated GIF or WebP, or video; default: the examples.")
-@click.option("--rate", "rates", type=Hertz(1e5, 20e6), multiple=True, default=(1e6, 2e6), show_default="1M 2M", help="Samples per second.")
-@click.option("--seconds", type=Number(2, 3600), default=30.0, show_default=True, help="Length of the measurement at each rate.")
-@click.option("--rank", type=click.IntRange(0, 10_000), help="Rank of the CR, 0 for the SR alone; default: what CBR 1/6 allows.")
+@click.option(
+    "--frames",
+    type=click.Path(path_type=Path),
+    help="Folder of images, animated GIF or WebP, or video; default: the examples.",
+)
+@click.option(
+    "--rate",
+    "rates",
+    type=Hertz(1e5, 20e6),
+    multiple=True,
+    default=(1e6, 2e6),
+    show_default="1M 2M",
+    help="Samples per second.",
+)
+@click.option(
+    "--seconds",
+    type=Number(2, 3600),
+    default=30.0,
+    show_default=True,
+    help="Length of the measurement at each rate.",
+)
+@click.option(
+    "--rank",
+    type=click.IntRange(0, 10_000),
+    help="Rank of the CR, 0 for the SR alone; default: what CBR 1/6 allows.",
+)
 @_json
-def link(frames: Path | None, rates: tuple[float, ...], seconds: float, rank: int | None, as_json: bool) -> None:
+def link(
+    frames: Path | None, rates: tuple[float, ...], seconds: float, rank: int | None, as_json: bool
+) -> None:
     """HSC in real time on this machine, a process for each end: frames, latency, CPU of each stage, queues.
 
     A camera gives 25 frames of 256 x 256 pixels a second. Of those that wait the link takes the newest, and what is left out is counted.
@@ -86,13 +120,41 @@ def link(frames: Path | None, rates: tuple[float, ...], seconds: float, rank: in
 
 
 @bench.command()
-@click.option("--minutes", type=Number(0.1, 10_000), default=60.0, show_default=True, help="How long images are sent.")
-@click.option("--rate", "sample_rate", type=Hertz(1e5, 20e6), default=1e6, show_default="1M", help="Samples per second.")
-@click.option("--codec", type=click.Choice(registry.names()), default="hsc", show_default=True, help="Codec of the images.")
-@click.option("--image", type=click.Path(path_type=Path), help="What is sent, over and over; default: an example.")
-@click.option("--interval", type=Number(0.05, 3600), default=1.0, show_default=True, help="Least time between two images [s].")
-@click.option("--drop", type=Number(0, 0.9), default=0.002, show_default=True, help="Share of time in which the channel loses the signal.")
-@click.option("--out", type=click.Path(path_type=Path), help="JSON file with memory against time and the account of packets.")
+@click.option(
+    "--minutes", type=Number(0.1, 10_000), default=60.0, show_default=True, help="How long images are sent."
+)
+@click.option(
+    "--rate", "sample_rate", type=Hertz(1e5, 20e6), default=1e6, show_default="1M", help="Samples per second."
+)
+@click.option(
+    "--codec",
+    type=click.Choice(registry.names()),
+    default="hsc",
+    show_default=True,
+    help="Codec of the images.",
+)
+@click.option(
+    "--image", type=click.Path(path_type=Path), help="What is sent, over and over; default: an example."
+)
+@click.option(
+    "--interval",
+    type=Number(0.05, 3600),
+    default=1.0,
+    show_default=True,
+    help="Least time between two images [s].",
+)
+@click.option(
+    "--drop",
+    type=Number(0, 0.9),
+    default=0.002,
+    show_default=True,
+    help="Share of time in which the channel loses the signal.",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="JSON file with memory against time and the account of packets.",
+)
 def soak(**settings: object) -> int:
     """Run tx, channel and rx in real time for long: memory of the three processes, and an account of every packet sent.
 

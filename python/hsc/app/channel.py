@@ -72,17 +72,28 @@ class ChannelSettings:
     def __post_init__(self) -> None:
         for address in (self.source, self.target):
             if RadioSettings(address, sample_rate=self.sample_rate).parsed.scheme != "zmq":
-                raise HscError(f"'{address}' is no end of a channel: give zmq:tcp://host:port or zmq:ipc:///path")
+                raise HscError(
+                    f"'{address}' is no end of a channel: give zmq:tcp://host:port or zmq:ipc:///path"
+                )
         if self.source == self.target:
             raise HscError(f"both ends of the channel are {self.source}: give two")
-        limits = {"cfo": 0.5 * self.sample_rate, "drift": 1e5, "doppler": self.sample_rate / _POINTS, "sfo_ppm": 1000.0}
+        limits = {
+            "cfo": 0.5 * self.sample_rate,
+            "drift": 1e5,
+            "doppler": self.sample_rate / _POINTS,
+            "sfo_ppm": 1000.0,
+        }
         for name, limit in limits.items():
             if abs(getattr(self, name)) > limit:
-                raise HscError(f"{name} {getattr(self, name):g} is out of range: give at most {limit:g} at {self.sample_rate:g} samples/s")
+                raise HscError(
+                    f"{name} {getattr(self, name):g} is out of range: give at most {limit:g} at {self.sample_rate:g} samples/s"
+                )
         if self.taps and self.delay_spread:
             raise HscError("give taps or a delay spread, not both")
         if self.interferer and abs(self.interferer[1]) > 0.5 * self.sample_rate:
-            raise HscError(f"an interferer at {self.interferer[1]:g} Hz is outside the band: give at most {0.5 * self.sample_rate:g} Hz")
+            raise HscError(
+                f"an interferer at {self.interferer[1]:g} Hz is outside the band: give at most {0.5 * self.sample_rate:g} Hz"
+            )
 
 
 def impulse_response(settings: ChannelSettings) -> np.ndarray:
@@ -152,7 +163,11 @@ class emulated_channel(gr.hier_block2):  # noqa: N801
         if settings.interferer:
             level, frequency = settings.interferer
             amplitude = math.sqrt(PAYLOAD_POWER) * 10 ** (level / 20)
-            head = self._with(blocks.add_cc(), head, analog.sig_source_c(settings.sample_rate, analog.GR_COS_WAVE, frequency, amplitude))
+            head = self._with(
+                blocks.add_cc(),
+                head,
+                analog.sig_source_c(settings.sample_rate, analog.GR_COS_WAVE, frequency, amplitude),
+            )
         self.connect(head, self)
 
     def _then(self, head: gr.basic_block, block: gr.basic_block) -> gr.basic_block:
@@ -168,7 +183,9 @@ class emulated_channel(gr.hier_block2):  # noqa: N801
         s = self._settings
         noise = 0.0 if s.snr_db is None else 10 ** (-s.snr_db / 20)
         # epsilon is input samples for each output sample: a fast receiver has more of them
-        return channels.channel_model(noise, s.cfo / s.sample_rate, 1 / (1 + s.sfo_ppm * 1e-6), taps.tolist(), s.seed, True)
+        return channels.channel_model(
+            noise, s.cfo / s.sample_rate, 1 / (1 + s.sfo_ppm * 1e-6), taps.tolist(), s.seed, True
+        )
 
     def _fading(self, head: gr.basic_block, taps: np.ndarray) -> gr.basic_block:
         """Every tap has a gain of its own, computed at a low rate and joined by straight lines: at every sample it would be slow."""
@@ -180,7 +197,11 @@ class emulated_channel(gr.hier_block2):  # noqa: N801
         for delay in np.flatnonzero(taps):
             one = analog.sig_source_c(1, analog.GR_CONST_WAVE, 0, 1)
             fading = channels.fading_model(
-                _SINUSOIDS, s.doppler * step / s.sample_rate, s.k_factor is not None, s.k_factor or 0.0, s.seed + int(delay)
+                _SINUSOIDS,
+                s.doppler * step / s.sample_rate,
+                s.k_factor is not None,
+                s.k_factor or 0.0,
+                s.seed + int(delay),
             )
             gain = filter.interp_fir_filter_ccc(step, (taps[delay] * line).tolist())
             self.connect(one, fading, gain)
@@ -191,7 +212,12 @@ class emulated_channel(gr.hier_block2):  # noqa: N801
     def _drift(self, head: gr.basic_block) -> gr.basic_block:
         s = self._settings
         wave = analog.sig_source_f(
-            s.sample_rate, analog.GR_TRI_WAVE, abs(s.drift) / (4 * DRIFT_SPAN), 2 * DRIFT_SPAN, -DRIFT_SPAN, -math.pi / 2
+            s.sample_rate,
+            analog.GR_TRI_WAVE,
+            abs(s.drift) / (4 * DRIFT_SPAN),
+            2 * DRIFT_SPAN,
+            -DRIFT_SPAN,
+            -math.pi / 2,
         )
         turning = analog.frequency_modulator_fc(math.copysign(2 * math.pi / s.sample_rate, s.drift))
         self.connect(wave, turning)
@@ -201,12 +227,18 @@ class emulated_channel(gr.hier_block2):  # noqa: N801
         s = self._settings
         gone, burst = events(s.drop, round(_PERIOD / _SLOT), s.seed)
         through = self._with(blocks.multiply_cc(), head, self._slots(~(gone | burst)))
-        noise = analog.noise_source_c(analog.GR_GAUSSIAN, math.sqrt(PAYLOAD_POWER) * 10 ** (_BURST_DB / 20), s.seed + 1)
-        return self._with(blocks.add_cc(), through, self._with(blocks.multiply_cc(), noise, self._slots(burst)))
+        noise = analog.noise_source_c(
+            analog.GR_GAUSSIAN, math.sqrt(PAYLOAD_POWER) * 10 ** (_BURST_DB / 20), s.seed + 1
+        )
+        return self._with(
+            blocks.add_cc(), through, self._with(blocks.multiply_cc(), noise, self._slots(burst))
+        )
 
     def _slots(self, pattern: np.ndarray) -> gr.basic_block:
         source = blocks.vector_source_c(pattern.astype(np.complex64).tolist(), True)
-        return self._then(source, blocks.repeat(gr.sizeof_gr_complex, round(_SLOT * self._settings.sample_rate)))
+        return self._then(
+            source, blocks.repeat(gr.sizeof_gr_complex, round(_SLOT * self._settings.sample_rate))
+        )
 
 
 class channel_flowgraph(gr.top_block):  # noqa: N801
@@ -216,7 +248,9 @@ class channel_flowgraph(gr.top_block):  # noqa: N801
         gr.top_block.__init__(self, "gr-hsc channel", catch_exceptions=True)
         self.source = radio_source(settings.source, sample_rate=settings.sample_rate)
         self.channel = emulated_channel(settings)
-        self.sink = make_device(RadioSettings(settings.target, sample_rate=_HASTE * settings.sample_rate), SINK)
+        self.sink = make_device(
+            RadioSettings(settings.target, sample_rate=_HASTE * settings.sample_rate), SINK
+        )
         self.connect(self.source, self.channel, *self.sink.chain)
 
 
@@ -226,7 +260,9 @@ def emulate(settings: ChannelSettings) -> int:
     noise = "no noise" if settings.snr_db is None else f"{settings.snr_db:g} dB"
     with live.Display() as display:
         flowgraph = channel_flowgraph(settings)
-        display.line(f"channel: {settings.source} to {settings.target}, {settings.sample_rate / 1e6:g} MS/s, {noise}")
+        display.line(
+            f"channel: {settings.source} to {settings.target}, {settings.sample_rate / 1e6:g} MS/s, {noise}"
+        )
         live.run(flowgraph, lambda: display.status(_status(flowgraph.source)))
         display.line(f"channel: {flowgraph.source.counters['samples'] / 1e6:.1f} million samples")
     return 0

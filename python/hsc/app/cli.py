@@ -11,7 +11,7 @@ from .. import __version__
 from ..radio.addresses import RadioSettings
 from . import live
 from .bench_cli import bench
-from .link import LinkSettings
+from .link import Scenario
 from .options import (
     EXIT_FAILED,
     Hertz,
@@ -53,11 +53,17 @@ HDA_PAPER = "hda"
 
 def sweep_options(command: Callable) -> Callable:
     """Where a sweep runs: --workers and --scheduler."""
-    command = click.option("--scheduler", metavar="ADDRESS", help="Dask scheduler of a cluster that has this module installed.")(command)
-    return click.option("--workers", type=click.IntRange(0, 1024), help="Processes of a sweep; default: one a core.")(command)
+    command = click.option(
+        "--scheduler", metavar="ADDRESS", help="Dask scheduler of a cluster that has this module installed."
+    )(command)
+    return click.option(
+        "--workers", type=click.IntRange(0, 1024), help="Processes of a sweep; default: one a core."
+    )(command)
 
 
-@click.group(cls=OneLineErrors, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+@click.group(
+    cls=OneLineErrors, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120}
+)
 def main() -> None:
     """Semantic image transmission on the air: codecs of published systems over one OFDM link in GNU Radio."""
 
@@ -77,7 +83,7 @@ def version() -> None:
     + _ERRORS.format(more="  --cfo, --sfo or --channel multipath: they need OFDM, use send\n")
 )
 @link_options
-def simulate(settings: LinkSettings, images: tuple[Path, ...], out: Path, as_json: bool) -> int:
+def simulate(settings: Scenario, images: tuple[Path, ...], out: Path, as_json: bool) -> int:
     """Send IMAGES over the symbol channel: same codec, packets and channel uses as `send`, without OFDM and without GNU Radio.
 
     IMAGES are files or folders, in any format that pillow or pillow-heif reads. For each, OUT/<stem>.png is what was received and
@@ -90,9 +96,13 @@ def simulate(settings: LinkSettings, images: tuple[Path, ...], out: Path, as_jso
     return transmit_all(images, settings, transmit, out, as_json)
 
 
-@main.command(epilog=_EXAMPLES.format(command="send") + "\n" + _ERRORS.format(more="  GNU Radio not installed: use simulate\n"))
+@main.command(
+    epilog=_EXAMPLES.format(command="send")
+    + "\n"
+    + _ERRORS.format(more="  GNU Radio not installed: use simulate\n")
+)
 @link_options
-def send(settings: LinkSettings, images: tuple[Path, ...], out: Path, as_json: bool) -> int:
+def send(settings: Scenario, images: tuple[Path, ...], out: Path, as_json: bool) -> int:
     """Send IMAGES through the GNU Radio flowgraph: OFDM bursts, GNU Radio's channel blocks, synchronisation and all.
 
     IMAGES are files or folders, in any format that pillow or pillow-heif reads. For each, OUT/<stem>.png is what was received and
@@ -108,15 +118,25 @@ def send(settings: LinkSettings, images: tuple[Path, ...], out: Path, as_json: b
 @main.command()
 @transmitter_options
 @click.option("--loop", is_flag=True, help="Send them again and again.")
-@click.option("--repeat", type=click.IntRange(1, 1_000_000), default=1, show_default=True, help="Send all of them so many times.")
+@click.option(
+    "--repeat",
+    type=click.IntRange(1, 1_000_000),
+    default=1,
+    show_default=True,
+    help="Send all of them so many times.",
+)
 @click.option("--interval", type=Number(0, 86400), default=0.0, help="Least time between two images [s].")
 @click.option(
-    "--feedback", metavar="ADDRESS", help="Adapt to what `rx --feedback` reports, and repeat lost packets; such as tcp://192.168.1.7:5560."
+    "--feedback",
+    metavar="ADDRESS",
+    help="Adapt to what `rx --feedback` reports, and repeat lost packets; such as tcp://192.168.1.7:5560.",
 )
 @click.option(
-    "--target-psnr", type=Number(0, 60, above=True), help="With --feedback: quality of images [dB], for codecs that can aim at one."
+    "--target-psnr",
+    type=Number(0, 60, above=True),
+    help="With --feedback: quality of images [dB], for codecs that can aim at one.",
 )
-def tx(settings: LinkSettings, radio: RadioSettings, images: tuple[Path, ...], **schedule: object) -> int:
+def tx(settings: Scenario, radio: RadioSettings, images: tuple[Path, ...], **schedule: object) -> int:
     """Send IMAGES, files or folders, over a radio: once, or until Ctrl-C with --loop.
 
     Between images, and while one is encoded, zeros are sent. The gain that a radio needs, and what is legal where: docs/over-the-air.md.
@@ -140,7 +160,11 @@ def tx(settings: LinkSettings, radio: RadioSettings, images: tuple[Path, ...], *
 @main.command()
 @receiver_options
 @click.option(
-    "--out", type=click.Path(path_type=Path), default=Path("hsc-received"), show_default=True, help="Folder for images and received.jsonl."
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("hsc-received"),
+    show_default=True,
+    help="Folder for images and received.jsonl.",
 )
 @click.option(
     "--deadline",
@@ -149,17 +173,38 @@ def tx(settings: LinkSettings, radio: RadioSettings, images: tuple[Path, ...], *
     show_default=True,
     help="An image is written with what came of it when none of its packets came for so long [s].",
 )
-@click.option("--feedback", metavar="ADDRESS", help="Tell `tx --feedback` what arrives, at this ZMQ address, such as tcp://*:5560.")
-@click.option("--view", is_flag=True, help="Show images as they build up, constellations, SNR and packets in a window.")
-@click.option("--record", type=click.Path(path_type=Path), metavar="NAME", help="Record the samples: NAME.sigmf-data and NAME.sigmf-meta.")
-@click.option("--record-format", type=click.Choice(["cf32_le", "ci16_le"]), default="cf32_le", show_default=True, help="Of the samples.")
 @click.option(
-    "--max-pixels", type=click.IntRange(64, 1 << 28), default=1 << 24, show_default=True, help="Larger images are refused, to save memory."
+    "--feedback",
+    metavar="ADDRESS",
+    help="Tell `tx --feedback` what arrives, at this ZMQ address, such as tcp://*:5560.",
+)
+@click.option(
+    "--view", is_flag=True, help="Show images as they build up, constellations, SNR and packets in a window."
+)
+@click.option(
+    "--record",
+    type=click.Path(path_type=Path),
+    metavar="NAME",
+    help="Record the samples: NAME.sigmf-data and NAME.sigmf-meta.",
+)
+@click.option(
+    "--record-format",
+    type=click.Choice(["cf32_le", "ci16_le"]),
+    default="cf32_le",
+    show_default=True,
+    help="Of the samples.",
+)
+@click.option(
+    "--max-pixels",
+    type=click.IntRange(64, 1 << 28),
+    default=1 << 24,
+    show_default=True,
+    help="Larger images are refused, to save memory.",
 )
 @click.option("--images", type=click.IntRange(1), help="End after so many images.")
 @click.option("--packets", type=click.IntRange(1), help="End after so many packets.")
 @click.option("--seconds", type=Number(0, 10**7, above=True), help="End after so long.")
-def rx(settings: LinkSettings, radio: RadioSettings, **session: object) -> int:
+def rx(settings: Scenario, radio: RadioSettings, **session: object) -> int:
     """Receive images from a radio until Ctrl-C, or decode a recording.
 
     The transmitter's codec, options and MCS come with every packet, its numerology is found; --key has to be the transmitter's. Each
@@ -183,20 +228,74 @@ def rx(settings: LinkSettings, radio: RadioSettings, **session: object) -> int:
 
 
 @main.command()
-@click.option("--in", "source", metavar="ADDRESS", required=True, help="The transmitter's address, such as zmq:tcp://127.0.0.1:5555.")
-@click.option("--out", "target", metavar="ADDRESS", required=True, help="Address for receivers, such as zmq:tcp://127.0.0.1:5556.")
-@click.option("--rate", "sample_rate", type=Hertz(1e3, 100e6), default=1e6, show_default="1M", help="Samples per second.")
-@click.option("--snr", "snr_db", type=Number(-30, 100), default=20.0, show_default=True, help="Es/N0 per complex channel use [dB].")
+@click.option(
+    "--in",
+    "source",
+    metavar="ADDRESS",
+    required=True,
+    help="The transmitter's address, such as zmq:tcp://127.0.0.1:5555.",
+)
+@click.option(
+    "--out",
+    "target",
+    metavar="ADDRESS",
+    required=True,
+    help="Address for receivers, such as zmq:tcp://127.0.0.1:5556.",
+)
+@click.option(
+    "--rate",
+    "sample_rate",
+    type=Hertz(1e3, 100e6),
+    default=1e6,
+    show_default="1M",
+    help="Samples per second.",
+)
+@click.option(
+    "--snr",
+    "snr_db",
+    type=Number(-30, 100),
+    default=20.0,
+    show_default=True,
+    help="Es/N0 per complex channel use [dB].",
+)
 @click.option("--cfo", type=Hertz(-50e6, 50e6), default=0.0, help="Carrier frequency offset [Hz].")
-@click.option("--drift", type=Number(-1e5, 1e5), default=0.0, help="Drift of the carrier [Hz/s], up and down within 2 kHz of --cfo.")
-@click.option("--sfo", "sfo_ppm", type=Number(-1000, 1000), default=0.0, help="By how much the receiver's sample clock is fast [ppm].")
-@click.option("--taps", type=Taps(), default=(), help="Echoes: one complex number a sample, such as 1,0,0,0.5j.")
-@click.option("--delay-spread", type=Number(0, 1), default=0.0, help="RMS delay spread of echoes with an exponential profile [s].")
+@click.option(
+    "--drift",
+    type=Number(-1e5, 1e5),
+    default=0.0,
+    help="Drift of the carrier [Hz/s], up and down within 2 kHz of --cfo.",
+)
+@click.option(
+    "--sfo",
+    "sfo_ppm",
+    type=Number(-1000, 1000),
+    default=0.0,
+    help="By how much the receiver's sample clock is fast [ppm].",
+)
+@click.option(
+    "--taps", type=Taps(), default=(), help="Echoes: one complex number a sample, such as 1,0,0,0.5j."
+)
+@click.option(
+    "--delay-spread",
+    type=Number(0, 1),
+    default=0.0,
+    help="RMS delay spread of echoes with an exponential profile [s].",
+)
 @click.option("--doppler", type=Hertz(0, 1e6), default=0.0, help="Highest Doppler frequency of fading [Hz].")
-@click.option("--k-factor", type=Number(0, 1000), help="Rician fading: power of the steady part over the rest; Rayleigh if left out.")
-@click.option("--drop", type=Number(0, 1), default=0.0, help="Share of time lost to drop-outs and interfering bursts.")
-@click.option("--interferer", type=Interferer(), help="A steady tone: dB over the signal @ Hz, such as -3@120k.")
-@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=1, show_default=True, help="Of all that is random.")
+@click.option(
+    "--k-factor",
+    type=Number(0, 1000),
+    help="Rician fading: power of the steady part over the rest; Rayleigh if left out.",
+)
+@click.option(
+    "--drop", type=Number(0, 1), default=0.0, help="Share of time lost to drop-outs and interfering bursts."
+)
+@click.option(
+    "--interferer", type=Interferer(), help="A steady tone: dB over the signal @ Hz, such as -3@120k."
+)
+@click.option(
+    "--seed", type=click.IntRange(0, 2**31 - 1), default=1, show_default=True, help="Of all that is random."
+)
 def channel(**settings: object) -> int:
     """Join `tx` and `rx` on one machine: what tx sends to --in comes out at --out with noise, offsets, echoes, fading and losses.
 
@@ -218,7 +317,13 @@ def channel(**settings: object) -> int:
 
 
 @main.command()
-@click.option("--out", type=click.Path(path_type=Path), default=Path("hsc-demo"), show_default=True, help="Folder for the pictures.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("hsc-demo"),
+    show_default=True,
+    help="Folder for the pictures.",
+)
 def demo(out: Path) -> int:
     """Send sample photographs and digits over a simulated OFDM link as HSC, and show what arrives.
 
@@ -230,12 +335,18 @@ def demo(out: Path) -> int:
 
 
 @main.command()
-@click.argument("names", metavar="NAME...", nargs=-1, required=True, type=click.Choice((*EVALUATIONS, HDA_PAPER)))
+@click.argument(
+    "names", metavar="NAME...", nargs=-1, required=True, type=click.Choice((*EVALUATIONS, HDA_PAPER))
+)
 @click.option("--quick", is_flag=True, help="Few images and few points: to see that it runs.")
 @click.option("--images", "count", type=click.IntRange(1, 10_000), help="Number of test images.")
 @sweep_options
 @click.option("--fresh", is_flag=True, help="Measure again what an earlier run has kept.")
-@click.option("--data", type=click.Path(path_type=Path), help="Data folder as docs/training.md has it; default: $HSC_DATA.")
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    help="Data folder as docs/training.md has it; default: $HSC_DATA.",
+)
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for the result file and the figure.")
 def evaluate(
     names: tuple[str, ...], quick: bool, count: int | None, workers: int | None, scheduler: str | None, fresh: bool, data: Path | None,
@@ -295,15 +406,49 @@ def _whole_paper() -> tuple[str, ...]:
 
 @main.command()
 @click.argument("image", type=click.Path(path_type=Path))
-@click.option("--snr", "snrs", default="0:20:2", show_default=True, help="SNRs [dB]: first:last:step, or a list such as 0,5,10.")
-@click.option("--cbr", type=Number(0, 1000, above=True), default="1/6", show_default=True, help="Budget: payload channel uses / (C·H·W).")
+@click.option(
+    "--snr",
+    "snrs",
+    default="0:20:2",
+    show_default=True,
+    help="SNRs [dB]: first:last:step, or a list such as 0,5,10.",
+)
+@click.option(
+    "--cbr",
+    type=Number(0, 1000, above=True),
+    default="1/6",
+    show_default=True,
+    help="Budget: payload channel uses / (C·H·W).",
+)
 @click.option("--codecs", help="Names of codecs, separated by commas; default: all that serve photographs.")
-@click.option("--channel", type=click.Choice(("awgn", "rayleigh", "rician")), default="awgn", show_default=True, help="Symbol channel.")
-@click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Seed of channel and noise.")
+@click.option(
+    "--channel",
+    type=click.Choice(("awgn", "rayleigh", "rician")),
+    default="awgn",
+    show_default=True,
+    help="Symbol channel.",
+)
+@click.option(
+    "--seed", type=click.IntRange(0), default=1, show_default=True, help="Seed of channel and noise."
+)
 @sweep_options
-@click.option("--out", type=click.Path(path_type=Path), default=Path("hsc-out"), show_default=True, help="Folder for pictures and figures.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("hsc-out"),
+    show_default=True,
+    help="Folder for pictures and figures.",
+)
 def compare(
-    image: Path, snrs: str, cbr: float, codecs: str | None, channel: str, seed: int, workers: int | None, scheduler: str | None, out: Path
+    image: Path,
+    snrs: str,
+    cbr: float,
+    codecs: str | None,
+    channel: str,
+    seed: int,
+    workers: int | None,
+    scheduler: str | None,
+    out: Path,
 ) -> None:
     """Send IMAGE with every codec at every SNR: a picture grid, a curve of PSNR against SNR, and their figures as JSON.
 
@@ -323,7 +468,9 @@ def compare(
     from .planned import Workers
 
     names = tuple(part.strip() for part in codecs.split(",") if part.strip()) if codecs else ()
-    for path in run(image, Comparison(snr_range(snrs), cbr, names, channel, seed), Workers(workers, scheduler), out):
+    for path in run(
+        image, Comparison(snr_range(snrs), cbr, names, channel, seed), Workers(workers, scheduler), out
+    ):
         click.echo(bytes(path))  # any bytes that a name may have
 
 

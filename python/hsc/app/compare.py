@@ -42,7 +42,14 @@ class Comparison:
             f"--seed {self.seed}",
         ]
         name = f"./{path.name}" if path.name.startswith("-") else path.name
-        return " ".join(["./gr-hsc compare", shlex.quote(name), *given, *([f"--codecs {','.join(self.codecs)}"] if self.codecs else [])])
+        return " ".join(
+            [
+                "./gr-hsc compare",
+                shlex.quote(name),
+                *given,
+                *([f"--codecs {','.join(self.codecs)}"] if self.codecs else []),
+            ]
+        )
 
     @property
     def cases(self) -> list[plan.Case]:
@@ -70,7 +77,9 @@ def snr_range(text: str) -> tuple[float, ...]:
                 raise ValueError
             values = [first + step * i for i in range(int((last - first) / step + 1e-9) + 1)]
     except ValueError:
-        raise HscError(f"'{text}' is no range of SNRs: give first:last:step such as 0:20:2, or a list such as 0,5,10") from None
+        raise HscError(
+            f"'{text}' is no range of SNRs: give first:last:step such as 0:20:2, or a list such as 0,5,10"
+        ) from None
     if not all(-30 <= v <= 60 for v in values):  # also refuses NaN
         raise HscError(f"SNRs are -30 to 60 dB, not '{text}'")
     return tuple(dict.fromkeys(values))
@@ -89,7 +98,9 @@ def run(path: Path, comparison: Comparison, workers: planned.Workers, out: Path)
         planned.say(f"{files.label(path)}: {note}")
     name = image_id(files.printable(path.stem), image)
     make_folder(out)
-    places = [plan.At(snr, plan.fading(comparison.channel, snr), comparison.cbr) for snr in comparison.snrs_db]
+    places = [
+        plan.At(snr, plan.fading(comparison.channel, snr), comparison.cbr) for snr in comparison.snrs_db
+    ]
     cases = plan.available(comparison.cases, planned.say)
     height, width, _ = image.shape
     text = f"{shown_name}, {width} x {height}, {comparison.channel}, CBR {comparison.cbr:.4g}; the transmitter knows the mean SNR."
@@ -114,14 +125,24 @@ def shown_places(count: int) -> list[int]:
 
 
 def _grid(
-    image: np.ndarray, name: str, text: str, shown_curves: Sequence[plan.Curve], outcome: sweep.Outcome, shown: Sequence[int]
+    image: np.ndarray,
+    name: str,
+    text: str,
+    shown_curves: Sequence[plan.Curve],
+    outcome: sweep.Outcome,
+    shown: Sequence[int],
 ) -> Image.Image:
     """A row for each codec, a column for each SNR shown, PSNR below each picture and of its detail; the original comes first.
 
     Each picture is small and whole, and beside it a detail at full size: the same of all, where the codecs differ most.
     """
     points = [[curve.points[i][0][0] for curve in shown_curves] for i in shown]
-    usable = [p for column in points for p in column if p in outcome.measured and outcome.measured[p].failure is None]
+    usable = [
+        p
+        for column in points
+        for p in column
+        if p in outcome.measured and outcome.measured[p].failure is None
+    ]
     received = {point: outcome.pictures[point] for point in usable}
     window = detail.place(image, [[received[p] for p in column if p in received] for column in points])
     whole = image[window].shape == image.shape
@@ -132,10 +153,15 @@ def _grid(
         below = outcome.errors.get(point, "") if measured is None else pictures.quality(measured.psnr_db)
         if picture is None:
             return pictures.Tile(None, title, below)
-        below += "" if whole else f", detail {pictures.quality(metrics.psnr_db(picture[window], image[window]))}"
+        below += (
+            "" if whole else f", detail {pictures.quality(metrics.psnr_db(picture[window], image[window]))}"
+        )
         return pictures.Tile(detail.beside(picture, window), title, below)
 
     original = detail.beside(image, window)
-    rows = [[pictures.Tile(original, "original", name)], *([tile(curve, i) for i in shown] for curve in shown_curves)]
+    rows = [
+        [pictures.Tile(original, "original", name)],
+        *([tile(curve, i) for i in shown] for curve in shown_curves),
+    ]
     heading = text if whole else f"{text} The detail is at full size, where the codecs differ most."
     return pictures.grid(rows, tile_height=256 if whole else original.shape[0], heading=heading)

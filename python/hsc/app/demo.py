@@ -13,7 +13,7 @@ from .. import metrics
 from ..images.files import SourceImage, load, picture
 from ..phy.mcs import best_for
 from . import pictures, samples
-from .link import LinkSettings, Outcome, Runner, record
+from .link import Outcome, Runner, Scenario, record
 from .report import Record, make_folder, print_table, progress_bar, save_picture, table, write_text
 
 PHOTOGRAPHS, DIGITS = 2, 3
@@ -32,25 +32,35 @@ class Shot:
 
     path: Path
     label: str
-    settings: LinkSettings
+    settings: Scenario
 
 
 def rows() -> list[list[Shot]]:
     """What is sent, one row of the summary picture each: rising rank, then rising SNR at one CBR. Raises HscError without samples."""
     photographs, digits = samples.photographs()[:PHOTOGRAPHS], samples.digits()[:DIGITS]
     found = [_rising_rank(path, PHOTO_RANKS) for path in photographs]
-    found.append([Shot(photographs[0], f"{snr:g} dB, {_mcs(snr)}", _settings(snr, cbr=SNR_CBR, mcs=_mcs(snr))) for snr in SNRS_DB])
+    found.append(
+        [
+            Shot(photographs[0], f"{snr:g} dB, {_mcs(snr)}", _settings(snr, cbr=SNR_CBR, mcs=_mcs(snr)))
+            for snr in SNRS_DB
+        ]
+    )
     return [*found, *(_rising_rank(path, DIGIT_RANKS) for path in digits)]
 
 
 def _rising_rank(path: Path, ranks: tuple[int, ...]) -> list[Shot]:
     return [
-        Shot(path, f"k = {k}" if k else "SR alone, k = 0", _settings(SNR_DB, codec_options={"rank": k, "cr": "projection"})) for k in ranks
+        Shot(
+            path,
+            f"k = {k}" if k else "SR alone, k = 0",
+            _settings(SNR_DB, codec_options={"rank": k, "cr": "projection"}),
+        )
+        for k in ranks
     ]
 
 
-def _settings(snr_db: float, **changes: object) -> LinkSettings:
-    return replace(LinkSettings(snr_db=snr_db, cfo=CFO, sfo_ppm=SFO_PPM), **changes)
+def _settings(snr_db: float, **changes: object) -> Scenario:
+    return replace(Scenario(snr_db=snr_db, cfo=CFO, sfo_ppm=SFO_PPM), **changes)
 
 
 def _mcs(snr_db: float) -> str:
@@ -74,18 +84,27 @@ def run(out: Path, runner: Runner | None = None) -> int:
             original = load(row[0].path)
             tiles.append([pictures.Tile(original.pixels, "original", row[0].path.stem)])
             for note in original.notes:
-                bar.console.print(f"gr-hsc: {original.path.name}: {note}", markup=False, highlight=False, soft_wrap=True)
+                bar.console.print(
+                    f"gr-hsc: {original.path.name}: {note}", markup=False, highlight=False, soft_wrap=True
+                )
             for shot, outcome, entry in _send_row(row, original, runner):
                 records.append(entry)
                 tiles[-1].append(_tile(shot, outcome))
                 if outcome.received is not None:
-                    save_picture(picture(outcome.received), out / f"{number + 1}_{shot.path.stem}_{_slug(shot.label)}.png")
+                    save_picture(
+                        picture(outcome.received),
+                        out / f"{number + 1}_{shot.path.stem}_{_slug(shot.label)}.png",
+                    )
                 bar.update(task, advance=1, description=f"{shot.path.stem}, {shot.label}")
     heading = f"HSC over OFDM with CFO and clock offset: rank k rising at {SNR_DB:g} dB; third row: SNR rising at CBR 1/6"
     save_picture(pictures.grid(tiles, tile_height=200, heading=heading), out / "summary.png")
     write_text(out / "metrics.json", json.dumps(records, indent=2, allow_nan=False) + "\n")
-    print_table(table(records, f"HSC over OFDM, AWGN, CFO of {CFO:g} subcarriers, clocks {SFO_PPM:g} ppm apart"))
-    click.echo(f"look at {out / 'summary.png'}: each row is an image, from what the semantic part alone gives to what arrives with more")
+    print_table(
+        table(records, f"HSC over OFDM, AWGN, CFO of {CFO:g} subcarriers, clocks {SFO_PPM:g} ppm apart")
+    )
+    click.echo(
+        f"look at {out / 'summary.png'}: each row is an image, from what the semantic part alone gives to what arrives with more"
+    )
     return 0 if all(entry["error"] is None for entry in records) else 1
 
 

@@ -21,7 +21,9 @@ Window = tuple[slice, slice]
 def local_mse(image: np.ndarray, received: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Mean squared error of every window of `size` pixels, uint8 (H, W, C) twice -> float32 (H - h + 1, W - w + 1)."""
     error = np.square(image.astype(np.float32) - received).mean(2)
-    inside = tuple(slice(part // 2, part // 2 + side - part + 1) for side, part in zip(error.shape, size, strict=True))
+    inside = tuple(
+        slice(part // 2, part // 2 + side - part + 1) for side, part in zip(error.shape, size, strict=True)
+    )
     return np.maximum(uniform_filter(error, size, mode="constant")[inside], 0)
 
 
@@ -63,7 +65,9 @@ def beside(pixels: np.ndarray, window: Window) -> np.ndarray:
     small = max(1, round(width * scale)), max(1, round(height * scale))
     whole = picture(pixels).convert("RGB").resize(small, Image.Resampling.LANCZOS)
     edges = [(part.start * scale, part.stop * scale - 1) for part in window]
-    ImageDraw.Draw(whole).rectangle((edges[1][0], edges[0][0], edges[1][1], edges[0][1]), outline=_FRAME, width=2)
+    ImageDraw.Draw(whole).rectangle(
+        (edges[1][0], edges[0][0], edges[1][1], edges[0][1]), outline=_FRAME, width=2
+    )
     size = whole.width + _GAP + detail.shape[1], max(whole.height, detail.shape[0])
     canvas = Image.new("RGB", size, _BACKGROUND)
     canvas.paste(whole, (0, 0))

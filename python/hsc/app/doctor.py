@@ -30,7 +30,15 @@ from ..streams import Streams
 RADIO_TIMEOUT_S = 20.0
 USB = Path("/sys/bus/usb/devices")
 _FREE_BYTES = 200_000_000
-_PINNED = ("numpy", "scipy", "torch", "PIL", "matplotlib", "click", "rich")  # those of requirements.txt that others bring along too
+_PINNED = (
+    "numpy",
+    "scipy",
+    "torch",
+    "PIL",
+    "matplotlib",
+    "click",
+    "rich",
+)  # those of requirements.txt that others bring along too
 
 
 @dataclass(frozen=True)
@@ -76,12 +84,16 @@ def _run(name: str, probe: Callable[[], str], remedy: str) -> Check:
 
 
 def _version_tuple(version: str) -> tuple[int, ...]:
-    return tuple(int("".join(c for c in part if c.isdigit()) or 0) for part in version.lstrip("v").split(".")[:3])
+    return tuple(
+        int("".join(c for c in part if c.isdigit()) or 0) for part in version.lstrip("v").split(".")[:3]
+    )
 
 
 def _python() -> str:
     if not (3, 11) <= sys.version_info < (3, 13):
-        raise _Fault(f"{platform.python_version()} at {sys.executable}; the pinned packages need 3.11 or 3.12")
+        raise _Fault(
+            f"{platform.python_version()} at {sys.executable}; the pinned packages need 3.11 or 3.12"
+        )
     return f"{platform.python_version()} at {sys.executable}"
 
 
@@ -92,7 +104,9 @@ def _home() -> str:
 
 def _python_path() -> str:
     """No package that is pinned may come from PYTHONPATH. Nothing is imported here."""
-    folders = [Path(folder).resolve() for folder in os.environ.get("PYTHONPATH", "").split(os.pathsep) if folder]
+    folders = [
+        Path(folder).resolve() for folder in os.environ.get("PYTHONPATH", "").split(os.pathsep) if folder
+    ]
     if not folders:
         return "not set"
     where = {name: importlib.util.find_spec(name) for name in _PINNED}
@@ -100,7 +114,9 @@ def _python_path() -> str:
     foreign = [folder for folder in folders if not folder.is_relative_to(Path(sys.prefix).resolve())]
     for folder in foreign:
         if names := [name for name, origin in origins.items() if origin.is_relative_to(folder)]:
-            raise _Fault(f"{', '.join(names)} would be those of {folder}, not those that this module was tested with")
+            raise _Fault(
+                f"{', '.join(names)} would be those of {folder}, not those that this module was tested with"
+            )
     return f"{len(foreign)} folders; the pinned packages come first"
 
 
@@ -127,17 +143,21 @@ def _numpy() -> str:
 def _torch() -> str:
     torch = importlib.import_module("torch")
     torch.nn.functional.conv2d(torch.zeros(1, 1, 8, 8), torch.zeros(1, 1, 3, 3))
-    gpu = f", GPU {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ", no GPU (none is needed)"
+    gpu = (
+        f", GPU {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ", no GPU (none is needed)"
+    )
     return f"{torch.__version__}, {torch.get_num_threads()} threads{gpu}"
 
 
 def _module() -> str:
     module = importlib.import_module("gnuradio.hsc")
     blocks = importlib.import_module("gnuradio.hsc.blocks")
-    missing = [name for name in blocks.__all__ if not hasattr(blocks, name)]
+    missing = [name for name in blocks.names() if not hasattr(module, name)]
     if missing:
         raise _Fault(f"blocks that do not load: {', '.join(missing)}")
-    return f"gnuradio.hsc {module.__version__}, {len(blocks.__all__)} blocks, at {Path(module.__file__).parent}"
+    return (
+        f"gnuradio.hsc {module.__version__}, {len(blocks.names())} blocks, at {Path(module.__file__).parent}"
+    )
 
 
 def _weights() -> str:
@@ -169,7 +189,9 @@ def _jpeg2000() -> str:
         glymur.Jp2k(path, data=image)
         if not np.array_equal(glymur.Jp2k(path)[:], image):
             raise _Fault("a lossless image comes back changed")
-    return f"OpenJPEG {glymur.version.openjpeg_version} through glymur {glymur.__version__}, lossless round trip"
+    return (
+        f"OpenJPEG {glymur.version.openjpeg_version} through glymur {glymur.__version__}, lossless round trip"
+    )
 
 
 def _block_paths() -> list[Path]:
@@ -222,7 +244,14 @@ def _ask(command: Sequence[str]) -> str | None:
     if shutil.which(command[0]) is None:
         return None
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=RADIO_TIMEOUT_S, stdin=subprocess.DEVNULL, check=False)
+        done = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            timeout=RADIO_TIMEOUT_S,
+            stdin=subprocess.DEVNULL,
+            check=False,
+        )
     except subprocess.TimeoutExpired as late:
         return (late.stdout or b"").decode(errors="replace")
     return done.stdout
@@ -243,15 +272,22 @@ def _plugged() -> set[str]:
     ids = set()
     for folder in USB.glob("*"):
         with suppress(OSError):
-            ids.add(f"{(folder / 'idVendor').read_text().strip()}:{(folder / 'idProduct').read_text().strip()}")
+            ids.add(
+                f"{(folder / 'idVendor').read_text().strip()}:{(folder / 'idProduct').read_text().strip()}"
+            )
     return ids
 
 
 def _radios() -> str:
     """Radios are optional: none found is not a fault."""
     soapy, uhd = _soapy(), _ask(["uhd_find_devices"])
-    found = [f"{d.get('label') or d.get('driver', 'unnamed')} (soapy:driver={d.get('driver')})" for d in soapy.get("devices", ())]
-    types = [line.split(":", 1)[1].strip() for line in (uhd or "").splitlines() if line.strip().startswith("type:")]
+    found = [
+        f"{d.get('label') or d.get('driver', 'unnamed')} (soapy:driver={d.get('driver')})"
+        for d in soapy.get("devices", ())
+    ]
+    types = [
+        line.split(":", 1)[1].strip() for line in (uhd or "").splitlines() if line.strip().startswith("type:")
+    ]
     found += [f"USRP (uhd:type={kind})" for kind in types]
     if found:
         return ", ".join(" ".join(text.split()) for text in found)
@@ -267,7 +303,12 @@ def _radio(preset: RadioPreset) -> str:
     if there:
         found = any(d.get("driver") in preset.drivers for d in _soapy().get("devices", ()))
         closed = plugged == "plugged in" and not found
-        return "found" if found else f"driver installed, {plugged}" + ("; not found: its udev rules or your group may be missing" * closed)
+        return (
+            "found"
+            if found
+            else f"driver installed, {plugged}"
+            + ("; not found: its udev rules or your group may be missing" * closed)
+        )
     if not preset.package:
         return f"{plugged}; no driver, Debian 12 has no package: build Soapy{preset.name}"
     return f"{plugged}; no driver: apt-get install {preset.package}"
@@ -300,7 +341,11 @@ _PROBES: tuple[tuple[str, Callable[[], str], str], ...] = (
     ("gr-hsc", _module, _SET_UP),
     ("weights", _weights, "git restore python/hsc/weights, then run ./gr-hsc doctor"),
     ("JPEG 2000", _jpeg2000, f"apt-get install libopenjp2-7; {_REINSTALL}"),
-    ("GRC", _companion, "start it by ./gr-hsc companion, or set GRC_BLOCKS_PATH to <prefix>/share/gnuradio/grc/blocks"),
+    (
+        "GRC",
+        _companion,
+        "start it by ./gr-hsc companion, or set GRC_BLOCKS_PATH to <prefix>/share/gnuradio/grc/blocks",
+    ),
     ("examples", _examples, _SET_UP),
     ("radios", _radios, ""),
     *((preset.name, partial(_radio, preset), "") for preset in PRESETS),

@@ -18,10 +18,21 @@ from ..systems.hda import figures as hda
 from ..systems.hda import tables
 from ..systems.hsc import figures as hsc
 from . import detail, pictures, planned, samples, simulate
-from .link import LinkSettings
+from .link import Scenario
 from .report import make_folder, progress_bar, save_picture
 
-NAMES = ("hsc-fig2", "hsc-fig3", "hsc-fig4", "hsc-fig6", "ldpc", "air-interface", "tracking", "over-the-air", *hda.PLANS, *tables.NAMES)
+NAMES = (
+    "hsc-fig2",
+    "hsc-fig3",
+    "hsc-fig4",
+    "hsc-fig6",
+    "ldpc",
+    "air-interface",
+    "tracking",
+    "over-the-air",
+    *hda.PLANS,
+    *tables.NAMES,
+)
 DEFAULT_IMAGES = {"hsc-fig2": 500, "hsc-fig3": 200, "hsc-fig4": 300, **hda.DEFAULT_IMAGES}
 QUICK_IMAGES = 20
 QUICK_PHOTOS = 2
@@ -88,7 +99,9 @@ def run(request: Request, out: Path | None) -> list[Path]:
     else:
         with progress_bar() as bar:
             task = bar.add_task(request.name, total=None)
-            found, picture = _measure(request, lambda text: bar.update(task, description=f"{request.name}: {text}"))
+            found, picture = _measure(
+                request, lambda text: bar.update(task, description=f"{request.name}: {text}")
+            )
     paths = [curves.save(found, results), figures.draw(found, drawings)]
     if picture is not None:
         paths.append(drawings / f"{request.name}-pictures.png")
@@ -100,31 +113,45 @@ def _measure(request: Request, progress: hsc.Progress) -> tuple[curves.Curves, I
     if request.name == "hsc-fig6":
         return _photograph(request, progress)
     if request.name == "ldpc":
-        return ldpc_curves.run(request.command, progress, **({"largest_run": 2000} if request.quick else {})), None
+        return ldpc_curves.run(
+            request.command, progress, **({"largest_run": 2000} if request.quick else {})
+        ), None
     if request.name == "air-interface":
         quick = {"packets": 40, "noise_samples": 1_000_000} if request.quick else {}
         return air_interface.run(request.command, progress, **quick), None
     if request.name == "tracking":
-        return tracking.run(request.command, progress, **({"packets": 10, "long_packets": 2} if request.quick else {})), None
+        return tracking.run(
+            request.command, progress, **({"packets": 10, "long_packets": 2} if request.quick else {})
+        ), None
     if request.name == "over-the-air":
         count = request.count or (QUICK_IMAGES if request.quick else over_the_air.IMAGES)
         quick = {"restarts": 1} if request.quick else {}
-        return over_the_air.run(request.command, progress, [*samples.digits(), *samples.photographs()], count, **quick), None
+        return over_the_air.run(
+            request.command, progress, [*samples.digits(), *samples.photographs()], count, **quick
+        ), None
     if request.name in tables.NAMES:
         photos = _kodak(request)
         return tables.run(request.name, photos, request.command, progress, request.quick), None
     count = request.count or (QUICK_IMAGES if request.quick else DEFAULT_IMAGES[request.name])
     digits = datasets.mnist("test", request.data)[:count, ..., None].copy()
     if request.name == "hsc-fig2":
-        return hsc.fig2(digits, request.command, progress, **({"ranks": (0, 4, 12, 28)} if request.quick else {})), None
+        return hsc.fig2(
+            digits, request.command, progress, **({"ranks": (0, 4, 12, 28)} if request.quick else {})
+        ), None
     if request.name == "hsc-fig3":
-        return hsc.fig3(digits, request.command, progress, **({"ranks": (0, 4, 12, 28)} if request.quick else {})), None
-    return hsc.fig4(digits, request.command, progress, **({"ranks": (0, 4), "snrs": (0, 10, 20)} if request.quick else {})), None
+        return hsc.fig3(
+            digits, request.command, progress, **({"ranks": (0, 4, 12, 28)} if request.quick else {})
+        ), None
+    return hsc.fig4(
+        digits, request.command, progress, **({"ranks": (0, 4), "snrs": (0, 10, 20)} if request.quick else {})
+    ), None
 
 
 def _kodak(request: Request) -> dict[str, np.ndarray]:
     """Kodak photographs by identity, as many as wanted, evenly spread."""
-    photos = {image_id(f"kodim{i:02d}", photo): photo for i, photo in enumerate(datasets.kodak(request.data), 1)}
+    photos = {
+        image_id(f"kodim{i:02d}", photo): photo for i, photo in enumerate(datasets.kodak(request.data), 1)
+    }
     count = request.count or (QUICK_PHOTOS if request.quick else DEFAULT_IMAGES.get(request.name))
     return {name: photos[name] for name in plan.spread(list(photos), count)}
 
@@ -151,10 +178,15 @@ def _eavesdropper(photos: dict[str, np.ndarray]) -> Image.Image:
     seen = sweep.run(list(points.values()), photos, workers=0, pictures=list(points.values()))
 
     def tile(label: str, point: Point) -> pictures.Tile:
-        detail = pictures.quality(seen.measured[point].psnr_db) if point in seen.measured else seen.errors[point]
+        detail = (
+            pictures.quality(seen.measured[point].psnr_db) if point in seen.measured else seen.errors[point]
+        )
         return pictures.Tile(seen.pictures.get(point), label, detail)
 
-    tiles = [pictures.Tile(photos[name], "original", name.rsplit("-", 1)[0]), *(tile(*entry) for entry in points.items())]
+    tiles = [
+        pictures.Tile(photos[name], "original", name.rsplit("-", 1)[0]),
+        *(tile(*entry) for entry in points.items()),
+    ]
     heading = f"hda_deepsc over AWGN at {hda.DESIGN_SNR_DB:g} dB, CBR 1/6: with the key, and as an eavesdropper decodes it"
     return pictures.grid([tiles[:3], tiles[3:]], heading=heading)
 
@@ -164,17 +196,37 @@ def _photograph(request: Request, progress: hsc.Progress) -> tuple[curves.Curves
     height = pixels.shape[0]
     ranks = [
         0,
-        *(round(height * share) for share in ((1 / 32, 1 / 4) if request.quick else (1 / 64, 1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 1))),
+        *(
+            round(height * share)
+            for share in (
+                (1 / 32, 1 / 4) if request.quick else (1 / 64, 1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 1)
+            )
+        ),
     ]
     found = hsc.fig6(pixels, name, request.command, progress, ranks)
     progress("pictures")
-    sent = [simulate.transmit(pixels, LinkSettings(codec_options={**_FIG6_OPTIONS, "rank": k}, channel="ideal")).received for k in ranks]
+    sent = [
+        simulate.transmit(
+            pixels, Scenario(codec_options={**_FIG6_OPTIONS, "rank": k}, channel="ideal")
+        ).received
+        for k in ranks
+    ]
     window = _window(pixels, sent[0])
     tiles = [pictures.Tile(pixels[window], "original", f"a detail of {name}")]
-    for k, received, psnr, cbr in zip(ranks, sent, found.series[1].y.values, found.series[1].x.values, strict=True):
-        tiles.append(pictures.Tile(received[window], "SR alone" if k == 0 else f"k = {k}", f"{pictures.quality(psnr)}, CBR {cbr:.3f}"))
+    for k, received, psnr, cbr in zip(
+        ranks, sent, found.series[1].y.values, found.series[1].x.values, strict=True
+    ):
+        tiles.append(
+            pictures.Tile(
+                received[window],
+                "SR alone" if k == 0 else f"k = {k}",
+                f"{pictures.quality(psnr)}, CBR {cbr:.3f}",
+            )
+        )
     heading = "HSC, error-free channel, CR coded as residual; figures are of the whole image"
-    return found, pictures.grid([tiles[i : i + 3] for i in range(0, len(tiles), 3)], tile_height=2 * _WINDOW[0], heading=heading)
+    return found, pictures.grid(
+        [tiles[i : i + 3] for i in range(0, len(tiles), 3)], tile_height=2 * _WINDOW[0], heading=heading
+    )
 
 
 def _window(image: np.ndarray, received: np.ndarray) -> tuple[slice, slice]:

@@ -12,6 +12,8 @@ import numpy as np
 
 from .. import metrics
 from ..codecs import registry
+from ..codecs.contract import Codec, Decoded
+from ..codecs.options import described
 from ..errors import HscError
 from ..message import Link, ReceivedMessage
 from ..phy.ledger import Ledger
@@ -21,7 +23,7 @@ CHANNELS = ("ideal", "awgn", "rayleigh", "rician", "multipath")
 
 
 @dataclass(frozen=True)
-class LinkSettings:
+class Scenario:
     """One link, from the transmitter's codec to the receiver's.
 
     Attributes:
@@ -58,7 +60,11 @@ class LinkSettings:
     @property
     def link(self) -> Link:
         """What the transmitter is told of the link."""
-        return Link(snr_db=self.snr_db if self.design_snr_db is None else self.design_snr_db, cbr=self.cbr, mcs=self.mcs)
+        return Link(
+            snr_db=self.snr_db if self.design_snr_db is None else self.design_snr_db,
+            cbr=self.cbr,
+            mcs=self.mcs,
+        )
 
 
 @dataclass(frozen=True)
@@ -91,12 +97,15 @@ class Outcome:
     notices: tuple[str, ...] = ()
 
 
-Runner = Callable[[np.ndarray, LinkSettings], Outcome]
+Runner = Callable[[np.ndarray, Scenario], Outcome]
 
 
-def create_codecs(settings: LinkSettings) -> tuple[registry.Codec, registry.Codec]:
+def create_codecs(settings: Scenario) -> tuple[Codec, Codec]:
     """The transmitter's and the receiver's codec. Raises HscError for unknown names or options."""
-    return tuple(registry.create(settings.codec, **options) for options in (settings.codec_options, settings.receiver_options))
+    return tuple(
+        registry.create(settings.codec, **options)
+        for options in (settings.codec_options, settings.receiver_options)
+    )
 
 
 class Stopwatch:
@@ -114,29 +123,29 @@ class Stopwatch:
             self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - start
 
 
-def decode(codec: registry.Codec, received: ReceivedMessage) -> tuple[np.ndarray | None, np.ndarray | None, str | None]:
-    """Received message -> picture, picture from the analog stream alone, reason when there is no picture."""
+def decode(codec: Codec, received: ReceivedMessage) -> tuple[Decoded | None, np.ndarray | None, str | None]:
+    """Received message -> what became of it, picture from the analog stream alone, reason when there is no picture."""
     analog_only = None
     if received.analog is not None and received.digital:
         analog_only = _try_decode(codec, received.only("analog"))[0]
-    picture, error = _try_decode(codec, received)
-    return picture, analog_only, error
+    decoded, error = _try_decode(codec, received)
+    return decoded, None if analog_only is None else analog_only.image, error
 
 
-def _try_decode(codec: registry.Codec, received: ReceivedMessage) -> tuple[np.ndarray | None, str | None]:
+def _try_decode(codec: Codec, received: ReceivedMessage) -> tuple[Decoded | None, str | None]:
     try:
         return codec.decode(received), None
     except HscError as error:
         return None, str(error)
 
 
-def record(name: str, settings: LinkSettings, outcome: Outcome, notes: tuple[str, ...] = ()) -> dict[str, object]:
+def record(name: str, settings: Scenario, outcome: Outcome, notes: tuple[str, ...] = ()) -> dict[str, object]:
     """Entry of metrics.json for an image that was sent."""
     shape, picture = outcome.sent.shape, outcome.received
     return {
         **_identity(name, settings),
         "shape": list(shape),
-        "rank": rank(settings.codec, outcome.header),
+        "parameters": registry.codec_class(settings.codec).describe(outcome.header.parameters),
         "streams": {
             "analog_symbols": outcome.header.analog_symbols,
             "digital": [{"mcs": name, "bytes": n} for name, n in outcome.header.digital],
@@ -157,27 +166,28 @@ def record(name: str, settings: LinkSettings, outcome: Outcome, notes: tuple[str
 
 
 _MEASURED = (
-    *("shape", "rank", "streams", "psnr_db", "ms_ssim", "mse", "cbr", "cbr_with_overhead", "channel_uses"),
+    *(
+        "shape",
+        "parameters",
+        "streams",
+        "psnr_db",
+        "ms_ssim",
+        "mse",
+        "cbr",
+        "cbr_with_overhead",
+        "channel_uses",
+    ),
     *("snr_measured_db", "packets_sent", "packets_received"),
 )
 
 
-def rank(codec: str, header: Header) -> int | None:
-    """Rank of the CR that an HSC message carries; None for other codecs."""
-    if codec != "hsc":
-        return None
-    from ..systems.hsc.codec import HscParameters
-
-    return HscParameters.unpack(header.parameters).rank
-
-
-def failure(name: str, settings: LinkSettings, error: str) -> dict[str, object]:
+def failure(name: str, settings: Scenario, error: str) -> dict[str, object]:
     """Entry of metrics.json for an image that could not be sent: the same keys, null where there is nothing to say."""
     empty = dict.fromkeys(_MEASURED)
     return {**_identity(name, settings), **empty, "seconds": {}, "notes": [], "error": error}
 
 
-def _identity(name: str, settings: LinkSettings) -> dict[str, object]:
+def _identity(name: str, settings: Scenario) -> dict[str, object]:
     return {
         "image": name,
         "codec": settings.codec,
@@ -195,14 +205,16 @@ def _identity(name: str, settings: LinkSettings) -> dict[str, object]:
     }
 
 
-def shown_options(settings: LinkSettings) -> dict[str, object]:
-    """Options of both ends as they may be written down: that there is a key, and whether the receiver has the same one."""
-    shown = {**settings.receiver_options, **settings.codec_options}
-    sent, received = settings.codec_options.get("key"), settings.receiver_options.get("key")
-    shown.pop("key", None)
-    if sent or received:
-        shown["key"] = "none" if sent is None else "given"
-        shown["receiver_key"] = "none" if received is None else "the same" if received == sent else "another"
+def shown_options(scenario: Scenario) -> dict[str, object]:
+    """Options of both ends as they may be written down: of a secret, that there is one, and whether the receiver has the same."""
+    shown = {**scenario.receiver_options, **scenario.codec_options}
+    for name, known in described(registry.codec_class(scenario.codec).Options).items():
+        if known.secret and name in shown:
+            sent, received = scenario.codec_options.get(name), scenario.receiver_options.get(name)
+            shown[name] = "none" if sent is None else "given"
+            shown[f"receiver_{name}"] = (
+                "none" if received is None else "the same" if received == sent else "another"
+            )
     return shown
 
 

@@ -56,7 +56,11 @@ class Display:
 
     def __init__(self, console: Console | None = None, every: float = _PLAIN_EVERY) -> None:
         self._console = console or Console(highlight=False, markup=False, soft_wrap=True)
-        self._live = Live(console=self._console, auto_refresh=False, transient=True) if self._console.is_terminal else None
+        self._live = (
+            Live(console=self._console, auto_refresh=False, transient=True)
+            if self._console.is_terminal
+            else None
+        )
         self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._left_out, self._newest = 0, Text("")
         self._printer = threading.Thread(target=self._print, name="display", daemon=True)
@@ -129,7 +133,11 @@ class Flowgraph(Protocol):
 def signals(handler: Callable[[], None]) -> Iterator[None]:
     """SIGINT, SIGTERM and SIGHUP call `handler` while this is entered. For the main thread."""
     # One who ignores SIGHUP, such as nohup, wants the program to outlive its terminal.
-    numbers = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN else [])]
+    numbers = [
+        signal.SIGINT,
+        signal.SIGTERM,
+        *([signal.SIGHUP] if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN else []),
+    ]
     before = {number: signal.signal(number, lambda *_: handler()) for number in numbers}
     try:
         yield
@@ -185,7 +193,11 @@ def run(
         finally:
             threading.Thread(target=flowgraph.stop, name="stop", daemon=True).start()
             if not over.wait(STOP):
-                print("gr-hsc: a radio's driver or a codec is still busy; ended without waiting for it", file=sys.stderr, flush=True)
+                print(
+                    "gr-hsc: a radio's driver or a codec is still busy; ended without waiting for it",
+                    file=sys.stderr,
+                    flush=True,
+                )
 
 
 def _watch(flowgraph: Flowgraph, over: threading.Event) -> None:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import ast
 import cmath
 import functools
 import math
 import sys
-from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import fields
 from fractions import Fraction
 from pathlib import Path
@@ -17,13 +15,15 @@ from typing import Any
 import click
 
 from ..codecs import registry
+from ..codecs.options import Described, Ends, described
+from ..codecs.system import Shorthand, System
 from ..errors import HscError
-from ..phy import cipher, mcs
+from ..phy import mcs
 from ..phy.numerology import AUTO, PRESETS
 from ..phy.packet import DEFAULT_PACKET_SYMBOLS, MAX_PACKET_SYMBOLS
 from ..radio.addresses import RadioSettings
 from ..radio.reader import describe
-from .link import CHANNELS, LinkSettings
+from .link import CHANNELS, Scenario
 
 EXIT_FAILED = 1
 EXIT_BAD_INPUT = 2
@@ -70,7 +70,11 @@ class Number(click.ParamType):
         except (ValueError, ZeroDivisionError, OverflowError):
             self.fail(f"'{value}' is not a number", param, ctx)
         if not self.low <= number <= self.high or (self.above and number == self.low):
-            self.fail(f"{value} is out of range: give {'more than ' if self.above else ''}{self.low:g} to {self.high:g}", param, ctx)
+            self.fail(
+                f"{value} is out of range: give {'more than ' if self.above else ''}{self.low:g} to {self.high:g}",
+                param,
+                ctx,
+            )
         return number
 
 
@@ -93,7 +97,9 @@ class Taps(click.ParamType):
 
     name = "taps"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[complex, ...]:
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[complex, ...]:
         if isinstance(value, tuple):
             return value
         try:
@@ -110,70 +116,90 @@ class Interferer(click.ParamType):
 
     name = "dB@Hz"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[float, float]:
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[float, float]:
         if isinstance(value, tuple):
             return value
         level, _, frequency = value.partition("@")
         return Number(-100, 100).convert(level, param, ctx), Hertz(-50e6, 50e6).convert(frequency, param, ctx)
 
 
-class Key(click.ParamType):
-    """An AES-256 key: 64 hexadecimal digits or a file that holds them; "none" where `or_none`."""
-
-    name = "hex|file"
-
-    def __init__(self, or_none: bool = False) -> None:
-        self.or_none = or_none
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> bytes:
-        if isinstance(value, bytes):
-            return value
-        try:
-            return NO_KEY if self.or_none and value == "none" else cipher.parse_key(value)
-        except HscError as error:
-            self.fail(str(error), param, ctx)
-
-
-class Setting(click.ParamType):
-    """NAME=VALUE; a value that reads as a Python literal is one, any other is text."""
+class NameValue(click.ParamType):
+    """NAME=VALUE, of an option of a codec."""
 
     name = "name=value"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, object]:
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, str]:
         if isinstance(value, tuple):
             return value
         name, equals, text = str(value).partition("=")
         if not equals or not name.isidentifier():
             self.fail(f"'{value}' is not of the form NAME=VALUE", param, ctx)
+        return name, text
+
+
+class OfCodec(click.ParamType):
+    """The value of one option of a codec, as text."""
+
+    def __init__(self, option: Described) -> None:
+        self.option = option
+        kinds = [kind.__name__ for kind in option.kinds if kind is not type(None)]
+        self.name = "|".join(str(choice) for choice in option.choices if choice is not None) or "|".join(
+            kinds
+        )
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> object:
         try:
-            return name, ast.literal_eval(text)
-        except (ValueError, SyntaxError, MemoryError, RecursionError):
-            return name, text
+            found = self.option.parse(str(value))
+            self.option.check("the", found)
+        except HscError as error:
+            self.fail(str(error), param, ctx)
+        return found
 
 
-NO_KEY = b""
-_CODEC_OPTIONS = (
-    click.option("--codec", type=click.Choice(registry.names()), default="hsc", show_default=True, help="Codec."),
-    click.option("--rank", type=click.IntRange(0), help="HSC: rank k of the complementary representation; 0 sends the SR alone."),
-    click.option("--psnr", type=Number(0, 60, above=True), help="HSC: as much CR as this PSNR [dB] takes at the SNR."),
-    click.option("--cbr", type=Number(0, 100_000, above=True), help="Budget: payload channel uses / (C·H·W), for example 1/6."),
-    click.option("--cr", type=click.Choice(["auto", "paper", "residual", "projection"]), help="HSC: how the CR is coded."),
-    click.option("--semantic", type=click.Choice(["vae", "vqvae"]), help="HSC: semantic codec of digits."),
-    click.option("--symbols", type=click.IntRange(1), help="HSC: complex symbols M of the semantic representation of digits."),
-    click.option("--tuning", type=click.Choice(["auto", "none", "few-shot", "ncr"]), help="HSC: weights tuned for a noisy channel or not."),
-    click.option("--da-ratio", type=Number(0, 100, above=True), help="HDA: channel uses of the digital over those of the analog part."),
+def _shorthands(ends: Ends) -> tuple[Callable[..., Any], ...]:
+    """Flags that systems declare for options of these ends."""
+    wanted = [
+        (system, each)
+        for system in registry.systems()
+        for each in system.shorthands
+        if each.described.ends & ends
+    ]
+    if ends is Ends.RECEIVER:  # alone: what gives the receiver another value than the transmitter has no use
+        wanted = [(system, each) for system, each in wanted if not each.only_receiver]
+    return tuple(_shorthand(system, each) for system, each in wanted)
+
+
+def _shorthand(system: System, each: Shorthand) -> Callable[..., Any]:
+    told = each.described
+    whose = "the receiver's, where it is another: " if each.only_receiver else ""
+    kind, text = OfCodec(told), f"{system.title}: {whose}{told.doc}."
+    return click.option(each.flag, _variable(each), type=kind, default=None, metavar=kind.name, help=text)
+
+
+def _variable(each: Shorthand) -> str:
+    return f"shorthand_{each.flag.strip('-').replace('-', '_')}"
+
+
+_CODEC_OPTION = click.option(
+    "--codec", type=click.Choice(registry.names()), default="hsc", show_default=True, help="Codec."
 )
-_KEY_OPTION = click.option(
-    "--key", type=Key(), help="HDA: AES-256 key of transmitter and receiver, 64 hexadecimal digits or a file that holds them.",
+_CBR_OPTION = click.option(
+    "--cbr",
+    type=Number(0, 100_000, above=True),
+    help="Budget: payload channel uses / (C·H·W), for example 1/6.",
+)
+_RECEIVER_OPTION = click.option(
+    "--rx-option", "rx_options", type=NameValue(), multiple=True,
+    help="Any other option of the receiver's codec, such as informed=False; may be given several times.",
 )  # fmt: skip
-_DENOISER_OPTIONS = (
-    click.option("--denoiser", metavar="NAME", help="HDA, DeepJSCC: the receiver's denoiser: dncnn, ddpm or diffsdnet."),
-    click.option("--denoiser-steps", type=click.IntRange(1), help="Steps of the denoiser."),
-)
 _MESSAGE_OPTIONS = (
     click.option(
-        "--option", "options", type=Setting(), multiple=True,
-        help="Any other option of the transmitter's codec, such as source=jpeg2000; may be given several times.",
+        "--option", "options", type=NameValue(), multiple=True,
+        help="Any other option of the transmitter's codec, such as source=jpeg2000; `codecs` lists them; may be given several times.",
     ),
     click.option(
         "--mcs", type=click.Choice(list(mcs.TABLE)), metavar="NAME",
@@ -192,11 +218,11 @@ _PACKET_OPTION = click.option(
     help="Most payload symbols in a packet.",
 )  # fmt: skip
 _LINK_OPTIONS = (
-    *_CODEC_OPTIONS,
-    _KEY_OPTION,
-    click.option("--rx-key", type=Key(or_none=True), help="HDA: another key for the receiver, or none: what an eavesdropper sees."),
-    *_DENOISER_OPTIONS,
+    _CODEC_OPTION,
+    _CBR_OPTION,
+    *_shorthands(Ends.BOTH),
     *_MESSAGE_OPTIONS,
+    _RECEIVER_OPTION,
     click.option(
         "--snr", type=Number(-30, 60), default=10.0, show_default=True,
         help="Es/N0 per complex channel use [dB]; the transmitter expects it too, unless --design-snr says otherwise.",
@@ -235,9 +261,18 @@ _IMAGES_ARGUMENT = click.argument("images", nargs=-1, required=True, type=click.
 _FILE_OPTIONS = (
     _IMAGES_ARGUMENT,
     click.option(
-        "--out", type=click.Path(path_type=Path), default=Path("hsc-out"), show_default=True, help="Folder for pictures and metrics.json."
+        "--out",
+        type=click.Path(path_type=Path),
+        default=Path("hsc-out"),
+        show_default=True,
+        help="Folder for pictures and metrics.json.",
     ),
-    click.option("--json", "as_json", is_flag=True, help="Print metrics.json's list instead of the table; nothing else goes to stdout."),
+    click.option(
+        "--json",
+        "as_json",
+        is_flag=True,
+        help="Print metrics.json's list instead of the table; nothing else goes to stdout.",
+    ),
 )
 
 
@@ -255,14 +290,31 @@ def link_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def transmitter_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give `command` images and the options of a transmitter with a radio; it is called with (settings, radio, images, …)."""
-    back_off = click.option("--back-off", "back_off_db", type=Number(0, 60), help="Mean power below full scale [dB]; measured if left out.")
-    codec = (*_CODEC_OPTIONS, _KEY_OPTION, *_MESSAGE_OPTIONS, _DESIGN_OPTION, _NUMEROLOGY_OPTION, _PACKET_OPTION)
+    back_off = click.option(
+        "--back-off",
+        "back_off_db",
+        type=Number(0, 60),
+        help="Mean power below full scale [dB]; measured if left out.",
+    )
+    codec = (
+        _CODEC_OPTION,
+        _CBR_OPTION,
+        *_shorthands(Ends.TRANSMITTER),
+        *_MESSAGE_OPTIONS,
+        _DESIGN_OPTION,
+        _NUMEROLOGY_OPTION,
+        _PACKET_OPTION,
+    )
     return _with_radio(command, (_IMAGES_ARGUMENT, *_RADIO_OPTIONS, back_off, *codec))
 
 
 def receiver_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give `command` the options of a receiver with a radio; it is called with (settings, radio, …)."""
-    return _with_radio(command, (*_RADIO_OPTIONS, _KEY_OPTION, *_DENOISER_OPTIONS, _RECEIVER_NUMEROLOGY_OPTION), _ask_for_rate)
+    return _with_radio(
+        command,
+        (*_RADIO_OPTIONS, *_shorthands(Ends.RECEIVER), _RECEIVER_OPTION, _RECEIVER_NUMEROLOGY_OPTION),
+        _ask_for_rate,
+    )
 
 
 def _ask_for_rate(radio: RadioSettings) -> None:
@@ -279,7 +331,9 @@ def _with_radio(
     @functools.wraps(command)
     def wrapper(**values: Any) -> Any:
         given, values = _apart(values, _RADIO_FIELDS)
-        of_link, own = _apart(values, (*_LINK_FIELDS, *_OF_CODECS))
+        of_link, own = _apart(
+            values, (*_LINK_FIELDS, *_OF_CODECS, *(name for name in values if name.startswith("shorthand_")))
+        )
         radio = RadioSettings(**_given(given))
         if given["sample_rate"] is None:
             without_rate(radio)
@@ -292,33 +346,80 @@ def _with_radio(
 
 def _apart(values: dict[str, Any], names: tuple[str, ...]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Those of these names, and the others."""
-    return {n: v for n, v in values.items() if n in names}, {n: v for n, v in values.items() if n not in names}
+    return {n: v for n, v in values.items() if n in names}, {
+        n: v for n, v in values.items() if n not in names
+    }
 
 
-def settings_of(**given: Any) -> LinkSettings:
-    """Values of the options -> settings; what a command has no option for keeps its default.
+def settings_of(**given: Any) -> Scenario:
+    """Values of the options -> scenario; what a command has no option for keeps its default.
 
-    Raises click.UsageError for options that contradict each other.
+    Raises click.UsageError for options that contradict each other, HscError for a value that the codec refuses.
     """
-    values = defaultdict(lambda: None, given)
-    if sum(values[name] is not None for name in ("rank", "psnr", "cbr")) > 1:
-        raise click.UsageError("--rank, --psnr and --cbr exclude each other: give one of them")
-    transmitter = {"rank": values["rank"], "psnr_db": values["psnr"], **{name: values[name] for name in _TRANSMITTER}}
-    receiver = {"key": values["key"], **{name: values[name] for name in _RECEIVER}}
-    if values["rx_key"] is not None:
-        receiver["key"] = values["rx_key"] or None
-    return LinkSettings(
-        codec_options={**_given(transmitter), **dict(values["options"] or ())},
-        receiver_options=_given(receiver),
+    values = {name: value for name, value in given.items() if value is not None}
+    named = {
+        each.flag: each
+        for system in registry.systems()
+        for each in system.shorthands
+        if _variable(each) in values
+    }
+    _refuse_contradictions({*named, *(["--cbr"] if "cbr" in values else [])}, named)
+    options: dict[Ends, dict[str, object]] = {Ends.TRANSMITTER: {}, Ends.RECEIVER: {}}
+    for each in sorted(named.values(), key=lambda each: each.only_receiver):
+        ends = Ends.RECEIVER if each.only_receiver else each.described.ends
+        for end in (end for end in options if end in ends):
+            options[end][each.field] = values[_variable(each)]
+    codec = values.get("codec")
+    options[Ends.TRANSMITTER] |= _parsed(values.get("options", ()), codec, Ends.TRANSMITTER)
+    options[Ends.RECEIVER] |= _parsed(values.get("rx_options", ()), codec, Ends.RECEIVER)
+    if codec is not None:
+        for each in options.values():  # a value that the codec refuses is one line, before any image is read
+            registry.create(codec, **each)
+    return Scenario(
+        codec_options=options[Ends.TRANSMITTER],
+        receiver_options=options[Ends.RECEIVER],
         **{field: given[option] for option, field in _LINK_FIELDS.items() if option in given},
     )
 
 
+def _refuse_contradictions(flags: set[str], named: dict[str, Shorthand]) -> None:
+    for each in named.values():
+        if len(together := [flag for flag in each.excludes if flag in flags]) > 1:
+            raise click.UsageError(
+                f"{', '.join(each.excludes[:-1])} and {each.excludes[-1]} exclude each other: give one of {', '.join(together)}"
+            )
+
+
+def _parsed(given: Iterable[tuple[str, str]], codec: str | None, end: Ends) -> dict[str, object]:
+    """NAME=VALUE of one end -> values as the codec's options read them; of a receiver that takes any codec, as the first that has it."""
+    classes = (
+        [registry.codec_class(name) for name in (registry.names() if codec is None else (codec,))]
+        if given
+        else []
+    )
+    found: dict[str, object] = {}
+    for name, text in given:
+        known = [
+            option for each in classes if (option := described(each.Options).get(name)) and end in option.ends
+        ]
+        if not known:
+            whose = (
+                "no codec's receiver"
+                if codec is None
+                else f"{codec}'s {'receiver' if end is Ends.RECEIVER else 'transmitter'}"
+            )
+            raise HscError(f"{whose} has no option {name}: `gr-hsc codecs` lists them")
+        found[name] = known[0].parse(text)
+    return found
+
+
 _SAME_NAMES = ("codec", "mcs", "cbr", "channel", "cfo", "loss", "numerology", "packet_symbols", "seed")
-_LINK_FIELDS = {name: name for name in _SAME_NAMES} | {"snr": "snr_db", "design_snr": "design_snr_db", "sfo": "sfo_ppm"}
-_TRANSMITTER = ("cr", "semantic", "symbols", "tuning", "da_ratio", "key")
-_RECEIVER = ("denoiser", "denoiser_steps")
-_OF_CODECS = ("rank", "psnr", *_TRANSMITTER, "options", *_RECEIVER)
+_LINK_FIELDS = {name: name for name in _SAME_NAMES} | {
+    "snr": "snr_db",
+    "design_snr": "design_snr_db",
+    "sfo": "sfo_ppm",
+}
+_OF_CODECS = ("options", "rx_options")
 _RADIO_FIELDS = tuple(f.name for f in fields(RadioSettings))
 
 

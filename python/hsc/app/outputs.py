@@ -34,7 +34,9 @@ def output_paths(sources: Iterable[Path], folder: Path) -> Iterator[OutputPaths]
         paths = OutputPaths(*(folder / name for name in (f"{own}.png", f"{own}_compare.png")))
         for path in (paths.received, paths.compare):
             if os.path.realpath(path) in inputs:
-                raise HscError(f"{label(path)} is an input and would be overwritten: choose another folder with --out")
+                raise HscError(
+                    f"{label(path)} is an input and would be overwritten: choose another folder with --out"
+                )
         yield paths
 
 

@@ -35,7 +35,10 @@ def grid(rows: Sequence[Sequence[Tile]], tile_height: int = 256, heading: str = 
     sizes = [[_size(tile, row, tile_height) for tile in row] for row in rows]
     texts = [[max(_width(tile.title), _width(tile.detail)) for tile in row] for row in rows]
     columns = max(len(row) for row in rows)
-    widths = [max(max(size[i][0], text[i]) for size, text in zip(sizes, texts, strict=True) if i < len(size)) for i in range(columns)]
+    widths = [
+        max(max(size[i][0], text[i]) for size, text in zip(sizes, texts, strict=True) if i < len(size))
+        for i in range(columns)
+    ]
     heights = [max(h for _, h in size) + 2 * _LINE + _MARGIN for size in sizes]
     top = 2 * _MARGIN + (_LINE + _MARGIN if heading else 0)
     width = max(sum(widths) + _MARGIN * (columns + 1), _width(heading, _HEADING) + 2 * _MARGIN)
@@ -59,15 +62,23 @@ def compare(tiles: Sequence[Tile]) -> Image.Image:
 
 
 def _size(tile: Tile, row: Sequence[Tile], height: int) -> tuple[int, int]:
-    pixels = tile.pixels if tile.pixels is not None else next((t.pixels for t in row if t.pixels is not None), np.zeros((1, 1, 1)))
+    pixels = (
+        tile.pixels
+        if tile.pixels is not None
+        else next((t.pixels for t in row if t.pixels is not None), np.zeros((1, 1, 1)))
+    )
     return max(1, round(pixels.shape[1] * height / pixels.shape[0])), height
 
 
-def _paint(canvas: Image.Image, draw: ImageDraw.ImageDraw, tile: Tile, corner: tuple[int, int], size: tuple[int, int]) -> None:
+def _paint(
+    canvas: Image.Image, draw: ImageDraw.ImageDraw, tile: Tile, corner: tuple[int, int], size: tuple[int, int]
+) -> None:
     x, y = corner
     if tile.pixels is None:
         draw.rectangle((x, y, x + size[0] - 1, y + size[1] - 1), fill=_EMPTY)
-        draw.text((x + size[0] / 2, y + size[1] / 2), "nothing arrived", fill=_FAINT, font=_font(14), anchor="mm")
+        draw.text(
+            (x + size[0] / 2, y + size[1] / 2), "nothing arrived", fill=_FAINT, font=_font(14), anchor="mm"
+        )
     else:
         enlarged = size[1] > tile.pixels.shape[0]
         method = Image.Resampling.NEAREST if enlarged else Image.Resampling.LANCZOS

@@ -78,12 +78,22 @@ def measure_points(
 def _announce(name: str, points: Sequence[Point], store: sweep.Store | None, workers: Workers) -> None:
     lacking = [p for p in dict.fromkeys(points) if store is None or store.get(p) is None]
     text = f"{files.printable(name)}: {len(set(points))} points, {len(lacking)} to measure, {len(sweep.jobs_of(lacking))} encodes"
-    expected = None if store is None else sweep.expected_seconds(store, lacking, workers.count or os.cpu_count() or 1)
+    expected = (
+        None
+        if store is None
+        else sweep.expected_seconds(store, lacking, workers.count or os.cpu_count() or 1)
+    )
     say(text + ("" if expected is None or not lacking else f", about {_duration(expected)}"))
 
 
 def _duration(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
+    return (
+        f"{seconds:.0f} s"
+        if seconds < 100
+        else f"{seconds / 60:.0f} min"
+        if seconds < 6000
+        else f"{seconds / 3600:.1f} h"
+    )
 
 
 def _tell_errors(outcome: sweep.Outcome) -> None:
@@ -98,7 +108,9 @@ def _tell_errors(outcome: sweep.Outcome) -> None:
 def table(curves: Curves) -> Table:
     """Mean PSNR of every curve, one line each, against x."""
     places = sorted({x for series in curves.series for x in series.x.values})
-    caption = "PSNR [dB], mean over the images; CBR of the payload and with every overhead, mean over the places"
+    caption = (
+        "PSNR [dB], mean over the images; CBR of the payload and with every overhead, mean over the places"
+    )
     title = f"{files.printable(curves.name)}: PSNR against {curves.series[0].x.unit if curves.series else 'nothing'}"
     result = Table(title=Text(title, style="table.title"), caption=caption,
                    title_justify="left", caption_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)  # fmt: skip
@@ -109,7 +121,10 @@ def table(curves: Curves) -> Table:
         result.add_column(name, justify="right", no_wrap=True)
     for series in curves.series:
         values = dict(zip(series.x.values, series.y.values, strict=True))
-        costs = [f"{np.mean(series.also[key]):.4f}" if key in series.also else "" for key in ("cbr", "cbr_with_overhead")]
+        costs = [
+            f"{np.mean(series.also[key]):.4f}" if key in series.also else ""
+            for key in ("cbr", "cbr_with_overhead")
+        ]
         result.add_row(series.name, *(f"{values[x]:.2f}" if x in values else "" for x in places), *costs)
     return result
 

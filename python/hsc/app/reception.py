@@ -108,7 +108,15 @@ class Reception:
         if len(self._messages) > _REMEMBERED:
             self._messages.popitem(last=False)
 
-    def image(self, message_id: int, pixels: np.ndarray, snr_db: float | None, packets: int, received: int, notices: str | None) -> str:
+    def image(
+        self,
+        message_id: int,
+        pixels: np.ndarray,
+        snr_db: float | None,
+        packets: int,
+        received: int,
+        notices: str | None,
+    ) -> str:
         """Write a message's image, uint8 (H, W, C), and its line. Gives one line of text that says so. Raises HscError as the disk does."""
         name = f"image_{self._next:05d}.png"
         self._next += 1
@@ -117,9 +125,17 @@ class Reception:
         figures.images += 1
         figures.incomplete += received < packets
         figures.lost += packets - received
-        entry = {**self._known(message_id), "shape": list(pixels.shape), "file": name, "packets": packets, "packets_received": received}
+        entry = {
+            **self._known(message_id),
+            "shape": list(pixels.shape),
+            "file": name,
+            "packets": packets,
+            "packets_received": received,
+        }
         self._write({**entry, "snr_db": _rounded(snr_db, 2), "notices": notices, "error": None})
-        figures.last = f"{name} ({entry['codec']}, {pixels.shape[1]} x {pixels.shape[0]}, {received}/{packets} packets)"
+        figures.last = (
+            f"{name} ({entry['codec']}, {pixels.shape[1]} x {pixels.shape[0]}, {received}/{packets} packets)"
+        )
         return figures.last + (f": {notices}" if notices else "")
 
     def failed(self, message_id: int, reason: str) -> None:
@@ -130,7 +146,13 @@ class Reception:
         if message:
             self.figures.lost += packets - received
         shape = list(message.header.shape) if message else None
-        entry = {**self._known(message_id), "shape": shape, "file": None, "packets": packets, "packets_received": received}
+        entry = {
+            **self._known(message_id),
+            "shape": shape,
+            "file": None,
+            "packets": packets,
+            "packets_received": received,
+        }
         self._write({**entry, "snr_db": None, "notices": None, "error": reason})
 
     def close(self) -> None:
@@ -141,7 +163,9 @@ class Reception:
         """What the message's packets say."""
         message = self._messages.get(message_id)
         if message is None:
-            return dict.fromkeys(("time", "message_id", "codec", "sample_index", "cfo_hz", "sfo_ppm")) | {"message_id": message_id}
+            return dict.fromkeys(("time", "message_id", "codec", "sample_index", "cfo_hz", "sfo_ppm")) | {
+                "message_id": message_id
+            }
         moment = time_of(self.captures, message.first, self.sample_rate)
         return {
             "time": None if moment is None else isoformat(moment),
@@ -154,7 +178,9 @@ class Reception:
 
     def _save(self, pixels: np.ndarray, path: Path) -> None:
         try:
-            files.write(path, image_files.png(image_files.picture(pixels)))  # who watches the folder sees whole pictures only
+            files.write(
+                path, image_files.png(image_files.picture(pixels))
+            )  # who watches the folder sees whole pictures only
         except OSError as error:
             raise _unwritable(self.folder, error) from None
 
@@ -171,4 +197,6 @@ def _rounded(value: float | None, digits: int) -> float | None:
 
 
 def _unwritable(folder: Path, error: OSError) -> HscError:
-    return HscError(f"cannot write to {files.label(folder)} ({error.strerror or error}): choose another folder with --out")
+    return HscError(
+        f"cannot write to {files.label(folder)} ({error.strerror or error}): choose another folder with --out"
+    )

@@ -22,13 +22,13 @@ from .. import files, metrics
 from ..errors import HscError
 from ..images import files as image_files
 from . import outputs, pictures
-from .link import LinkSettings, Outcome, Runner, failure, record
+from .link import Outcome, Runner, Scenario, failure, record
 from .options import EXIT_BAD_INPUT, EXIT_FAILED
 
 Record = dict[str, object]
 
 
-def transmit_all(paths: Sequence[Path], settings: LinkSettings, runner: Runner, out: Path, as_json: bool) -> int:
+def transmit_all(paths: Sequence[Path], settings: Scenario, runner: Runner, out: Path, as_json: bool) -> int:
     """Send images one after another; an image that fails does not stop the others. Returns the exit status.
 
     Writes OUT/<stem>.png, OUT/<stem>_compare.png and OUT/metrics.json. Raises HscError when nothing can be begun, or metrics.json
@@ -44,10 +44,14 @@ def transmit_all(paths: Sequence[Path], settings: LinkSettings, runner: Runner, 
             task = progress.add_task("sending", total=len(sources))
             for index, (source, target) in enumerate(zip(sources, targets, strict=True)):
                 progress.update(task, description=files.printable(source.name))
-                entry, code = _transmit_one(source, target, replace(settings, seed=settings.seed + index), runner)
+                entry, code = _transmit_one(
+                    source, target, replace(settings, seed=settings.seed + index), runner
+                )
                 for line in (*filter(None, [entry["error"]]), *entry["notes"]):
                     prefix = "" if files.label(source) in str(line) else f"{files.label(source)}: "
-                    progress.console.print(f"gr-hsc: {prefix}{line}", markup=False, highlight=False, soft_wrap=True)
+                    progress.console.print(
+                        f"gr-hsc: {prefix}{line}", markup=False, highlight=False, soft_wrap=True
+                    )
                 records.append(entry)
                 status = max(status, code)
                 progress.advance(task)
@@ -56,7 +60,9 @@ def transmit_all(paths: Sequence[Path], settings: LinkSettings, runner: Runner, 
         if as_json:
             click.echo(files.text(_json(records)))
         elif shown:
-            print_table(table(records, f"{settings.codec} over {settings.channel}, SNR {settings.snr_db:g} dB"))
+            print_table(
+                table(records, f"{settings.codec} over {settings.channel}, SNR {settings.snr_db:g} dB")
+            )
     if shown and not as_json:
         click.echo(f"pictures and metrics.json are in {files.printable(str(out))}")
     return status
@@ -76,7 +82,11 @@ def _kept(records: list[Record], path: Path) -> Iterator[None]:
         signal.signal(number, signal.SIG_DFL)
         os.kill(os.getpid(), number)
 
-    former = {n: signal.signal(n, end) for n in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(n) == signal.SIG_DFL}
+    former = {
+        n: signal.signal(n, end)
+        for n in (signal.SIGTERM, signal.SIGHUP)
+        if signal.getsignal(n) == signal.SIG_DFL
+    }
     try:
         yield
     finally:
@@ -93,13 +103,19 @@ def _tell(line: str) -> None:
     click.echo(f"gr-hsc: {line}", err=True)
 
 
-def _transmit_one(source: Path, target: outputs.OutputPaths, settings: LinkSettings, runner: Runner) -> tuple[Record, int]:
+def _transmit_one(
+    source: Path, target: outputs.OutputPaths, settings: Scenario, runner: Runner
+) -> tuple[Record, int]:
     """One image -> its entry in metrics.json, and the exit status it asks for."""
     try:
         loaded = image_files.load(source)
         outcome = runner(loaded.pixels, settings)
     except HscError as error:
-        return {**failure(source.name, settings, str(error)), "received": None, "compare": None}, EXIT_BAD_INPUT
+        return {
+            **failure(source.name, settings, str(error)),
+            "received": None,
+            "compare": None,
+        }, EXIT_BAD_INPUT
     entry = {**record(source.name, settings, outcome, loaded.notes), "received": None, "compare": None}
     try:
         save_picture(comparison(outcome, entry), target.compare)
@@ -120,8 +136,13 @@ def comparison(outcome: Outcome, entry: Record) -> Image.Image:
     if outcome.analog_only is not None:
         psnr = metrics.psnr_db(outcome.analog_only, outcome.sent)
         tiles.append(pictures.Tile(outcome.analog_only, "semantic part alone", pictures.quality(psnr)))
-    snr = f"SNR {entry['snr_db']:g} dB, CBR {entry['cbr']:.3f} ({entry['cbr_with_overhead']:.3f} with overhead)"
-    received = f"received, {entry['codec']}" + (f", k = {entry['rank']}" if entry["rank"] is not None else "")
+    snr = (
+        f"SNR {entry['snr_db']:g} dB, CBR {entry['cbr']:.3f} ({entry['cbr_with_overhead']:.3f} with overhead)"
+    )
+    told = ", ".join(
+        f"{name} {value}" for name, value in list(entry["parameters"].items())[:1]
+    )  # the most telling
+    received = f"received, {entry['codec']}" + (f", {told}" if told else "")
     psnr = "" if outcome.received is None else f"{pictures.quality(entry['psnr_db'])}, "
     tiles.append(pictures.Tile(outcome.received, received, psnr + snr))
     return pictures.compare(tiles)
@@ -130,7 +151,14 @@ def comparison(outcome: Outcome, entry: Record) -> Image.Image:
 def table(records: Sequence[Record], title: str) -> Table:
     """The figures that matter, one line for each image."""
     caption = "CBR: channel uses of the payload / (C·H·W); overall: with every overhead; SNR: as the receiver measured it"
-    result = Table(title=title, title_justify="left", caption=caption, caption_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    result = Table(
+        title=title,
+        title_justify="left",
+        caption=caption,
+        caption_justify="left",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+    )
     result.add_column("image")  # where a terminal is narrow, names are cut and not the figures
     for name in ("size", "CBR", "overall", "PSNR dB", "MS-SSIM", "SNR dB", "packets", "seconds"):
         result.add_column(name, justify="right", no_wrap=True)
@@ -152,7 +180,13 @@ def _row(entry: Record) -> list[str | Text]:
         return [name, "failed", *[""] * 7]
     cells = [
         _figure(entry[key], digits)
-        for key, digits in (("cbr", 4), ("cbr_with_overhead", 4), ("psnr_db", 2), ("ms_ssim", 4), ("snr_measured_db", 1))
+        for key, digits in (
+            ("cbr", 4),
+            ("cbr_with_overhead", 4),
+            ("psnr_db", 2),
+            ("ms_ssim", 4),
+            ("snr_measured_db", 1),
+        )
     ]
     seconds = sum(entry["seconds"].values())
     return [
@@ -171,7 +205,12 @@ def _figure(value: float | None, digits: int) -> str:
 def progress_bar() -> Progress:
     """A bar on stderr that is there only when a person looks at it."""
     console = Console(stderr=True)
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
     return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
 
 
@@ -203,4 +242,6 @@ def write_text(path: Path, text: str) -> None:
 
 
 def _unwritable(path: Path, error: OSError) -> HscError:
-    return HscError(f"cannot write {files.label(path)} ({error.strerror or error}): choose another folder with --out")
+    return HscError(
+        f"cannot write {files.label(path)} ({error.strerror or error}): choose another folder with --out"
+    )

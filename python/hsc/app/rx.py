@@ -10,18 +10,19 @@ is played in real time.
 from __future__ import annotations
 
 import threading
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..codecs import registry
+from ..codecs.options import Ends, described
 from ..errors import HscError
 from ..phy.numerology import presets
 from ..radio.addresses import RadioSettings
 from ..radio.reader import Capture
 from . import live
-from .link import LinkSettings
+from .link import Scenario
 from .options import EXIT_FAILED
 from .reception import Reception
 
@@ -75,9 +76,19 @@ class _collector(MessageBlock):  # noqa: N801
 
     def __init__(self, reception: Reception, session: Session, display: live.Display) -> None:
         super().__init__("Reception")
-        arrivals = {pdu.ReceivedPacket: self._packet, pdu.Tick: self._tick, pdu.Image: self._image, pdu.Failed: self._failed}
+        arrivals = {
+            pdu.ReceivedPacket: self._packet,
+            pdu.Tick: self._tick,
+            pdu.Image: self._image,
+            pdu.Failed: self._failed,
+        }
         arrivals[pdu.End] = self._end_of_one
-        self.open_ports({"in": arrivals, "failures": {}, "radio": {pdu.RadioStatus: self._radio}}, (), ends=(), queue=_QUEUE)
+        self.open_ports(
+            {"in": arrivals, "failures": {}, "radio": {pdu.RadioStatus: self._radio}},
+            (),
+            ends=(),
+            queue=_QUEUE,
+        )
         self._reception, self._session, self._display = reception, session, display
         self.radio: pdu.RadioStatus | None = None
         self.failures = 0
@@ -108,7 +119,11 @@ class _collector(MessageBlock):  # noqa: N801
         if self.has_all_images:
             return
         packets, received = image.packets or 0, image.packets_received or 0
-        self._display.line(self._reception.image(image.message_id, image.pixels, image.snr_db, packets, received, image.notices))
+        self._display.line(
+            self._reception.image(
+                image.message_id, image.pixels, image.snr_db, packets, received, image.notices
+            )
+        )
         if self.has_all_images:
             self.ended.set()
 
@@ -133,11 +148,18 @@ class _collector(MessageBlock):  # noqa: N801
 
 class _flowgraph(gr.top_block):  # noqa: N801
     def __init__(
-        self, settings: LinkSettings, radio: RadioSettings, session: Session, display: live.Display, viewer: MessageBlock | None = None
+        self,
+        settings: Scenario,
+        radio: RadioSettings,
+        session: Session,
+        display: live.Display,
+        viewer: MessageBlock | None = None,
     ) -> None:
         gr.top_block.__init__(self, "gr-hsc rx", catch_exceptions=True)
         scheme = radio.parsed.scheme
-        self.source = radio_source(**{name: value for name, value in asdict(radio).items() if name != "back_off_db"})
+        self.source = radio_source(
+            **{name: value for name, value in asdict(radio).items() if name != "back_off_db"}
+        )
         rate = self.source.sample_rate
         self.reception = Reception(session.out, rate, self.source.device.captures)
         self.collector = _collector(self.reception, session, display)
@@ -148,7 +170,9 @@ class _flowgraph(gr.top_block):  # noqa: N801
         self.decoder = message_decoder(options, hold, partial, session.max_pixels)
         self.connect(self.source, self.receiver)
         self._connect_recorder(session, radio, settings.numerology)
-        self.msg_connect(self.receiver, "packets", self.collector, "in")  # before the decoder, whose images come later
+        self.msg_connect(
+            self.receiver, "packets", self.collector, "in"
+        )  # before the decoder, whose images come later
         self.msg_connect(self.receiver, "packets", self.decoder, "packets")
         self.msg_connect(self.decoder, "images", self.collector, "in")
         self.msg_connect(self.source, "radio", self.collector, "radio")
@@ -172,7 +196,11 @@ class _flowgraph(gr.top_block):  # noqa: N801
             self.msg_connect(self.decoder, port, self.viewer, port)
 
     def _behind(self) -> bool:
-        waiting = [self.decoder.nmsgs(_PACKETS), self.collector.nmsgs(_IN), self.viewer.nmsgs(_PACKETS) if self.viewer else 0]
+        waiting = [
+            self.decoder.nmsgs(_PACKETS),
+            self.collector.nmsgs(_IN),
+            self.viewer.nmsgs(_PACKETS) if self.viewer else 0,
+        ]
         return max(waiting) > _BEHIND
 
     def _connect_recorder(self, session: Session, radio: RadioSettings, numerology: str) -> None:
@@ -208,7 +236,9 @@ class _flowgraph(gr.top_block):  # noqa: N801
         if figures.numerology is not None:
             signal = f"{figures.numerology}, SNR {figures.snr_db:.1f} dB, CFO {figures.cfo_hz:+.0f} Hz"
         lost = f"{figures.packets} packets, {figures.lost} lost, {seen['header_errors']} header errors"
-        images = f"{figures.images} images" + (f", {figures.incomplete} incomplete" if figures.incomplete else "")
+        images = f"{figures.images} images" + (
+            f", {figures.incomplete} incomplete" if figures.incomplete else ""
+        )
         failed = f", {figures.failed} failed" if figures.failed else ""
         late = self.decoder.counters["dropped"] + self.collector.counters["dropped"]
         lost += f", {late} dropped: this computer is too slow" if late else ""
@@ -226,22 +256,29 @@ class _flowgraph(gr.top_block):  # noqa: N801
 
 def decoder_options(given: dict[str, object]) -> dict[str, dict[str, object]]:
     """Options of a receiver -> for each codec those that it has. Raises HscError for a value that a codec refuses."""
-    options = {name: {k: v for k, v in given.items() if k in _fields(name)} for name in registry.names()} if given else {}
-    for name, chosen in options.items():
-        registry.create(name, **chosen)
+    options: dict[str, dict[str, object]] = {}
+    for name in registry.names() if given else ():
+        known = described(registry.codec_class(name).Options)
+        chosen = {
+            key: value for key, value in given.items() if key in known and Ends.RECEIVER in known[key].ends
+        }
+        if chosen:
+            registry.create(name, **chosen)
+            options[name] = chosen
+    unknown = set(given).difference(*options.values())
+    if unknown:
+        raise HscError(f"no codec's receiver has an option {sorted(unknown)[0]}: `gr-hsc codecs` lists them")
     return options
 
 
-def _fields(codec: str) -> set[str]:
-    return {f.name for f in fields(registry.create(codec).options)}
-
-
-def receive(settings: LinkSettings, radio: RadioSettings, session: Session) -> int:
+def receive(settings: Scenario, radio: RadioSettings, session: Session) -> int:
     """Receive until a limit of the session is reached, the recording ends, or a signal comes. Returns the exit status.
 
     Raises HscError for options, a radio, a recording or a folder that cannot be had.
     """
-    gr.logging().set_default_level(gr.log_levels.off)  # it writes to stdout; what fails comes to the collector and is told there
+    gr.logging().set_default_level(
+        gr.log_levels.off
+    )  # it writes to stdout; what fails comes to the collector and is told there
     window = _window() if session.view else None
     with live.Display() as display:
         viewer = None if window is None else window.viewer
@@ -258,7 +295,14 @@ def receive(settings: LinkSettings, radio: RadioSettings, session: Session) -> i
         sought = _enumerated([n.name for n in presets(settings.numerology)])
         display.line(f"listening to {radio.address}, {rate}, {sought}; images go to {session.out}")
         try:
-            live.run(flowgraph, show, flowgraph.collector.ended, session.seconds, flowgraph.drain, pause if window else None)
+            live.run(
+                flowgraph,
+                show,
+                flowgraph.collector.ended,
+                session.seconds,
+                flowgraph.drain,
+                pause if window else None,
+            )
         finally:
             flowgraph.reception.close()
             if flowgraph.recorder is not None:
@@ -293,7 +337,9 @@ def _window() -> viewer_window.Window:
     try:
         from . import viewer_window
     except ModuleNotFoundError as missing:
-        raise HscError(f"no window can be opened, {missing.name} is not installed: leave out --view") from None
+        raise HscError(
+            f"no window can be opened, {missing.name} is not installed: leave out --view"
+        ) from None
     return viewer_window.Window("gr-hsc rx")
 
 

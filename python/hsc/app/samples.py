@@ -13,7 +13,9 @@ def folder() -> Path:
     """Where they are, in a checkout or an installation. Raises HscError when they are not."""
     examples = examples_folder()
     if examples is None:
-        raise HscError("the sample images are not there: run ./gr-hsc from a complete checkout, or install again")
+        raise HscError(
+            "the sample images are not there: run ./gr-hsc from a complete checkout, or install again"
+        )
     return examples / "images"
 
 

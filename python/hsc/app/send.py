@@ -17,7 +17,7 @@ import numpy as np
 from ..errors import HscError
 from ..phy.ledger import Ledger
 from ..phy.numerology import preset
-from .link import LinkSettings, Outcome, create_codecs
+from .link import Outcome, Scenario, create_codecs
 
 try:
     import pmt
@@ -38,7 +38,9 @@ except ModuleNotFoundError as missing:
     raise HscError("GNU Radio is not installed: run ./gr-hsc, which installs it, or use simulate") from None
 
 _IMAGES = pmt.intern("images")
-FADING_DOPPLER = 1e-6  # Doppler frequency x sample time: the gain keeps over some 10^5 samples, a burst has some 10^4
+FADING_DOPPLER = (
+    1e-6  # Doppler frequency x sample time: the gain keeps over some 10^5 samples, a burst has some 10^4
+)
 FADING_SINUSOIDS = 8
 RICIAN_K = 1.0
 # Two echoes of -6 and -10 dB; both lie inside the shortest cyclic prefix.
@@ -50,7 +52,11 @@ class _collector(MessageBlock):  # noqa: N801
 
     def __init__(self) -> None:
         super().__init__("Collector")
-        inputs = {"images": {pdu.Image: self._image}, "analog_only": {pdu.Image: self._analog_only}, "sent": {pdu.Sent: self._sent}}
+        inputs = {
+            "images": {pdu.Image: self._image},
+            "analog_only": {pdu.Image: self._analog_only},
+            "sent": {pdu.Sent: self._sent},
+        }
         inputs["packets"] = {pdu.ReceivedPacket: self._packet, pdu.Tick: self.ignore}
         self.open_ports({**inputs, "failures": {}}, (), ends=("images", "sent", "packets"), queue=None)
         self.snrs_db: list[float] = []
@@ -82,10 +88,15 @@ class _collector(MessageBlock):  # noqa: N801
 class _flowgraph(gr.top_block):  # noqa: N801
     """One image over one link."""
 
-    def __init__(self, settings: LinkSettings) -> None:
+    def __init__(self, settings: Scenario) -> None:
         gr.top_block.__init__(self, "gr-hsc send", catch_exceptions=True)
         self.encoder = message_encoder(
-            settings.codec, settings.codec_options, settings.link.snr_db, settings.cbr, settings.mcs or "", settings.packet_symbols
+            settings.codec,
+            settings.codec_options,
+            settings.link.snr_db,
+            settings.cbr,
+            settings.mcs or "",
+            settings.packet_symbols,
         )
         self.transmitter = ofdm_transmitter(settings.numerology, continuous=False)
         self.channel = _channel(settings)
@@ -117,25 +128,33 @@ class _flowgraph(gr.top_block):  # noqa: N801
             self.wait()
 
 
-def _channel(settings: LinkSettings) -> list[gr.basic_block]:
+def _channel(settings: Scenario) -> list[gr.basic_block]:
     """GNU Radio's blocks for the channel of `settings`."""
-    taps = MULTIPATH / np.linalg.norm(MULTIPATH) if settings.channel == "multipath" else np.ones(1, np.complex64)
+    taps = (
+        MULTIPATH / np.linalg.norm(MULTIPATH) if settings.channel == "multipath" else np.ones(1, np.complex64)
+    )
     noise = 0.0 if settings.channel == "ideal" else 10 ** (-settings.snr_db / 20)
     offset = settings.cfo / preset(settings.numerology).n_fft
-    model = channels.channel_model(noise, offset, 1 + settings.sfo_ppm * 1e-6, taps.tolist(), settings.seed + 1, False)
+    model = channels.channel_model(
+        noise, offset, 1 + settings.sfo_ppm * 1e-6, taps.tolist(), settings.seed + 1, False
+    )
     if settings.channel not in ("rayleigh", "rician"):
         return [model]
-    fading = channels.fading_model(FADING_SINUSOIDS, FADING_DOPPLER, settings.channel == "rician", RICIAN_K, settings.seed + 1)
+    fading = channels.fading_model(
+        FADING_SINUSOIDS, FADING_DOPPLER, settings.channel == "rician", RICIAN_K, settings.seed + 1
+    )
     return [fading, model]
 
 
-def transmit(image: np.ndarray, settings: LinkSettings) -> Outcome:
+def transmit(image: np.ndarray, settings: Scenario) -> Outcome:
     """Send one uint8 (H, W, C) image through the flowgraph.
 
     Raises HscError for an image, option or budget that cannot be served.
     """
     begun = time.perf_counter()
-    gr.logging().set_default_level(gr.log_levels.off)  # it writes to stdout; what fails comes to the collector and is told there
+    gr.logging().set_default_level(
+        gr.log_levels.off
+    )  # it writes to stdout; what fails comes to the collector and is told there
     create_codecs(settings)  # refuses options here, not in a block's thread
     flowgraph = _flowgraph(settings)
     message_id = int(np.random.default_rng(settings.seed).integers(1 << 16))

@@ -10,16 +10,18 @@ from ..phy.ledger import Ledger
 from ..phy.numerology import preset
 from ..phy.packet import join, split
 from ..symbol_link import cross
-from .link import LinkSettings, Outcome, Stopwatch, create_codecs, decode
+from .link import Outcome, Scenario, Stopwatch, create_codecs, decode
 
 
-def transmit(image: np.ndarray, settings: LinkSettings) -> Outcome:
+def transmit(image: np.ndarray, settings: Scenario) -> Outcome:
     """Send one uint8 (H, W, C) image over the symbol channel. Every packet sees one channel gain, which the receiver knows.
 
     The ledger counts what the same packets cost as OFDM bursts. Raises HscError for an image, option or budget that cannot be served.
     """
     if settings.channel not in channel.KINDS:
-        raise HscError(f"channel '{settings.channel}' needs OFDM: use send, or choose one of {', '.join(channel.KINDS)}")
+        raise HscError(
+            f"channel '{settings.channel}' needs OFDM: use send, or choose one of {', '.join(channel.KINDS)}"
+        )
     if settings.cfo or settings.sfo_ppm:
         raise HscError("--cfo and --sfo need OFDM: use send, or leave them out")
     rng, watch, (codec, receiver) = np.random.default_rng(settings.seed), Stopwatch(), create_codecs(settings)
@@ -32,17 +34,32 @@ def transmit(image: np.ndarray, settings: LinkSettings) -> Outcome:
         lost = channel.erased(len(packets), settings.loss, rng)
         normal = channel.numpy_normal(rng)
         arrived = [
-            r for p, gone in zip(packets, lost, strict=True) if not gone and (r := cross(p, settings.snr_db, settings.channel, normal))
+            r
+            for p, gone in zip(packets, lost, strict=True)
+            if not gone and (r := cross(p, settings.snr_db, settings.channel, normal))
         ]
-    picture = analog_only = snr = None
+    decoded = analog_only = snr = None
     error = "nothing arrived"
     if arrived:
         with watch("demodulate"):
             assembled = join(arrived)
             received = modem.demodulate(assembled)
         with watch("decode"):
-            picture, analog_only, error = decode(receiver, received)
+            decoded, analog_only, error = decode(receiver, received)
         snr = assembled.snr_db
     ledger = Ledger.of_message(modulated.header, preset(settings.numerology))
-    notices = (*message.notices, *(getattr(receiver, "notices", ()) if picture is not None else ()))
-    return Outcome(image, picture, analog_only, modulated.header, ledger, len(packets), len(arrived), snr, watch.seconds, error, notices)
+    picture, left_out = (None, ()) if decoded is None else (decoded.image, decoded.notices)
+    notices = (*message.notices, *left_out)
+    return Outcome(
+        image,
+        picture,
+        analog_only,
+        modulated.header,
+        ledger,
+        len(packets),
+        len(arrived),
+        snr,
+        watch.seconds,
+        error,
+        notices,
+    )

@@ -1,9 +1,8 @@
-"""`python -m hsc.training RECIPE`, and `./gr-hsc train RECIPE`: train a recipe and write its weights with their card."""
+"""`gr-hsc train RECIPE`: train a recipe and write its weights with their card."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -13,11 +12,8 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from .. import weights
 from ..errors import HscError
 from ..images import datasets
-from ..systems.deepjscc import denoiser_training, training
-from ..systems.hda import training as hda
-from ..systems.hsc import ncr_training, vae_training
 from ..training import loop
-from ..training.recipes import RECIPES, Recipe, recipe
+from ..training.recipe import Recipe, names, recipe, system_of
 
 
 def train(
@@ -46,20 +42,12 @@ def train(
     datasets.data_folder(path)
     torch.manual_seed(chosen.seed + loop.accelerator().process_index)
     with _bar(chosen) as report:
-        run = loop.Run(chosen, out, path, minutes, report)
+        shipped = system_of(name).weights
+        run = loop.Run(chosen, out, path, minutes, report, shipped)
         if not resume:
             run.checkpoint.unlink(missing_ok=True)
-        start = chosen.start or (name if resume and name in weights.names() else "")
-        return _family(chosen.model)(run, run.weights(start) if start else None)
-
-
-def _family(model: str) -> Callable[[loop.Run, dict[str, torch.Tensor] | None], dict[str, float]]:
-    """What trains a kind of model, from weights or from its own start, and returns the figures of the card."""
-    if model == "hda-hevc":
-        from ..systems.hda import hevc_fit  # needs the HEVC coder, which other recipes do without
-
-        return hevc_fit.train
-    return next(family.train for family in (vae_training, ncr_training, training, denoiser_training, hda) if model in family.MODELS)
+        start = chosen.start or (name if resume and name in weights.names(shipped) else "")
+        return chosen.train(run, run.weights(start) if start else None)
 
 
 class _bar:
@@ -92,16 +80,37 @@ class _bar:
 
 
 @click.command("train")
-@click.argument("name", metavar="RECIPE", type=click.Choice(sorted(RECIPES)))
-@click.option("--data", "path", type=click.Path(path_type=Path), help="Data folder as docs/training.md has it; default: $HSC_DATA.")
-@click.option("--minutes", type=click.FloatRange(min=0, min_open=True), help="Shorten the schedule to this time.")
-@click.option("--steps", type=click.IntRange(min=1), help="Shorten the schedule to these steps.")
-@click.option("--resume", is_flag=True, help="Go on from the checkpoint in --out, else from the shipped weights.")
+@click.argument("name", metavar="RECIPE", type=click.Choice(names()))
 @click.option(
-    "--out", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Folder for checkpoint, weights, card."
+    "--data",
+    "path",
+    type=click.Path(path_type=Path),
+    help="Data folder as docs/training.md has it; default: $HSC_DATA.",
+)
+@click.option(
+    "--minutes", type=click.FloatRange(min=0, min_open=True), help="Shorten the schedule to this time."
+)
+@click.option("--steps", type=click.IntRange(min=1), help="Shorten the schedule to these steps.")
+@click.option(
+    "--resume", is_flag=True, help="Go on from the checkpoint in --out, else from the shipped weights."
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("runs"),
+    show_default=True,
+    help="Folder for checkpoint, weights, card.",
 )
 @click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, help="CPU threads.")
-def cli(name: str, path: Path | None, minutes: float | None, steps: int | None, resume: bool, out: Path, threads: int) -> None:
+def cli(
+    name: str,
+    path: Path | None,
+    minutes: float | None,
+    steps: int | None,
+    resume: bool,
+    out: Path,
+    threads: int,
+) -> None:
     """Train RECIPE; weights and card are written to --out. Runs on a GPU when torch finds one."""
     if minutes and steps:
         raise click.UsageError("give --minutes or --steps, not both")

@@ -20,7 +20,7 @@ from ..files import label
 from ..images import files as image_files
 from ..radio.addresses import RadioSettings
 from . import live
-from .link import LinkSettings, create_codecs
+from .link import Scenario, create_codecs
 from .options import EXIT_BAD_INPUT, EXIT_FAILED
 
 with live.gnuradio_needed():
@@ -68,7 +68,11 @@ class _monitor(MessageBlock):  # noqa: N801
 
     def __init__(self, display: live.Display, sources: int) -> None:
         super().__init__("Transmit Monitor")
-        inputs = {"sent": {pdu.Sent: self._sent, pdu.Failed: self.ignore}, "failures": {}, "radio": {pdu.RadioStatus: self._radio}}
+        inputs = {
+            "sent": {pdu.Sent: self._sent, pdu.Failed: self.ignore},
+            "failures": {},
+            "radio": {pdu.RadioStatus: self._radio},
+        }
         inputs["images"] = {pdu.Image: self._image, pdu.Failed: self.ignore}
         self.open_ports(inputs, (), ends=("sent",))
         self._display, self._sources, self._in_a_row = display, sources, 0
@@ -116,16 +120,34 @@ class _monitor(MessageBlock):  # noqa: N801
 
 
 class _flowgraph(gr.top_block):  # noqa: N801
-    def __init__(self, files: list[str], settings: LinkSettings, radio: RadioSettings, schedule: Schedule, display: live.Display) -> None:
+    def __init__(
+        self,
+        files: list[str],
+        settings: Scenario,
+        radio: RadioSettings,
+        schedule: Schedule,
+        display: live.Display,
+    ) -> None:
         gr.top_block.__init__(self, "gr-hsc tx", catch_exceptions=True)
         self.sink = radio_sink(**asdict(radio))
         self.source = image_source(
-            files * max(1, schedule.repeat), schedule.loop, schedule.interval, in_flight=AHEAD, delay=radio.preset.settling
+            files * max(1, schedule.repeat),
+            schedule.loop,
+            schedule.interval,
+            in_flight=AHEAD,
+            delay=radio.preset.settling,
         )
         self.encoder = message_encoder(
-            settings.codec, settings.codec_options, settings.link.snr_db, settings.cbr, settings.mcs or "", settings.packet_symbols
+            settings.codec,
+            settings.codec_options,
+            settings.link.snr_db,
+            settings.cbr,
+            settings.mcs or "",
+            settings.packet_symbols,
         )
-        self.transmitter = ofdm_transmitter(settings.numerology, trailing=int(TRAIL * radio.sample_rate), queue=_ENDLESS)
+        self.transmitter = ofdm_transmitter(
+            settings.numerology, trailing=int(TRAIL * radio.sample_rate), queue=_ENDLESS
+        )
         self.monitor = _monitor(display, len(files))
         self.connect(self.transmitter, self.sink)
         self.msg_connect(self.source, "images", self.encoder, "images")
@@ -142,7 +164,10 @@ class _flowgraph(gr.top_block):  # noqa: N801
 
     def _connect_feedback(self, schedule: Schedule, cbr: float | None) -> None:
         self.feedback = feedback_receiver(schedule.feedback)
-        self.adaptation, self.repeater = link_adaptation(schedule.target_psnr, cbr), packet_repeater(linger=_LINGER)
+        self.adaptation, self.repeater = (
+            link_adaptation(schedule.target_psnr, cbr),
+            packet_repeater(linger=_LINGER),
+        )
         self.msg_connect(self.feedback, "reports", self.adaptation, "reports")
         self.msg_connect(self.adaptation, "link", self.encoder, "snr")
         self.msg_connect(self.feedback, "naks", self.repeater, "naks")
@@ -152,12 +177,14 @@ class _flowgraph(gr.top_block):  # noqa: N801
             self.msg_connect(block, "status", self.monitor, "failures")
 
 
-def transmit(paths: Sequence[Path], settings: LinkSettings, radio: RadioSettings, schedule: Schedule) -> int:
+def transmit(paths: Sequence[Path], settings: Scenario, radio: RadioSettings, schedule: Schedule) -> int:
     """Send image files until all are sent, or a signal comes. Returns the exit status.
 
     Raises HscError for files, options or a radio that cannot be had.
     """
-    gr.logging().set_default_level(gr.log_levels.off)  # it writes to stdout; what fails comes to the monitor and is told there
+    gr.logging().set_default_level(
+        gr.log_levels.off
+    )  # it writes to stdout; what fails comes to the monitor and is told there
     lines: list[str] = []
     sources = image_files.find(paths, lines.append)
     missing = [path for path in sources if not os.path.lexists(path)]
@@ -172,7 +199,9 @@ def transmit(paths: Sequence[Path], settings: LinkSettings, radio: RadioSettings
         flowgraph = _flowgraph(files, settings, radio, schedule, display)
         monitor = flowgraph.monitor
         rate = f"{radio.sample_rate / 1e6:g} MS/s"
-        display.line(f"sending {len(files)} images over {radio.address}, {rate}, {settings.numerology}, codec {settings.codec}")
+        display.line(
+            f"sending {len(files)} images over {radio.address}, {rate}, {settings.numerology}, codec {settings.codec}"
+        )
         live.run(flowgraph, monitor.show, monitor.ended)
         failure = flowgraph.sink.failure
         display.line(f"sent {monitor.images} images in {monitor.packets} packets{monitor.losses}")

@@ -52,9 +52,17 @@ class Window:
 
 def _probe() -> None:
     try:
-        tried = subprocess.run([sys.executable, "-c", _PROBE], capture_output=True, text=True, timeout=_PROBE_SECONDS, check=False)
+        tried = subprocess.run(
+            [sys.executable, "-c", _PROBE],
+            capture_output=True,
+            text=True,
+            timeout=_PROBE_SECONDS,
+            check=False,
+        )
         reason = "" if tried.returncode == 0 else (tried.stderr.strip().splitlines() or ["unknown reason"])[0]
     except subprocess.TimeoutExpired:
         reason = "the display does not answer"
     if reason:
-        raise HscError(f"no window can be opened ({reason}): leave out --view, or start it where there is a display")
+        raise HscError(
+            f"no window can be opened ({reason}): leave out --view, or start it where there is a display"
+        )

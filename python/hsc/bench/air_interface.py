@@ -40,7 +40,9 @@ class _Received:
     got: ReceivedPacket
 
 
-def run(command: str, progress: Callable[[str], None], packets: int = PACKETS, noise_samples: int = NOISE_SAMPLES) -> Curves:
+def run(
+    command: str, progress: Callable[[str], None], packets: int = PACKETS, noise_samples: int = NOISE_SAMPLES
+) -> Curves:
     """Measure all of it with `packets` packets a point."""
     series = []
     findings: dict[str, object] = {"packets_per_point": packets}
@@ -48,41 +50,64 @@ def run(command: str, progress: Callable[[str], None], packets: int = PACKETS, n
         progress(f"{name} against SNR")
         series.append(_against_snr(numerology, packets))
         progress(f"{name} at 10 dB with CFO, clock offset and echoes")
-        findings[f"{name}: delivered at 10 dB, CFO within 8 subcarriers, 40 ppm, two echoes"] = _impaired(numerology, packets)
+        findings[f"{name}: delivered at 10 dB, CFO within 8 subcarriers, 40 ppm, two echoes"] = _impaired(
+            numerology, packets
+        )
         progress(f"{name}, longest packet")
         for snr_db in (10.0, 40.0):
             head, tail = _head_and_tail(numerology, snr_db)
-            findings[f"{name}: EVM of {LONGEST} symbols at {snr_db:.0f} dB, 40 ppm, head and tail [dB]"] = [round(head, 2), round(tail, 2)]
+            findings[f"{name}: EVM of {LONGEST} symbols at {snr_db:.0f} dB, 40 ppm, head and tail [dB]"] = [
+                round(head, 2),
+                round(tail, 2),
+            ]
         progress(f"{name} with a carrier leak")
-        findings[f"{name}: {_LEAK_TABLE}"] = {f"{level:+.0f} dB": _under_leak(numerology, level) for level in LEAKS_DB}
+        findings[f"{name}: {_LEAK_TABLE}"] = {
+            f"{level:+.0f} dB": _under_leak(numerology, level) for level in LEAKS_DB
+        }
         progress(f"{name}, noise alone")
-        findings[f"{name}: packets in {noise_samples} samples of noise"] = _false_packets(numerology, noise_samples)
+        findings[f"{name}: packets in {noise_samples} samples of noise"] = _false_packets(
+            numerology, noise_samples
+        )
     progress("speed of the search")
-    findings["search in noise of power 1, ofdm64 and all presets at once [MS/s of CPU time]"] = _search_speed(noise_samples // 10)
+    findings["search in noise of power 1, ofdm64 and all presets at once [MS/s of CPU time]"] = _search_speed(
+        noise_samples // 10
+    )
     for mcs_name in _BLOCK_MCS:
         progress(f"{mcs_name} through ofdm64")
         series.append(_block_losses(mcs_name, max(2, packets // 100)))
     return Curves("air-interface", _DESCRIPTION, command, series, findings)
 
 
-def _transfer(numerology: Numerology, packets: list[Packet], rng: np.random.Generator, **impairments: object) -> list[_Received]:
+def _transfer(
+    numerology: Numerology, packets: list[Packet], rng: np.random.Generator, **impairments: object
+) -> list[_Received]:
     """Send packets back to back over a new channel and pair what arrived with what was sent."""
     stream = bursts(packets, numerology, before=500, after=8 * numerology.symbol)
-    samples = channel(stream, numerology, rng, cfo=rng.uniform(-8, 8), phase=rng.uniform(0, 2 * np.pi), **impairments)
+    samples = channel(
+        stream, numerology, rng, cfo=rng.uniform(-8, 8), phase=rng.uniform(0, 2 * np.pi), **impairments
+    )
     sent = {p.header.message_id: p for p in packets}
     got = BurstReceiver(numerology).push(samples)
-    return [_Received(sent[g.header.message_id], g) for g in got if sent.get(g.header.message_id, _NONE).header == g.header]
+    return [
+        _Received(sent[g.header.message_id], g)
+        for g in got
+        if sent.get(g.header.message_id, _NONE).header == g.header
+    ]
 
 
 _NONE = Packet(Header(0, 0, 0, 1, (1, 1, 1)), np.zeros(0, np.complex64))
 
 
-def _rounds(numerology: Numerology, packets: int, seed: int, **impairments: Callable[[np.random.Generator], object]) -> list[_Received]:
+def _rounds(
+    numerology: Numerology, packets: int, seed: int, **impairments: Callable[[np.random.Generator], object]
+) -> list[_Received]:
     rng = np.random.default_rng(seed)
     received = []
     for _ in range(packets // _GROUP):
         group = [make_packet(_SYMBOLS, rng, index) for index in range(_GROUP)]
-        received += _transfer(numerology, group, rng, **{name: draw(rng) for name, draw in impairments.items()})
+        received += _transfer(
+            numerology, group, rng, **{name: draw(rng) for name, draw in impairments.items()}
+        )
     return received
 
 
@@ -122,12 +147,17 @@ def _head_and_tail(numerology: Numerology, snr_db: float) -> tuple[float, float]
 
 
 def _time_order(numerology: Numerology, symbols: int) -> np.ndarray:
-    return np.argsort(payload_mapping(numerology, numerology.payload_rows(symbols)).place[:symbols], kind="stable")
+    return np.argsort(
+        payload_mapping(numerology, numerology.payload_rows(symbols)).place[:symbols], kind="stable"
+    )
 
 
 def _false_packets(numerology: Numerology, samples: int) -> int:
     receiver, rng = BurstReceiver(numerology), np.random.default_rng(4)
-    return sum(len(receiver.push(noise(min(1 << 20, samples - first), 1.0, rng))) for first in range(0, samples, 1 << 20))
+    return sum(
+        len(receiver.push(noise(min(1 << 20, samples - first), 1.0, rng)))
+        for first in range(0, samples, 1 << 20)
+    )
 
 
 def _under_leak(numerology: Numerology, level_db: float) -> dict[str, int]:
@@ -140,7 +170,9 @@ def _under_leak(numerology: Numerology, level_db: float) -> dict[str, int]:
         samples = channel(stream, numerology, rng, snr_db=20.0, cfo=cfo, phase=rng.uniform(0, 2 * np.pi))
         leak = np.complex64(10 ** (level_db / 20) * np.exp(2j * np.pi * rng.random()))
         sent = [p.header for p in packets]
-        arrived[f"{cfo:+g}"] = sum(got.header in sent for got in BurstReceiver(numerology).push(samples + leak))
+        arrived[f"{cfo:+g}"] = sum(
+            got.header in sent for got in BurstReceiver(numerology).push(samples + leak)
+        )
     return arrived
 
 
@@ -149,12 +181,17 @@ def _search_speed(samples: int) -> dict[str, list[float]]:
     background = noise(samples, 1.0, np.random.default_rng(7))
     sweep = np.exp(2j * np.pi * 1e-8 * np.arange(samples) ** 2).astype(np.complex64)
     streams = {"noise alone": background}
-    streams |= {f"carrier leak {level:+d} dB": background + tone(samples, 0.0, level) for level in (0, 20, 60)}
+    streams |= {
+        f"carrier leak {level:+d} dB": background + tone(samples, 0.0, level) for level in (0, 20, 60)
+    }
     streams |= {f"tone {level:+d} dB": background + tone(samples, 0.0913, level) for level in (0, 20, 60)}
     streams["two tones +20 dB"] = background + tone(samples, 0.0913, 20) + tone(samples, -0.31, 20)
     streams["tone +20 dB, from 0 to the edge of the band"] = background + 10 * sweep
     receivers = ((PRESETS["ofdm64"],), tuple(PRESETS.values()))
-    rates = [[[_rate(stream, numerologies) for numerologies in receivers] for stream in streams.values()] for _ in range(3)]
+    rates = [
+        [[_rate(stream, numerologies) for numerologies in receivers] for stream in streams.values()]
+        for _ in range(3)
+    ]
     return dict(zip(streams, np.max(rates, axis=0).round(1).tolist(), strict=True))
 
 
@@ -179,6 +216,12 @@ def _block_losses(mcs_name: str, packets: int) -> Series:
             received = _transfer(numerology, [Packet(header, symbols)], rng, snr_db=snr_db)
             missed += blocks
             for r in received:
-                missed -= blocks - len(digital.demodulate(r.got.symbols, r.got.noise_variance, blocks * size, mcs_name).lost_blocks)
+                missed -= blocks - len(
+                    digital.demodulate(
+                        r.got.symbols, r.got.noise_variance, blocks * size, mcs_name
+                    ).lost_blocks
+                )
         lost.append(missed / blocks / packets)
-    return Series(f"{mcs_name}, ofdm64", "measured", Axis("snr", "dB", snrs), Axis("blocks lost", "share", lost))
+    return Series(
+        f"{mcs_name}, ofdm64", "measured", Axis("snr", "dB", snrs), Axis("blocks lost", "share", lost)
+    )

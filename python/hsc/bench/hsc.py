@@ -15,6 +15,7 @@ from PIL import Image
 
 from .. import channel, metrics, modem
 from ..codecs import registry
+from ..codecs.contract import Codec
 from ..message import Link
 from ..phy import digital
 from ..phy.packet import AssembledMessage, Modulated, assemble, join, split
@@ -58,14 +59,14 @@ def texture(seed: int, shape: tuple[int, int, int]) -> np.ndarray:
     return np.clip(np.rint(planes), 0, 255).astype(np.uint8).transpose(1, 2, 0)
 
 
-def hsc_alone(codec: registry.Codec, image: np.ndarray, link: Link) -> tuple[Stages, float]:
+def hsc_alone(codec: Codec, image: np.ndarray, link: Link) -> tuple[Stages, float]:
     """One uint8 (H, W, C) image through codec, packets and symbol channel, in turn: seconds of each stage, PSNR [dB]."""
     clock = _Clock()
     message = codec.encode(image, link)
     clock.lap("encode")
     received = modem.demodulate(_cross(modem.modulate(message, 0)))
     clock.lap("modem and channel")
-    decoded = codec.decode(received)
+    decoded = codec.decode(received).image
     clock.lap("decode")
     return clock.laps, metrics.psnr_db(decoded, image)
 
@@ -90,7 +91,9 @@ def _compress(image: np.ndarray, budget: int) -> bytes:
     ratio = image.size / budget
     while True:
         file = io.BytesIO()
-        Image.fromarray(image).save(file, "JPEG2000", quality_mode="rates", quality_layers=[ratio], irreversible=True)
+        Image.fromarray(image).save(
+            file, "JPEG2000", quality_mode="rates", quality_layers=[ratio], irreversible=True
+        )
         if file.tell() <= budget:
             return file.getvalue()
         ratio *= 1.01
@@ -123,4 +126,11 @@ def _rate(results: list[tuple[Stages, float]], stage: str = "") -> float:
 
 
 def _row(name: str, unit: str, ours: float, reference: float) -> dict:
-    return {"name": name, "unit": unit, "ours": ours, "reference": reference, "reference_name": REFERENCE, "ratio": ours / reference}
+    return {
+        "name": name,
+        "unit": unit,
+        "ours": ours,
+        "reference": reference,
+        "reference_name": REFERENCE,
+        "ratio": ours / reference,
+    }

@@ -34,7 +34,11 @@ def run(words: int = WORDS) -> list[dict]:
     with tempfile.TemporaryDirectory() as folder:
         alist = Path(folder) / "code.alist"
         ldpc.write_alist(code.parity_check_matrix, alist)
-        return [_encoder_row(code, alist, words, rng), *_decoder_rows(code, alist, words, rng), _demapper_row(100 * words, rng)]
+        return [
+            _encoder_row(code, alist, words, rng),
+            *_decoder_rows(code, alist, words, rng),
+            _demapper_row(100 * words, rng),
+        ]
 
 
 def _encoder_row(code: ldpc.Code, alist: Path, words: int, rng: np.random.Generator) -> dict:
@@ -44,7 +48,9 @@ def _encoder_row(code: ldpc.Code, alist: Path, words: int, rng: np.random.Genera
     ours, _ = _cpu_seconds(lambda: code.encode(bits))
     part = bits[: words // REFERENCE_SHARE]
     theirs, _ = _flowgraph(fec.encoder(fec.ldpc_encoder_make(str(alist)), 1, 1), part)
-    return _row(f"LDPC {RATE} encoder", "codewords/s", words / ours, len(part) / theirs, "gr-fec ldpc_encoder")
+    return _row(
+        f"LDPC {RATE} encoder", "codewords/s", words / ours, len(part) / theirs, "gr-fec ldpc_encoder"
+    )
 
 
 def _decoder_rows(code: ldpc.Code, alist: Path, words: int, rng: np.random.Generator) -> list[dict]:
@@ -88,7 +94,11 @@ def _demapper_row(count: int, rng: np.random.Generator) -> dict:
     part = symbols[: count // REFERENCE_SHARE]
     theirs, _ = _flowgraph(digital.constellation_soft_decoder_cf(constellation), part)
     return _row(
-        "16QAM demapper, LLRs", "Msymbols/s", len(symbols) / ours / 1e6, len(part) / theirs / 1e6, "digital.constellation_soft_decoder_cf"
+        "16QAM demapper, LLRs",
+        "Msymbols/s",
+        len(symbols) / ours / 1e6,
+        len(part) / theirs / 1e6,
+        "digital.constellation_soft_decoder_cf",
     )
 
 
@@ -122,7 +132,14 @@ def _flowgraph(block, data: np.ndarray) -> tuple[float, np.ndarray]:
 
 def _row(name: str, unit: str, ours: float, reference: float, reference_name: str) -> dict:
     ratio = float(ours / reference) if reference else None
-    return dict(name=name, unit=unit, ours=float(ours), reference=float(reference), reference_name=reference_name, ratio=ratio)
+    return dict(
+        name=name,
+        unit=unit,
+        ours=float(ours),
+        reference=float(reference),
+        reference_name=reference_name,
+        ratio=ratio,
+    )
 
 
 if __name__ == "__main__":

@@ -27,7 +27,13 @@ def run(command: str, progress: Callable[[str], None], largest_run: int = LARGES
         points = np.array([bpsk_point(rate, ebn0_db, largest_run) for ebn0_db in EBN0_DB])
         x, ber = Axis("ebn0", "dB", list(EBN0_DB)), points[:, 1].tolist()
         series.append(
-            Series(f"rate {rate}", "measured", x, Axis("fer", "", points[:, 0].tolist()), also={"ber": ber, "words": points[:, 2].tolist()})
+            Series(
+                f"rate {rate}",
+                "measured",
+                x,
+                Axis("fer", "", points[:, 0].tolist()),
+                also={"ber": ber, "words": points[:, 2].tolist()},
+            )
         )
     thresholds = {}
     for name in mcs.TABLE:
@@ -36,7 +42,9 @@ def run(command: str, progress: Callable[[str], None], largest_run: int = LARGES
     return Curves("ldpc", _DESCRIPTION, command, series, {"thresholds_db": thresholds})
 
 
-def bpsk_point(rate: str, ebn0_db: float, largest_run: int = LARGEST_RUN, seed: int = 1) -> tuple[float, float, float]:
+def bpsk_point(
+    rate: str, ebn0_db: float, largest_run: int = LARGEST_RUN, seed: int = 1
+) -> tuple[float, float, float]:
     """FER and BER of the information bits with BPSK at an Eb/N0 [dB], and codewords sent; ends after 200 wrong ones."""
     code = ldpc.code(rate)
     rng = np.random.default_rng(seed)
@@ -44,7 +52,11 @@ def bpsk_point(rate: str, ebn0_db: float, largest_run: int = LARGEST_RUN, seed: 
     words = bit_errors = word_errors = 0
     while words < largest_run and word_errors < ENOUGH_ERRORS:
         bits = rng.integers(0, 2, (2000, code.k), dtype=np.uint8)
-        soft = 1 - 2 * code.encode(bits).astype(np.float32) + sigma * rng.standard_normal((2000, code.n), dtype=np.float32)
+        soft = (
+            1
+            - 2 * code.encode(bits).astype(np.float32)
+            + sigma * rng.standard_normal((2000, code.n), dtype=np.float32)
+        )
         wrong = code.decode(soft * (2 / sigma**2))[0] != bits
         words += len(bits)
         bit_errors += int(np.count_nonzero(wrong))

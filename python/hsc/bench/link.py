@@ -55,7 +55,13 @@ class Sending:
         return {} if self.rank is None else {"rank": self.rank}
 
     def __str__(self) -> str:
-        return "HSC at CBR 1/6" if self.rank is None else f"HSC of rank {self.rank}" if self.rank else "HSC, SR alone"
+        return (
+            "HSC at CBR 1/6"
+            if self.rank is None
+            else f"HSC of rank {self.rank}"
+            if self.rank
+            else "HSC, SR alone"
+        )
 
 
 ThreadTimes = Mapping[int, tuple[str, float]]
@@ -120,7 +126,11 @@ def _frames(path: Path) -> Iterator[Image.Image]:
                 continue
             with Image.open(file) as picture:
                 yield from (frame.copy() for frame in ImageSequence.Iterator(picture))
-        except (OSError, ValueError, Image.DecompressionBombError) as error:  # FFmpeg's errors are both of the first two
+        except (
+            OSError,
+            ValueError,
+            Image.DecompressionBombError,
+        ) as error:  # FFmpeg's errors are both of the first two
             raise HscError(f"{file}: {error}; {_WANTED}") from None
 
 
@@ -171,10 +181,17 @@ def alone(frames: Sequence[np.ndarray], sending: Sending) -> Alone:
 
 
 def summary(
-    sample_rate: float, begin: float, end: float, transmit: Sequence[dict], receive: Sequence[dict], shares: Mapping[str, float]
+    sample_rate: float,
+    begin: float,
+    end: float,
+    transmit: Sequence[dict],
+    receive: Sequence[dict],
+    shares: Mapping[str, float],
 ) -> LinkRun:
     """What the reports of both ends say of the time from `begin` to `end`. Raises HscError when they say nothing of it."""
-    steady = [[report for report in reports if begin <= report["time"] <= end] for reports in (transmit, receive)]
+    steady = [
+        [report for report in reports if begin <= report["time"] <= end] for reports in (transmit, receive)
+    ]
     if min(map(len, steady)) < 2:
         raise HscError("bench: the ends of the link did not report: this machine is too busy")
     captured = {number: at for report in transmit for number, at in report["captures"]}
@@ -214,15 +231,39 @@ def rows(run: LinkRun, codec: Alone, sending: Sending) -> list[dict]:
         ("latency of the median frame", "s", float(np.median(run.latencies)), codec.seconds, without),
         ("latency that 95 % keep", "s", float(np.quantile(run.latencies, 0.95)), codec.seconds, without),
         ("PSNR", "dB", float(np.mean(run.psnrs_db)), same_frames, without),
-        ("samples", "MS/s", run.samples / run.seconds / 1e6, run.sample_rate / 1e6, "the nominal sample rate"),
-        ("frames dropped by the bounded queue", "frames/s", run.dropped / run.seconds, run.offered / run.seconds, "frames offered"),
+        (
+            "samples",
+            "MS/s",
+            run.samples / run.seconds / 1e6,
+            run.sample_rate / 1e6,
+            "the nominal sample rate",
+        ),
+        (
+            "frames dropped by the bounded queue",
+            "frames/s",
+            run.dropped / run.seconds,
+            run.offered / run.seconds,
+            "frames offered",
+        ),
         ("messages received whole", "messages", run.whole, run.sent, "messages sent"),
         ("PDUs that wait, last third of the time", "PDUs", last, first, "first third"),
-        *((f"CPU of {stage}", "cores", share, os.cpu_count() or 1, "all cores") for stage, share in run.shares.items()),
+        *(
+            (f"CPU of {stage}", "cores", share, os.cpu_count() or 1, "all cores")
+            for stage, share in run.shares.items()
+        ),
     ]
-    return [_row(f"{sending}, {run.sample_rate / 1e6:g} MS/s, {name}", *figures) for name, *figures in measured]
+    return [
+        _row(f"{sending}, {run.sample_rate / 1e6:g} MS/s, {name}", *figures) for name, *figures in measured
+    ]
 
 
 def _row(name: str, unit: str, ours: float, reference: float, reference_name: str) -> dict:
     ratio = ours / reference if reference else None
-    return {"name": name, "unit": unit, "ours": ours, "reference": reference, "reference_name": reference_name, "ratio": ratio}
+    return {
+        "name": name,
+        "unit": unit,
+        "ours": ours,
+        "reference": reference,
+        "reference_name": reference_name,
+        "ratio": ratio,
+    }

@@ -53,7 +53,10 @@ class _camera(MessageBlock):  # noqa: N801
 
     def __init__(self, frames: Sequence[np.ndarray]) -> None:
         super().__init__("Camera")
-        encoded, sent = {pdu.Packet: self._packet, pdu.Failed: self._encoded}, {pdu.Sent: self._sent, pdu.Failed: self._gone}
+        encoded, sent = (
+            {pdu.Packet: self._packet, pdu.Failed: self._encoded},
+            {pdu.Sent: self._sent, pdu.Failed: self._gone},
+        )
         self.open_ports({"encoded": encoded, "sent": sent}, ("images",), ends=(), queue=None)
         self._frames, self._lock, self._over = frames, threading.Lock(), threading.Event()
         self._newest: tuple[int, float] | None = None
@@ -115,12 +118,18 @@ class _camera(MessageBlock):  # noqa: N801
 
 
 class _transmit_end(gr.top_block):  # noqa: N801
-    def __init__(self, frames: Sequence[np.ndarray], sample_rate: float, address: str, sending: Sending) -> None:
+    def __init__(
+        self, frames: Sequence[np.ndarray], sample_rate: float, address: str, sending: Sending
+    ) -> None:
         gr.top_block.__init__(self, "gr-hsc bench transmit", catch_exceptions=True)
         self.camera = _camera(frames)
-        self.encoder = message_encoder("hsc", sending.options, sending.link.snr_db, sending.link.cbr, sending.link.mcs)
+        self.encoder = message_encoder(
+            "hsc", sending.options, sending.link.snr_db, sending.link.cbr, sending.link.mcs
+        )
         self.transmitter, self.sink = ofdm_transmitter(), radio_sink(address, sample_rate=sample_rate)
-        self.channel = emulated_channel(ChannelSettings(address, f"{address}-out", sample_rate, SNR_DB, CFO, sfo_ppm=SFO_PPM))
+        self.channel = emulated_channel(
+            ChannelSettings(address, f"{address}-out", sample_rate, SNR_DB, CFO, sfo_ppm=SFO_PPM)
+        )
         self.connect(self.transmitter, self.channel, self.sink)
         self.msg_connect(self.camera, "images", self.encoder, "images")
         self.msg_connect(self.encoder, "packets", self.transmitter, "packets")
@@ -129,7 +138,12 @@ class _transmit_end(gr.top_block):  # noqa: N801
 
     def report(self) -> dict:
         """What has happened since the last report, and how things stand."""
-        waiting = _waiting((self.encoder, "images"), (self.transmitter, "packets"), (self.camera, "encoded"), (self.camera, "sent"))
+        waiting = _waiting(
+            (self.encoder, "images"),
+            (self.transmitter, "packets"),
+            (self.camera, "encoded"),
+            (self.camera, "sent"),
+        )
         return {**self.camera.tally, "waiting": waiting, "captures": _taken(self.camera.captures)}
 
     def switch_off(self) -> None:
@@ -165,7 +179,11 @@ class _receive_end(gr.top_block):  # noqa: N801
         """What has happened since the last report, and how things stand."""
         waiting = _waiting((self.decoder, "packets"), (self.observer, "images"))
         # Ticks come with the samples that the receiver has searched; the source's own count is ahead of it.
-        return {"samples": self.receiver.nitems_read(0), "waiting": waiting, "images": _taken(self.observer.images)}
+        return {
+            "samples": self.receiver.nitems_read(0),
+            "waiting": waiting,
+            "images": _taken(self.observer.images),
+        }
 
     def switch_off(self) -> None:
         """Nothing to do: it listens on."""

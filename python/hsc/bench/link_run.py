@@ -71,6 +71,8 @@ def _wait_for_the_rest(transmit: Process, receive: Process) -> None:
     deadline, reports = time.monotonic() + _DRAIN, len(transmit.lines) + 2
     while time.monotonic() < deadline:
         told = _reports(transmit)
-        if len(told) >= reports and sum(len(report["captures"]) for report in told) == told[-1]["sent"] == _images(receive):
+        if len(told) >= reports and sum(len(report["captures"]) for report in told) == told[-1][
+            "sent"
+        ] == _images(receive):
             return
         time.sleep(0.1)

@@ -47,7 +47,11 @@ class Result:
 def run() -> list[dict]:
     """Rows of {name, unit, ours, reference, reference_name, ratio}; ratio is ours / reference. Needs GNU Radio."""
     rng = np.random.default_rng(1)
-    burst, long_burst, frame = _our_burst(rng, DEFAULT_PACKET_SYMBOLS), _our_burst(rng, LONG_PACKET), _reference_frame(rng)
+    burst, long_burst, frame = (
+        _our_burst(rng, DEFAULT_PACKET_SYMBOLS),
+        _our_burst(rng, LONG_PACKET),
+        _reference_frame(rng),
+    )
     gap = np.zeros(_SYMBOL, np.complex64)
     frames_per_burst = len(burst) // (len(frame) + len(gap))
     mixed, rounds = _stream([burst, *[frame, gap] * frames_per_burst], rng)
@@ -61,7 +65,13 @@ def run() -> list[dict]:
     short, long = f"{DEFAULT_PACKET_SYMBOLS} symbols a packet", f"{LONG_PACKET} symbols a packet"
     rows = _rows(f"OFDM receiver, back to back, {short}", ours, theirs, bursts, frames)
     rows += _rows(f"OFDM receiver, back to back, {long}", ours_long, theirs, long_bursts, frames)
-    rows += _rows(f"OFDM receiver, back to back, {short}, reference with a gap of a symbol", ours, theirs_gap, bursts, gap_frames)
+    rows += _rows(
+        f"OFDM receiver, back to back, {short}, reference with a gap of a symbol",
+        ours,
+        theirs_gap,
+        bursts,
+        gap_frames,
+    )
     ours, theirs = _compare((_ours, mixed), (_reference, mixed))
     return rows + _rows("OFDM receiver, mixed stream", ours, theirs, rounds, rounds * frames_per_burst)
 
@@ -111,7 +121,10 @@ def _compare(*cases: tuple[Callable[[np.ndarray], tuple[float, float, int]], np.
     runs = [[case(samples) for case, samples in cases] for _ in range(REPEATS)]
     columns = zip(*runs, strict=True)
     return [
-        Result(*(len(samples) / min(times) / 1e6 for times in list(zip(*column, strict=True))[:2]), min(run[2] for run in column))
+        Result(
+            *(len(samples) / min(times) / 1e6 for times in list(zip(*column, strict=True))[:2]),
+            min(run[2] for run in column),
+        )
         for column, (_, samples) in zip(columns, cases, strict=True)
     ]
 
@@ -137,7 +150,9 @@ def _timed(samples: np.ndarray, *consumers: object) -> tuple[float, float]:
     """Wall and CPU seconds from start to end of a flowgraph that feeds the samples to a chain of blocks."""
     from gnuradio import blocks, gr
 
-    gr.logging().set_default_level(gr.log_levels.error)  # the reference reports every header that it cannot read
+    gr.logging().set_default_level(
+        gr.log_levels.error
+    )  # the reference reports every header that it cannot read
     graph = gr.top_block()
     graph.connect(blocks.vector_source_c(samples), *consumers)
     wall, cpu = time.perf_counter(), time.process_time()
@@ -147,4 +162,11 @@ def _timed(samples: np.ndarray, *consumers: object) -> tuple[float, float]:
 
 def _row(name: str, unit: str, ours: float, theirs: float) -> dict:
     ratio = ours / theirs if theirs else None
-    return {"name": name, "unit": unit, "ours": ours, "reference": theirs, "reference_name": REFERENCE, "ratio": ratio}
+    return {
+        "name": name,
+        "unit": unit,
+        "ours": ours,
+        "reference": theirs,
+        "reference_name": REFERENCE,
+        "ratio": ratio,
+    }

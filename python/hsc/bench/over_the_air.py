@@ -65,13 +65,17 @@ class Command:
         """Time of the first line after `after` that holds `text`, or of line number `count`. Raises HscError when it does not come."""
         with self.changed:
             if not self.changed.wait_for(lambda: len(self.times(text, after)) >= count, _PATIENCE):
-                raise HscError(f"nothing said '{text}' within {_PATIENCE:.0f} s: {self.lines[-1][1] if self.lines else 'no line came'}")
+                raise HscError(
+                    f"nothing said '{text}' within {_PATIENCE:.0f} s: {self.lines[-1][1] if self.lines else 'no line came'}"
+                )
             return self.times(text, after)[count - 1]
 
     def wait(self) -> None:
         """Until it has ended by itself. Raises HscError when it failed."""
         if self.child.wait(_PATIENCE * 10):
-            raise HscError(f"{' '.join(self.child.args[3:5])} failed: {self.lines[-1][1] if self.lines else 'no line came'}")
+            raise HscError(
+                f"{' '.join(self.child.args[3:5])} failed: {self.lines[-1][1] if self.lines else 'no line came'}"
+            )
 
 
 @contextmanager
@@ -96,17 +100,28 @@ def commands(program: Sequence[str] = ()) -> Iterator[Callable[..., Command]]:
             command.child.wait()
 
 
-def run(command: str, progress: Callable[[str], None], sources: Sequence[Path], images: int = IMAGES, restarts: int = RESTARTS) -> Curves:
+def run(
+    command: str,
+    progress: Callable[[str], None],
+    sources: Sequence[Path],
+    images: int = IMAGES,
+    restarts: int = RESTARTS,
+) -> Curves:
     """Measure all of it. `sources`: image files; of photographs the middle is sent."""
     with tempfile.TemporaryDirectory(prefix="hsc-") as folder:
-        files, large = prepare(sources, Path(folder) / "sent"), prepare(sources, Path(folder) / "large", LARGE_SIDE, digits=False)
+        files, large = (
+            prepare(sources, Path(folder) / "sent"),
+            prepare(sources, Path(folder) / "large", LARGE_SIDE, digits=False),
+        )
         ways = {"zmq": (over_zmq, files), f"zmq, {LARGE_SIDE} x {LARGE_SIDE}": (over_zmq, large)}
         ways |= {"hscloop": (over_hscloop, files)} if has_hscloop() else {}
         found = {name: [] for name in ways}
         for name, (way, sent) in ways.items():
             for snr_db in SNRS_DB:
                 progress(f"{images} images over {name} at {snr_db:g} dB")
-                found[name].append(deliver(way, sent, images, snr_db, Path(folder) / f"received-{name}-{snr_db:g}"))
+                found[name].append(
+                    deliver(way, sent, images, snr_db, Path(folder) / f"received-{name}-{snr_db:g}")
+                )
         progress(f"{restarts} restarts of each end")
         transmitter = _restarts_of_transmitter(files[0], restarts, Path(folder) / "received-tx")
         receiver = _restarts_of_receiver(files[0], restarts, Path(folder) / "received-rx")
@@ -116,13 +131,26 @@ def run(command: str, progress: Callable[[str], None], sources: Sequence[Path], 
         "transmitter killed and started again: first image after it is on the air [s]": transmitter,
         "receiver killed and started again: first image after it listens, images sent every 0.1 s [s]": receiver,
     }
-    return Curves("over-the-air", _DESCRIPTION, command, [_series(name, points) for name, points in found.items()], findings)
+    return Curves(
+        "over-the-air",
+        _DESCRIPTION,
+        command,
+        [_series(name, points) for name, points in found.items()],
+        findings,
+    )
 
 
 def _series(name: str, points: list[dict[str, float]]) -> Series:
     others = ("whole", "psnr_db", "worst_psnr_db", "snr_measured_db", "cfo_hz")
     delivered = Axis("delivered", "share", [p["delivered"] for p in points])
-    return Series(name, "measured", Axis("snr", "dB", list(SNRS_DB)), delivered, None, {n: [p[n] for p in points] for n in others})
+    return Series(
+        name,
+        "measured",
+        Axis("snr", "dB", list(SNRS_DB)),
+        delivered,
+        None,
+        {n: [p[n] for p in points] for n in others},
+    )
 
 
 def prepare(sources: Sequence[Path], folder: Path, side: int = SIDE, digits: bool = True) -> list[Path]:
@@ -131,7 +159,11 @@ def prepare(sources: Sequence[Path], folder: Path, side: int = SIDE, digits: boo
     loaded = [(path, image_files.load(path).pixels) for path in sources]
     small = [(p, x) for p, x in loaded if max(x.shape[:2]) <= SIDE and digits]
     large = [(p, x) for p, x in loaded if max(x.shape[:2]) > SIDE]
-    turns = [pair for pairs in zip(small, large * len(small), strict=False) for pair in pairs] if small and large else small + large
+    turns = (
+        [pair for pairs in zip(small, large * len(small), strict=False) for pair in pairs]
+        if small and large
+        else small + large
+    )
     files = []
     for number, (path, pixels) in enumerate(turns):
         top, left = (max(0, (size - side) // 2) for size in pixels.shape[:2])
@@ -156,7 +188,11 @@ def over_hscloop(start: Start, snr_db: float) -> tuple[Sequence[object], Sequenc
     radio = f"soapy:driver=hscloop,name=evaluate-{os.getpid()}-{snr_db:g},loss=60"
     tuning = ("--freq", "433M", "--rate", "1M", "--gain", 30)
     path = f"snr={snr_db:g},echoes=3:-6/7:-10"
-    return ("--radio", f"{radio},serial=tx,ppm=-10", *tuning), ("--radio", f"{radio},serial=rx,ppm=10,{path}", *tuning)
+    return ("--radio", f"{radio},serial=tx,ppm=-10", *tuning), (
+        "--radio",
+        f"{radio},serial=rx,ppm=10,{path}",
+        *tuning,
+    )
 
 
 def has_hscloop() -> bool:
@@ -184,7 +220,9 @@ def deliver(way: Way, files: Sequence[Path], images: int, snr_db: float, out: Pa
 def records(out: Path) -> list[dict]:
     """The lines of received.jsonl; none when there is no such file yet."""
     path = out / "received.jsonl"
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.is_file() else []
+    return (
+        [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.is_file() else []
+    )
 
 
 def _until_quiet(out: Path) -> None:
@@ -198,7 +236,10 @@ def _until_quiet(out: Path) -> None:
 def _figures(found: list[dict], order: Sequence[Path], first: int, out: Path) -> dict[str, float]:
     """A message's number among those sent tells what was sent."""
     arrived = {(r["message_id"] - first) % 65536: r for r in found if r["error"] is None and r["file"]}
-    psnr = [metrics.psnr_db(image_files.load(out / r["file"]).pixels, image_files.load(order[i]).pixels) for i, r in arrived.items()]
+    psnr = [
+        metrics.psnr_db(image_files.load(out / r["file"]).pixels, image_files.load(order[i]).pixels)
+        for i, r in arrived.items()
+    ]
     if not arrived:
         raise HscError("not one image arrived: is this machine too busy for 1 MS/s in real time?")
     return {

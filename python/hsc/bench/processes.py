@@ -32,7 +32,11 @@ class Process:
         # As a package of its own, not below gnuradio: so it is this very copy that runs, installed or not.
         program = f"{_WITH_PARENT}; import sys; sys.path.append({str(PACKAGE.parent)!r}); {statement}"
         self._child = subprocess.Popen(
-            [sys.executable, "-c", program, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            [sys.executable, "-c", program, *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
         )
         self.name, self.pid, self.lines = name, self._child.pid, deque(maxlen=_LINES)
         self._reader = threading.Thread(target=self._read, name=f"lines of {name}", daemon=True)
@@ -73,7 +77,9 @@ class Process:
         while not condition():
             if not self.running or time.monotonic() > deadline:
                 what = "ended" if not self.running else f"was not ready within {seconds:.0f} s"
-                raise HscError(f"bench: '{self.name}' {what}: {self.lines[-1] if self.lines else 'it printed nothing'}")
+                raise HscError(
+                    f"bench: '{self.name}' {what}: {self.lines[-1] if self.lines else 'it printed nothing'}"
+                )
             time.sleep(_POLL)
 
     def tell(self, line: str) -> None:

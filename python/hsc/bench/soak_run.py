@@ -86,7 +86,9 @@ class _Log:
                 self._read += len(whole.encode()) + bool(whole)
             for line in whole.splitlines():
                 entry = json.loads(line)
-                self.entries.append({name: entry[name] for name in ("message_id", "packets", "packets_received")})
+                self.entries.append(
+                    {name: entry[name] for name in ("message_id", "packets", "packets_received")}
+                )
                 if entry["file"]:
                     (self._folder / entry["file"]).unlink(missing_ok=True)
         return len(self.entries)
@@ -98,14 +100,36 @@ def run(soak: Soak) -> Finding:
     with tempfile.TemporaryDirectory(prefix="gr-hsc-soak-") as scratch, ExitStack() as stack:
         folder, rate = Path(scratch), ("--rate", str(soak.sample_rate))
         first, second = (f"zmq:ipc://{folder}/{name}" for name in ("first", "second"))
-        impairments = ("--snr", str(SNR_DB), "--cfo", str(CFO), "--sfo", str(SFO_PPM), "--drop", str(soak.drop))
-        channel = stack.enter_context(Process.command("channel", "--in", first, "--out", second, *rate, *impairments))
+        impairments = (
+            "--snr",
+            str(SNR_DB),
+            "--cfo",
+            str(CFO),
+            "--sfo",
+            str(SFO_PPM),
+            "--drop",
+            str(soak.drop),
+        )
+        channel = stack.enter_context(
+            Process.command("channel", "--in", first, "--out", second, *rate, *impairments)
+        )
         rx = stack.enter_context(Process.command("rx", "--radio", second, *rate, "--out", str(folder)))
         for process in (channel, rx):
             process.wait_for(lambda process=process: process.lines, _START)
         schedule = ("--repeat", str(soak.messages), "--interval", str(soak.interval))
         tx = stack.enter_context(
-            Process.command("tx", str(image), "--radio", first, *rate, "--codec", soak.codec, "--snr", str(SNR_DB), *schedule)
+            Process.command(
+                "tx",
+                str(image),
+                "--radio",
+                first,
+                *rate,
+                "--codec",
+                soak.codec,
+                "--snr",
+                str(SNR_DB),
+                *schedule,
+            )
         )
         return _watch(soak, {"tx": tx, "channel": channel, "rx": rx}, _Log(folder))
 
@@ -117,10 +141,13 @@ def _watch(soak: Soak, processes: dict[str, Process], log: _Log) -> Finding:
     while tx.running:
         now = time.monotonic() - begun
         if now > _START + _LATE * soak.minutes * 60:
-            raise HscError(f"soak: tx has not sent its {soak.messages} images within {now:.0f} s: it hangs, or this machine is too slow")
+            raise HscError(
+                f"soak: tx has not sent its {soak.messages} images within {now:.0f} s: it hangs, or this machine is too slow"
+            )
         if not all(process.running for process in processes.values() if process is not tx):
             raise HscError(
-                "soak: a process has ended early: " + "; ".join(f"{p.name}: {(p.lines or [''])[-1]}" for p in processes.values())
+                "soak: a process has ended early: "
+                + "; ".join(f"{p.name}: {(p.lines or [''])[-1]}" for p in processes.values())
             )
         if log.follow():  # all weights are loaded
             times.append(now)
@@ -151,20 +178,27 @@ def _judge(
         raise HscError(f"soak: tx did not say what it has sent: {(tx.lines or ['nothing'])[-1]}")
     # The reading in which tx was ending already has no memory to tell.
     whole = [index for index in range(len(times)) if all(series[index] for series in memory.values())]
-    times, memory = [times[i] for i in whole], {name: [series[i] for i in whole] for name, series in memory.items()}
+    times, memory = (
+        [times[i] for i in whole],
+        {name: [series[i] for i in whole] for name, series in memory.items()},
+    )
     grown = {name: growth(times, series) for name, series in memory.items()}
     books, gap = account(entries, *map(int, told.groups())), gaps([entry["message_id"] for entry in entries])
     problems = [f"memory of {name} grew by {share:.1%}" for name, share in grown.items() if share > LIMIT]
     problems += [f"{name} ended with status {status}" for name, status in statuses.items() if status]
     if books.unaccounted:
-        problems.append(f"{books.unaccounted} packets of {books.packets_sent} are unaccounted for; rx: {last}")
+        problems.append(
+            f"{books.unaccounted} packets of {books.packets_sent} are unaccounted for; rx: {last}"
+        )
     return Finding(soak, seconds, times, memory, grown, books, gap, problems)
 
 
 def report(finding: Finding) -> int:
     """Print what was found, write its JSON file, and give the exit status."""
     books = finding.account
-    click.echo(f"{books.messages_sent} messages, {books.packets_sent} packets sent in {finding.seconds:.0f} s")
+    click.echo(
+        f"{books.messages_sent} messages, {books.packets_sent} packets sent in {finding.seconds:.0f} s"
+    )
     click.echo(
         f"{books.packets_received} packets received, {books.packets_lost + books.packets_of_lost} counted lost, {books.unaccounted} neither"
     )

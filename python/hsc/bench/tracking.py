@@ -32,7 +32,11 @@ SNR_DB = 20.0
 DOPPLERS_HZ = (0.0, 1.0, 5.0, 20.0, 50.0)
 SIZES = {"short": 4096, "long": 60_000}
 # Delays in samples, or in sixteenths of the cyclic prefix, and relative amplitudes.
-_CHANNELS = {"one path": ((0, 1.0),), "near echoes": ((0, 1.0), (1, 0.7), (2, 0.5)), "far echoes": ((0, 1.0), (3, 0.7), (9, 0.5))}
+_CHANNELS = {
+    "one path": ((0, 1.0),),
+    "near echoes": ((0, 1.0), (1, 0.7), (2, 0.5)),
+    "far echoes": ((0, 1.0), (3, 0.7), (9, 0.5)),
+}
 _TONES_DB = (-20.0, -10.0, 0.0)
 _LEAD = 500
 _DESCRIPTION = (
@@ -77,10 +81,14 @@ def run(command: str, progress: Callable[[str], None], packets: int = 60, long_p
         for length, size in SIZES.items():
             for kind in _CHANNELS:
                 progress(f"{name}, {length} packets, {kind}")
-                series.append(_against_doppler(f"{name}, {length}, {kind}", numerology, size, kind, counts[length]))
+                series.append(
+                    _against_doppler(f"{name}, {length}, {kind}", numerology, size, kind, counts[length])
+                )
             progress(f"{name}, {length} packets, drift and interference")
             for what, impair in _impairments(numerology, size).items():
-                findings[f"{name}, {length}: {what}"] = _single(numerology, size, impair, max(counts[length] // 3, 2))
+                findings[f"{name}, {length}: {what}"] = _single(
+                    numerology, size, impair, max(counts[length] // 3, 2)
+                )
     return Curves("tracking", _DESCRIPTION, command, series, findings)
 
 
@@ -92,10 +100,18 @@ def _taps(numerology: Numerology, kind: str) -> dict[int, float]:
 
 
 def _against_doppler(name: str, numerology: Numerology, size: int, kind: str, packets: int) -> Series:
-    columns: dict[str, list[float]] = {"error": [], "known_channel_db": [], "claimed_db": [], "snr_error_db": [], "delivered": []}
+    columns: dict[str, list[float]] = {
+        "error": [],
+        "known_channel_db": [],
+        "claimed_db": [],
+        "snr_error_db": [],
+        "delivered": [],
+    }
     for doppler in DOPPLERS_HZ:
         rng = np.random.default_rng(1)
-        all_ = [_faded(numerology, size, _taps(numerology, kind), doppler, rng, index) for index in range(packets)]
+        all_ = [
+            _faded(numerology, size, _taps(numerology, kind), doppler, rng, index) for index in range(packets)
+        ]
         received = [outcome for outcome in all_ if outcome.got is not None]
         columns["error"].append(_mean_db([o.error for o in received]))
         columns["known_channel_db"].append(_mean_db([o.possible for o in received]))
@@ -103,14 +119,23 @@ def _against_doppler(name: str, numerology: Numerology, size: int, kind: str, pa
         columns["snr_error_db"].append(float(np.mean([o.snr_error_db for o in received])))
         columns["delivered"].append(len(received) / packets)
     error = columns.pop("error")
-    return Series(name, "measured", Axis("doppler", "Hz", list(DOPPLERS_HZ)), Axis("error", "dB", error), also=columns)
+    return Series(
+        name, "measured", Axis("doppler", "Hz", list(DOPPLERS_HZ)), Axis("error", "dB", error), also=columns
+    )
 
 
 def _mean_db(values: list[float]) -> float:
     return float(10 * np.log10(np.mean(values)))
 
 
-def _faded(numerology: Numerology, size: int, taps: dict[int, float], doppler: float, rng: np.random.Generator, index: int) -> _Outcome:
+def _faded(
+    numerology: Numerology,
+    size: int,
+    taps: dict[int, float],
+    doppler: float,
+    rng: np.random.Generator,
+    index: int,
+) -> _Outcome:
     """One packet over paths that fade; at a Doppler shift of 0 they only have a phase each."""
     packet = make_packet(size, rng, index)
     stream = bursts([packet], numerology, _LEAD, 8 * numerology.symbol)
@@ -120,7 +145,9 @@ def _faded(numerology: Numerology, size: int, taps: dict[int, float], doppler: f
         still = {delay: level * np.exp(2j * np.pi * rng.random()) for delay, level in taps.items()}
         samples = echoes(stream, still)
         gains = {delay: np.full(len(samples), gain) for delay, gain in still.items()}
-    samples = channel(samples, numerology, rng, SNR_DB, cfo=rng.uniform(-2, 2), phase=rng.uniform(0, 2 * np.pi))
+    samples = channel(
+        samples, numerology, rng, SNR_DB, cfo=rng.uniform(-2, 2), phase=rng.uniform(0, 2 * np.pi)
+    )
     return _Outcome(packet, _receive(numerology, samples, packet), _true_noise(numerology, size, gains))
 
 
@@ -132,7 +159,12 @@ def _true_noise(numerology: Numerology, size: int, gains: dict[int, np.ndarray])
     """Noise variance over channel power of each payload symbol, the channel taken in the middle of its OFDM symbol."""
     rows = numerology.payload_rows(size)
     row, column = np.divmod(payload_mapping(numerology, rows).place[:size], numerology.data)
-    middle = _LEAD + (numerology.overhead_symbols + np.arange(rows)) * numerology.symbol + numerology.cp + numerology.n_fft // 2
+    middle = (
+        _LEAD
+        + (numerology.overhead_symbols + np.arange(rows)) * numerology.symbol
+        + numerology.cp
+        + numerology.n_fft // 2
+    )
     carriers = numerology.carriers[numerology.data_index]
     response = sum(
         np.outer(gain[middle], np.exp(-2j * np.pi / numerology.n_fft * delay * carriers)).astype(np.complex64)
@@ -183,13 +215,20 @@ def _single(numerology: Numerology, size: int, impair: _Impair, packets: int) ->
     for index in range(packets):
         packet = make_packet(size, rng, index)
         stream = bursts([packet], numerology, _LEAD, 8 * numerology.symbol)
-        samples = channel(stream, numerology, rng, SNR_DB, cfo=rng.uniform(-2, 2), phase=rng.uniform(0, 2 * np.pi))
+        samples = channel(
+            stream, numerology, rng, SNR_DB, cfo=rng.uniform(-2, 2), phase=rng.uniform(0, 2 * np.pi)
+        )
         got = _receive(numerology, impair(samples, rng).astype(np.complex64), packet)
         if got is not None:
-            parts = [evm_db(packet.symbols[part], got.symbols[part]) for part in (order[: size // 10], order[-size // 10 :])]
+            parts = [
+                evm_db(packet.symbols[part], got.symbols[part])
+                for part in (order[: size // 10], order[-size // 10 :])
+            ]
             outcome = _Outcome(packet, got, got.noise_variance)
             found.append([*parts, 10 * np.log10(outcome.error), 10 * np.log10(outcome.claimed)])
     means = np.mean(found, axis=0) if found else np.full(4, np.nan)
     names = ("head_db", "tail_db", "error_db", "claimed_db")
-    known = {name: round(float(value), 2) for name, value in zip(names, means, strict=True) if np.isfinite(value)}
+    known = {
+        name: round(float(value), 2) for name, value in zip(names, means, strict=True) if np.isfinite(value)
+    }
     return {"delivered": len(found) / packets, **known}

@@ -1,43 +1,33 @@
-"""GNU Radio blocks: thin wrappers around codecs, phy, channel and metrics. `from gnuradio import hsc; hsc.image_source(...)`."""
+"""GNU Radio blocks that know no system: thin wrappers around phy, channel, metrics and whatever codec is registered.
 
+`from gnuradio import hsc; hsc.image_source(...)`. Blocks of one system are in its room, `systems/NAME/blocks.py`.
+"""
+
+from ..codecs import registry
 from ..home import use_writable_home
 from .adaptation import feedback_receiver, feedback_sender, link_adaptation, packet_repeater, repeat_requester
 from .air import ofdm_receiver, ofdm_transmitter
-from .hybrid import denoiser, hda_allocation, hda_fusion
+from .collector import message_demux
+from .decoder import message_decoder
+from .encoder import message_encoder
+from .image_link import image_receiver, image_transmitter
 from .images import image_sink, image_source, quality_meter
-from .messages import message_decoder, message_demux, message_encoder, message_mux
 from .modulation import analog_demodulator, analog_modulator, digital_demodulator, digital_modulator
+from .mux import message_mux
 from .radio.ends import radio_sink, radio_source
 from .radio.recorder import recorder
-from .semantic import cr_projection, cr_recomposition, semantic_decoder, semantic_encoder
+from .semantic import semantic_decoder, semantic_encoder
 from .symbols import symbol_channel
-from .systems import (
-    hda_receiver,
-    hda_transmitter,
-    hsc_receiver,
-    hsc_transmitter,
-    image_receiver,
-    image_transmitter,
-)
 
 use_writable_home()  # before a flowgraph starts
 
 __all__ = [
     "analog_demodulator",
     "analog_modulator",
-    "cr_projection",
-    "cr_recomposition",
-    "denoiser",
     "feedback_receiver",
     "feedback_sender",
     "digital_demodulator",
     "digital_modulator",
-    "hda_allocation",
-    "hda_fusion",
-    "hda_receiver",
-    "hda_transmitter",
-    "hsc_receiver",
-    "hsc_transmitter",
     "image_receiver",
     "image_sink",
     "image_source",
@@ -60,6 +50,16 @@ __all__ = [
     "semantic_encoder",
     "symbol_channel",
 ]
+
+
+def names() -> tuple[str, ...]:
+    """All blocks, those of systems too, as attributes of `gnuradio.hsc`."""
+    return (*__all__, *system_blocks())
+
+
+def system_blocks() -> dict[str, str]:
+    """Where the blocks of systems are, by name."""
+    return {place.partition(":")[2]: place for system in registry.systems() for place in system.blocks}
 
 
 def __getattr__(name: str) -> type:

@@ -45,7 +45,9 @@ class link_adaptation(MessageBlock):
     ) -> None:
         super().__init__("Link Adaptation")
         self.open_ports({"reports": {pdu.Snr: self._report, pdu.Failed: self.ignore}}, ("link",), ends=())
-        self._policy = adaptation.Policy(psnr_db, cbr, margin_db, hysteresis_db, timeout=timeout, robust_snr_db=robust_snr_db)
+        self._policy = adaptation.Policy(
+            psnr_db, cbr, margin_db, hysteresis_db, timeout=timeout, robust_snr_db=robust_snr_db
+        )
         self._lock, self._watch = threading.Lock(), Companion("link_adaptation", self._look)
         self._begin()
 
@@ -63,9 +65,8 @@ class link_adaptation(MessageBlock):
         return super().stop()
 
     def _report(self, snr: pdu.Snr) -> None:
-        counts = (snr.packets, snr.packets_received, snr.blocks, snr.lost_blocks)
         with self._lock:
-            self._adaptation.report(adaptation.Report(snr.message_id, snr.snr_db, *(count or 0 for count in counts)), time.monotonic())
+            self._adaptation.report(snr.report, time.monotonic())
         self._tell()
 
     def _look(self, asked: threading.Event) -> None:
@@ -95,7 +96,10 @@ class packet_repeater(MessageBlock):
 
     def __init__(self, messages: int = 8, repeats: int = 2, linger: float = 0.0) -> None:
         super().__init__("Packet Repeater")
-        inputs = {"packets": {pdu.Packet: self._packet, pdu.End: self._last}, "naks": {pdu.Nak: self._nak, pdu.Failed: self.ignore}}
+        inputs = {
+            "packets": {pdu.Packet: self._packet, pdu.End: self._last},
+            "naks": {pdu.Nak: self._nak, pdu.Failed: self.ignore},
+        }
         self.open_ports(inputs, ("packets",), ends=("packets",), queue=None)
         self._messages, self._repeats, self._linger, self._stop = messages, repeats, linger, threading.Event()
         self._begin()
@@ -123,7 +127,9 @@ class packet_repeater(MessageBlock):
             self.publish("packets", pdu.Packet(packet.header, packet.symbols, again=1))
 
     def _last(self, _: pdu.End) -> None:
-        threading.Thread(target=self._end_later, args=(self._stop,), name="packet_repeater", daemon=True).start()
+        threading.Thread(
+            target=self._end_later, args=(self._stop,), name="packet_repeater", daemon=True
+        ).start()
 
     def _end_later(self, asked: threading.Event) -> None:
         if not asked.wait(self._linger):
@@ -142,9 +148,13 @@ class repeat_requester(MessageBlock):
 
     def __init__(self, wait: int = 100_000, rounds: int = 2) -> None:
         super().__init__("Repeat Requester")
-        self.open_ports({"packets": {pdu.ReceivedPacket: self._packet, pdu.Tick: self._tick}}, ("naks",), queue=1024)
+        self.open_ports(
+            {"packets": {pdu.ReceivedPacket: self._packet, pdu.Tick: self._tick}}, ("naks",), queue=1024
+        )
         if wait <= 0 or rounds < 0:
-            raise HscError(f"repeat requests after {wait} samples, {rounds} times: give a wait above 0 and no negative number of rounds")
+            raise HscError(
+                f"repeat requests after {wait} samples, {rounds} times: give a wait above 0 and no negative number of rounds"
+            )
         self._wait, self._rounds = wait, rounds
         self._begin()
 
@@ -194,8 +204,7 @@ class feedback_sender(MessageBlock):
         return super().stop()
 
     def _snr(self, snr: pdu.Snr) -> None:
-        counts = (snr.packets, snr.packets_received, snr.blocks, snr.lost_blocks)
-        self._send(adaptation.Report(snr.message_id, snr.snr_db, *(count or 0 for count in counts)).pack())
+        self._send(snr.report.pack())
 
     def _nak(self, nak: pdu.Nak) -> None:
         self._send(adaptation.Nak(nak.header, tuple(nak.indices.tolist())).pack())
@@ -248,8 +257,7 @@ class feedback_receiver(MessageBlock):
         record = adaptation.unpack_record(data)
         self.counters["records" if record is not None else "refused"] += 1
         if isinstance(record, adaptation.Report):
-            counts = (record.packets, record.received, record.blocks, record.lost_blocks)
-            self.publish("reports", pdu.Snr(record.message_id, record.snr_db, *counts))
+            self.publish("reports", pdu.Snr.of_report(record))
         elif isinstance(record, adaptation.Nak):
             self.publish("naks", pdu.Nak(record.layout, np.array(record.indices, np.int32)))
 
@@ -274,7 +282,9 @@ def _socket(kind: str, address: str):  # noqa: ANN202 - zmq is imported late
             socket.connect(endpoint)
     except zmq.ZMQError as error:
         socket.close(linger=0)
-        remedy = BIND_REMEDY if kind == "PUB" else "give the receiver's address, such as tcp://192.168.1.7:5560"
+        remedy = (
+            BIND_REMEDY if kind == "PUB" else "give the receiver's address, such as tcp://192.168.1.7:5560"
+        )
         if error.errno == zmq.EADDRINUSE:
             remedy = "give a free port, is another receiver running?"
         raise HscError(f"return path '{address}': {error}; {remedy}") from None

@@ -21,7 +21,9 @@ from .base import Ports, new_samples
 _WORK_DONE = -1
 _BUFFER = 1 << 16  # samples that one call of the receiver's `work` may bring
 _SYMBOLS = pmt.intern("symbols")
-_LARGEST = 1 << 16  # samples that one call of `work` gives: a flowgraph's own limit, which may be 1, would cost 0.15 ms a call
+_LARGEST = (
+    1 << 16
+)  # samples that one call of `work` gives: a flowgraph's own limit, which may be 1, would cost 0.15 ms a call
 _PAUSE = 0.005  # between two looks whether the receiver may go on [s]
 
 
@@ -57,7 +59,12 @@ class ofdm_transmitter(Ports, gr.sync_block):
         self.open_ports({"packets": handlers}, ("sent",), queue=None)
         self.set_max_noutput_items(_LARGEST)
         self._numerology, self._amplitude = ofdm.preset(numerology), float(amplitude)
-        self._continuous, self._gap, self._trailing, self._limit = continuous, max(0, gap), max(0, trailing), queue
+        self._continuous, self._gap, self._trailing, self._limit = (
+            continuous,
+            max(0, gap),
+            max(0, trailing),
+            queue,
+        )
         self._tail = np.zeros(0, np.complex64)
         self._queue_of_packets: deque[pdu.Packet] = deque()
         self._samples, self._position = np.zeros(0, np.complex64), 0
@@ -75,7 +82,9 @@ class ofdm_transmitter(Ports, gr.sync_block):
         if self._current is None:
             self._samples, self._position = self._tail[:0], 0
         elif self._position < len(self._samples):
-            self._position = 0  # a burst that the end of the former run cut off is sent again, as is what waits behind it
+            self._position = (
+                0  # a burst that the end of the former run cut off is sent again, as is what waits behind it
+            )
         return super().start()
 
     def _packet(self, p: pdu.Packet) -> None:
@@ -83,7 +92,9 @@ class ofdm_transmitter(Ports, gr.sync_block):
             self._refused = p.message_id if len(self._queue_of_packets) >= self._limit else None
             if self._refused is not None:
                 self.counters["dropped"] += 1
-                raise HscError(f"message {p.message_id}: {self._limit} packets wait to be sent, send images more slowly")
+                raise HscError(
+                    f"message {p.message_id}: {self._limit} packets wait to be sent, send images more slowly"
+                )
         if p.message_id != self._refused:
             self._queue_of_packets.append(p)
 
@@ -135,7 +146,11 @@ class ofdm_transmitter(Ports, gr.sync_block):
         if header.index == header.count - 1:
             self.counters["messages"] += 1
             first = self._first
-            told = {"seconds": first.seconds, "notices": first.notices} if first and first.message_id == packet.message_id else {}
+            told = (
+                {"seconds": first.seconds, "notices": first.notices}
+                if first and first.message_id == packet.message_id
+                else {}
+            )
             self.publish("sent", pdu.Sent(header.layout, header.count, **told))
 
 

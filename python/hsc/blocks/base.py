@@ -80,8 +80,13 @@ class Ports:
             self.message_port_register_out(pmt.intern(port))
         for port, handlers in inputs.items():
             self.message_port_register_in(pmt.intern(port))
-            self._listen(port, lambda message, port=port, handlers=handlers: self._guard(port, handlers, message))
-        self._listen("system", lambda message: pmt.equal(message, self._finish_message()) and self.gateway.system_handler(_DONE))
+            self._listen(
+                port, lambda message, port=port, handlers=handlers: self._guard(port, handlers, message)
+            )
+        self._listen(
+            "system",
+            lambda message: pmt.equal(message, self._finish_message()) and self.gateway.system_handler(_DONE),
+        )
 
     def start(self) -> bool:
         """Called by the scheduler; a flowgraph may run more than once. Blocks that override this or `stop` call it too."""
@@ -171,7 +176,9 @@ class Ports:
             self.on_failed(received)
         elif handler is None:
             kinds = " or ".join(kind.kind for kind in handlers)
-            raise HscError(f"port '{port}' takes {kinds} PDUs and got one of kind {received.kind}: connect another port")
+            raise HscError(
+                f"port '{port}' takes {kinds} PDUs and got one of kind {received.kind}: connect another port"
+            )
         elif self.nmsgs(pmt.intern(port)) > self._queue and not isinstance(received, pdu.End):
             self.counters["dropped"] += 1
             raise HscError(f"port '{port}' has more than {self._queue} PDUs waiting: send them more slowly")
@@ -295,7 +302,13 @@ class PartsBlock(MessageBlock):
     def __init__(self, name: str, inputs: dict[str, type[pdu.Pdu]], outputs: tuple[str, ...]) -> None:
         super().__init__(name)
         self._joiner, self._part_ports = Joiner(), tuple(inputs)
-        self.open_ports({port: {kind: self._putter(port), pdu.Failed: self._putter(port)} for port, kind in inputs.items()}, outputs)
+        self.open_ports(
+            {
+                port: {kind: self._putter(port), pdu.Failed: self._putter(port)}
+                for port, kind in inputs.items()
+            },
+            outputs,
+        )
 
     def start(self) -> bool:
         self._joiner.forget()
@@ -321,7 +334,9 @@ class PartsBlock(MessageBlock):
         return lambda part: self._put(port, part)
 
     def _put(self, port: str, part: pdu.Pdu) -> None:
-        parts = self._joiner.put(part.message_id, port if isinstance(part, pdu.Failed) else self.key(port, part), part)
+        parts = self._joiner.put(
+            part.message_id, port if isinstance(part, pdu.Failed) else self.key(port, part), part
+        )
         if parts and self.complete(parts) and self._joiner.take(part.message_id):
             self._serve(part.message_id, parts)
         for message_id, some in self._joiner.overflow():
@@ -334,3 +349,11 @@ class PartsBlock(MessageBlock):
                 self.on_parts(message_id, good)
             else:
                 self.on_failed(next(iter(parts.values())))
+
+
+def require_codec(name: str, wanted: str) -> None:
+    """Raises HscError when a message of codec `name` came to a block that serves `wanted`."""
+    if name != wanted:
+        raise HscError(
+            f"a message of codec '{name}' came to a block for '{wanted}': use the Message Decoder or the Image Receiver"
+        )

@@ -28,7 +28,9 @@ def _paths(patterns: str | Sequence[str], say: Callable[[str], object]) -> list[
     for pattern in [patterns] if isinstance(patterns, str) else patterns:
         matches = _matches(pattern)
         if not matches:
-            raise HscError(f"no file matches '{label(pattern)}': give a file, a folder or a pattern such as 'images/*.png'")
+            raise HscError(
+                f"no file matches '{label(pattern)}': give a file, a folder or a pattern such as 'images/*.png'"
+            )
         named += matches
     if not named:
         raise HscError("no image file given: name files, folders or patterns")
@@ -75,7 +77,12 @@ class image_source(MessageBlock):
         self._paths = _paths(files, self.logger.info)
         self._noted: set[Path] = set()
         self._kept: dict[Path, image_files.SourceImage] = {}  # of pipes: they can be read once
-        self.repeat, self._interval, self._in_flight, self._delay = repeat, max(0.0, interval), in_flight, delay
+        self.repeat, self._interval, self._in_flight, self._delay = (
+            repeat,
+            max(0.0, interval),
+            in_flight,
+            delay,
+        )
         self._next_id = random.randrange(1 << 16) if first_id < 0 else first_id
         self._reader = Companion("image_source", self._run)
 
@@ -182,7 +189,9 @@ class image_sink(MessageBlock):
                 self._folder.mkdir(parents=True, exist_ok=True)
                 files.write(self._folder / f"{name}.png", image_files.png(image_files.picture(image.pixels)))
             except OSError as error:
-                raise HscError(f"cannot write to '{label(self._folder)}': {error.strerror or error}; choose another folder") from None
+                raise HscError(
+                    f"cannot write to '{label(self._folder)}': {error.strerror or error}; choose another folder"
+                ) from None
         self.counters["written"] += 1
 
 
@@ -224,7 +233,9 @@ class quality_meter(MessageBlock):
     def _compare(self, reference: pdu.Image, received: pdu.Image) -> None:
         self.publish("images", pdu.Image(**{**vars(received), "name": reference.name}))
         if received.shape != reference.shape:
-            raise HscError(f"message {received.message_id}: received as {received.shape}, sent as {reference.shape}: not the same message")
+            raise HscError(
+                f"message {received.message_id}: received as {received.shape}, sent as {reference.shape}: not the same message"
+            )
         pair = received.pixels, reference.pixels
         quality = pdu.Quality(
             reference.message_id, metrics.psnr_db(*pair), metrics.mse(*pair), metrics.ms_ssim(*pair), reference.name

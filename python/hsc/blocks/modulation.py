@@ -72,7 +72,9 @@ class digital_modulator(MessageBlock):
     def _modulate(self, stream: pdu.Digital) -> None:
         name = self._mcs or stream.mcs
         if not name and stream.streams:
-            raise HscError(f"message {stream.message_id}: no MCS in the PDU, set one in the Digital Modulator")
+            raise HscError(
+                f"message {stream.message_id}: no MCS in the PDU, set one in the Digital Modulator"
+            )
         data = stream.data.tobytes()
         symbols = digital.modulate(data, name) if stream.streams else np.zeros(0, np.complex64)
         self.publish(
@@ -98,7 +100,12 @@ class digital_demodulator(MessageBlock):
         header = stream.header
         head = header.message_id, registry.name_of(header.codec), header.shape
         link = {"snr_db": stream.snr_db, "packets": header.count, "packets_received": stream.packets_received}
-        common = {"stream": stream.stream, "streams": len(header.digital), "parameters": header.parameters, **link}
+        common = {
+            "stream": stream.stream,
+            "streams": len(header.digital),
+            "parameters": header.parameters,
+            **link,
+        }
         if not header.digital:
             self.publish("digital", pdu.Digital(*head, np.zeros(0, np.uint8), **common))
             return

@@ -16,7 +16,7 @@ import pmt
 
 from ..errors import HscError
 from ..message import MAX_DIGITAL_STREAMS, MAX_PARAMETER_BYTES, ReceivedAnalog, ReceivedDigital
-from ..phy import digital, packet
+from ..phy import adaptation, digital, packet
 from .pdu_keys import (
     Key,
     header_key,
@@ -63,7 +63,10 @@ class Pdu:
 
     def to_pdu(self) -> Any:
         """The PMT pair. Keys whose value is None are left out; a kind without a vector has an empty one."""
-        meta, vector = pmt.dict_add(pmt.make_dict(), pmt.intern("kind"), pmt.intern(self.kind)), write_vector(b"", "u8")
+        meta, vector = (
+            pmt.dict_add(pmt.make_dict(), pmt.intern("kind"), pmt.intern(self.kind)),
+            write_vector(b"", "u8"),
+        )
         for f in fields(self):
             value = getattr(self, f.name)
             if "payload" in f.metadata:
@@ -74,7 +77,9 @@ class Pdu:
 
 
 def _agree(received: np.ndarray | None, count: int, name: str) -> None:
-    require(received is None or len(received) == count, f"{name}: must have one item for each item of the vector")
+    require(
+        received is None or len(received) == count, f"{name}: must have one item for each item of the vector"
+    )
 
 
 @dataclass(frozen=True)
@@ -114,7 +119,10 @@ class Generated(Pdu):
     parameters: bytes = _key(octets(MAX_PARAMETER_BYTES), default=b"")
 
     def __post_init__(self) -> None:
-        require(self.data.size in (0, math.prod(self.shape)), "vector: must have height x width x channels items, or none")
+        require(
+            self.data.size in (0, math.prod(self.shape)),
+            "vector: must have height x width x channels items, or none",
+        )
 
     @property
     def pixels(self) -> np.ndarray | None:
@@ -141,7 +149,9 @@ class Analog(Pdu):
     @property
     def received(self) -> ReceivedAnalog:
         """As `message.ReceivedAnalog`; values without a variance count as received without error."""
-        variance = np.zeros(len(self.values), np.float32) if self.noise_variance is None else self.noise_variance
+        variance = (
+            np.zeros(len(self.values), np.float32) if self.noise_variance is None else self.noise_variance
+        )
         return ReceivedAnalog(self.values, variance, np.isfinite(variance))
 
 
@@ -170,9 +180,13 @@ class Digital(Pdu):
     @property
     def received(self) -> ReceivedDigital:
         """As `message.ReceivedDigital`; without a mask every byte counts as received."""
-        mask = np.ones(len(self.data), bool) if self.received_bytes is None else self.received_bytes.astype(bool)
+        mask = (
+            np.ones(len(self.data), bool) if self.received_bytes is None else self.received_bytes.astype(bool)
+        )
         lost = () if self.lost_blocks is None else tuple(self.lost_blocks.tolist())
-        return ReceivedDigital(self.data.tobytes(), mask, lost, digital.payload_bytes_per_block(self.mcs) if self.mcs else 0)
+        return ReceivedDigital(
+            self.data.tobytes(), mask, lost, digital.payload_bytes_per_block(self.mcs) if self.mcs else 0
+        )
 
 
 @dataclass(frozen=True)
@@ -214,7 +228,9 @@ class Symbols(Pdu):
         if self.stream and self.streams:
             require(self.mcs is not None, "mcs: is missing")
             count = digital.symbol_count(self.n_bytes, self.mcs)
-            require(len(self.symbols) == count, f"vector: {self.n_bytes} bytes at {self.mcs} are {count} symbols")
+            require(
+                len(self.symbols) == count, f"vector: {self.n_bytes} bytes at {self.mcs} are {count} symbols"
+            )
 
 
 @dataclass(frozen=True)
@@ -237,7 +253,9 @@ class ReceivedSymbols(Pdu):
         streams = self.header.digital
         require(self.stream <= max(1, len(streams)), "stream: the header has no such stream")
         name, n_bytes = streams[self.stream - 1] if self.stream and streams else (None, 0)
-        count = digital.symbol_count(n_bytes, name) if name else 0 if self.stream else self.header.analog_symbols
+        count = (
+            digital.symbol_count(n_bytes, name) if name else 0 if self.stream else self.header.analog_symbols
+        )
         require(len(self.symbols) == count, f"vector: the header asks for {count} symbols")
 
     @property
@@ -261,7 +279,10 @@ class Packet(Pdu):
     notices: str | None = _optional(text_key(400))
 
     def __post_init__(self) -> None:
-        require(len(self.symbols) == self.header.payload_symbols, f"vector: the header asks for {self.header.payload_symbols} symbols")
+        require(
+            len(self.symbols) == self.header.payload_symbols,
+            f"vector: the header asks for {self.header.payload_symbols} symbols",
+        )
 
     @property
     def message_id(self) -> int:
@@ -289,7 +310,10 @@ class ReceivedPacket(Pdu):
     numerology: str = _key(numerology_key(), default="")
 
     def __post_init__(self) -> None:
-        require(len(self.symbols) == self.header.payload_symbols, f"vector: the header asks for {self.header.payload_symbols} symbols")
+        require(
+            len(self.symbols) == self.header.payload_symbols,
+            f"vector: the header asks for {self.header.payload_symbols} symbols",
+        )
         _agree(self.noise_variance, len(self.symbols), "noise_variance")
 
     @classmethod
@@ -345,6 +369,18 @@ class Snr(Pdu):
     blocks: int | None = _optional(_TALLY)
     lost_blocks: int | None = _optional(_TALLY)
 
+    @classmethod
+    def of_report(cls, report: adaptation.Report) -> Snr:
+        """A report as a PDU; blocks that nobody counted are left out."""
+        blocks = (report.blocks, report.lost_blocks) if report.blocks else (None, None)
+        return cls(report.message_id, report.snr_db, report.packets, report.received, *blocks)
+
+    @property
+    def report(self) -> adaptation.Report:
+        """The same without GNU Radio."""
+        counts = (self.packets, self.packets_received, self.blocks, self.lost_blocks)
+        return adaptation.Report(self.message_id, self.snr_db, *(count or 0 for count in counts))
+
 
 @dataclass(frozen=True)
 class Nak(Pdu):
@@ -375,6 +411,11 @@ class LinkSetting(Pdu):
     psnr_db: float | None = _optional(real())
     repair_share: float | None = _optional(real())
     digital: int = _key(integer(0, 1), default=1)
+
+    @property
+    def record(self) -> adaptation.LinkSetting:
+        """The same without GNU Radio."""
+        return adaptation.LinkSetting(**{**vars(self), "digital": bool(self.digital)})
 
 
 @dataclass(frozen=True)
@@ -456,12 +497,17 @@ def parse(message: Any) -> Pdu:
 
 
 def _parse(message: Any) -> Pdu:
-    require(pmt.is_pair(message) and pmt.is_dict(pmt.car(message)), "not a PDU: give a pair of a metadata dictionary and a vector")
+    require(
+        pmt.is_pair(message) and pmt.is_dict(pmt.car(message)),
+        "not a PDU: give a pair of a metadata dictionary and a vector",
+    )
     meta, vector = pmt.car(message), pmt.cdr(message)
     kind = pmt.dict_ref(meta, pmt.intern("kind"), pmt.PMT_NIL)
     name = pmt.symbol_to_string(kind) if pmt.is_symbol(kind) else ""
     require(name in KINDS, f"PDU without a known kind: set the key 'kind' to one of {', '.join(KINDS)}")
-    values = {f.name: value for f in fields(KINDS[name]) if (value := _read(name, f, meta, vector)) is not None}
+    values = {
+        f.name: value for f in fields(KINDS[name]) if (value := _read(name, f, meta, vector)) is not None
+    }
     try:
         return KINDS[name](**values)
     except HscError as error:
@@ -475,7 +521,9 @@ def _read(kind: str, f: Field, meta: Any, vector: Any) -> Any:
             return read_vector(vector, f.metadata["payload"])
         value = pmt.dict_ref(meta, pmt.intern(f.name), pmt.PMT_NIL)
         if pmt.is_null(value):
-            require(f.default is not f.default_factory, "is missing")  # both are MISSING when there is no default
+            require(
+                f.default is not f.default_factory, "is missing"
+            )  # both are MISSING when there is no default
             return None
         return f.metadata["key"].read(value)
     except HscError as error:

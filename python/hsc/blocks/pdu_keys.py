@@ -19,7 +19,12 @@ _DTYPES = {"u8": np.uint8, "s32": np.int32, "f32": np.float32, "c32": np.complex
 _IS = {"u8": pmt.is_u8vector, "s32": pmt.is_s32vector, "f32": pmt.is_f32vector, "c32": pmt.is_c32vector}
 # Vectors cross in PMT's serial form, big-endian after 8 bytes: tag, type, number of items, length of padding, padding (pmt_serial_tags.h).
 # The binding's own functions make a Python object of every item: 4 (c32) to 80 (u8) times as slow, measured with 4096 to 12288 items.
-_SERIAL = {"u8": (b"\x0a\x00", "u1"), "s32": (b"\x0a\x05", ">i4"), "f32": (b"\x0a\x08", ">f4"), "c32": (b"\x0a\x0a", ">c8")}
+_SERIAL = {
+    "u8": (b"\x0a\x00", "u1"),
+    "s32": (b"\x0a\x05", ">i4"),
+    "f32": (b"\x0a\x08", ">f4"),
+    "c32": (b"\x0a\x0a", ">c8"),
+}
 _SERIAL_HEADER = 8
 
 
@@ -42,7 +47,10 @@ def integer(low: int, high: int) -> Key:
     """An integer from `low` to `high`."""
 
     def read(value: Any) -> int:
-        require(pmt.is_integer(value) and low <= pmt.to_long(value) <= high, f"must be an integer from {low} to {high}")
+        require(
+            pmt.is_integer(value) and low <= pmt.to_long(value) <= high,
+            f"must be an integer from {low} to {high}",
+        )
         return pmt.to_long(value)
 
     return Key(lambda value: pmt.from_long(int(value)), read, f"integer {low} … {high}")
@@ -52,7 +60,10 @@ def real() -> Key:
     """A real number, not NaN."""
 
     def read(value: Any) -> float:
-        require((pmt.is_real(value) or pmt.is_integer(value)) and not math.isnan(pmt.to_double(value)), "must be a real number")
+        require(
+            (pmt.is_real(value) or pmt.is_integer(value)) and not math.isnan(pmt.to_double(value)),
+            "must be a real number",
+        )
         return pmt.to_double(value)
 
     return Key(lambda value: pmt.from_double(float(value)), read, "real")
@@ -78,19 +89,27 @@ def write_vector(values: np.ndarray | bytes, item: str) -> Any:
     """Array or bytes -> uniform vector of item "u8", "s32", "f32" or "c32"."""
     flat = np.frombuffer(values, np.uint8) if isinstance(values, bytes) else np.ravel(values)
     tag, dtype = _SERIAL[item]
-    return pmt.deserialize_str(tag + len(flat).to_bytes(4, "big") + b"\x01\x00" + flat.astype(dtype).tobytes())
+    return pmt.deserialize_str(
+        tag + len(flat).to_bytes(4, "big") + b"\x01\x00" + flat.astype(dtype).tobytes()
+    )
 
 
 def read_vector(value: Any, item: str, limit: int = MAX_VECTOR_ITEMS) -> np.ndarray:
     """Uniform vector -> flat array. Raises HscError for another type or more than `limit` items."""
     require(_IS[item](value), f"must be a vector of {item}")
     require(pmt.length(value) <= limit, f"must have at most {limit} items")
-    return np.frombuffer(pmt.serialize_str(value), _SERIAL[item][1], offset=_SERIAL_HEADER).astype(_DTYPES[item])
+    return np.frombuffer(pmt.serialize_str(value), _SERIAL[item][1], offset=_SERIAL_HEADER).astype(
+        _DTYPES[item]
+    )
 
 
 def vector(item: str, limit: int = MAX_VECTOR_ITEMS) -> Key:
     """A uniform vector of at most `limit` items."""
-    return Key(lambda value: write_vector(value, item), lambda value: read_vector(value, item, limit), f"vector of {item}")
+    return Key(
+        lambda value: write_vector(value, item),
+        lambda value: read_vector(value, item, limit),
+        f"vector of {item}",
+    )
 
 
 def octets(limit: int) -> Key:
@@ -107,11 +126,15 @@ def shape_key() -> Key:
 
     def read(value: Any) -> tuple[int, int, int]:
         shape = tuple(read_vector(value, "s32", 3).tolist())
-        fits = len(shape) == 3 and all(1 <= side <= packet.MAX_SIDE for side in shape[:2]) and shape[2] in (1, 3)
+        fits = (
+            len(shape) == 3 and all(1 <= side <= packet.MAX_SIDE for side in shape[:2]) and shape[2] in (1, 3)
+        )
         require(fits, f"must be height and width from 1 to {packet.MAX_SIDE} and 1 or 3 channels")
         return shape
 
-    return Key(lambda value: write_vector(np.array(value), "s32"), read, "vector of s32: height, width, channels")
+    return Key(
+        lambda value: write_vector(np.array(value), "s32"), read, "vector of s32: height, width, channels"
+    )
 
 
 def mcs_key() -> Key:

@@ -38,7 +38,10 @@ class ProgressiveDecoder:
     """
 
     def __init__(
-        self, decode: Callable[[list[ReceivedPacket]], object], publish: Callable[[object], None], failed: Callable[[Exception], None]
+        self,
+        decode: Callable[[list[ReceivedPacket]], object],
+        publish: Callable[[object], None],
+        failed: Callable[[Exception], None],
     ) -> None:
         self._decode, self._publish, self._failed = decode, publish, failed
         self._changed = threading.Condition()

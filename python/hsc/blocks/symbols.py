@@ -31,10 +31,21 @@ class symbol_channel(MessageBlock):
     """
 
     def __init__(
-        self, kind: str = "awgn", snr_db: float = 10.0, loss: float = 0.0, flip: float = 0.0, rician_k: float = 1.0, seed: int = 1
+        self,
+        kind: str = "awgn",
+        snr_db: float = 10.0,
+        loss: float = 0.0,
+        flip: float = 0.0,
+        rician_k: float = 1.0,
+        seed: int = 1,
     ) -> None:
         super().__init__("Symbol Channel")
-        handlers = {pdu.Packet: self._packet, pdu.ReceivedPacket: self._erase, pdu.Tick: self._pass, pdu.Digital: self._bytes}
+        handlers = {
+            pdu.Packet: self._packet,
+            pdu.ReceivedPacket: self._erase,
+            pdu.Tick: self._pass,
+            pdu.Digital: self._bytes,
+        }
         self.open_ports({"in": handlers}, ("out",), queue=None)
         if kind not in channel.KINDS:
             raise HscError(f"unknown channel '{kind}': choose one of {', '.join(channel.KINDS)}")
@@ -66,7 +77,14 @@ class symbol_channel(MessageBlock):
 
     def _packet(self, packet: pdu.Packet) -> None:
         lost = self._lost()
-        received = cross(packet.packet, self._snr_db, self._kind, channel.numpy_normal(self._rng), self._rician_k, self._clock)
+        received = cross(
+            packet.packet,
+            self._snr_db,
+            self._kind,
+            channel.numpy_normal(self._rng),
+            self._rician_k,
+            self._clock,
+        )
         self._clock += packet.symbols.size
         if lost or received is None:
             self.counters["lost"] += 1
@@ -88,7 +106,9 @@ class symbol_channel(MessageBlock):
 
     def _bytes(self, stream: pdu.Digital) -> None:
         if self._lost():
-            raise HscError(f"message {stream.message_id}: digital stream {stream.stream} was lost in the channel")
+            raise HscError(
+                f"message {stream.message_id}: digital stream {stream.stream} was lost in the channel"
+            )
         data = np.packbits(channel.bsc(np.unpackbits(stream.data), self._flip, self._rng))
         self.publish("out", pdu.Digital(**{**vars(stream), "data": data}))
 

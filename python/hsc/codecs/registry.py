@@ -1,73 +1,148 @@
-"""The one list of codecs. A codec is added by one module and one line in `_MODULES`."""
+"""All systems that are there: those of this package, those that installed packages bring, and those that a program registers.
+
+A package of this one brings a system as `systems/NAME/__init__.py` with a `SYSTEM`. Any other brings one through an entry point of the
+group `gnuradio.hsc.systems`, whose value is a `System`. Both are looked up when they are first asked for.
+"""
 
 from __future__ import annotations
 
+import functools
 import importlib
-from typing import Protocol
-
-import numpy as np
+import pkgutil
+from importlib.metadata import entry_points
 
 from ..errors import HscError
-from ..message import Link, Message, ReceivedMessage
+from .contract import Codec
+from .system import CodecEntry, System, load
 
-# name -> (number in the packet header, module:class). Numbers are part of the air interface: never reuse one.
-_MODULES: dict[str, tuple[int, str]] = {
-    "hsc": (1, "systems.hsc.codec:HscCodec"),
-    "separate": (2, "systems.baselines.separate:SeparateCodec"),
-    "softcast": (3, "systems.baselines.softcast:SoftCastCodec"),
-    "hda_dct": (4, "systems.baselines.hda_dct:HdaDctCodec"),
-    "hda_deepsc": (5, "systems.hda.codec:HdaDeepScCodec"),
-    "deepjscc": (6, "systems.deepjscc.codec:DeepJsccCodec"),
-    "deepjscc_q": (7, "systems.deepjscc.quantised:DeepJsccQCodec"),
-    "hda_hevc": (8, "systems.hda.hevc_codec:HdaHevcCodec"),
-}
+ENTRY_POINTS = "gnuradio.hsc.systems"
+OUTSIDE = range(200, 256)  # numbers for codecs from outside this package
+_SYSTEMS = f"{__package__.rpartition('.')[0]}.systems"
 
 
-class Codec(Protocol):
-    """One transmission system. Without GNU Radio and without channel: both ends call the same class.
+class _Known:
+    """Systems by name, and what is wrong with plug-ins that are left out, one line each."""
 
-    A codec whose messages have a part that is an image by itself names it in an attribute `base` (`message.Base`).
+    def __init__(self) -> None:
+        self.systems: dict[str, System] = {}
+        self.faults: list[str] = []
+        for module in pkgutil.iter_modules(importlib.import_module(_SYSTEMS).__path__):
+            self.add(importlib.import_module(f"{_SYSTEMS}.{module.name}").SYSTEM, range(1, OUTSIDE.start))
+        for point in entry_points(group=ENTRY_POINTS):
+            try:
+                self.add(point.load(), OUTSIDE)
+            except Exception as error:
+                # Whatever a plug-in does wrong, all else goes on.
+                reason = " ".join(
+                    f"{error}" if isinstance(error, HscError) else f"{type(error).__name__}: {error}".split()
+                )
+                self.faults.append(f"plug-in '{point.name}' ({point.value}) is left out: {reason}")
+
+    def add(self, system: System, numbers: range) -> None:
+        """Take in a system, in the place of a former one of its name. Raises HscError for a clash."""
+        if not isinstance(system, System):
+            raise HscError(f"{system!r} is no System: name one that is")
+        others = {name: other for name, other in self.systems.items() if name != system.name}
+        taken = {entry.name: other.name for other in others.values() for entry in other.codecs}
+        used = {entry.number: entry.name for other in others.values() for entry in other.codecs}
+        for entry in system.codecs:
+            if entry.number not in numbers:
+                raise HscError(
+                    f"codec '{entry.name}' has number {entry.number}: codecs from outside have {OUTSIDE.start} to {OUTSIDE.stop - 1}"
+                )
+            if entry.name in taken:
+                raise HscError(
+                    f"codec '{entry.name}' of system '{system.name}' is there already, in '{taken[entry.name]}': rename it"
+                )
+            if entry.number in used:
+                raise HscError(
+                    f"codec '{entry.name}' has number {entry.number}, which '{used[entry.number]}' has: take another"
+                )
+            used[entry.number] = entry.name
+        former = self.systems.get(system.name)
+        if (
+            former is not None
+            and OUTSIDE is numbers
+            and any(entry.number not in OUTSIDE for entry in former.codecs)
+        ):
+            raise HscError(f"system '{system.name}' is one of this package's own: give yours another name")
+        self.systems[system.name] = system
+
+
+@functools.cache
+def _known() -> _Known:
+    return _Known()
+
+
+def register(system: System) -> None:
+    """Add a system for this process; one of the same name from outside is replaced.
+
+    Raises HscError where a name or a number is taken, or a number is not one of OUTSIDE.
     """
+    _known().add(system, OUTSIDE)
 
-    name: str
 
-    def encode(self, image: np.ndarray, link: Link) -> Message:
-        """uint8 (H, W, C) image -> message. Raises HscError for an image or a budget it cannot serve."""
+def unregister(name: str) -> None:
+    """Take out a system that `register` added."""
+    del _known().systems[name]
 
-    def decode(self, received: ReceivedMessage) -> np.ndarray:
-        """Received message -> uint8 (H, W, C) image, from whatever arrived. Raises HscError when nothing usable did."""
+
+def faults() -> tuple[str, ...]:
+    """What is wrong with plug-ins that had to be left out, one line each."""
+    return tuple(_known().faults)
+
+
+def systems() -> tuple[System, ...]:
+    """All systems, in the order of their names."""
+    return tuple(sorted(_known().systems.values(), key=lambda system: system.name))
+
+
+def entries() -> tuple[CodecEntry, ...]:
+    """All codecs, in the order of their numbers."""
+    return tuple(
+        sorted((entry for system in systems() for entry in system.codecs), key=lambda entry: entry.number)
+    )
 
 
 def names() -> tuple[str, ...]:
-    """Registered codec names, in the order of their numbers."""
-    return tuple(_MODULES)
+    """Names of all codecs, in the order of their numbers."""
+    return tuple(entry.name for entry in entries())
+
+
+def entry(name: str) -> CodecEntry:
+    """A codec's entry. Raises HscError for an unknown name."""
+    for each in entries():
+        if each.name == name:
+            return each
+    raise HscError(f"unknown codec '{name}': choose one of {', '.join(names())}")
+
+
+def system_of(name: str) -> System:
+    """The system that a codec belongs to. Raises HscError for an unknown name."""
+    wanted = entry(name)
+    return next(system for system in systems() if wanted in system.codecs)
 
 
 def number(name: str) -> int:
     """Number of a codec in the packet header. Raises HscError for an unknown name."""
-    return _entry(name)[0]
+    return entry(name).number
 
 
 def name_of(number_: int) -> str:
     """Codec name of a header number. Raises HscError for an unknown number."""
-    for name, (value, _) in _MODULES.items():
-        if value == number_:
-            return name
-    raise HscError(f"codec number {number_} is unknown: the packet comes from a newer version, update this receiver")
+    for each in entries():
+        if each.number == number_:
+            return each.name
+    raise HscError(
+        f"codec number {number_} is unknown: the packet comes from a newer version, update this receiver"
+    )
 
 
-def module(name: str) -> str:
-    """Module of this package that holds a codec, such as "hsc". Raises HscError for an unknown name."""
-    return _entry(name)[1].split(":")[0]
+def codec_class(name: str) -> type[Codec]:
+    """The class of a codec. Raises HscError for an unknown name, or one that cannot be imported."""
+    return load(entry(name).codec)
 
 
 def create(name: str, **options: object) -> Codec:
-    """Make a codec. `options` are the fields of the codec's options dataclass; an unknown one raises HscError."""
-    home, cls = _entry(name)[1].split(":")
-    return getattr(importlib.import_module(f"..{home}", __package__), cls)(**options)
-
-
-def _entry(name: str) -> tuple[int, str]:
-    if name not in _MODULES:
-        raise HscError(f"unknown codec '{name}': choose one of {', '.join(_MODULES)}")
-    return _MODULES[name]
+    """Make a codec. `options` are the fields of its `Options`; an unknown one raises HscError."""
+    return codec_class(name)(**options)

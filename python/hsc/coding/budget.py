@@ -28,12 +28,16 @@ class TooFew(HscError):
         needed: the least that it may fit into: channel uses where a codec raises this, bytes where a source coder does.
     """
 
-    def __init__(self, reason: str, needed: int, advice: str = "raise the CBR or the SNR, or send a smaller image") -> None:
+    def __init__(
+        self, reason: str, needed: int, advice: str = "raise the CBR or the SNR, or send a smaller image"
+    ) -> None:
         super().__init__(f"{reason}: {advice}")
         self.reason, self.needed = reason, needed
 
 
-def within(link: Link, shape: tuple[int, int, int], make: Callable[[int], Message], usual: float = DEFAULT_CBR) -> Message:
+def within(
+    link: Link, shape: tuple[int, int, int], make: Callable[[int], Message], usual: float = DEFAULT_CBR
+) -> Message:
     """The message of an image (H, W, C) within the link's CBR; where it has none, within the usual one or the least that holds the image.
 
     Args:
@@ -71,14 +75,18 @@ def _made(make: Callable[[int], Message], uses: int) -> Message:
         raise TooFew(f"the budget is {uses} channel uses", 1)
     message = make(uses)
     if spent(message) > uses:
-        raise TooFew(f"the message takes {spent(message)} channel uses and the budget is {uses}", spent(message))
+        raise TooFew(
+            f"the message takes {spent(message)} channel uses and the budget is {uses}", spent(message)
+        )
     return message
 
 
 def spent(message: Message) -> int:
     """Complex channel uses of a message's payload: analog symbols and whole LDPC blocks."""
     values = 0 if message.analog is None else message.analog.size
-    return analog.symbol_count(values) + sum(digital.symbol_count(len(stream.data), stream.mcs) for stream in message.digital)
+    return analog.symbol_count(values) + sum(
+        digital.symbol_count(len(stream.data), stream.mcs) for stream in message.digital
+    )
 
 
 def least_cbr(uses: int, shape: tuple[int, int, int]) -> float:
@@ -90,7 +98,9 @@ def channel_uses(link: Link, shape: tuple[int, int, int], usual: float = DEFAULT
     """Complex channel uses of payload that the link's CBR, else the usual one, gives an image (H, W, C). HscError for a CBR of 0."""
     cbr = usual if link.cbr is None else link.cbr
     if not 0 < cbr <= LARGEST_CBR:
-        raise HscError(f"the CBR is {cbr:g}: give a number above 0 and at most {LARGEST_CBR:g}, such as 0.1667")
+        raise HscError(
+            f"the CBR is {cbr:g}: give a number above 0 and at most {LARGEST_CBR:g}, such as 0.1667"
+        )
     return int(cbr * shape[0] * shape[1] * shape[2] * (1 + 1e-9))
 
 

@@ -36,12 +36,19 @@ class EntropyTables:
     """
 
     def __init__(self, probabilities: np.ndarray, offset: np.ndarray) -> None:
-        self.probabilities, self.offset = np.asarray(probabilities).astype(np.int64), np.asarray(offset).astype(np.int64)
+        self.probabilities, self.offset = (
+            np.asarray(probabilities).astype(np.int64),
+            np.asarray(offset).astype(np.int64),
+        )
         shape = self.probabilities.shape
         if len(shape) != 2 or shape[1] < 2 or self.offset.shape != shape[:1]:
-            raise HscError(f"entropy tables have shapes (T, S) and (T,), S at least 2, not {shape} and {self.offset.shape}")
+            raise HscError(
+                f"entropy tables have shapes (T, S) and (T,), S at least 2, not {shape} and {self.offset.shape}"
+            )
         if (self.probabilities < 1).any() or (self.probabilities.sum(1) != TOTAL).any():
-            raise HscError(f"rows of entropy tables are integers above 0 with sum 2^{PRECISION}: make them with tables_from_density")
+            raise HscError(
+                f"rows of entropy tables are integers above 0 with sum 2^{PRECISION}: make them with tables_from_density"
+            )
 
     @property
     def escape(self) -> int:
@@ -62,7 +69,9 @@ class EntropyTables:
         symbols, values = self._symbols(values, table)[order], np.asarray(values).astype(np.int64)[order]
         escaped = values[symbols == self.escape]
         if len(escaped) and (escaped.min() < _LOWEST or escaped.max() >= -_LOWEST):
-            raise HscError(f"values from {escaped.min()} to {escaped.max()} are beyond {ESCAPE_BITS} bits: use a coarser quantiser step")
+            raise HscError(
+                f"values from {escaped.min()} to {escaped.max()} are beyond {ESCAPE_BITS} bits: use a coarser quantiser step"
+            )
         coder = AnsCoder()
         if len(escaped):
             coder.encode_reverse((escaped - _LOWEST).astype(np.int32), _RAW)
@@ -84,7 +93,9 @@ class EntropyTables:
         if len(escaped):
             values[escaped] = coder.decode(_RAW, len(escaped)).astype(np.int64) + _LOWEST
         if not coder.is_empty():  # whoever coded these values began with an empty stack
-            raise HscError("entropy coded values do not end where they should: the chunk is damaged, or coded with other tables")
+            raise HscError(
+                "entropy coded values do not end where they should: the chunk is damaged, or coded with other tables"
+            )
         found = np.empty(len(order), np.int32)
         found[order] = values
         return found
@@ -92,7 +103,10 @@ class EntropyTables:
     def bits(self, values: np.ndarray, table: np.ndarray) -> float:
         """Ideal length of the code [bit]."""
         symbols = self._symbols(values, table)
-        return float(self._costs[np.asarray(table), symbols].sum() + ESCAPE_BITS * np.count_nonzero(symbols == self.escape))
+        return float(
+            self._costs[np.asarray(table), symbols].sum()
+            + ESCAPE_BITS * np.count_nonzero(symbols == self.escape)
+        )
 
     @cached_property
     def _costs(self) -> np.ndarray:
@@ -112,9 +126,13 @@ class EntropyTables:
         """Order that puts equal rows together, bounds and row of each group. Raises HscError for a row there is not."""
         table = np.asarray(table)
         if table.ndim != 1 or table.size > MOST_VALUES:
-            raise HscError(f"tables are given as one row number a value, at most {MOST_VALUES}, not as shape {table.shape}")
+            raise HscError(
+                f"tables are given as one row number a value, at most {MOST_VALUES}, not as shape {table.shape}"
+            )
         if table.size and not 0 <= int(table.min()) <= int(table.max()) < len(self.offset):
-            raise HscError(f"entropy tables {table.min()} to {table.max()} are asked for: there are 0 to {len(self.offset) - 1}")
+            raise HscError(
+                f"entropy tables {table.min()} to {table.max()} are asked for: there are 0 to {len(self.offset) - 1}"
+            )
         rows, counts = np.unique(table, return_counts=True)
         return np.argsort(table, kind="stable"), np.concatenate([[0], np.cumsum(counts)]), rows
 
@@ -140,8 +158,15 @@ def tables_from_density(density: np.ndarray, offset: np.ndarray) -> EntropyTable
         HscError: negative or infinite probabilities, or more symbols than the tables' precision serves.
     """
     density = np.asarray(density, np.float64)
-    if density.ndim != 2 or density.shape[1] > TOTAL >> 8 or not np.isfinite(density).all() or (density < 0).any():
-        raise HscError(f"densities are finite and not negative, (T, S), S at most {TOTAL >> 8}: one of shape {density.shape} is not")
+    if (
+        density.ndim != 2
+        or density.shape[1] > TOTAL >> 8
+        or not np.isfinite(density).all()
+        or (density < 0).any()
+    ):
+        raise HscError(
+            f"densities are finite and not negative, (T, S), S at most {TOTAL >> 8}: one of shape {density.shape} is not"
+        )
     full = np.concatenate([density, np.maximum(1 - density.sum(1, keepdims=True), 0)], axis=1)
     weights = full / full.sum(1, keepdims=True)
     table = 1 + np.floor(weights * (TOTAL - full.shape[1])).astype(np.int64)

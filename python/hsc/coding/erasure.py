@@ -53,9 +53,13 @@ def protect(data: bytes, repair_share: float, symbol_bytes: int) -> bytes:
     if not repair:
         return bytes(data)
     if source > MOST_SOURCE_SYMBOLS:
-        raise HscError(f"{len(data)} bytes are too many to protect: give repair share 0, or at most {MOST_SOURCE_SYMBOLS * symbol_bytes}")
+        raise HscError(
+            f"{len(data)} bytes are too many to protect: give repair share 0, or at most {MOST_SOURCE_SYMBOLS * symbol_bytes}"
+        )
     padded = np.zeros((source, _aligned(symbol_bytes)), np.uint8)
-    padded[:, :symbol_bytes] = np.frombuffer(data.ljust(source * symbol_bytes, b"\0"), np.uint8).reshape(source, symbol_bytes)
+    padded[:, :symbol_bytes] = np.frombuffer(data.ljust(source * symbol_bytes, b"\0"), np.uint8).reshape(
+        source, symbol_bytes
+    )
     packets = raptorq.Encoder.with_defaults(padded.tobytes(), padded.shape[1]).get_encoded_packets(repair)
     symbols = np.frombuffer(b"".join(packets), np.uint8).reshape(source + repair, 4 + padded.shape[1])
     # The code works on each byte column by itself: columns of padding stay zero and are not sent.
@@ -78,7 +82,9 @@ def recover(received: ReceivedDigital, source_bytes: int, symbol_bytes: int) -> 
         HscError: a stream that is shorter than its data, or symbols out of range.
     """
     if not 0 <= source_bytes <= len(received.data):
-        raise HscError(f"a stream of {len(received.data)} bytes cannot hold {source_bytes} bytes of data: the message is damaged")
+        raise HscError(
+            f"a stream of {len(received.data)} bytes cannot hold {source_bytes} bytes of data: the message is damaged"
+        )
     source = _source_symbols(source_bytes, symbol_bytes)
     mask = np.asarray(received.received, bool)
     if not mask[:source_bytes].all() and source <= MOST_SOURCE_SYMBOLS:
@@ -96,17 +102,27 @@ def _solve(data: bytes, mask: np.ndarray, source: int, symbol_bytes: int) -> byt
         return None
     width = _aligned(symbol_bytes)
     symbols = np.zeros((len(whole), 4 + width), np.uint8)
-    symbols[:, :4] = whole.astype(">u4").view(np.uint8).reshape(-1, 4)  # payload id: source block 0, symbol number (RFC 6330, 3.2)
-    symbols[:, 4 : 4 + symbol_bytes] = np.frombuffer(data, np.uint8)[: count * symbol_bytes].reshape(count, symbol_bytes)[whole]
+    symbols[:, :4] = (
+        whole.astype(">u4").view(np.uint8).reshape(-1, 4)
+    )  # payload id: source block 0, symbol number (RFC 6330, 3.2)
+    symbols[:, 4 : 4 + symbol_bytes] = np.frombuffer(data, np.uint8)[: count * symbol_bytes].reshape(
+        count, symbol_bytes
+    )[whole]
     try:
         decoder = raptorq.Decoder.with_defaults(source * width, width)
         solved = next((s for s in (decoder.decode(row.tobytes()) for row in symbols) if s is not None), None)
     except BaseException as error:
-        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":  # what a panic in Rust is to Python
+        if (
+            not isinstance(error, Exception) and type(error).__name__ != "PanicException"
+        ):  # what a panic in Rust is to Python
             raise
         _log.warning("repair symbols cannot be used (%s): what arrived is used as it is", error)
         return None
-    return None if solved is None else np.frombuffer(solved, np.uint8).reshape(source, width)[:, :symbol_bytes].tobytes()
+    return (
+        None
+        if solved is None
+        else np.frombuffer(solved, np.uint8).reshape(source, width)[:, :symbol_bytes].tobytes()
+    )
 
 
 def _aligned(symbol_bytes: int) -> int:

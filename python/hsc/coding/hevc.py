@@ -33,11 +33,21 @@ LOWEST, HIGHEST = -_MOST_HALVINGS * _QUALITIES_PER_HALVING, 3 * 52 - 1
 _CHROMA_OFFSETS = (1, -1, -2)
 # Everything for PSNR: no psychovisual rate distortion. One thread: one picture gives x265 nothing to share out, and the bytes do not
 # depend on the number of cores.
-_ENCODER = {"preset": "slow", "tune": "psnr", "x265:psy-rd": "0", "x265:psy-rdoq": "0", "x265:pools": "none", "x265:frame-threads": "1"}
+_ENCODER = {
+    "preset": "slow",
+    "tune": "psnr",
+    "x265:psy-rd": "0",
+    "x265:psy-rdoq": "0",
+    "x265:pools": "none",
+    "x265:frame-threads": "1",
+}
 _LOG_BYTES_PER_QUALITY = 0.045  # natural logarithm, typical of photographs
 _TYPICAL = 0.25, 75  # bytes per pixel, and the quality that gives them: where the search for a quality begins
 
-_GRID, _SMALLEST_SIDE = 8, 64  # what libheif would else bring about by padding of its own, and a box that says so
+_GRID, _SMALLEST_SIDE = (
+    8,
+    64,
+)  # what libheif would else bring about by padding of its own, and a box that says so
 _VPS, _SPS, _PPS = 32, 33, 34
 _INTRA_PICTURES = (19, 20, 21)  # IDR_W_RADL, IDR_N_LP, CRA_NUT
 _LARGEST_CONFIGURATION = 1024
@@ -70,12 +80,20 @@ def decode(data: bytes, shape: tuple[int, int, int]) -> np.ndarray:
     small = _halved(shape, min(halvings, _MOST_HALVINGS))
     coded = (_coded_side(small[0]), _coded_side(small[1]), shape[2])
     configuration, picture = _inflate(data[6 : 6 + length]), data[6 + length :]
-    if _picture_size(configuration) != coded[:2] or len(picture) < 3 or picture[0] >> 1 not in _INTRA_PICTURES:
-        raise HscError("the HEVC picture is not one of this image's size: transmitter and receiver differ, update both")
+    if (
+        _picture_size(configuration) != coded[:2]
+        or len(picture) < 3
+        or picture[0] >> 1 not in _INTRA_PICTURES
+    ):
+        raise HscError(
+            "the HEVC picture is not one of this image's size: transmitter and receiver differ, update both"
+        )
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            levels = np.asarray(pillow_heif.open_heif(_container(configuration, picture, coded), convert_hdr_to_8bit=False))
+            levels = np.asarray(
+                pillow_heif.open_heif(_container(configuration, picture, coded), convert_hdr_to_8bit=False)
+            )
     except Exception as error:  # noqa: BLE001 - libheif's errors come as several types
         raise HscError(f"the HEVC picture cannot be decoded ({error}): send it again") from error
     if levels.shape != (coded if shape[2] == 3 else coded[:2]) or levels.dtype != np.uint16:
@@ -86,7 +104,9 @@ def decode(data: bytes, shape: tuple[int, int, int]) -> np.ndarray:
 def typical_quality(bytes_per_pixel: float) -> int:
     """Quality that gives photographs about that size."""
     usual, quality = _TYPICAL
-    return min(max(round(quality + math.log(bytes_per_pixel / usual) / _LOG_BYTES_PER_QUALITY), LOWEST), HIGHEST)
+    return min(
+        max(round(quality + math.log(bytes_per_pixel / usual) / _LOG_BYTES_PER_QUALITY), LOWEST), HIGHEST
+    )
 
 
 def fit(image: np.ndarray, n_bytes: int) -> bytes:
@@ -129,7 +149,11 @@ def _resized(image: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
     """uint8 (h, w, C) -> uint8 of `shape` by Pillow, whose resampling of bytes is in fixed point."""
     if image.shape == tuple(shape):
         return image
-    method = Image.Resampling.LANCZOS if image.shape[0] > shape[0] or image.shape[1] > shape[1] else Image.Resampling.BICUBIC
+    method = (
+        Image.Resampling.LANCZOS
+        if image.shape[0] > shape[0] or image.shape[1] > shape[1]
+        else Image.Resampling.BICUBIC
+    )
     picture = Image.fromarray(image if shape[2] == 3 else image[..., 0])
     return np.asarray(picture.resize((shape[1], shape[0]), method)).reshape(shape)
 
@@ -138,14 +162,23 @@ def _heif(image: np.ndarray, quality: int) -> bytes:
     """uint8 (h, w, C) -> a HEIF file."""
     height, width, channels = image.shape
     offset = str(_CHROMA_OFFSETS[quality % 3])
-    settings = {**_ENCODER, "x265:crf": str(51 - quality // 3), "x265:cbqpoffs": offset, "x265:crqpoffs": offset}
-    wide = image.astype(np.uint16) * 257  # a 16-bit picture is coded with 10 bits: 0.05 dB better at 1 bit per pixel, 0.4 dB at 3
+    settings = {
+        **_ENCODER,
+        "x265:crf": str(51 - quality // 3),
+        "x265:cbqpoffs": offset,
+        "x265:crqpoffs": offset,
+    }
+    wide = (
+        image.astype(np.uint16) * 257
+    )  # a 16-bit picture is coded with 10 bits: 0.05 dB better at 1 bit per pixel, 0.4 dB at 3
     buffer = io.BytesIO()
     try:
         heif = pillow_heif.from_bytes("RGB;16" if channels == 3 else "I;16", (width, height), wide.tobytes())
         heif.save(buffer, quality=50, enc_params=settings, **({"chroma": 444} if channels == 3 else {}))
     except Exception as error:  # noqa: BLE001 - as in `decode`
-        raise HscError(f"HEVC cannot code an image of {height} x {width} pixels ({error}): scale it, or take another codec") from error
+        raise HscError(
+            f"HEVC cannot code an image of {height} x {width} pixels ({error}): scale it, or take another codec"
+        ) from error
     return buffer.getvalue()
 
 
@@ -155,7 +188,9 @@ def _take_apart(heif: bytes) -> tuple[bytes, bytes]:
     configuration = _find(_find(_find(meta, b"iprp"), b"ipco"), b"hvcC")
     media = _find(heif, b"mdat")
     if int.from_bytes(media[:4], "big") != len(media) - 4:
-        raise HscError("x265 made more than one NAL unit of the picture: install the pillow-heif of requirements.txt")
+        raise HscError(
+            "x265 made more than one NAL unit of the picture: install the pillow-heif of requirements.txt"
+        )
     return configuration, media[4:]
 
 
@@ -192,7 +227,11 @@ def _picture_size(configuration: bytes) -> tuple[int, int] | None:
             return None
         units[kind & 63] = configuration[position + 5 : position + 5 + length]
         position += 5 + length
-    return _sps_size(units[_SPS]) if set(units) == {_VPS, _SPS, _PPS} and position == len(configuration) else None
+    return (
+        _sps_size(units[_SPS])
+        if set(units) == {_VPS, _SPS, _PPS} and position == len(configuration)
+        else None
+    )
 
 
 def _sps_size(sps: bytes) -> tuple[int, int] | None:
@@ -207,7 +246,9 @@ def _sps_size(sps: bytes) -> tuple[int, int] | None:
         if not 0 <= zeros <= 16 or position + 2 * zeros + 1 > len(bits):
             return None
         fields.append(int(bits[position + zeros : position + 2 * zeros + 1], 2) - 1)
-        position += 2 * zeros + 1 + (name == "chroma_format_idc" and fields[-1] == 3)  # separate_colour_plane_flag
+        position += (
+            2 * zeros + 1 + (name == "chroma_format_idc" and fields[-1] == 3)
+        )  # separate_colour_plane_flag
     return fields[3], fields[2]
 
 
@@ -243,7 +284,12 @@ def _container(configuration: bytes, picture: bytes, shape: tuple[int, int, int]
             _full_box(b"hdlr", 0, bytes(4), b"pict", bytes(13)),
             _full_box(b"pitm", 0, struct.pack(">H", 1)),
             _full_box(b"iloc", 0, struct.pack(">HHHHHII", 0x4400, 1, 1, 0, 1, offset, len(picture) + 4)),
-            _full_box(b"iinf", 0, struct.pack(">H", 1), _full_box(b"infe", 2, struct.pack(">HH", 1, 0), b"hvc1", bytes(1))),
+            _full_box(
+                b"iinf",
+                0,
+                struct.pack(">H", 1),
+                _full_box(b"infe", 2, struct.pack(">HH", 1, 0), b"hvc1", bytes(1)),
+            ),
             properties,
         )
 

@@ -26,7 +26,10 @@ _RAM_DISK = Path("/dev/shm")
 _COD = b"\xff\x52"
 _PLT = b"\xff\x58"
 _RESOLUTIONS = 6
-LAYERS, _LAYER_FACTOR = 8, 1.6  # quality layers of an image; each holds as many bytes as this says times the ones before
+LAYERS, _LAYER_FACTOR = (
+    8,
+    1.6,
+)  # quality layers of an image; each holds as many bytes as this says times the ones before
 _TRIES = 4
 
 
@@ -64,9 +67,13 @@ def decode_image(data: bytes, received: np.ndarray | None, shape: tuple[int, int
     if not layers:
         return None
     head, rest = _image_header(shape).split(_COD, 1)
-    count = len(layers).to_bytes(2, "big")  # SGcod: number of layers, behind length, Scod and progression (annex A.6.1)
+    count = len(layers).to_bytes(
+        2, "big"
+    )  # SGcod: number of layers, behind length, Scod and progression (annex A.6.1)
     image = _decode(head + _COD + rest[:4] + count + rest[6:], b"".join(layers))
-    return image.astype(np.uint8).reshape(shape) if image is not None and image.size == np.prod(shape) else None
+    return (
+        image.astype(np.uint8).reshape(shape) if image is not None and image.size == np.prod(shape) else None
+    )
 
 
 def _layers(image: np.ndarray, n_bytes: int) -> list[bytes]:
@@ -97,7 +104,13 @@ def _packet_lengths(header: bytes) -> list[int]:
 def _image_codestream(image: np.ndarray, ratios: tuple[float, ...]) -> bytes:
     """Colours by the irreversible transform, 9/7 wavelet, one layer for each compression ratio."""
     colour = image.shape[2] == 3
-    mode = {"irreversible": True, "cratios": ratios, "plt": True, "prog": "LRCP", **({"mct": True} if colour else {})}
+    mode = {
+        "irreversible": True,
+        "cratios": ratios,
+        "plt": True,
+        "prog": "LRCP",
+        **({"mct": True} if colour else {}),
+    }
     return _written(image if colour else image[..., 0], **mode)
 
 

@@ -44,9 +44,13 @@ def decode(data: bytes, shape: tuple[int, int, int]) -> np.ndarray:
         coder = constriction.stream.queue.RangeDecoder(words)
         _walk(levels, lambda _, count, model: coder.decode(model, count).astype(np.int64), known=False)
     except (AssertionError, ValueError) as error:
-        raise HscError("the map of power levels is damaged: use a more robust MCS or send it again") from error
+        raise HscError(
+            "the map of power levels is damaged: use a more robust MCS or send it again"
+        ) from error
     if levels.min(initial=0) < 0 or levels.max(initial=0) > LARGEST:
-        raise HscError("the map of power levels holds impossible values: use a more robust MCS or send it again")
+        raise HscError(
+            "the map of power levels holds impossible values: use a more robust MCS or send it again"
+        )
     return levels
 
 
@@ -61,7 +65,13 @@ def _walk(levels: np.ndarray, code: Coder, known: bool) -> None:
 
 
 def _code_entries(
-    plane: np.ndarray, below: np.ndarray | None, rows: np.ndarray, columns: np.ndarray, tables: np.ndarray, code: Coder, known: bool
+    plane: np.ndarray,
+    below: np.ndarray | None,
+    rows: np.ndarray,
+    columns: np.ndarray,
+    tables: np.ndarray,
+    code: Coder,
+    known: bool,
 ) -> None:
     predicted, context = _context(plane, below, rows, columns)
     for chosen in np.unique(context):
@@ -74,7 +84,9 @@ def _code_entries(
         np.add.at(tables[chosen], symbols, _INCREMENT)
 
 
-def _context(plane: np.ndarray, below: np.ndarray | None, rows: np.ndarray, columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _context(
+    plane: np.ndarray, below: np.ndarray | None, rows: np.ndarray, columns: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Predicted levels, and number of the table, for entries whose left and upper neighbours are known."""
     left = plane[rows, np.maximum(columns - 1, 0)]
     up = plane[np.maximum(rows - 1, 0), columns]

@@ -31,7 +31,9 @@ def mix(values: torch.Tensor) -> torch.Tensor:
     return (_matrix() @ padded.reshape(GROUP, -1)).flatten()
 
 
-def unmix(received: torch.Tensor, noise: torch.Tensor, power: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def unmix(
+    received: torch.Tensor, noise: torch.Tensor, power: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
     """LLSE of mixed values.
 
     Args:
@@ -53,14 +55,18 @@ def unmix(received: torch.Tensor, noise: torch.Tensor, power: torch.Tensor) -> t
     return estimate.flatten()[:count], variance.flatten()[:count]
 
 
-def _solve(received: torch.Tensor, noise: torch.Tensor, prior: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def _solve(
+    received: torch.Tensor, noise: torch.Tensor, prior: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Groups of unequal noise, (16, G) each: x̂ = P Hᵀ (H P Hᵀ + N)⁻¹ y. A lost value has weight 0: its row is left out."""
     matrix = _matrix().double()
     seen = torch.isfinite(noise).T.double()  # (G, 16)
     mixed = matrix[None] * prior.T.double()[:, None]  # H P
     covariance = (mixed @ matrix.T) * seen[:, :, None] * seen[:, None]
     scale = prior.mean(0).double().clamp_min(1e-30)[:, None]
-    covariance += torch.diag_embed(torch.where(seen > 0, noise.T.double().nan_to_num(posinf=0), scale) + 1e-9 * scale)
+    covariance += torch.diag_embed(
+        torch.where(seen > 0, noise.T.double().nan_to_num(posinf=0), scale) + 1e-9 * scale
+    )
     mixed = mixed * seen[:, :, None]
     gain = torch.cholesky_solve(mixed, torch.linalg.cholesky(covariance))  # (H P Hᵀ + N)⁻¹ H P
     estimate = (gain * (received.T.double() * seen)[:, :, None]).sum(1)

@@ -48,9 +48,16 @@ class Series:
     also: dict[str, list[float]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        columns = [self.x.values, self.y.values, *self.also.values(), *([self.confidence] if self.confidence is not None else [])]
+        columns = [
+            self.x.values,
+            self.y.values,
+            *self.also.values(),
+            *([self.confidence] if self.confidence is not None else []),
+        ]
         if self.source not in SOURCES or len({len(c) for c in columns}) != 1:
-            raise ValueError(f"series '{self.name}': source must be one of {SOURCES}, and all columns of one length")
+            raise ValueError(
+                f"series '{self.name}': source must be one of {SOURCES}, and all columns of one length"
+            )
 
 
 @dataclass(frozen=True)
@@ -82,7 +89,9 @@ def save(curves: Curves, folder: Path = RESULTS) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         files.write(path, files.text(text + "\n"))
     except OSError as error:
-        raise HscError(f"cannot write {files.label(path)} ({error.strerror}): choose another folder with --out") from None
+        raise HscError(
+            f"cannot write {files.label(path)} ({error.strerror}): choose another folder with --out"
+        ) from None
     return path
 
 
@@ -109,7 +118,9 @@ def mean_and_confidence(samples: np.ndarray) -> tuple[list[float], list[float]]:
     return samples.mean(1).tolist(), width.tolist()
 
 
-def crossing(x: Sequence[float], y: Sequence[float], level_x: Sequence[float], level_y: Sequence[float]) -> float | None:
+def crossing(
+    x: Sequence[float], y: Sequence[float], level_x: Sequence[float], level_y: Sequence[float]
+) -> float | None:
     """Smallest x from which the curve (x, y) lies below the curve (level_x, level_y), both linearly interpolated; the second
     curve keeps its last value beyond its end. None when it never does."""
     grid = np.unique(np.concatenate([x, np.linspace(min(x), max(x), 2001)]))

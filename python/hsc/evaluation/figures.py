@@ -41,7 +41,9 @@ def _x(series: Series, column: str) -> list[float]:
     return series.x.values if column == series.x.name else series.also[column]
 
 
-def _against_cbr(curves: Curves, shown: Callable[[Series], dict | None], y_label: str, logarithmic: bool = True):  # noqa: ANN202
+def _against_cbr(
+    curves: Curves, shown: Callable[[Series], dict | None], y_label: str, logarithmic: bool = True
+):  # noqa: ANN202
     """One panel for each kind of CBR; `shown` gives a series its line style, or None to leave it out."""
     figure, axes = panels(len(_CBR_PANELS))
     for axis, (column, label) in zip(axes, _CBR_PANELS, strict=True):
@@ -49,7 +51,12 @@ def _against_cbr(curves: Curves, shown: Callable[[Series], dict | None], y_label
             if (style := shown(series)) is not None:
                 y = np.maximum(series.y.values, _FLOOR) if logarithmic else series.y.values
                 axis.plot(_x(series, column), y, label=series.name, **style)
-        axis.set(xlabel=f"{label} (channel uses / C·H·W)", ylabel=y_label, xscale="log", yscale="log" if logarithmic else "linear")
+        axis.set(
+            xlabel=f"{label} (channel uses / C·H·W)",
+            ylabel=y_label,
+            xscale="log",
+            yscale="log" if logarithmic else "linear",
+        )
         axis.grid(alpha=0.3, which="both")
     axes[0].legend(fontsize=8)
     return figure
@@ -58,7 +65,9 @@ def _against_cbr(curves: Curves, shown: Callable[[Series], dict | None], y_label
 def _fig2(curves: Curves):  # noqa: ANN202
     def style(series: Series) -> dict:
         colour = COLOURS["vqvae" in series.name]
-        line = {"SC": "o-", "paper": "s--"}.get("SC" if series.name.startswith("SC") else series.name.rsplit(" ", 1)[1], "^-.")
+        line = {"SC": "o-", "paper": "s--"}.get(
+            "SC" if series.name.startswith("SC") else series.name.rsplit(" ", 1)[1], "^-."
+        )
         return {"color": colour, "linestyle": line[1:], "marker": line[0], "markersize": 4}
 
     return _against_cbr(curves, style, "MSE (0 drawn at 1e-6)")
@@ -103,7 +112,9 @@ def _fig6(curves: Curves):  # noqa: ANN202
     def style(series: Series) -> dict:
         return {"color": COLOURS[series.name.endswith("residual")], "marker": "o", "markersize": 4}
 
-    figure = _against_cbr(curves, style, "PSNR [dB] (full rank, without error, is above the edge)", logarithmic=False)
+    figure = _against_cbr(
+        curves, style, "PSNR [dB] (full rank, without error, is above the edge)", logarithmic=False
+    )
     for axis in figure.axes:
         axis.set_ylim(top=52)
     return figure
@@ -114,7 +125,14 @@ def _ldpc(curves: Curves):  # noqa: ANN202
     for colour, series in zip(COLOURS, curves.series, strict=False):
         for axis, rates in zip(axes, (series.y.values, series.also["ber"]), strict=True):
             seen = np.array(rates) > 0
-            axis.plot(np.array(series.x.values)[seen], np.array(rates)[seen], "o-", color=colour, markersize=4, label=series.name)
+            axis.plot(
+                np.array(series.x.values)[seen],
+                np.array(rates)[seen],
+                "o-",
+                color=colour,
+                markersize=4,
+                label=series.name,
+            )
     for axis, label in zip(axes, ("codeword error rate", "bit error rate"), strict=True):
         axis.set(xlabel="Eb/N0 [dB], BPSK", ylabel=label, yscale="log")
         axis.grid(alpha=0.3, which="both")
@@ -142,7 +160,9 @@ def _tracking(curves: Curves):  # noqa: ANN202
         found = [s for s in curves.series if s.name.startswith(f"{name},")]
         for colour, series in zip(COLOURS, found, strict=False):
             at = range(len(series.x.values))
-            axis.plot(at, series.y.values, "o-", color=colour, markersize=4, label=series.name.rsplit(", ", 1)[1])
+            axis.plot(
+                at, series.y.values, "o-", color=colour, markersize=4, label=series.name.rsplit(", ", 1)[1]
+            )
             axis.plot(at, series.also["known_channel_db"], ":", color=colour)
         axis.set(xlabel="Doppler shift [Hz]", ylabel="error [dB]", title=name)
         axis.set_xticks(range(len(found[0].x.values)), [f"{x:g}" for x in found[0].x.values])
@@ -155,10 +175,38 @@ def _tracking(curves: Curves):  # noqa: ANN202
 def _over_the_air(curves: Curves):  # noqa: ANN202
     figure, (shares, quality) = panels(2, width=3.4, height=3.0)
     for colour, series in zip(COLOURS, curves.series, strict=False):
-        shares.plot(series.x.values, series.y.values, "o-", color=colour, markersize=5, label=f"{series.name}, delivered")
-        shares.plot(series.x.values, series.also["whole"], "s:", color=colour, markersize=4, label=f"{series.name}, no packet missing")
-        quality.plot(series.x.values, series.also["psnr_db"], "o-", color=colour, markersize=5, label=f"{series.name}, mean")
-        quality.plot(series.x.values, series.also["worst_psnr_db"], "s:", color=colour, markersize=4, label=f"{series.name}, worst image")
+        shares.plot(
+            series.x.values,
+            series.y.values,
+            "o-",
+            color=colour,
+            markersize=5,
+            label=f"{series.name}, delivered",
+        )
+        shares.plot(
+            series.x.values,
+            series.also["whole"],
+            "s:",
+            color=colour,
+            markersize=4,
+            label=f"{series.name}, no packet missing",
+        )
+        quality.plot(
+            series.x.values,
+            series.also["psnr_db"],
+            "o-",
+            color=colour,
+            markersize=5,
+            label=f"{series.name}, mean",
+        )
+        quality.plot(
+            series.x.values,
+            series.also["worst_psnr_db"],
+            "s:",
+            color=colour,
+            markersize=4,
+            label=f"{series.name}, worst image",
+        )
     shares.set(xlabel="SNR [dB]", ylabel="share of the images", ylim=(0, 1.05))
     quality.set(xlabel="SNR [dB]", ylabel="PSNR [dB]")
     for axis in (shares, quality):

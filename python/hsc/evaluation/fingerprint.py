@@ -29,7 +29,9 @@ def of_codec(codec: str) -> str:
     parts = [modules[name] for name in sorted(modules)]
     beginnings = {codec, *(text for part in parts for text in _constants(part))}
     parts += [
-        str(_checksum(name)) for name in _weights() if any(name.replace("-", "_").startswith(b.replace("-", "_")) for b in beginnings)
+        str(_checksum(name))
+        for name in _weights()
+        if any(name.replace("-", "_").startswith(b.replace("-", "_")) for b in beginnings)
     ]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
@@ -80,7 +82,12 @@ def _read(name: str) -> tuple[str, tuple[str, ...]]:
             base = ".".join([*above, *([node.module] if node.module else [])])
             imported += [base, *(f"{base}.{alias.name}" for alias in node.names)]
         body = getattr(node, "body", None)
-        if isinstance(body, list) and body and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant):
+        if (
+            isinstance(body, list)
+            and body
+            and isinstance(body[0], ast.Expr)
+            and isinstance(body[0].value, ast.Constant)
+        ):
             node.body = body[1:] or [ast.Pass()]
     return ast.unparse(tree), tuple(m for m in dict.fromkeys(imported) if m.startswith(_COUNTED) and _spec(m))
 

@@ -16,8 +16,6 @@ from .sweep import Outcome
 from .transmission import CAPACITY, Measured, Point, Reception, Sending, gain, options_of
 
 KNOWS = ("mean", "gain", "nothing")
-# Share of repair symbols on channels that lose no packet: a few, for the LDPC blocks that AMC lets through broken.
-_FEW_REPAIRS = {"repair_share": 0.03}
 _REASON = 160  # characters of why a curve is left out
 Say = Callable[[str], None]
 
@@ -114,19 +112,29 @@ class Samples:
     def mean(self, x: float) -> float:
         """Mean PSNR at a place [dB]; NaN where there is none."""
         at = np.flatnonzero(np.isclose(self.x, x))
-        return float(np.nanmean(self.psnr_db[at[0]])) if len(at) and np.isfinite(self.psnr_db[at[0]]).any() else float("nan")
+        return (
+            float(np.nanmean(self.psnr_db[at[0]]))
+            if len(at) and np.isfinite(self.psnr_db[at[0]]).any()
+            else float("nan")
+        )
 
 
-def curve(case: Case, images: Sequence[str], places: Sequence[At], seeds: Sequence[int] = (0,)) -> PlannedCurve:
+def curve(
+    case: Case, images: Sequence[str], places: Sequence[At], seeds: Sequence[int] = (0,)
+) -> PlannedCurve:
     """The points of a case over the places, for image identities and seeds of fading and noise."""
-    points = tuple(tuple(tuple(_point(case, image, at, seed) for seed in seeds) for image in images) for at in places)
+    points = tuple(
+        tuple(tuple(_point(case, image, at, seed) for seed in seeds) for image in images) for at in places
+    )
     return PlannedCurve(case.label, tuple(float(at.x) for at in places), points)
 
 
 def _point(case: Case, image: str, at: At, seed: int) -> Point:
     reception = replace(at.reception, seed=seed, options=options_of({**case.receiver, **at.receiver}))
     options = options_of({**case.options, **at.options})
-    return Point(Sending(image, case.codec, options, _believed(case, image, reception), at.cbr, case.mcs), reception)
+    return Point(
+        Sending(image, case.codec, options, _believed(case, image, reception), at.cbr, case.mcs), reception
+    )
 
 
 def _believed(case: Case, image: str, reception: Reception) -> float | None:
@@ -146,13 +154,11 @@ def available(cases: Iterable[Case], say: Say, losses: bool = False) -> list[Cas
     found = []
     for case in cases:
         try:
-            if case.codec == CAPACITY:
-                registry.number("separate")
-            else:
+            if case.codec != CAPACITY:
                 registry.create(case.codec, **case.receiver)
                 codec = registry.create(case.codec, **case.options)
-                if not losses and hasattr(getattr(codec, "options", None), "repair_share"):
-                    case = replace(case, options={**_FEW_REPAIRS, **case.options})
+                if not losses:
+                    case = replace(case, options={**codec.without_losses, **case.options})
         except HscError as error:
             say(f"left out: {case.label} ({textwrap.shorten(str(error), _REASON)})")
             continue
@@ -178,20 +184,32 @@ def curves_of(plan: Plan, outcome: Outcome, command: str, say: Say) -> Curves:
         series.append(made)
         samples[planned.label] = _samples(planned, outcome)
     images = max((len(place) for c in plan.curves for place in c.points), default=0)
-    return Curves(plan.name, plan.description, command, series, {"images": images, **plan.findings(samples)}, None)
+    return Curves(
+        plan.name, plan.description, command, series, {"images": images, **plan.findings(samples)}, None
+    )
 
 
 def _samples(planned: PlannedCurve, outcome: Outcome) -> Samples:
     def psnr(point: Point) -> float:
         return outcome.measured[point].psnr_db if point in outcome.measured else float("nan")
 
-    return Samples(np.array(planned.x), np.array([[[psnr(p) for p in image] for image in place] for place in planned.points]))
+    return Samples(
+        np.array(planned.x),
+        np.array([[[psnr(p) for p in image] for image in place] for place in planned.points]),
+    )
 
 
 def _series(plan: Plan, planned: PlannedCurve, outcome: Outcome) -> Series | str:
     """Means over images and seeds, with the confidence interval over images (seeds of an image are averaged first)."""
-    places = [[[outcome.measured[p] for p in image if p in outcome.measured] for image in place] for place in planned.points]
-    kept = [(x, [image for image in place if image]) for x, place in zip(planned.x, places, strict=True) if any(place)]
+    places = [
+        [[outcome.measured[p] for p in image if p in outcome.measured] for image in place]
+        for place in planned.points
+    ]
+    kept = [
+        (x, [image for image in place if image])
+        for x, place in zip(planned.x, places, strict=True)
+        if any(place)
+    ]
     everything = [m for _, place in kept for image in place for m in image]
     if not everything:
         return "every point failed, see the errors"
@@ -199,19 +217,26 @@ def _series(plan: Plan, planned: PlannedCurve, outcome: Outcome) -> Series | str
         return everything[0].failure or ""
     psnr, confidence = _statistics(kept, "psnr_db")
     also = {key: _means(kept, key) for key in ("cbr", "cbr_with_overhead", "analog_uses", "digital_uses")}
-    also["failed"] = [float(np.mean([m.failure is not None for image in place for m in image])) for _, place in kept]
+    also["failed"] = [
+        float(np.mean([m.failure is not None for image in place for m in image])) for _, place in kept
+    ]
     if all(m.ms_ssim_db is not None for m in everything):
         also["ms_ssim_db"], also["ms_ssim_db_confidence"] = _statistics(kept, "ms_ssim_db")
     n_images = min(len(place) for _, place in kept)
     x = Axis(*plan.x, [float(x) for x, _ in kept])
-    return Series(planned.label, "measured", x, Axis("psnr", "dB", psnr), confidence if n_images > 1 else None, also)
+    return Series(
+        planned.label, "measured", x, Axis("psnr", "dB", psnr), confidence if n_images > 1 else None, also
+    )
 
 
 Kept = list[tuple[float, list[list[Measured]]]]
 
 
 def _statistics(kept: Kept, key: str) -> tuple[list[float], list[float]]:
-    found = [mean_and_confidence(np.array([np.mean([getattr(m, key) for m in image]) for image in place])) for _, place in kept]
+    found = [
+        mean_and_confidence(np.array([np.mean([getattr(m, key) for m in image]) for image in place]))
+        for _, place in kept
+    ]
     return [mean[0] for mean, _ in found], [width[0] for _, width in found]
 
 

@@ -14,7 +14,9 @@ _FADING_STEP = 16  # samples between values of a fading gain; between them it is
 
 def make_packet(symbols: int, rng: np.random.Generator, index: int = 0) -> Packet:
     """A packet of Gaussian analog symbols of unit power."""
-    header = Header(codec=1, message_id=index & 0xFFFF, index=0, count=1, shape=(28, 28, 1), analog_symbols=symbols)
+    header = Header(
+        codec=1, message_id=index & 0xFFFF, index=0, count=1, shape=(28, 28, 1), analog_symbols=symbols
+    )
     return Packet(header, noise(symbols, 1.0, rng))
 
 
@@ -41,7 +43,10 @@ def resample(samples: np.ndarray, ppm: float) -> np.ndarray:
     t = at - i
     a, b, c, d = (dense[i + k] for k in (-1, 0, 1, 2))
     return (
-        -t * (t - 1) * (t - 2) / 6 * a + (t * t - 1) * (t - 2) / 2 * b - t * (t + 1) * (t - 2) / 2 * c + t * (t * t - 1) / 6 * d
+        -t * (t - 1) * (t - 2) / 6 * a
+        + (t * t - 1) * (t - 2) / 2 * b
+        - t * (t + 1) * (t - 2) / 2 * c
+        + t * (t * t - 1) / 6 * d
     ).astype(np.complex64)
 
 
@@ -61,24 +66,32 @@ def fading(size: int, doppler: float, rng: np.random.Generator) -> np.ndarray:
     """
     coarse = np.arange(-(-size // _FADING_STEP) + 2) * _FADING_STEP
     shift = doppler * np.cos(2 * np.pi * (np.arange(_SCATTERERS) + rng.random(_SCATTERERS)) / _SCATTERERS)
-    gain = np.exp(2j * np.pi * (np.outer(coarse, shift) + rng.random(_SCATTERERS))).sum(axis=1) / np.sqrt(_SCATTERERS)
+    gain = np.exp(2j * np.pi * (np.outer(coarse, shift) + rng.random(_SCATTERERS))).sum(axis=1) / np.sqrt(
+        _SCATTERERS
+    )
     at = np.arange(size)
     return np.interp(at, coarse, gain.real) + 1j * np.interp(at, coarse, gain.imag)
 
 
-def moving_echoes(samples: np.ndarray, taps: dict[int, float], doppler: float, rng: np.random.Generator) -> tuple[np.ndarray, dict]:
+def moving_echoes(
+    samples: np.ndarray, taps: dict[int, float], doppler: float, rng: np.random.Generator
+) -> tuple[np.ndarray, dict]:
     """Sum of delayed copies, each with a fading gain of its own, and those gains by delay, complex128 (n,)."""
     size = len(samples) + max(taps)
     out, gains = np.zeros(size, np.complex64), {}
     for delay, level in taps.items():
         gains[delay] = level * fading(size, doppler, rng)
-        out[delay : delay + len(samples)] += (gains[delay][delay : delay + len(samples)] * samples).astype(np.complex64)
+        out[delay : delay + len(samples)] += (gains[delay][delay : delay + len(samples)] * samples).astype(
+            np.complex64
+        )
     return out, gains
 
 
 def drifting(samples: np.ndarray, rate: float) -> np.ndarray:
     """A carrier whose frequency grows by `rate` [cycles per sample, per sample]."""
-    return (samples * np.exp(1j * np.pi * rate * np.arange(len(samples), dtype=np.float64) ** 2)).astype(np.complex64)
+    return (samples * np.exp(1j * np.pi * rate * np.arange(len(samples), dtype=np.float64) ** 2)).astype(
+        np.complex64
+    )
 
 
 def tone(size: int, frequency: float, power_db: float) -> np.ndarray:
@@ -105,7 +118,11 @@ def channel(
 
 def bursts(packets: list[Packet], numerology: Numerology, before: int = 500, after: int = 0) -> np.ndarray:
     """Packets back to back, with `before` and `after` samples of silence around."""
-    parts = [np.zeros(before, np.complex64), *(modulate(p, numerology) for p in packets), np.zeros(after, np.complex64)]
+    parts = [
+        np.zeros(before, np.complex64),
+        *(modulate(p, numerology) for p in packets),
+        np.zeros(after, np.complex64),
+    ]
     return np.concatenate(parts)
 
 

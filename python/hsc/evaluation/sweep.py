@@ -30,7 +30,11 @@ from .transmission import CAPACITY, Measured, Point, Reception, Sending, measure
 FORMAT = 2  # of the records; counts up when what a point measures changes
 
 # A busy machine answers late, and a worker that computes does not answer at all.
-_PATIENCE = {"distributed.comm.timeouts.connect": "120s", "distributed.comm.timeouts.tcp": "600s", "distributed.scheduler.worker-ttl": None}
+_PATIENCE = {
+    "distributed.comm.timeouts.connect": "120s",
+    "distributed.comm.timeouts.tcp": "600s",
+    "distributed.scheduler.worker-ttl": None,
+}
 
 _ANSWER = 5.0  # of a scheduler that is asked who it is [s]
 
@@ -44,7 +48,9 @@ class Store:
         """Open `path`, or make it; `fresh` leaves what it holds unused. Raises HscError when it cannot be read or made."""
         self.path = path
         self.records: dict[str, Measured] = {}
-        self.times: dict[str, list[tuple[float, float]]] = {}  # of each codec: seconds of an encode, of a reception
+        self.times: dict[
+            str, list[tuple[float, float]]
+        ] = {}  # of each codec: seconds of an encode, of a reception
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with path.open("a+", encoding="utf-8") as file:
@@ -53,7 +59,9 @@ class Store:
                 if text and not text.endswith("\n"):
                     file.write("\n")
         except OSError as error:
-            raise HscError(f"cannot keep points in {path} ({error.strerror}): choose another folder with --out") from None
+            raise HscError(
+                f"cannot keep points in {path} ({error.strerror}): choose another folder with --out"
+            ) from None
         for line in [] if fresh else text.splitlines():
             try:
                 raw = json.loads(line)
@@ -168,9 +176,13 @@ def run_job(job: Job, image: np.ndarray, wanted: Collection[Point] = ()) -> list
     torch.set_num_threads(1)
     results: list[Result] = []
     try:
-        for reception, (measured, picture) in zip(job.receptions, measure(job.sending, job.receptions, image), strict=True):
+        for reception, (measured, picture) in zip(
+            job.receptions, measure(job.sending, job.receptions, image), strict=True
+        ):
             results.append((measured, picture if Point(job.sending, reception) in wanted else None))
-    except Exception as error:  # one point must not end a sweep of hours: it is recorded, and reported at the end
+    except (
+        Exception
+    ) as error:  # one point must not end a sweep of hours: it is recorded, and reported at the end
         where = traceback.extract_tb(error.__traceback__)[-1]
         text = f"{type(error).__name__}: {error} ({Path(where.filename).name}, line {where.lineno})"
         results += [(text, None)] * (len(job.receptions) - len(results))
@@ -181,7 +193,9 @@ Execute = Callable[[list[Job], frozenset[Point]], Iterator[tuple[Job, "list[Resu
 
 
 @contextmanager
-def _executor(images: Mapping[str, np.ndarray], workers: int | None, scheduler: str | None, jobs: int) -> Iterator[Execute]:
+def _executor(
+    images: Mapping[str, np.ndarray], workers: int | None, scheduler: str | None, jobs: int
+) -> Iterator[Execute]:
     if workers == 0 and scheduler is None:
         yield lambda batch, wanted: ((job, run_job(job, images[job.sending.image], wanted)) for job in batch)
         return
@@ -264,7 +278,9 @@ def _same_package() -> str:
 def key(point: Point) -> str:
     """Under which a record is kept: the point, and what its codec is made of."""
     codec = "separate" if point.sending.codec == CAPACITY else point.sending.codec
-    text = json.dumps([FORMAT, _plain(point), fingerprint.of_codec(codec)], sort_keys=True, ensure_ascii=False)
+    text = json.dumps(
+        [FORMAT, _plain(point), fingerprint.of_codec(codec)], sort_keys=True, ensure_ascii=False
+    )
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 

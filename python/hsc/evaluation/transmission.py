@@ -17,6 +17,7 @@ import numpy as np
 
 from .. import channel, metrics, modem
 from ..codecs import registry
+from ..codecs.contract import Codec
 from ..errors import HscError
 from ..message import Link
 from ..phy.ledger import Ledger
@@ -135,11 +136,18 @@ def generator(image: str, reception: Reception) -> np.random.Generator:
 
 def gain(image: str, reception: Reception) -> complex:
     """The gain h that `carry` will apply: what a transmitter with a return path can be told."""
-    return complex(channel.gain(reception.channel, (1,), channel.numpy_normal(generator(image, reception)))[0])
+    return complex(
+        channel.gain(reception.channel, (1,), channel.numpy_normal(generator(image, reception)))[0]
+    )
 
 
 def carry(
-    modulated: Modulated, kind: str, snr_db: float, normal: channel.Normal, one_gain: bool = True, lost: Sequence[bool] | None = None
+    modulated: Modulated,
+    kind: str,
+    snr_db: float,
+    normal: channel.Normal,
+    one_gain: bool = True,
+    lost: Sequence[bool] | None = None,
 ) -> AssembledMessage | None:
     """A message over the symbol-level channel; headers are taken as received.
 
@@ -166,27 +174,47 @@ def carry(
         measured_db = snr_db
     header = modulated.header
     if lost is None or not any(lost):
-        return AssembledMessage(header, tuple(zip(values, variances, strict=True)), tuple(range(header.count)), measured_db)
+        return AssembledMessage(
+            header, tuple(zip(values, variances, strict=True)), tuple(range(header.count)), measured_db
+        )
     arrived = [
         ReceivedPacket(p.header, p.symbols, np.abs(n.symbols).astype(np.float32), measured_db)
-        for p, n, gone in zip(split(Modulated(header, tuple(values))), split(Modulated(header, tuple(variances))), lost, strict=True)
+        for p, n, gone in zip(
+            split(Modulated(header, tuple(values))),
+            split(Modulated(header, tuple(variances))),
+            lost,
+            strict=True,
+        )
         if not gone
     ]
     return join(arrived) if arrived else None
 
 
 def carry_ofdm(
-    modulated: Modulated, kind: str, snr_db: float, rng: np.random.Generator, numerology: Numerology, lost: Sequence[bool] | None = None
+    modulated: Modulated,
+    kind: str,
+    snr_db: float,
+    rng: np.random.Generator,
+    numerology: Numerology,
+    lost: Sequence[bool] | None = None,
 ) -> AssembledMessage | None:
     """A message as OFDM bursts over one flat gain with carrier, phase and clock offset, as the OFDM receiver finds it; None when
     no packet came. `lost` drops packets after the receiver."""
     h = complex(channel.gain(kind, (1,), channel.numpy_normal(rng))[0])
-    offsets = {"cfo": rng.uniform(-_CFO, _CFO), "ppm": rng.uniform(-_CLOCK_PPM, _CLOCK_PPM), "phase": rng.uniform(0, 2 * np.pi)}
+    offsets = {
+        "cfo": rng.uniform(-_CFO, _CFO),
+        "ppm": rng.uniform(-_CLOCK_PPM, _CLOCK_PPM),
+        "phase": rng.uniform(0, 2 * np.pi),
+    }
     stream = sample_channel.bursts(split(modulated), numerology, after=8 * numerology.symbol)
-    samples = sample_channel.channel(stream, numerology, rng, 100.0 if kind == "ideal" else snr_db, taps={0: h}, **offsets)
+    samples = sample_channel.channel(
+        stream, numerology, rng, 100.0 if kind == "ideal" else snr_db, taps={0: h}, **offsets
+    )
     layout = modulated.header.layout
     arrived = [
-        p for p in BurstReceiver(numerology).push(samples) if p.header.layout == layout and not (lost is not None and lost[p.header.index])
+        p
+        for p in BurstReceiver(numerology).push(samples)
+        if p.header.layout == layout and not (lost is not None and lost[p.header.index])
     ]
     return join(arrived) if arrived else None
 
@@ -199,7 +227,9 @@ def dropped(count: int, share: float, rng: np.random.Generator) -> np.ndarray:
     return lost
 
 
-def measure(sending: Sending, receptions: Sequence[Reception], image: np.ndarray) -> Iterator[tuple[Measured, np.ndarray]]:
+def measure(
+    sending: Sending, receptions: Sequence[Reception], image: np.ndarray
+) -> Iterator[tuple[Measured, np.ndarray]]:
     """Encode uint8 (H, W, C) once, and receive it under every reception: figures and picture of each, in order.
 
     HscErrors of encoder and decoder count as a mid-grey image, with the reason. Raises HscError when a codec cannot be made.
@@ -210,7 +240,9 @@ def measure(sending: Sending, receptions: Sequence[Reception], image: np.ndarray
     codec, numerology = _codec(sending.codec, sending.options), preset(NUMEROLOGY)
     begun = time.process_time()
     try:
-        modulated = modem.modulate(message := codec.encode(image, sending.link), zlib.crc32(sending.image.encode()) & 0xFFFF)
+        modulated = modem.modulate(
+            message := codec.encode(image, sending.link), zlib.crc32(sending.image.encode()) & 0xFFFF
+        )
     except HscError as error:
         for _ in receptions:
             yield _grey(image, f"not sent: {error}")
@@ -233,19 +265,26 @@ def measure(sending: Sending, receptions: Sequence[Reception], image: np.ndarray
 
 
 def _receive(
-    modulated: Modulated, image_name: str, reception: Reception, codec: registry.Codec, image: np.ndarray, spent: dict[str, float]
+    modulated: Modulated,
+    image_name: str,
+    reception: Reception,
+    codec: Codec,
+    image: np.ndarray,
+    spent: dict[str, float],
 ) -> tuple[Measured, np.ndarray]:
     rng = generator(image_name, reception)
     lost = dropped(modulated.header.count, reception.loss, rng.spawn(1)[0])
     if reception.through == "ofdm":
         assembled = carry_ofdm(modulated, reception.channel, reception.snr_db, rng, preset(NUMEROLOGY), lost)
     else:
-        assembled = carry(modulated, reception.channel, reception.snr_db, channel.numpy_normal(rng), lost=lost)
+        assembled = carry(
+            modulated, reception.channel, reception.snr_db, channel.numpy_normal(rng), lost=lost
+        )
     if assembled is None:
         return _grey(image, "no packet arrived", **spent)
     begun = time.process_time()
     try:
-        picture = codec.decode(modem.demodulate(assembled))
+        picture = codec.decode(modem.demodulate(assembled)).image
     except HscError as error:
         return _grey(image, f"not decoded: {error}", **spent, snr_measured_db=assembled.snr_db)
     seconds = time.process_time() - begun
@@ -253,26 +292,37 @@ def _receive(
     return Measured(*quality, **spent, snr_measured_db=assembled.snr_db, decode_seconds=seconds), picture
 
 
-def _measure_capacity(sending: Sending, receptions: Sequence[Reception], image: np.ndarray) -> Iterator[tuple[Measured, np.ndarray]]:
+def _measure_capacity(
+    sending: Sending, receptions: Sequence[Reception], image: np.ndarray
+) -> Iterator[tuple[Measured, np.ndarray]]:
     """Bits at log2(1 + |h|² SNR) for each channel use, with the gain known to the transmitter: no separate design can do better."""
-    from ..systems.baselines.separate import capacity_image
+    from ..coding.stills import capacity_image
 
     for reception in receptions:
         snr_db = reception.snr_db + 20 * np.log10(max(abs(gain(sending.image, reception)), 1e-6))
         try:
-            picture = capacity_image(image, sending.cbr, float(snr_db), dict(sending.options).get("source", "hevc"))
+            picture = capacity_image(
+                image, sending.cbr, float(snr_db), dict(sending.options).get("source", "hevc")
+            )
         except HscError as error:
             yield _grey(image, f"not sent: {error}")
             continue
-        yield Measured(metrics.psnr_db(picture, image), metrics.ms_ssim_db(picture, image), sending.cbr, sending.cbr), picture
+        yield (
+            Measured(
+                metrics.psnr_db(picture, image), metrics.ms_ssim_db(picture, image), sending.cbr, sending.cbr
+            ),
+            picture,
+        )
 
 
 def _grey(image: np.ndarray, failure: str, **spent: float) -> tuple[Measured, np.ndarray]:
     picture = np.full_like(image, GREY)
-    return Measured(metrics.psnr_db(picture, image), metrics.ms_ssim_db(picture, image), **spent, failure=failure), picture
+    return Measured(
+        metrics.psnr_db(picture, image), metrics.ms_ssim_db(picture, image), **spent, failure=failure
+    ), picture
 
 
 @functools.lru_cache(maxsize=6)
-def _codec(name: str, options: Options) -> registry.Codec:
+def _codec(name: str, options: Options) -> Codec:
     """Codecs keep their networks: a worker makes each once."""
     return registry.create(name, **dict(options))

@@ -71,10 +71,14 @@ class Photos:
         step = 2 if min(height, width) >= 2 * size and rng.random() < 0.5 else 1
         span = size * step
         top, left = rng.integers(height - span + 1), rng.integers(width - span + 1)
-        image = self.pixels[self.offsets[index] : self.offsets[index] + height * width * 3].reshape(height, width, 3)
+        image = self.pixels[self.offsets[index] : self.offsets[index] + height * width * 3].reshape(
+            height, width, 3
+        )
         crop = image[top : top + span, left : left + span]
         if step == 2:
-            crop = ((crop.reshape(size, 2, size, 2, 3).sum((1, 3), dtype=np.uint16) + 2) // 4).astype(np.uint8)
+            crop = ((crop.reshape(size, 2, size, 2, 3).sum((1, 3), dtype=np.uint16) + 2) // 4).astype(
+                np.uint8
+            )
         if rng.random() < 0.5:
             crop = crop[:, ::-1]
         return crop.swapaxes(0, 1) if rng.random() < 0.5 else crop
@@ -103,7 +107,9 @@ def _decode(folder: Path) -> tuple[np.ndarray, np.ndarray]:
     if not files:
         raise HscError(f"no photographs in '{folder}': put JPEG files there")
     images = [np.asarray(Image.open(file).convert("RGB")) for file in files]
-    return np.concatenate([image.ravel() for image in images]), np.array([image.shape[:2] for image in images])
+    return np.concatenate([image.ravel() for image in images]), np.array(
+        [image.shape[:2] for image in images]
+    )
 
 
 def kodak(path: str | Path | None = None) -> list[np.ndarray]:

@@ -82,7 +82,9 @@ def _images_in(folder: Path, say: Callable[[str], object]) -> list[Path]:
         return []
     images = [p for p in files if p.suffix.lower() in _formats()[1] and not p.name.startswith(".")]
     if images and len(images) < len(files):
-        say(f"{label(folder)}: {len(files) - len(images)} of {len(files)} files are hidden or no images, left out")
+        say(
+            f"{label(folder)}: {len(files) - len(images)} of {len(files)} files are hidden or no images, left out"
+        )
     return images
 
 
@@ -112,7 +114,9 @@ def load(path: Path) -> SourceImage:
     except IsADirectoryError:
         raise _no_image_in(path) from None
     except (Image.DecompressionBombWarning, Image.DecompressionBombError):
-        raise HscError(f"{name}: too many pixels, send an image of less than {Image.MAX_IMAGE_PIXELS // 10**6} megapixels") from None
+        raise HscError(
+            f"{name}: too many pixels, send an image of less than {Image.MAX_IMAGE_PIXELS // 10**6} megapixels"
+        ) from None
     except UnidentifiedImageError:
         raise HscError(f"{name}: not an image that pillow can read, convert it to PNG or JPEG") from None
     except HscError:
@@ -127,7 +131,9 @@ def _seekable(raw: io.BufferedReader) -> io.BufferedIOBase:
 
 def _check_size(name: str, width: int, height: int) -> None:
     if not (MIN_SIDE <= width <= MAX_SIDE and MIN_SIDE <= height <= MAX_SIDE):
-        raise HscError(f"{name}: {width} x {height} pixels cannot be sent, sides must be {MIN_SIDE} to {MAX_SIDE} pixels")
+        raise HscError(
+            f"{name}: {width} x {height} pixels cannot be sent, sides must be {MIN_SIDE} to {MAX_SIDE} pixels"
+        )
 
 
 def _first_line(error: Exception) -> str:

@@ -75,7 +75,10 @@ def _lay_out(file: TiffImagePlugin.TiffImageFile) -> None:
     bits = tags.get(_BITS, (1,))
     if bits not in ((b,) for b in _CAMERA_BITS):
         return
-    in_16 = tags.get(_COMPRESSION, _UNCOMPRESSED) == _UNCOMPRESSED and sum(tags.get(_STRIP_BYTES, ())) == 2 * file.width * file.height
+    in_16 = (
+        tags.get(_COMPRESSION, _UNCOMPRESSED) == _UNCOMPRESSED
+        and sum(tags.get(_STRIP_BYTES, ())) == 2 * file.width * file.height
+    )
     if in_16:
         rawmode = "I;16" if tags.prefix == TiffImagePlugin.II else "I;16B"
         file.tile = [tile._replace(args=(rawmode, *tile.args[1:])) for tile in file.tile]
@@ -94,10 +97,16 @@ def _stored(file: ImageFile.ImageFile) -> _Stored:
 
 
 def _frames(file: ImageFile.ImageFile) -> tuple[str, ...]:
-    count = file.n_frames if hasattr(file, "n_frames") else 1  # only the readers of formats with several pictures have it
+    count = (
+        file.n_frames if hasattr(file, "n_frames") else 1
+    )  # only the readers of formats with several pictures have it
     if count < 2:
         return ()
-    return (f"first frame of an animation of {count}",) if file.format in _ANIMATIONS else (f"one of the {count} pictures in the file",)
+    return (
+        (f"first frame of an animation of {count}",)
+        if file.format in _ANIMATIONS
+        else (f"one of the {count} pictures in the file",)
+    )
 
 
 def _shallow(image: Image.Image, stored: _Stored) -> tuple[np.ndarray, list[str]]:
@@ -105,7 +114,9 @@ def _shallow(image: Image.Image, stored: _Stored) -> tuple[np.ndarray, list[str]
     notes = []
     if image.mode not in ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX"):
         notes.append(f"{image.mode} colours converted to RGB")
-    grey = image.mode in ("1", "L", "LA") or stored.rawmode.startswith("LA;")  # 16-bit grey with alpha: pillow makes it RGBA
+    grey = image.mode in ("1", "L", "LA") or stored.rawmode.startswith(
+        "LA;"
+    )  # 16-bit grey with alpha: pillow makes it RGBA
     pixels = np.asarray(image.convert("L" if grey else "RGB"))
     if stored.deep_colour:
         notes.append("16-bit values converted to 8 bit" + _dark(pixels))
@@ -117,7 +128,9 @@ def _alpha(image: Image.Image, stored: _Stored) -> np.ndarray:
     key = image.info.get("transparency")
     if image.mode in _DEEP:
         return np.where(np.asarray(image) == key, 0, 255).astype(np.uint8)
-    if stored.deep_colour and isinstance(key, tuple):  # the transparent colour has 16 bits, the pixels have the upper 8
+    if stored.deep_colour and isinstance(
+        key, tuple
+    ):  # the transparent colour has 16 bits, the pixels have the upper 8
         return np.where((np.asarray(image) == np.array(key) >> 8).all(2), 0, 255).astype(np.uint8)
     return np.asarray(image.convert("RGBA"))[..., 3]
 
@@ -153,7 +166,9 @@ def _deep(image: Image.Image, stored: _Stored) -> tuple[np.ndarray, list[str]]:
     kind = {"F": "float", "I": "integer"}.get(image.mode, f"{stored.bits}-bit")
     first, last, lost = _range(values, image.mode, stored)
     if first == last:
-        return np.full((*values.shape, 1), 128, np.uint8), [f"{kind} values that are all {first:.6g}: sent as grey"]
+        return np.full((*values.shape, 1), 128, np.uint8), [
+            f"{kind} values that are all {first:.6g}: sent as grey"
+        ]
     if stored.white_is_zero:
         first, last = last, first
     pixels = to_eight_bit(values, first, last)[..., None]

@@ -17,7 +17,10 @@ import torch
 
 STEPS = 50  # T
 _LOG_KEPT = torch.cat(
-    [torch.zeros(1, dtype=torch.float64), torch.log1p(-0.5 * torch.arange(1, STEPS + 1, dtype=torch.float64) / STEPS).cumsum(0)]
+    [
+        torch.zeros(1, dtype=torch.float64),
+        torch.log1p(-0.5 * torch.arange(1, STEPS + 1, dtype=torch.float64) / STEPS).cumsum(0),
+    ]
 )
 
 # v (B, K, h, w) at step t (B,) → the noise ε in it, same shape: eq. (29).
@@ -47,7 +50,9 @@ def diffuse(values: torch.Tensor, t: torch.Tensor, noise: torch.Tensor) -> torch
     return share.sqrt() * values + (1 - share).sqrt() * noise
 
 
-def reverse(noisy: torch.Tensor, t: torch.Tensor, model: NoiseModel, steps: int, random: bool = False) -> torch.Tensor:
+def reverse(
+    noisy: torch.Tensor, t: torch.Tensor, model: NoiseModel, steps: int, random: bool = False
+) -> torch.Tensor:
     """Algorithm 3: v⁽ᵗ⁾ (B, K, h, w) → v⁽⁰⁾ by `steps` steps.
 
     Args:

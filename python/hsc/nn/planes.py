@@ -24,10 +24,14 @@ def to_image(planes: torch.Tensor, shape: tuple[int, int, int]) -> np.ndarray:
     height, width, channels = shape
     cut = planes[0, :, :height, :width]
     cut = cut if channels == 3 else cut.mean(0, keepdim=True)
-    return cut.nan_to_num(0.5).clamp(0, 1).mul(255).round().to(torch.uint8).permute(1, 2, 0).contiguous().numpy()
+    return (
+        cut.nan_to_num(0.5).clamp(0, 1).mul(255).round().to(torch.uint8).permute(1, 2, 0).contiguous().numpy()
+    )
 
 
 def check_shape(shape: tuple[int, ...]) -> None:
     """Raises HscError for an image shape (H, W, C) that the codecs of photographs do not take."""
     if len(shape) != 3 or shape[2] not in (1, 3) or min(shape) < 1 or shape[0] * shape[1] > MOST_PIXELS:
-        raise HscError(f"an image of shape {tuple(shape)} cannot be sent: H x W x 1 or H x W x 3, at most 16 Mpx")
+        raise HscError(
+            f"an image of shape {tuple(shape)} cannot be sent: H x W x 1 or H x W x 3, at most 16 Mpx"
+        )

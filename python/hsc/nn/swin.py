@@ -38,14 +38,28 @@ class SwinLayer(nn.Module):
         if shift:
             tokens = tokens.roll((-shift, -shift), (1, 2))
         windows = (
-            tokens.reshape(batch, height // size, size, width // size, size, channels).transpose(2, 3).reshape(-1, size * size, channels)
+            tokens.reshape(batch, height // size, size, width // size, size, channels)
+            .transpose(2, 3)
+            .reshape(-1, size * size, channels)
         )
-        query, key, value = self.qkv(windows).reshape(len(windows), size * size, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
-        bias = self.position[_relative(size).to(tokens.device)].permute(2, 0, 1).to(query.dtype)  # (heads, M², M²)
-        scores = bias[None] if mask is None else (bias[None] + mask[:, None].to(query.dtype)).repeat(batch, 1, 1, 1)
+        query, key, value = (
+            self.qkv(windows).reshape(len(windows), size * size, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+        )
+        bias = (
+            self.position[_relative(size).to(tokens.device)].permute(2, 0, 1).to(query.dtype)
+        )  # (heads, M², M²)
+        scores = (
+            bias[None]
+            if mask is None
+            else (bias[None] + mask[:, None].to(query.dtype)).repeat(batch, 1, 1, 1)
+        )
         out = functional.scaled_dot_product_attention(query, key, value, attn_mask=scores)
         out = self.project(out.transpose(1, 2).reshape(len(windows), size * size, channels))
-        out = out.reshape(batch, height // size, width // size, size, size, channels).transpose(2, 3).reshape(tokens.shape)
+        out = (
+            out.reshape(batch, height // size, width // size, size, size, channels)
+            .transpose(2, 3)
+            .reshape(tokens.shape)
+        )
         return out.roll((shift, shift), (1, 2)) if shift else out
 
 
@@ -59,10 +73,14 @@ class ResidualSwinBlock(nn.Module):
         layers, heads, window: Swin layers, attention heads, side of a window in tokens (the paper: 6, 6, width 120).
     """
 
-    def __init__(self, width: int = 120, layers: int = 6, heads: int = 6, window: int = 8, ratio: int = 4) -> None:
+    def __init__(
+        self, width: int = 120, layers: int = 6, heads: int = 6, window: int = 8, ratio: int = 4
+    ) -> None:
         super().__init__()
         self.window = window
-        self.layers = nn.ModuleList(SwinLayer(width, heads, window, window // 2 if i % 2 else 0, ratio) for i in range(layers))
+        self.layers = nn.ModuleList(
+            SwinLayer(width, heads, window, window // 2 if i % 2 else 0, ratio) for i in range(layers)
+        )
         self.norm = nn.LayerNorm(width)
         self.convolution = nn.Conv2d(width, width, 3, padding=1)
         nn.init.zeros_(self.convolution.weight)
@@ -70,10 +88,16 @@ class ResidualSwinBlock(nn.Module):
 
     def residual(self, features: torch.Tensor) -> torch.Tensor:
         """What the block adds: (B, C, h, w) → (B, C, h, w)."""
-        if not torch.is_grad_enabled() and not self.convolution.weight.any() and not self.convolution.bias.any():
+        if (
+            not torch.is_grad_enabled()
+            and not self.convolution.weight.any()
+            and not self.convolution.bias.any()
+        ):
             return torch.zeros_like(features)  # untrained: nothing to compute
         height, width = features.shape[-2:]
-        tokens = functional.pad(features, (0, -width % self.window, 0, -height % self.window)).permute(0, 2, 3, 1)
+        tokens = functional.pad(features, (0, -width % self.window, 0, -height % self.window)).permute(
+            0, 2, 3, 1
+        )
         for layer in self.layers:
             tokens = layer(tokens, _mask(height, width, self.window, layer.shift, tokens.device))
         tokens = self.norm(tokens)[:, :height, :width]
@@ -102,7 +126,9 @@ def _mask(height: int, width: int, size: int, shift: int, device: torch.device) 
         return None
     rows = _areas(height, padded_height, size, shift)
     columns = _areas(width, padded_width, size, shift)
-    area = (rows[:, None] * 8 + columns[None]).reshape(padded_height // size, size, padded_width // size, size)
+    area = (rows[:, None] * 8 + columns[None]).reshape(
+        padded_height // size, size, padded_width // size, size
+    )
     area = area.transpose(1, 2).reshape(-1, size * size)
     return torch.where(area[:, :, None] == area[:, None], 0.0, MASKED).to(device)
 

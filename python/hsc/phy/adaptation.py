@@ -6,6 +6,7 @@ have it; K. I. Pedersen et al., "Frequency domain scheduling for OFDMA with limi
 
 from __future__ import annotations
 
+import math
 import struct
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -14,10 +15,10 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from ..errors import HscError
-from . import mcs
+from . import digital, mcs
 from .crc import crc16
 from .numerology import Numerology
-from .packet import HEADER_BYTES, Header, Packet, pack, unpack
+from .packet import HEADER_BYTES, AssembledMessage, Header, Packet, pack, unpack
 
 REPAIR_SHARES = (0.05, 0.1, 0.2, 0.35, 0.5)
 LOWEST_SNR_DB, HIGHEST_SNR_DB = -30.0, 60.0  # what comes back is not believed beyond
@@ -54,6 +55,24 @@ class Report:
         most = 0xFFFF
         counts = (min(n, most) for n in (self.packets, self.received, self.blocks, self.lost_blocks))
         return _sealed(_REPORT.pack(_REPORT_MARK, self.message_id, snr, *counts))
+
+
+def report_of(message: AssembledMessage, lost_blocks: int | None = None) -> Report | None:
+    """What is reported of a message as far as it came; None when nothing was measured.
+
+    `lost_blocks` counts LDPC blocks that failed or whose packets never came; None when nobody knows.
+    """
+    if not math.isfinite(message.snr_db):
+        return None
+    header, blocks, lost = message.header, 0, 0
+    if lost_blocks is not None:
+        sizes = [digital.symbols_per_block(name) for name, _ in header.digital]
+        parts = (zip(header.slices(i)[1:], sizes, strict=True) for i in message.packets)
+        blocks = sum((part.stop - part.start) // size for each in parts for part, size in each)
+        lost = (
+            lost_blocks + blocks - sum(digital.block_count(n_bytes, name) for name, n_bytes in header.digital)
+        )
+    return Report(header.message_id, message.snr_db, header.count, len(message.packets), blocks, lost)
 
 
 @dataclass(frozen=True)
@@ -94,7 +113,12 @@ def unpack_record(data: bytes) -> Report | Nak | None:
 def _unpack_nak(body: bytes) -> Nak | None:
     layout = unpack(body[:HEADER_BYTES])
     flags = np.unpackbits(np.frombuffer(body[HEADER_BYTES:], np.uint8))
-    if layout is None or layout.index or len(flags) != -(-layout.count // 8) * 8 or flags[layout.count :].any():
+    if (
+        layout is None
+        or layout.index
+        or len(flags) != -(-layout.count // 8) * 8
+        or flags[layout.count :].any()
+    ):
         return None
     return Nak(layout, tuple(np.flatnonzero(flags).tolist()))
 
@@ -128,12 +152,19 @@ class Policy:
             raise HscError(f"the target PSNR is {self.psnr_db} dB: give a number above 0, at most 60")
         if self.cbr is not None and not 0 < self.cbr < 1e3:
             raise HscError(f"the CBR is {self.cbr}: give a number above 0, such as 0.1667")
-        if not (0 <= self.margin_db <= 20 and 0 <= self.hysteresis_db <= 20 and self.patience >= 1 and self.timeout > 0):
-            raise HscError("link adaptation: margin and hysteresis are 0 to 20 dB, the patience at least 1, the timeout above 0")
+        if not (
+            0 <= self.margin_db <= 20
+            and 0 <= self.hysteresis_db <= 20
+            and self.patience >= 1
+            and self.timeout > 0
+        ):
+            raise HscError(
+                "link adaptation: margin and hysteresis are 0 to 20 dB, the patience at least 1, the timeout above 0"
+            )
 
 
 @dataclass(frozen=True)
-class Setting:
+class LinkSetting:
     """What the next image is made for.
 
     Attributes:
@@ -157,7 +188,7 @@ class LinkAdaptation:
 
     def __init__(self, policy: Policy) -> None:
         self.policy = policy
-        self._robust = Setting(
+        self._robust = LinkSetting(
             policy.robust_snr_db,
             mcs.best_for(policy.robust_snr_db, policy.margin_db).name,
             policy.cbr,
@@ -170,13 +201,13 @@ class LinkAdaptation:
         self._setting, self._since = self._robust, None
         self._margin_db, self._loss, self._allowed = self.policy.margin_db, 0.0, 0
 
-    def setting(self, now: float) -> Setting:
+    def setting(self, now: float) -> LinkSetting:
         """What to send with now."""
         if self._since is not None and now - self._since > self.policy.timeout:
             self._forget()
         return self._setting
 
-    def report(self, report: Report, now: float) -> Setting:
+    def report(self, report: Report, now: float) -> LinkSetting:
         """Take what a receiver saw; returns the new setting."""
         self.setting(now)
         self._since = now
@@ -184,7 +215,9 @@ class LinkAdaptation:
         if report.blocks:
             failing = report.lost_blocks > _BLOCKS_LOST * report.blocks
             self._margin_db += _MARGIN_UP_DB if failing else -_MARGIN_DOWN_DB
-            self._margin_db = min(max(self._margin_db, self.policy.margin_db), self.policy.margin_db + _LARGEST_MARGIN_DB)
+            self._margin_db = min(
+                max(self._margin_db, self.policy.margin_db), self.policy.margin_db + _LARGEST_MARGIN_DB
+            )
         if report.packets:
             lost = 1 - min(report.received, report.packets) / report.packets
             self._loss = max(lost, _LOSS_MEMORY * self._loss + (1 - _LOSS_MEMORY) * lost)
@@ -217,7 +250,9 @@ def _repair_share(loss: float) -> float:
     return next((share for share in REPAIR_SHARES if share >= _REPAIR_PER_LOSS * loss), REPAIR_SHARES[-1])
 
 
-def cbr_for(seconds: float, shape: Sequence[int], sample_rate: float, numerology: Numerology, packet_symbols: int) -> float:
+def cbr_for(
+    seconds: float, shape: Sequence[int], sample_rate: float, numerology: Numerology, packet_symbols: int
+) -> float:
     """CBR of an image (H, W, C) that is on the air for so long, every overhead included. Raises HscError when no packet fits."""
     per_packet = numerology.burst_length(packet_symbols)
     packets = seconds * sample_rate / per_packet
@@ -309,7 +344,9 @@ class MissingPackets:
             if heard.asked >= self.rounds or sample_index - heard.newest < self.wait:
                 continue
             lacking = (i for i in range(layout.count) if i not in heard.indices)
-            indices = tuple(i for i in lacking if any(part.stop > part.start for part in layout.slices(i)[1:]))
+            indices = tuple(
+                i for i in lacking if any(part.stop > part.start for part in layout.slices(i)[1:])
+            )
             heard.asked += 1
             heard.newest = sample_index
             if indices:

@@ -59,7 +59,9 @@ def modulate(values: np.ndarray) -> tuple[np.ndarray, int]:
     return (pairs[:, 0] + 1j * pairs[:, 1]).astype(np.complex64), code
 
 
-def demodulate(symbols: np.ndarray, noise_variance: np.ndarray | float, received: np.ndarray | None, scale_code: int) -> ReceivedAnalog:
+def demodulate(
+    symbols: np.ndarray, noise_variance: np.ndarray | float, received: np.ndarray | None, scale_code: int
+) -> ReceivedAnalog:
     """Received symbols → unbiased estimates of the values, each with the variance of its error.
 
     Args:
@@ -76,7 +78,9 @@ def demodulate(symbols: np.ndarray, noise_variance: np.ndarray | float, received
     symbols = np.asarray(symbols, dtype=np.complex64).ravel()
     noise_variance = np.broadcast_to(np.asarray(noise_variance, dtype=np.float32), symbols.shape)
     # comparisons are False for NaN
-    usable = (np.maximum(np.abs(symbols.real), np.abs(symbols.imag)) <= _LARGEST_SYMBOL) & (noise_variance <= _LARGEST_NOISE)
+    usable = (np.maximum(np.abs(symbols.real), np.abs(symbols.imag)) <= _LARGEST_SYMBOL) & (
+        noise_variance <= _LARGEST_NOISE
+    )
     if received is not None:
         usable &= np.asarray(received, dtype=bool)
     values = np.ascontiguousarray(np.where(usable, symbols, 0)).view(np.float32) * np.float32(scale)

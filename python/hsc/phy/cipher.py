@@ -22,7 +22,9 @@ KEY_BYTES = 32
 TAG_BYTES = 16
 _RANDOM_BYTES = 8
 _CRC_BYTES = 4
-_ASSOCIATED = b"gr-hsc sealed chunk 1"  # authenticated with every chunk: a key used elsewhere opens nothing here
+_ASSOCIATED = (
+    b"gr-hsc sealed chunk 1"  # authenticated with every chunk: a key used elsewhere opens nothing here
+)
 _HEX = re.compile(r"[0-9a-fA-F]{64}")
 _LARGEST_KEY_FILE = 4096
 
@@ -40,9 +42,13 @@ def parse_key(text: str) -> bytes:
             with Path(text).open("rb") as file:
                 digits = file.read(_LARGEST_KEY_FILE).decode("ascii", "replace").strip()
         except (OSError, ValueError):
-            raise HscError("the key is neither 64 hexadecimal digits nor a readable file: give one of the two") from None
+            raise HscError(
+                "the key is neither 64 hexadecimal digits nor a readable file: give one of the two"
+            ) from None
     if not _HEX.fullmatch(digits):
-        raise HscError("the key file does not hold exactly 64 hexadecimal digits: write them as one line of text")
+        raise HscError(
+            "the key file does not hold exactly 64 hexadecimal digits: write them as one line of text"
+        )
     return bytes.fromhex(digits)
 
 
@@ -77,15 +83,21 @@ def unseal(key: bytes | None, sealed: bytes, index: int) -> bytes:
     if key is None:
         data = sealed[:-_CRC_BYTES]
         if crc32(place + data) != int.from_bytes(sealed[-_CRC_BYTES:], "big"):
-            raise HscError(f"chunk {index} is damaged, or encrypted: give the transmitter's key if it has one")
+            raise HscError(
+                f"chunk {index} is damaged, or encrypted: give the transmitter's key if it has one"
+            )
         return data
     try:
         return _cipher(key).decrypt(sealed[:_RANDOM_BYTES] + place, sealed[_RANDOM_BYTES:], _ASSOCIATED)
     except InvalidTag:
-        raise HscError(f"chunk {index} does not open: it was altered, or the transmitter has another key") from None
+        raise HscError(
+            f"chunk {index} does not open: it was altered, or the transmitter has another key"
+        ) from None
 
 
 def _cipher(key: bytes) -> AESGCM:
     if len(key) != KEY_BYTES:
-        raise HscError(f"an AES-256 key has {KEY_BYTES} bytes, not {len(key)}: make one with phy.cipher.new_key()")
+        raise HscError(
+            f"an AES-256 key has {KEY_BYTES} bytes, not {len(key)}: make one with phy.cipher.new_key()"
+        )
     return AESGCM(key)

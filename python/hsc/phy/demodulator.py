@@ -77,7 +77,9 @@ class Demodulator:
         self._odd = np.flatnonzero(numerology.carriers % 2)
         self._first_window = numerology.cp - est.window_margin(numerology)
         self._header_rows = np.arange(numerology.overhead_symbols)
-        self._middle = float(np.average(self._header_rows, weights=[*energy.mean(axis=1), *[1.0] * numerology.header_symbols]))
+        self._middle = float(
+            np.average(self._header_rows, weights=[*energy.mean(axis=1), *[1.0] * numerology.header_symbols])
+        )
         self.header_length = self._length(numerology.overhead_symbols)
 
     def payload_length(self, payload_symbols: int) -> int:
@@ -92,7 +94,9 @@ class Demodulator:
         """Decode the header; None when it does not decode. `cfo` must be good to a fifth of a subcarrier."""
         n, samples, begin = self.numerology, samples[: self.header_length], cfo
         leak = constant_part(samples)
-        rows = est.occupied_carriers(n, samples - np.complex64(leak) if leak else samples, self._first_window, n.overhead_symbols, cfo)
+        rows = est.occupied_carriers(
+            n, samples - np.complex64(leak) if leak else samples, self._first_window, n.overhead_symbols, cfo
+        )
         halves = (self._conjugate * rows[:2])[:, self._even]
         turn = cmath.phase(np.vdot(halves[0], halves[1]))
         turns = est.unit_phasors(-turn * self._header_rows)[:, None]
@@ -117,11 +121,21 @@ class Demodulator:
         if leak:
             rest = rows - known * channel * est.unit_phasors(phase + rate * self._header_rows)[:, None]
             leak += self._constant_in(rest / turns, begin)
-        return Burst(header, cfo + rate * n.n_fft / (2 * np.pi * n.symbol), channel, noise, leak, known, header.payload_symbols)
+        return Burst(
+            header,
+            cfo + rate * n.n_fft / (2 * np.pi * n.symbol),
+            channel,
+            noise,
+            leak,
+            known,
+            header.payload_symbols,
+        )
 
     def _constant_in(self, rows: np.ndarray, cfo: float) -> complex:
         """The constant in the samples that explains preamble and header rows (rows, used), from which `cfo` was taken away, best."""
-        one = est.occupied_carriers(self.numerology, np.ones(self.header_length, np.complex64), self._first_window, len(rows), cfo)
+        one = est.occupied_carriers(
+            self.numerology, np.ones(self.header_length, np.complex64), self._first_window, len(rows), cfo
+        )
         return complex(np.vdot(one, rows) / np.vdot(one, one))
 
     def _header_rotation(self, equalised: np.ndarray) -> np.ndarray:
@@ -137,14 +151,18 @@ class Demodulator:
         """Soft BPSK (header rows, used) -> LLRs (624,), those of repeated bits added up."""
         mapping = header_mapping(self.numerology)
         values = np.zeros(-(-mapping.place.size // HEADER_SYMBOLS) * HEADER_SYMBOLS, np.float32)
-        values[: mapping.place.size] = soft[:, self.numerology.data_index].ravel()[mapping.place] * mapping.phases
+        values[: mapping.place.size] = (
+            soft[:, self.numerology.data_index].ravel()[mapping.place] * mapping.phases
+        )
         return values.reshape(-1, HEADER_SYMBOLS).sum(axis=0) * _BIT_ZERO
 
     def payload(self, samples: np.ndarray, burst: Burst, start: int) -> ReceivedPacket:
         """Equalise the payload of a burst whose header is known; `start` is the index of its first sample in the stream."""
         n, header_rows = self.numerology, self.numerology.overhead_symbols
         if burst.leak:
-            samples = without_moving_part(samples[: self.payload_length(burst.size)] - np.complex64(burst.leak))
+            samples = without_moving_part(
+                samples[: self.payload_length(burst.size)] - np.complex64(burst.leak)
+            )
         count = header_rows + n.payload_rows(burst.size)
         index = np.arange(count) - est.REFERENCE_ROW
         advance = est.best_margin(n, burst.channel, burst.noise_variance) - est.window_margin(n)
@@ -166,7 +184,9 @@ class Demodulator:
         phase = est.smooth_phase(n, phasors, (rate, phase - PREAMBLE_SYMBOLS * rate))
         rows *= est.unit_phasors(-phase)[:, None]
         if burst.size:
-            channel, variance, drift = self._follow(rows, channel, variance, _Course(pilots, phase, rate, drift))
+            channel, variance, drift = self._follow(
+                rows, channel, variance, _Course(pilots, phase, rate, drift)
+            )
         power = np.maximum(channel.real**2 + channel.imag**2, 1e-30)
         rows = rows[header_rows:]
         rows *= np.conj(channel) / power
@@ -178,15 +198,21 @@ class Demodulator:
         return ReceivedPacket(
             header=burst.header,
             symbols=symbols,
-            noise_variance=left[mapping.carrier[:size]] if left.ndim == 1 else left.ravel()[mapping.entry[:size]],
-            snr_db=10 * math.log10(max(float((1 / np.maximum(left, 1e-30)).mean()), 1e-30)) if left.size else 0.0,
+            noise_variance=left[mapping.carrier[:size]]
+            if left.ndim == 1
+            else left.ravel()[mapping.entry[:size]],
+            snr_db=10 * math.log10(max(float((1 / np.maximum(left, 1e-30)).mean()), 1e-30))
+            if left.size
+            else 0.0,
             cfo=burst.cfo,
             sfo_ppm=drift / n.symbol * 1e6,
             sample_index=start,
             numerology=n.name,
         )
 
-    def _follow(self, rows: np.ndarray, channel: np.ndarray, variance: np.ndarray, course: _Course) -> tuple[np.ndarray, np.ndarray, float]:
+    def _follow(
+        self, rows: np.ndarray, channel: np.ndarray, variance: np.ndarray, course: _Course
+    ) -> tuple[np.ndarray, np.ndarray, float]:
         """Channel and noise variance of the payload, (used,) where they stay as they were in the header, else (payload rows, used).
 
         Also the drift [samples per row]. Where the channel moves, phase and drift were fitted to what it was not: the rows are turned anew.
@@ -205,7 +231,9 @@ class Demodulator:
             moved = self._moved(rows, channel, variance, course, noise)
             if moved is not None:
                 drift += moved.drift
-                residual = rows[PREAMBLE_SYMBOLS:, places] * course.pilots - (channel[places] + moved.channel[:, places])
+                residual = rows[PREAMBLE_SYMBOLS:, places] * course.pilots - (
+                    channel[places] + moved.channel[:, places]
+                )
                 energy = tracking.steps(residual)
                 # what changed during the header looked like noise there
                 calm = min(float(np.median(tracking.pilot_noise(energy) / before)), 1.0)
@@ -214,7 +242,9 @@ class Demodulator:
         change = tracking.noise_changes(energy, before)
         if change is not None:
             variance = variance * change[after:, None]
-        found = tracking.interference(rows[n.overhead_symbols :], channel.real**2 + channel.imag**2 + variance)
+        found = tracking.interference(
+            rows[n.overhead_symbols :], channel.real**2 + channel.imag**2 + variance
+        )
         return channel, variance if found is None else variance + found, drift
 
     def _moved(
@@ -225,11 +255,19 @@ class Demodulator:
         # the phase of a sum of paths that fade jumps: only its mean rate is kept, from the middle of the known rows on
         back = course.phase - course.rate * (index - self._middle)
         turns = (-2 * np.pi / n.n_fft) * np.outer(index - est.REFERENCE_ROW, n.carriers)
-        at_pilots = rows[PREAMBLE_SYMBOLS:, n.pilot_index] * course.pilots * est.unit_phasors(back[PREAMBLE_SYMBOLS:])[:, None]
+        at_pilots = (
+            rows[PREAMBLE_SYMBOLS:, n.pilot_index]
+            * course.pilots
+            * est.unit_phasors(back[PREAMBLE_SYMBOLS:])[:, None]
+        )
         most = est.MAX_DRIFT * n.symbol
         moved = tracking.deviation(
             tracking.Pilots(
-                at_pilots, n.pilot_index, noise, turns[PREAMBLE_SYMBOLS:, n.pilot_index], (-most - course.drift, most - course.drift)
+                at_pilots,
+                n.pilot_index,
+                noise,
+                turns[PREAMBLE_SYMBOLS:, n.pilot_index],
+                (-most - course.drift, most - course.drift),
             ),
             channel,
             self._from_header.response,
@@ -263,7 +301,9 @@ def _received_mapping(numerology: Numerology, rows: int) -> _ReceivedMapping:
     mapping = payload_mapping(numerology, rows)
     row, column = np.divmod(mapping.place, numerology.data)
     carrier = numerology.data_index[column]
-    return _ReceivedMapping(row.astype(np.int64) * numerology.used + carrier, carrier, np.conj(mapping.phases))
+    return _ReceivedMapping(
+        row.astype(np.int64) * numerology.used + carrier, carrier, np.conj(mapping.phases)
+    )
 
 
 _BIT_ZERO = float(qam_modulate(np.zeros(1, np.uint8), 1)[0].real)

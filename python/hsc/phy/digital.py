@@ -59,7 +59,13 @@ def modulate(data: bytes, mcs: str | Mcs) -> np.ndarray:
 
 
 def demodulate(
-    symbols: np.ndarray, noise_variance: np.ndarray | float, n_bytes: int, mcs: str | Mcs, *, iterations: int = 30, exact: bool = False
+    symbols: np.ndarray,
+    noise_variance: np.ndarray | float,
+    n_bytes: int,
+    mcs: str | Mcs,
+    *,
+    iterations: int = 30,
+    exact: bool = False,
 ) -> ReceivedDigital:
     """Received symbols → the stream, with its lost blocks named.
 

@@ -107,7 +107,12 @@ def _taper(numerology: Numerology) -> np.ndarray:
 
 
 def occupied_carriers(
-    numerology: Numerology, samples: np.ndarray, first: int, rows: int, cfo: float, shift: np.ndarray | None = None
+    numerology: Numerology,
+    samples: np.ndarray,
+    first: int,
+    rows: int,
+    cfo: float,
+    shift: np.ndarray | None = None,
 ) -> np.ndarray:
     """FFT of `rows` windows, one symbol apart from sample `first` on, with `cfo` taken away: complex64 (rows, used).
 
@@ -123,7 +128,9 @@ def occupied_carriers(
     else:
         starts += shift
         windows = np.ndarray((len(samples) - n + 1, n), np.complex64, samples, 0, (size, size))[starts]
-    spectrum = fft.fft(windows * unit_phasors(-2 * np.pi / n * cfo * np.arange(n)), axis=1, norm="ortho", overwrite_x=True)
+    spectrum = fft.fft(
+        windows * unit_phasors(-2 * np.pi / n * cfo * np.arange(n)), axis=1, norm="ortho", overwrite_x=True
+    )
     half = numerology.used // 2
     carriers = np.concatenate([spectrum[:, -half:], spectrum[:, 1 : half + 1]], axis=1)
     carriers *= unit_phasors(-2 * np.pi / n * (cfo * starts % n))[:, None]
@@ -157,14 +164,18 @@ def _index(rows: int) -> np.ndarray:
     return index
 
 
-def fit_drift(numerology: Numerology, pilots: np.ndarray, noise_variance: float) -> tuple[float, tuple[float, float]]:
+def fit_drift(
+    numerology: Numerology, pilots: np.ndarray, noise_variance: float
+) -> tuple[float, tuple[float, float]]:
     """Pilot rows from row 2 on, times conjugate channel and known values, complex (rows, pilots) -> drift [samples per row], rotation.
 
     A search without phase over ±60 ppm where the drift would turn the outer pilots by more than a radian, then least squares on the
     phases with the prior that a drift is some 30 ppm, a constant delay and the common phase of each row being unknown.
     `noise_variance` is that of the received carriers. The rotation is that of `fit_rotation` once the drift is undone.
     """
-    slope = (-2 * np.pi / numerology.n_fft) * numerology.carriers[numerology.pilot_index]  # radians per sample of delay
+    slope = (-2 * np.pi / numerology.n_fft) * numerology.carriers[
+        numerology.pilot_index
+    ]  # radians per sample of delay
     rows = np.arange(PREAMBLE_SYMBOLS, PREAMBLE_SYMBOLS + len(pilots)) - REFERENCE_ROW
     turns = np.outer(rows, slope)
     most = MAX_DRIFT * numerology.symbol

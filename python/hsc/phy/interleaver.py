@@ -72,7 +72,11 @@ def _permutation(n: int) -> np.ndarray:
 def _stride(n: int) -> int:
     """The integer coprime with n that is nearest to the golden section of n; integer arithmetic, so that machines cannot disagree."""
     golden = (n * 6180339887498949 + 5 * 10**15) // 10**16
-    return next(s for step in range(n + 1) for s in (golden + step, golden - step) if s > 0 and gcd(s, n) == 1) if n else 0
+    return (
+        next(s for step in range(n + 1) for s in (golden + step, golden - step) if s > 0 and gcd(s, n) == 1)
+        if n
+        else 0
+    )
 
 
 @lru_cache(maxsize=1)
@@ -85,7 +89,9 @@ def _pn_period() -> np.ndarray:
         # b[i] = b[i - 14] ^ b[i - 15]; over GF(2) squaring the polynomial doubles both delays
         new = 14 * lag
         end = len(bits)
-        bits = np.concatenate([bits, bits[end - 14 * lag : end - 14 * lag + new] ^ bits[end - 15 * lag : end - 15 * lag + new]])
+        bits = np.concatenate(
+            [bits, bits[end - 14 * lag : end - 14 * lag + new] ^ bits[end - 15 * lag : end - 15 * lag + new]]
+        )
     bits = bits[:PN_PERIOD]
     bits.flags.writeable = False
     return bits

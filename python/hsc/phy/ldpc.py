@@ -51,7 +51,9 @@ class Code:
         """Information bits, uint8 0/1 (B, k) → codewords, uint8 (B, n)."""
         bits = np.asarray(bits, dtype=np.uint8)
         if bits.ndim != 2 or bits.shape[1] != self.k:
-            raise HscError(f"LDPC rate {self.rate} encodes rows of {self.k} bits, not an array of shape {bits.shape}")
+            raise HscError(
+                f"LDPC rate {self.rate} encodes rows of {self.k} bits, not an array of shape {bits.shape}"
+            )
         words = np.empty((self.n // Z, Z, len(bits)), dtype=np.uint8)
         words.reshape(self.n, -1)[: self.k] = bits.T
         first_parity = self.k // Z
@@ -108,7 +110,9 @@ class ShortenedCode:
         """Information bits, uint8 (B, k) → bits to send, uint8 (B, n)."""
         bits = np.asarray(bits, dtype=np.uint8)
         if bits.ndim != 2 or bits.shape[1] != self.k:
-            raise HscError(f"this shortened code encodes rows of {self.k} bits, not an array of shape {bits.shape}")
+            raise HscError(
+                f"this shortened code encodes rows of {self.k} bits, not an array of shape {bits.shape}"
+            )
         words = self.mother.encode(np.pad(bits, ((0, 0), (0, self.mother.k - self.k))))
         return np.delete(words, slice(self.k, self.mother.k), axis=1)
 
@@ -116,7 +120,9 @@ class ShortenedCode:
         """LLRs, float (B, n) → information bits, uint8 (B, k), and bool (B,), as `Code.decode`."""
         llr = np.asarray(llr)
         if llr.ndim != 2 or llr.shape[1] != self.n:
-            raise HscError(f"this shortened code decodes rows of {self.n} LLRs, not an array of shape {llr.shape}")
+            raise HscError(
+                f"this shortened code decodes rows of {self.n} LLRs, not an array of shape {llr.shape}"
+            )
         known = np.full((len(llr), self.mother.k - self.k), np.inf, dtype=np.float32)
         full = np.concatenate([llr[:, : self.k], known, llr[:, self.k :]], axis=1)
         bits, ok = self.mother.decode(full, iterations)

@@ -116,7 +116,13 @@ class MinSumDecoder:
         count = len(llr)
         posterior = np.full((self.n + self._fillers, count), _FILLER, dtype=np.int8)
         messages = np.zeros((self._messages, count), dtype=np.int8)
-        work = _Work(posterior, messages, np.zeros(count, dtype=np.int64), np.zeros(count, dtype=np.int64), np.zeros(count, dtype=bool))
+        work = _Work(
+            posterior,
+            messages,
+            np.zeros(count, dtype=np.int64),
+            np.zeros(count, dtype=np.int64),
+            np.zeros(count, dtype=bool),
+        )
         work.replace(np.arange(count), quantise(llr), 0)
         return work
 
@@ -265,7 +271,9 @@ def quantise(llr: np.ndarray) -> np.ndarray:
     total = size.sum(axis=1)
     if np.isnan(total).any():
         return quantise(np.nan_to_num(llr, nan=0.0, posinf=_CERTAIN, neginf=-_CERTAIN))
-    mean = np.einsum("ij,ij->i", size, size) / np.maximum(total, 1e-30)  # weighted by itself: zeros do not count
+    mean = np.einsum("ij,ij->i", size, size) / np.maximum(
+        total, 1e-30
+    )  # weighted by itself: zeros do not count
     scaled = np.multiply(llr, (_CHANNEL_MEAN / np.maximum(mean, 1e-30))[:, None], dtype=np.float32)
     np.clip(scaled, -_CHANNEL_LIMIT, _CHANNEL_LIMIT, out=scaled)
     np.rint(scaled, out=scaled)

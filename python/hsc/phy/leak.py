@@ -34,7 +34,9 @@ def without_moving_part(samples: np.ndarray) -> np.ndarray:
     return samples - leak.astype(np.complex64)
 
 
-def _stands_out(mean: complex | np.ndarray, samples: np.ndarray, size: int, factor: float) -> bool | np.ndarray:
+def _stands_out(
+    mean: complex | np.ndarray, samples: np.ndarray, size: int, factor: float
+) -> bool | np.ndarray:
     """Whether means of `size` samples are more than chance makes of them."""
     power = float(np.vdot(samples, samples).real) / len(samples)
     square = np.abs(mean) ** 2

@@ -103,5 +103,8 @@ def _turns(frequency: float, count: int) -> np.ndarray:
 @lru_cache(maxsize=64)
 def _table_of_turns(frequency: float, rows: int) -> np.ndarray:
     """The turns of rows times those within a row."""
-    first, within = (np.exp(2j * np.pi * (step * frequency % 1) * np.arange(size)) for step, size in ((_ROW, rows), (1, _ROW)))
+    first, within = (
+        np.exp(2j * np.pi * (step * frequency % 1) * np.arange(size))
+        for step, size in ((_ROW, rows), (1, _ROW))
+    )
     return np.multiply.outer(first.astype(np.complex64), within.astype(np.complex64)).ravel()

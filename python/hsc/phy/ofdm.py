@@ -13,7 +13,16 @@ from .numerology import PRESETS, Numerology, preset
 from .packet import HEADER_SYMBOLS, MAX_PACKET_SYMBOLS, Packet, encode_header
 from .preamble import pn_phases, preamble_carriers, symbols_to_samples
 
-__all__ = ["PRESETS", "Numerology", "header_grid", "header_mapping", "modulate", "payload_mapping", "pilot_symbols", "preset"]
+__all__ = [
+    "PRESETS",
+    "Numerology",
+    "header_grid",
+    "header_mapping",
+    "modulate",
+    "payload_mapping",
+    "pilot_symbols",
+    "preset",
+]
 
 _PILOT_OFFSET, _HEADER_OFFSET, _PADDING_OFFSET = 1000, 2000, 3000
 
@@ -50,9 +59,17 @@ def pilot_symbols(numerology: Numerology, rows: int) -> np.ndarray:
 def _header_frame(numerology: Numerology) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The header rows with pilots only, (header_symbols, used); for each place its flat entry and its coded bit."""
     mapping = header_mapping(numerology)
-    empty = _with_pilots(numerology, np.zeros(mapping.place.size, np.complex64), pilot_symbols(numerology, numerology.header_symbols))
+    empty = _with_pilots(
+        numerology,
+        np.zeros(mapping.place.size, np.complex64),
+        pilot_symbols(numerology, numerology.header_symbols),
+    )
     row, column = np.divmod(mapping.place, numerology.data)
-    return empty, row * numerology.used + numerology.data_index[column], np.arange(mapping.place.size) % HEADER_SYMBOLS
+    return (
+        empty,
+        row * numerology.used + numerology.data_index[column],
+        np.arange(mapping.place.size) % HEADER_SYMBOLS,
+    )
 
 
 def header_grid(numerology: Numerology, coded: np.ndarray) -> np.ndarray:
@@ -81,7 +98,9 @@ def modulate(packet: Packet, numerology: Numerology) -> np.ndarray:
     data[mapping.place] = np.concatenate([symbols, padding]) * mapping.phases
     pilots = pilot_symbols(numerology, numerology.header_symbols + rows)[numerology.header_symbols :]
     carriers = np.concatenate([preamble_carriers(numerology), header, _with_pilots(numerology, data, pilots)])
-    return np.concatenate([symbols_to_samples(numerology, carriers), np.zeros(numerology.symbol, np.complex64)])
+    return np.concatenate(
+        [symbols_to_samples(numerology, carriers), np.zeros(numerology.symbol, np.complex64)]
+    )
 
 
 def _with_pilots(numerology: Numerology, data: np.ndarray, pilots: np.ndarray) -> np.ndarray:

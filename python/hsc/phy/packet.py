@@ -78,23 +78,36 @@ class Header:
     @property
     def message_symbols(self) -> int:
         """Complex symbols of the whole message."""
-        return self.analog_symbols + sum(digital.symbol_count(n_bytes, name) for name, n_bytes in self.digital)
+        return self.analog_symbols + sum(
+            digital.symbol_count(n_bytes, name) for name, n_bytes in self.digital
+        )
 
 
 def pack(header: Header) -> bytes:
     """Header -> 36 bytes, the last two a CRC-16 over the rest. Raises HscError when a field does not fit the format."""
     h, w, c = header.shape
     if not (1 <= h <= MAX_SIDE and 1 <= w <= MAX_SIDE and c in (1, 3)):
-        raise HscError(f"image of {h} x {w} x {c} cannot be sent: sides must be 1 to {MAX_SIDE} pixels, 1 or 3 channels")
+        raise HscError(
+            f"image of {h} x {w} x {c} cannot be sent: sides must be 1 to {MAX_SIDE} pixels, 1 or 3 channels"
+        )
     if len(header.digital) > MAX_DIGITAL_STREAMS or len(header.parameters) > MAX_PARAMETER_BYTES:
         raise HscError("a message holds at most 2 digital streams and 8 bytes of parameters")
     if header.message_symbols > MAX_MESSAGE_SYMBOLS or header.count > 0xFFFF:
-        raise HscError(f"message of {header.message_symbols} symbols is too long: lower the CBR or the rank, or send a smaller image")
+        raise HscError(
+            f"message of {header.message_symbols} symbols is too long: lower the CBR or the rank, or send a smaller image"
+        )
     streams = [(mcs.TABLE[name].index, n.to_bytes(3, "big")) for name, n in header.digital]
     streams += [(_NO_MCS, bytes(3))] * (MAX_DIGITAL_STREAMS - len(streams))
     count = header.analog_symbols.to_bytes(3, "big")
     identity = (VERSION << 4 | c, header.codec, header.message_id, header.index, header.count, h, w)
-    body = _LAYOUT.pack(*identity, count, header.scale, *streams[0], *streams[1], header.parameters.ljust(MAX_PARAMETER_BYTES, b"\0"))
+    body = _LAYOUT.pack(
+        *identity,
+        count,
+        header.scale,
+        *streams[0],
+        *streams[1],
+        header.parameters.ljust(MAX_PARAMETER_BYTES, b"\0"),
+    )
     return body + crc16(body).to_bytes(2, "big")
 
 
@@ -102,7 +115,9 @@ def unpack(data: bytes) -> Header | None:
     """36 received bytes -> Header, or None when the CRC fails or a field is impossible. Never raises on any bytes."""
     if len(data) != HEADER_BYTES or crc16(data[:-2]) != int.from_bytes(data[-2:], "big"):
         return None
-    first, codec, message_id, index, count, h, w, n_analog, scale, m0, n0, m1, n1, parameters = _LAYOUT.unpack(data[:-2])
+    first, codec, message_id, index, count, h, w, n_analog, scale, m0, n0, m1, n1, parameters = (
+        _LAYOUT.unpack(data[:-2])
+    )
     streams = [(m, int.from_bytes(n, "big")) for m, n in ((m0, n0), (m1, n1)) if m != _NO_MCS]
     try:
         header = Header(
@@ -219,7 +234,15 @@ def split(message: Modulated) -> list[Packet]:
     first, *rest = message.streams
     streams = [first[interleaver.permutation(len(first))], *rest]
     headers = [replace(message.header, index=i) for i in range(message.header.count)]
-    return [Packet(h, np.concatenate([s[part] for s, part in zip(streams, h.slices(), strict=True)]).astype(np.complex64)) for h in headers]
+    return [
+        Packet(
+            h,
+            np.concatenate([s[part] for s, part in zip(streams, h.slices(), strict=True)]).astype(
+                np.complex64
+            ),
+        )
+        for h in headers
+    ]
 
 
 @dataclass
@@ -271,7 +294,9 @@ def join(packets: list[ReceivedPacket]) -> AssembledMessage:
     )
 
 
-_SAME_CONTENT = 0.2  # correlation of two receptions of one packet is 0.5 at 0 dB; of two different ones 1 / sqrt(symbols)
+_SAME_CONTENT = (
+    0.2  # correlation of two receptions of one packet is 0.5 at 0 dB; of two different ones 1 / sqrt(symbols)
+)
 
 
 def _same_content(a: ReceivedPacket, b: ReceivedPacket) -> bool:
@@ -279,7 +304,9 @@ def _same_content(a: ReceivedPacket, b: ReceivedPacket) -> bool:
     with np.errstate(over="ignore", invalid="ignore"):
         weight = 1 / (1.0 + a.noise_variance) / (1.0 + b.noise_variance)
         power = np.vdot(weight, np.abs(a.symbols) ** 2) * np.vdot(weight, np.abs(b.symbols) ** 2)
-        return bool(power == 0 or abs(np.vdot(a.symbols, weight * b.symbols)) > _SAME_CONTENT * np.sqrt(power))
+        return bool(
+            power == 0 or abs(np.vdot(a.symbols, weight * b.symbols)) > _SAME_CONTENT * np.sqrt(power)
+        )
 
 
 @dataclass

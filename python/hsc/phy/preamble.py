@@ -28,8 +28,14 @@ def preamble_carriers(numerology: Numerology) -> np.ndarray:
     Each has the same energy, so the carriers of the first are sqrt(2) stronger.
     """
     even = numerology.carriers % 2 == 0
-    first, second = even.astype(np.float32) * np.sqrt(numerology.used / even.sum()), np.ones(numerology.used, np.float32)
-    chosen = [amplitude * _lowest_crest(numerology, amplitude, seed) for amplitude, seed in ((first, 0), (second, 8191))]
+    first, second = (
+        even.astype(np.float32) * np.sqrt(numerology.used / even.sum()),
+        np.ones(numerology.used, np.float32),
+    )
+    chosen = [
+        amplitude * _lowest_crest(numerology, amplitude, seed)
+        for amplitude, seed in ((first, 0), (second, 8191))
+    ]
     carriers = (10 ** (numerology.boost_db / 20) * np.stack(chosen)).astype(np.complex64)
     carriers.flags.writeable = False
     return carriers
@@ -50,7 +56,10 @@ def symbols_to_samples(numerology: Numerology, carriers: np.ndarray) -> np.ndarr
     grid[:, -half:], grid[:, 1 : half + 1] = carriers[:, :half], carriers[:, half:]
     body = fft.ifft(grid, axis=1, norm="ortho", overwrite_x=True)
     samples = np.empty((len(carriers), numerology.symbol), np.complex64)
-    samples[:, : numerology.cp], samples[:, numerology.cp :] = body[:, numerology.n_fft - numerology.cp :], body
+    samples[:, : numerology.cp], samples[:, numerology.cp :] = (
+        body[:, numerology.n_fft - numerology.cp :],
+        body,
+    )
     return samples.ravel()
 
 
@@ -70,7 +79,9 @@ def _lowest_crest(numerology: Numerology, amplitude: np.ndarray, seed: int) -> n
     for _ in range(_CLIPPING_ROUNDS):
         wave = fft.ifft(grid)
         size = np.abs(wave)
-        clipped = fft.fft(wave * np.minimum(1, _CLIPPING_LEVEL * np.sqrt(np.mean(size**2)) / np.maximum(size, 1e-30)))[numerology.carriers]
+        clipped = fft.fft(
+            wave * np.minimum(1, _CLIPPING_LEVEL * np.sqrt(np.mean(size**2)) / np.maximum(size, 1e-30))
+        )[numerology.carriers]
         chosen = clipped / np.maximum(np.abs(clipped), 1e-30)
         grid[numerology.carriers] = amplitude * chosen
     return chosen

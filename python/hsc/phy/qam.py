@@ -31,7 +31,9 @@ def modulate(bits: np.ndarray, bits_per_symbol: int) -> np.ndarray:
     return points[label]
 
 
-def demodulate(symbols: np.ndarray, noise_variance: np.ndarray | float, bits_per_symbol: int, exact: bool = False) -> np.ndarray:
+def demodulate(
+    symbols: np.ndarray, noise_variance: np.ndarray | float, bits_per_symbol: int, exact: bool = False
+) -> np.ndarray:
     """Symbols, complex (n,), with noise variance, float (n,) or one for all → LLRs, float32 (n · bits_per_symbol,).
 
     Max-log by default: the nearest point with the bit 0 against the nearest with the bit 1. `exact` sums over all points.
@@ -73,7 +75,9 @@ def constellation(bits_per_symbol: int) -> np.ndarray:
 def _axis(bits_per_symbol: int) -> tuple[np.ndarray, np.ndarray]:
     """Levels of one axis in rising order, float32 (L,), and their Gray labels, uint8 (L, log2 L)."""
     if bits_per_symbol not in BITS_PER_SYMBOL:
-        raise HscError(f"no modulation has {bits_per_symbol} bits per symbol: choose one of {', '.join(map(str, BITS_PER_SYMBOL))}")
+        raise HscError(
+            f"no modulation has {bits_per_symbol} bits per symbol: choose one of {', '.join(map(str, BITS_PER_SYMBOL))}"
+        )
     axes = 1 if bits_per_symbol == 1 else 2
     bits = bits_per_symbol // axes
     index = np.arange(1 << bits)

@@ -107,7 +107,9 @@ class _Search:
         """All before `position` is searched. A run of hits from there on must be complete, and its header is not there any sooner."""
         sync = self.sync
         self.position = position
-        self.needed = position + max(self.demodulator.header_length - sync.lookback, sync.span + sync.window + sync.half + _LATE)
+        self.needed = position + max(
+            self.demodulator.header_length - sync.lookback, sync.span + sync.window + sync.half + _LATE
+        )
 
     def tell_apart(self, starts: np.ndarray, ratio: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Which of the next runs of hits are candidates, and which may be, bool (runs,) each, by where they start and their |P| / R.
@@ -175,9 +177,15 @@ class BurstReceiver:
         self.counters = Counters()
         self._searches = [_Search(n, Synchroniser(n), Demodulator(n)) for n in numerologies]
         syncs = [search.sync for search in self._searches]
-        self._finest, self._grid = min(sync.step for sync in syncs), max(BLOCK, *(sync.step for sync in syncs))
+        self._finest, self._grid = (
+            min(sync.step for sync in syncs),
+            max(BLOCK, *(sync.step for sync in syncs)),
+        )
         self._before = -(-max(sync.lookback for sync in syncs) // self._grid) * self._grid
-        self._behind = -(-max(sync.span + max(sync.window + sync.half, sync.lookahead) for sync in syncs) // BLOCK) * BLOCK
+        self._behind = (
+            -(-max(sync.span + max(sync.window + sync.half, sync.lookahead) for sync in syncs) // BLOCK)
+            * BLOCK
+        )
         self._history = _STRETCH + _LINE_SAMPLES + 2 * self._before + EDGE
         longest = max(n.burst_length(max_payload) + 4 * n.symbol for n in numerologies)
         self._buffer = SampleBuffer(longest + self._history + 2 * (_PIECE + _SEARCH_BLOCK), self._history)
@@ -197,7 +205,11 @@ class BurstReceiver:
             # a piece ends with what the search of a stretch needs behind it
             piece = samples[taken : taken + _PIECE - (self._buffer.end - self._behind - _LATE) % _PIECE]
             taken += len(piece)
-            held = min(search.held for search in self._searches) if self._receiving is None else self._receiving.start
+            held = (
+                min(search.held for search in self._searches)
+                if self._receiving is None
+                else self._receiving.start
+            )
             self._buffer.append(piece, held - self._history)
             self.counters.samples += len(piece)
             while (step := self._next()) is not None:
@@ -219,7 +231,11 @@ class BurstReceiver:
     def _next(self) -> Callable[[], ReceivedPacket | None] | None:
         """The next step, in the order in which the samples for it come: so no numerology is favoured, however the stream is cut."""
         if self._receiving is not None:
-            return partial(self._read_payload, self._receiving) if self._buffer.end >= self._receiving.needed else None
+            return (
+                partial(self._read_payload, self._receiving)
+                if self._buffer.end >= self._receiving.needed
+                else None
+            )
         search = min(self._searches, key=lambda search: search.needed)
         if self._buffer.end < search.needed:
             return None
@@ -231,7 +247,10 @@ class BurstReceiver:
         first = -(-search.position // sync.step) * sync.step
         stop = min(first + search.block, (first // _STRETCH + 1) * _STRETCH)
         part = self._part_from(first, sync.lookback)
-        begin, end = first - part.start, min(part.end, stop + sync.span + sync.window + sync.half) - part.start
+        begin, end = (
+            first - part.start,
+            min(part.end, stop + sync.span + sync.window + sync.half) - part.start,
+        )
         correlation, energy = sync.metric(part.samples[begin:end], part.cells.between(begin, end, sync.step))
         searched = first + len(correlation) * sync.step
         search.proceed(min(searched, stop))
@@ -261,12 +280,18 @@ class BurstReceiver:
         It is made once for all searches, as they go on side by side.
         """
         stretch, part = first // _STRETCH, self._part
-        if part is None or (part.stretch, part.received) != (stretch, self._buffer.end) or first - lookback < part.start:
+        if (
+            part is None
+            or (part.stretch, part.received) != (stretch, self._buffer.end)
+            or first - lookback < part.start
+        ):
             slowest = max(stretch * _STRETCH, min(first, *(search.position for search in self._searches)))
             start = slowest // self._grid * self._grid - self._before
             end = min(self._buffer.end - EDGE, (stretch + 1) * _STRETCH + self._behind) // BLOCK * BLOCK
             samples = without(self._buffer.view(start - EDGE, end + EDGE), self._lines_of(stretch))
-            part = self._part = _Part(stretch, self._buffer.end, start, samples, Cells.of(samples, self._finest))
+            part = self._part = _Part(
+                stretch, self._buffer.end, start, samples, Cells.of(samples, self._finest)
+            )
         return part
 
     def _lines_of(self, stretch: int) -> Lines:
@@ -304,7 +329,9 @@ class BurstReceiver:
     def _read_payload(self, receiving: _Reception) -> ReceivedPacket:
         numerology, burst, start = receiving.search.numerology, receiving.burst, receiving.start
         samples = self._buffer.view(start, self._buffer.end)
-        self._resume(start + (numerology.overhead_symbols + numerology.payload_rows(burst.size)) * numerology.symbol)
+        self._resume(
+            start + (numerology.overhead_symbols + numerology.payload_rows(burst.size)) * numerology.symbol
+        )
         return receiving.search.demodulator.payload(samples, burst, start)
 
     def _resume(self, position: int) -> None:

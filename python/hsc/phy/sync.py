@@ -74,7 +74,10 @@ class Cells:
 
     def between(self, first: int, last: int, size: int) -> Cells:
         """Larger cells of the samples first .. last - 1, where first is a multiple of this size."""
-        part, times = slice(first // self.size, first // self.size + (last - first) // size * (size // self.size)), size // self.size
+        part, times = (
+            slice(first // self.size, first // self.size + (last - first) // size * (size // self.size)),
+            size // self.size,
+        )
         return Cells(size, _sum_cells(self.energy[part], times), _sum_cells(self.sums[part], times))
 
 
@@ -129,8 +132,15 @@ class Synchroniser:
         if len(samples) < self.window + self.half:
             return np.zeros(0, np.complex64), np.zeros(0, np.float32)
         cells = Cells.of(samples, self.step) if cells is None else cells
-        x, length, shift = samples[: len(cells.sums) * self.step], self.window // self.step, self.half // self.step
-        energy, mean = moving_sum(cells.energy, length), moving_sum(cells.sums, length) * np.float32(self.window**-0.5)
+        x, length, shift = (
+            samples[: len(cells.sums) * self.step],
+            self.window // self.step,
+            self.half // self.step,
+        )
+        energy, mean = (
+            moving_sum(cells.energy, length),
+            moving_sum(cells.sums, length) * np.float32(self.window**-0.5),
+        )
         left = np.maximum(energy - (mean.real**2 + mean.imag**2), _ROUNDING * energy)
         product = np.conj(x[: -self.half])
         product *= x[self.half :]
@@ -163,7 +173,9 @@ class Synchroniser:
         windows = _centred(samples[candidates[:, None, None] + entries])
         spectra = fft.fft(windows * taper, axis=2)
         energy = (spectra.real**2 + spectra.imag**2).sum(axis=1)
-        limited = np.minimum(energy, 2 * np.partition(energy, self.window // 2, axis=1)[:, self.window // 2, None])
+        limited = np.minimum(
+            energy, 2 * np.partition(energy, self.window // 2, axis=1)[:, self.window // 2, None]
+        )
         product = np.conj(spectra[:, 0]) * spectra[:, 1] * (limited / np.maximum(energy, 1e-30))
         left = limited.sum(axis=1)
         return (np.abs(product.sum(axis=1)) > _WIDE / 2 * left) & (left > _LEAST_LEFT * energy.sum(axis=1))
@@ -177,7 +189,9 @@ class Synchroniser:
         received = samples[starts[:, None] + np.arange(self._length)]
         segments = _centred(received)
         steps = np.rint(-_CFO_GRID * cfo).astype(np.int64)
-        spectrum = fft.fft(segments * self._roots[steps[:, None] * np.arange(self._length) % len(self._roots)], axis=1)
+        spectrum = fft.fft(
+            segments * self._roots[steps[:, None] * np.arange(self._length) % len(self._roots)], axis=1
+        )
         filtered = fft.ifft(spectrum[:, None] * self._templates, axis=2)[:, :, : 2 * self.lookback]
         power = filtered.real**2 + filtered.imag**2
         for row, shape in enumerate(power):
@@ -190,7 +204,9 @@ class Synchroniser:
                 lag -= len(earlier) - 1 - int(np.argmax(earlier >= _FIRST_PATH * earlier[-1]))
                 integer = 2 * shift - MAX_INTEGER_CFO
                 # where there is next to no leak, taking the mean away only takes away from the carrier that lies there
-                leak = float(np.vdot(received[row], received[row]).real - np.vdot(segments[row], segments[row]).real)
+                leak = float(
+                    np.vdot(received[row], received[row]).real - np.vdot(segments[row], segments[row]).real
+                )
                 source = segments if leak > _LEAK_SHARE * energy else received
                 fraction = self._fractional(source[row, lag : lag + self.numerology.symbol], float(cfo[row]))
                 return Sync(int(starts[row]) + lag, integer + fraction, min(quality, 1.0))
@@ -205,7 +221,9 @@ class Synchroniser:
     @cached_property
     def _windows(self) -> tuple[np.ndarray, np.ndarray]:
         """Samples of the metric's two windows, int64 (2, window), and a Hann window, float32 (window,)."""
-        return np.array([[0], [self.half]]) + np.arange(self.window), np.hanning(self.window + 2)[1:-1].astype(np.float32)
+        return np.array([[0], [self.half]]) + np.arange(self.window), np.hanning(self.window + 2)[
+            1:-1
+        ].astype(np.float32)
 
     @cached_property
     def _roots(self) -> np.ndarray:
@@ -218,7 +236,10 @@ class Synchroniser:
         """complex64 (hypotheses, length): conjugate spectra of the preamble at -8, -6 .. 8 subcarriers, unit energy."""
         preamble = preamble_samples(self.numerology)
         spectrum = np.conj(fft.fft(preamble / np.linalg.norm(preamble), self._length))
-        shifts = [cfo * self._length // self.numerology.n_fft for cfo in range(-MAX_INTEGER_CFO, MAX_INTEGER_CFO + 1, 2)]
+        shifts = [
+            cfo * self._length // self.numerology.n_fft
+            for cfo in range(-MAX_INTEGER_CFO, MAX_INTEGER_CFO + 1, 2)
+        ]
         return np.stack([np.roll(spectrum, shift) for shift in shifts])
 
 

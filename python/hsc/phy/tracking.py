@@ -78,7 +78,9 @@ def moves(residual: np.ndarray, noise: np.ndarray) -> bool:
     starts, lengths = _blocks(rows, _GATE_ROWS)
     sums = np.add.reduceat(residual, starts, axis=0)
     excess = (sums.real**2 + sums.imag**2) @ (1 / (pilots * noise)) / lengths[:, 0]
-    return excess.max() > 1.5 + 6 / math.sqrt(pilots) or excess.sum() > excess.size * 1.5 + 3 * math.sqrt(excess.size / pilots)
+    return excess.max() > 1.5 + 6 / math.sqrt(pilots) or excess.sum() > excess.size * 1.5 + 3 * math.sqrt(
+        excess.size / pilots
+    )
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,9 @@ class Pilots:
     reach: tuple[float, float]
 
 
-def deviation(pilots: Pilots, channel: np.ndarray, response: np.ndarray, echoes: np.ndarray) -> Deviation | None:
+def deviation(
+    pilots: Pilots, channel: np.ndarray, response: np.ndarray, echoes: np.ndarray
+) -> Deviation | None:
     """The most likely deviation of the channel, None when a still one is as likely.
 
     A clock drift that was fitted to a channel taken to be still is wrong where it moves: what is missing is found with the deviation.
@@ -155,7 +159,13 @@ class _Model:
         scale = 1 / np.sqrt(noise)
         seen = response[places] * scale[:, None]
         strength, modes = np.linalg.eigh((seen * power) @ seen.conj().T)
-        return cls(scale, modes, np.maximum(strength, 0), (response * power) @ (seen.conj().T @ modes), float(power.sum()))
+        return cls(
+            scale,
+            modes,
+            np.maximum(strength, 0),
+            (response * power) @ (seen.conj().T @ modes),
+            float(power.sum()),
+        )
 
     def whiten(self, residual: np.ndarray) -> np.ndarray:
         """Residuals (rows, pilots) -> modes (rows, modes) with unit noise."""
@@ -199,7 +209,9 @@ def _most_likely(white: np.ndarray, model: _Model) -> _Motion | None:
         basis, power = _sequences(rows, bandwidth)
         part = basis.T @ white
         prior = np.multiply.outer(_SCALES, power[:, None] * model.strength)
-        likelihood = ((part.real**2 + part.imag**2) * (prior / (1 + prior)) - np.log1p(prior)).sum(axis=(1, 2))
+        likelihood = ((part.real**2 + part.imag**2) * (prior / (1 + prior)) - np.log1p(prior)).sum(
+            axis=(1, 2)
+        )
         winner = int(np.argmax(likelihood))
         if likelihood[winner] > best:
             best, chosen = float(likelihood[winner]), _Motion(basis, _SCALES[winner] * power)
@@ -251,17 +263,26 @@ def interference(rows: np.ndarray, expected: np.ndarray) -> np.ndarray | None:
     sums = np.add.reduceat(parts * parts, starts, axis=0)
     energy = sums[:, ::2] + sums[:, 1::2]
     known = np.add.reduceat(expected, starts, axis=0) if expected.ndim == 2 else expected * lengths
-    total, total_known = np.add.reduce(energy), np.add.reduce(known) if expected.ndim == 2 else expected * np.float32(count)
+    total, total_known = (
+        np.add.reduce(energy),
+        np.add.reduce(known) if expected.ndim == 2 else expected * np.float32(count),
+    )
     now, ever = energy > known * _chance(min(count, _POWER_ROWS)), total > total_known * _chance(count)
     if not (ever.any() or now.any()):
         return None
     ever &= _holds_more(rows, ever, total > _MUCH_STRONGER * total_known)
     for block, (start, length) in enumerate(zip(starts, lengths[:, 0].astype(np.int64), strict=True)):
-        now[block] &= _holds_more(rows[start : start + length], now[block], energy[block] > _MUCH_STRONGER * known[block])
+        now[block] &= _holds_more(
+            rows[start : start + length], now[block], energy[block] > _MUCH_STRONGER * known[block]
+        )
     if not (ever.any() or now.any()):
         return None
     always = np.where(ever, (total - total_known) / count, 0)
-    return np.repeat(np.where(now, (energy - known) / lengths, always).astype(np.float32), lengths[:, 0].astype(np.int64), axis=0)
+    return np.repeat(
+        np.where(now, (energy - known) / lengths, always).astype(np.float32),
+        lengths[:, 0].astype(np.int64),
+        axis=0,
+    )
 
 
 def _holds_more(rows: np.ndarray, columns: np.ndarray, surely: np.ndarray) -> np.ndarray:
@@ -275,7 +296,9 @@ def _holds_more(rows: np.ndarray, columns: np.ndarray, surely: np.ndarray) -> np
         chosen = rows[:, columns]
         power = chosen.real**2 + chosen.imag**2
         mean, spectrum = power.mean(axis=0), np.fft.fft(chosen, axis=0)
-        line = (spectrum.real**2 + spectrum.imag**2).max(axis=0) / len(rows)  # of white values mean · ln(rows) is usual
+        line = (spectrum.real**2 + spectrum.imag**2).max(axis=0) / len(
+            rows
+        )  # of white values mean · ln(rows) is usual
         peaked = line > mean * math.log(len(rows) * _ONE_LINE_IN)
         found[columns] = (np.median(power, axis=0) > _LEAST_MEDIAN * mean) & (peaked | surely[columns])
     return found

@@ -72,7 +72,15 @@ class RadioPreset:
 
 
 GENERIC = RadioPreset(
-    "radio", (), (1e3, 100e6), (-100, 150, 30), (-100, 150, 30), (0, 100e9), 12, 0.2, note="unknown to gr-hsc: the driver's own limits hold"
+    "radio",
+    (),
+    (1e3, 100e6),
+    (-100, 150, 30),
+    (-100, 150, 30),
+    (0, 100e9),
+    12,
+    0.2,
+    note="unknown to gr-hsc: the driver's own limits hold",
 )
 PRESETS = (
     RadioPreset(
@@ -150,7 +158,13 @@ class RadioSettings:
     def __post_init__(self) -> None:
         address, preset = self.parsed, self.preset
         _within("sample rate", self.sample_rate, preset.sample_rates, "S/s", preset)
-        _within("frequency", self.frequency, (0 if address.floating else preset.frequencies[0], preset.frequencies[1]), "Hz", preset)
+        _within(
+            "frequency",
+            self.frequency,
+            (0 if address.floating else preset.frequencies[0], preset.frequencies[1]),
+            "Hz",
+            preset,
+        )
         _within("bandwidth", self.bandwidth, (0, 200e6), "Hz", preset)
         _within("ppm", self.ppm, (-1000, 1000), "ppm", preset)
         _within("back-off", self.back_off_db or 0.0, (0, 60), "dB", preset)
@@ -177,10 +191,14 @@ def tuned(frequency: float, ppm: float) -> float:
 def parse(address: str) -> Address:
     """Text -> Address. Raises HscError, one line that says what to write instead."""
     if not isinstance(address, str) or len(address) > _MAX_ADDRESS or not address.isprintable():
-        raise HscError(f"a radio's address is at most {_MAX_ADDRESS} printable characters, such as soapy:driver=hackrf")
+        raise HscError(
+            f"a radio's address is at most {_MAX_ADDRESS} printable characters, such as soapy:driver=hackrf"
+        )
     scheme, _, rest = address.strip().partition(":")
     if scheme not in SCHEMES:
-        raise HscError(f"radio '{address}': give soapy:driver=…, uhd:type=…, zmq:tcp://host:port, file:name.sigmf-meta or sim")
+        raise HscError(
+            f"radio '{address}': give soapy:driver=…, uhd:type=…, zmq:tcp://host:port, file:name.sigmf-meta or sim"
+        )
     return {"soapy": _soapy, "uhd": _uhd, "zmq": _zmq, "file": _file, "sim": _sim}[scheme](rest.strip())
 
 
@@ -203,7 +221,9 @@ def _within(what: str, value: float, limits: tuple[float, float], unit: str, pre
     number = isinstance(value, int | float) and math.isfinite(value)
     if not number or not limits[0] <= value <= limits[1]:
         text = f"{value:g}" if number else f"{value}"
-        raise HscError(f"{preset.name}: {what} {text} {unit} is out of range, give {limits[0]:g} to {limits[1]:g}")
+        raise HscError(
+            f"{preset.name}: {what} {text} {unit} is out of range, give {limits[0]:g} to {limits[1]:g}"
+        )
 
 
 def _pairs(text: str, where: str) -> dict[str, str]:
@@ -219,7 +239,9 @@ def _pairs(text: str, where: str) -> dict[str, str]:
 def _soapy(rest: str) -> Address:
     options = _pairs(rest, "soapy")
     if not options.get("driver"):
-        raise HscError(f"radio 'soapy:{rest}': name the driver, such as soapy:driver=hackrf; ./gr-hsc doctor lists the radios found")
+        raise HscError(
+            f"radio 'soapy:{rest}': name the driver, such as soapy:driver=hackrf; ./gr-hsc doctor lists the radios found"
+        )
     return Address("soapy", rest, options)
 
 
@@ -251,7 +273,14 @@ def bindable(endpoint: str, what: str) -> str:
 def _zmq(rest: str) -> Address:
     protocol, separator, place = rest.partition("://")
     host, colon, port = place.rpartition(":")
-    tcp = protocol == "tcp" and colon and host and port.isascii() and port.isdigit() and 0 < int(port[:6]) < 65536
+    tcp = (
+        protocol == "tcp"
+        and colon
+        and host
+        and port.isascii()
+        and port.isdigit()
+        and 0 < int(port[:6]) < 65536
+    )
     if not separator or not (tcp or (protocol == "ipc" and place)):
         raise HscError(f"radio 'zmq:{rest}': give zmq:tcp://host:port or zmq:ipc:///path")
     return Address("zmq", rest)
@@ -271,9 +300,13 @@ def _file(rest: str) -> Address:
 def _sim(rest: str) -> Address:
     options = _pairs(rest, "sim")
     if unknown := options.keys() - SIM_DEFAULTS.keys():
-        raise HscError(f"radio 'sim:{rest}': unknown {', '.join(sorted(unknown))}; there are {', '.join(SIM_DEFAULTS)}")
+        raise HscError(
+            f"radio 'sim:{rest}': unknown {', '.join(sorted(unknown))}; there are {', '.join(SIM_DEFAULTS)}"
+        )
     limits = {"snr": (-40, 200), "cfo": (-1e8, 1e8), "ppm": (-1000, 1000), "seed": (0, 2**31)}
-    return Address("sim", rest, {name: str(_number(value, name, *limits[name])) for name, value in options.items()})
+    return Address(
+        "sim", rest, {name: str(_number(value, name, *limits[name])) for name, value in options.items()}
+    )
 
 
 def _number(text: str, what: str, low: float, high: float) -> float:

@@ -14,7 +14,9 @@ from ..phy.packet import Header, Packet
 from .addresses import RadioSettings
 
 CLIP_RATE = 1e-5  # share of samples that the measured back-off lets reach full scale
-PAYLOAD_POWER = 52 / 64  # of a sample of a burst at amplitude 1: used carriers over FFT length, the same in every numerology
+PAYLOAD_POWER = (
+    52 / 64
+)  # of a sample of a burst at amplitude 1: used carriers over FFT length, the same in every numerology
 
 
 class LevelMeter:
@@ -47,14 +49,20 @@ class LevelMeter:
             self.push(samples)
             return
         if peak >= self._full_scale:
-            self.clipped += int(np.count_nonzero(np.maximum(np.abs(samples.real), np.abs(samples.imag)) >= self._full_scale))
+            self.clipped += int(
+                np.count_nonzero(np.maximum(np.abs(samples.real), np.abs(samples.imag)) >= self._full_scale)
+            )
         self._peak = max(self._peak, peak)
         self._power += power
         self._nonzero += int(np.count_nonzero(samples))
 
     def read(self) -> tuple[float | None, float | None]:
         """Peak of real and imaginary parts, and RMS of the samples that are not zero, since the last call [dB over 1]; None without any."""
-        level = (_decibels(self._peak), _decibels(math.sqrt(self._power / self._nonzero))) if self._nonzero else (None, None)
+        level = (
+            (_decibels(self._peak), _decibels(math.sqrt(self._power / self._nonzero)))
+            if self._nonzero
+            else (None, None)
+        )
         self._reset()
         return level
 
@@ -95,7 +103,13 @@ class SampleClock:
         if self._began is None:
             if not count:
                 return
-            self._began, self._first, self._base, self._until, self._least = now, count, None, now + self.window, math.inf
+            self._began, self._first, self._base, self._until, self._least = (
+                now,
+                count,
+                None,
+                now + self.window,
+                math.inf,
+            )
         self._least = min(self._least, (now - self._began) * self.sample_rate - (count - self._first))
         if now < self._until:
             return

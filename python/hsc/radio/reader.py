@@ -132,7 +132,9 @@ def describe(meta: Path) -> RecordedSamples:
         meta = examples / meta
     try:
         if meta.stat().st_size > _MAX_METADATA:
-            raise HscError(f"{meta}: metadata of more than {_MAX_METADATA >> 20} MB, which is no recording that gr-hsc can read")
+            raise HscError(
+                f"{meta}: metadata of more than {_MAX_METADATA >> 20} MB, which is no recording that gr-hsc can read"
+            )
         content = json.loads(meta.read_bytes())
     except OSError as error:
         raise HscError(f"{meta}: {error.strerror or error}") from error
@@ -152,7 +154,9 @@ def _describe(meta: Path, content: dict[str, Any]) -> RecordedSamples:
     if datatype not in FORMATS:
         raise HscError(f"{meta}: samples of type {str(datatype)[:20]!r}; gr-hsc reads {', '.join(FORMATS)}")
     if (channels := about.get("core:num_channels", 1)) != 1:
-        raise HscError(f"{meta}: has {str(channels)[:20]} channels; gr-hsc reads recordings of one, split it up")
+        raise HscError(
+            f"{meta}: has {str(channels)[:20]} channels; gr-hsc reads recordings of one, split it up"
+        )
     for extension in about.get("core:extensions") or []:
         if extension["name"] != _EXTENSION and extension.get("optional") is False:
             name = str(extension["name"])[:40]

@@ -53,7 +53,9 @@ def isoformat(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
-def packet_annotation(packet: ReceivedPacket, numerology: Numerology | None, sample_rate: float) -> dict[str, Any]:
+def packet_annotation(
+    packet: ReceivedPacket, numerology: Numerology | None, sample_rate: float
+) -> dict[str, Any]:
     """SigMF annotation of a received packet; `numerology` is that of a packet that does not say it.
 
     Keys besides SigMF's own: `hsc:codec`, `hsc:message_id`, `hsc:packet` of `hsc:packets`, `hsc:shape` (H, W, C), `hsc:analog_symbols` of
@@ -62,7 +64,11 @@ def packet_annotation(packet: ReceivedPacket, numerology: Numerology | None, sam
     header, numerology = packet.header, preset(packet.numerology) if packet.numerology else numerology
     if numerology is None:
         raise HscError("a packet without numerology cannot be annotated: tell the Recorder which one it has")
-    measured = {"hsc:snr_db": packet.snr_db, "hsc:cfo_hz": packet.cfo * sample_rate / numerology.n_fft, "hsc:sfo_ppm": packet.sfo_ppm}
+    measured = {
+        "hsc:snr_db": packet.snr_db,
+        "hsc:cfo_hz": packet.cfo * sample_rate / numerology.n_fft,
+        "hsc:sfo_ppm": packet.sfo_ppm,
+    }
     start = max(0, packet.sample_index)
     return {
         "core:sample_start": start,
@@ -201,10 +207,15 @@ class RecordingWriter:
         self._refuse_existing()
         folder = next(parent for parent in self.meta.absolute().parents if parent.exists())
         if not (folder.is_dir() and os.access(folder, os.W_OK)):
-            raise HscError(f"cannot write {self.meta} ({folder} is no folder to write to): choose another name")
+            raise HscError(
+                f"cannot write {self.meta} ({folder} is no folder to write to): choose another name"
+            )
 
     def _name(self, numerology: str) -> None:
-        self._global |= {"core:description": f"received samples, packets of {numerology}", "hsc:numerology": numerology}
+        self._global |= {
+            "core:description": f"received samples, packets of {numerology}",
+            "hsc:numerology": numerology,
+        }
 
     def begin(self, captures: Sequence[Capture] = ()) -> int:
         """Begin a run. Returns its number.
@@ -354,7 +365,9 @@ class RecordingWriter:
         fresh, captures = self.meta.with_name(self.meta.name + ".new"), json.dumps(self._captures)
         try:
             with fresh.open("w", encoding="utf-8") as file:
-                file.write(f'{{"global": {json.dumps(self._global)},\n"captures": {captures},\n"annotations": [\n')
+                file.write(
+                    f'{{"global": {json.dumps(self._global)},\n"captures": {captures},\n"annotations": [\n'
+                )
                 file.writelines(self._lines)  # to its end, where the next one is added
                 file.write("]}\n")
             os.replace(fresh, self.meta)
@@ -370,4 +383,6 @@ class RecordingWriter:
             yield
         except OSError as error:
             reason = error.strerror or error
-            raise HscError(f"cannot write {self.meta} ({reason}): choose another name for the recording") from None
+            raise HscError(
+                f"cannot write {self.meta} ({reason}): choose another name for the recording"
+            ) from None

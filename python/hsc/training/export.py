@@ -17,12 +17,19 @@ _DATA = {"mnist": "MNIST, {} training digits", "photos": "photographs of photos/
 
 
 def export(
-    run: Run, state: dict[str, torch.Tensor], steps: int, figures: dict[str, float], detail: str = "", exact: tuple[str, ...] = ()
+    run: Run,
+    state: dict[str, torch.Tensor],
+    steps: int,
+    figures: dict[str, float],
+    detail: str = "",
+    exact: tuple[str, ...] = (),
 ) -> Path:
     """Write weights and card into the run's folder. `detail` is added to the data's description; `exact`: see `weights.save`."""
     recipe = run.recipe
     about = {
-        "recipe": {key: value for key, value in dataclasses.asdict(recipe).items() if value not in (None, "", 0)},
+        "recipe": {
+            key: value for key, value in dataclasses.asdict(recipe).items() if value not in (None, "", 0)
+        },
         "data": _DATA[recipe.data].format(recipe.samples or 60_000) + detail,
         "seed": recipe.seed,
         "steps": steps,

@@ -18,7 +18,7 @@ from torch import nn
 
 from .. import weights
 from ..images import datasets
-from .recipes import Recipe
+from .recipe import Recipe
 
 WARM_UP = 100
 CHECKPOINT_SECONDS = 120.0
@@ -57,6 +57,7 @@ class Run:
         path: data folder; None: $HSC_DATA.
         minutes: shortens the schedule to the time there is, that of earlier parts of the run included; None: no limit.
         report: called after every step, in the first process of a parallel run.
+        shipped: folder of the weights that the recipe's system comes with.
     """
 
     recipe: Recipe
@@ -64,6 +65,7 @@ class Run:
     path: str | Path | None = None
     minutes: float | None = None
     report: Callable[[Progress], None] = lambda _: None
+    shipped: Path = weights.FOLDER
 
     @property
     def checkpoint(self) -> Path:
@@ -76,7 +78,7 @@ class Run:
 
     def weights(self, name: str) -> dict[str, torch.Tensor]:
         """Weights to start from: those of an earlier run in `out`, else the shipped ones. Raises HscError when there are none."""
-        return weights.load(name, self.out if (self.out / f"{name}.safetensors").is_file() else weights.FOLDER)
+        return weights.load(name, self.out if (self.out / f"{name}.safetensors").is_file() else self.shipped)
 
 
 @dataclass(frozen=True)
@@ -136,7 +138,11 @@ def fit(model: nn.Module, loss: Loss, run: Run, method: Method) -> tuple[nn.Modu
     begun = saved - spent
     model.train()
     while (fraction := _fraction(run, done, time.monotonic() - begun)) < 1:
-        rate = run.recipe.learning_rate * min(1.0, (done + 1) / WARM_UP) * (0.51 + 0.49 * math.cos(math.pi * fraction))
+        rate = (
+            run.recipe.learning_rate
+            * min(1.0, (done + 1) / WARM_UP)
+            * (0.51 + 0.49 * math.cos(math.pi * fraction))
+        )
         for group in optimizer.param_groups:
             group["lr"] = group["pace"] * method.stage_rate(fraction) * rate
         optimizer.zero_grad()
@@ -180,7 +186,9 @@ def planes(images: np.ndarray, device: torch.device | str = "cpu") -> torch.Tens
 def batches(run: Run) -> Iterator[torch.Tensor]:
     """Endless batches of a recipe's images, (B, C, H, W) float32 in [0, 1], on the device."""
     recipe, device = run.recipe, accelerator().device
-    rng = np.random.default_rng()  # not the recipe's seed: a run that goes on must not begin with the same images again
+    rng = (
+        np.random.default_rng()
+    )  # not the recipe's seed: a run that goes on must not begin with the same images again
     if recipe.data == "mnist":
         digits = datasets.mnist("train", run.path)[: recipe.samples or None, ..., None]
         while True:
@@ -215,7 +223,9 @@ def _save(checkpoint: Path, parts: dict, step: int, seconds: float) -> None:
     """Write beside and rename, so that a checkpoint is never half written."""
     checkpoint.parent.mkdir(parents=True, exist_ok=True)
     part = checkpoint.with_suffix(".part")
-    torch.save({name: of.state_dict() for name, of in parts.items()} | {"step": step, "seconds": seconds}, part)
+    torch.save(
+        {name: of.state_dict() for name, of in parts.items()} | {"step": step, "seconds": seconds}, part
+    )
     os.replace(part, checkpoint)
 
 

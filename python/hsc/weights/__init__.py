@@ -16,14 +16,15 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
 from ..errors import HscError
+from ..paths import WEIGHTS
 
-FOLDER = Path(__file__).parent
+FOLDER = WEIGHTS
 _SCALE = ".scale"
 
 
-def names() -> tuple[str, ...]:
+def names(folder: Path = FOLDER) -> tuple[str, ...]:
     """Names of all weights that are there."""
-    return tuple(sorted(file.stem for file in FOLDER.glob("*.safetensors")))
+    return tuple(sorted(file.stem for file in folder.glob("*.safetensors")))
 
 
 def card(name: str, folder: Path = FOLDER) -> dict:
@@ -31,7 +32,9 @@ def card(name: str, folder: Path = FOLDER) -> dict:
     try:
         return json.loads((folder / f"{name}.json").read_text())
     except (OSError, ValueError) as error:
-        raise HscError(f"no weights '{name}': choose one of {', '.join(names())}, or train them with './gr-hsc train {name}'") from error
+        raise HscError(
+            f"no weights '{name}': choose one of {', '.join(names())}, or train them with './gr-hsc train {name}'"
+        ) from error
 
 
 def load(name: str, folder: Path = FOLDER) -> dict[str, torch.Tensor]:
@@ -44,7 +47,11 @@ def load(name: str, folder: Path = FOLDER) -> dict[str, torch.Tensor]:
     if hashlib.sha256(raw).hexdigest() != wanted:
         raise HscError(f"weights '{name}' are damaged (sha256 differs from the card): install again")
     stored = load_tensors(raw)
-    return {key: _restored(tensor, stored.get(key + _SCALE)) for key, tensor in stored.items() if not key.endswith(_SCALE)}
+    return {
+        key: _restored(tensor, stored.get(key + _SCALE))
+        for key, tensor in stored.items()
+        if not key.endswith(_SCALE)
+    }
 
 
 def _restored(tensor: torch.Tensor, scale: torch.Tensor | None) -> torch.Tensor:
@@ -54,7 +61,12 @@ def _restored(tensor: torch.Tensor, scale: torch.Tensor | None) -> torch.Tensor:
 
 
 def save(
-    name: str, state: dict[str, torch.Tensor], about: dict, storage: str = "int8", folder: Path = FOLDER, exact: tuple[str, ...] = ()
+    name: str,
+    state: dict[str, torch.Tensor],
+    about: dict,
+    storage: str = "int8",
+    folder: Path = FOLDER,
+    exact: tuple[str, ...] = (),
 ) -> Path:
     """Write weights and card. `storage` is "int8" (matrices and kernels; the rest is float16) or "float16".
 
@@ -75,7 +87,9 @@ def save(
     folder.mkdir(parents=True, exist_ok=True)
     _write(folder / f"{name}.safetensors", raw)
     digest = hashlib.sha256(raw).hexdigest()
-    text = json.dumps({**about, "name": name, "storage": storage, "bytes": len(raw), "sha256": digest}, indent=2)
+    text = json.dumps(
+        {**about, "name": name, "storage": storage, "bytes": len(raw), "sha256": digest}, indent=2
+    )
     _write(folder / f"{name}.json", (text + "\n").encode())
     return folder / f"{name}.safetensors"
 

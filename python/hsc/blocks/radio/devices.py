@@ -22,7 +22,9 @@ from .sample_files import sample_file_sink, sample_file_source
 SINK, SOURCE = "sink", "source"
 _RATE_ERROR = 10e-6  # the receiver follows 60 ppm, which crystals need
 _TUNING_ERROR = 10e3  # steps of a synthesiser are far below [Hz]
-_OPEN: WeakValueDictionary[tuple[str, str], Device] = WeakValueDictionary()  # (address, side) -> what is in use in this process
+_OPEN: WeakValueDictionary[tuple[str, str], Device] = (
+    WeakValueDictionary()
+)  # (address, side) -> what is in use in this process
 
 
 class Device:
@@ -72,11 +74,15 @@ class _Driven(Device):
         address, preset = settings.parsed, settings.preset
         other = SOURCE if side == SINK else SINK
         if preset.half_duplex and (address.target, other) in _OPEN:
-            raise HscError(f"{preset.name} is half duplex: it cannot be Radio Sink and Radio Source at once, use one radio for each")
+            raise HscError(
+                f"{preset.name} is half duplex: it cannot be Radio Sink and Radio Source at once, use one radio for each"
+            )
         self._call(lambda: self.chain.append(self.open(address.target)))
         # gr-soapy writes a line for each call of a driver that fails, thousands a second; the monitor tells once when samples stay away.
         self.block.set_log_level("off")
-        self.block.set_blkd_input_timer_value(1)  # ms that the scheduler sleeps after a timeout or an error; 250 unless told
+        self.block.set_blkd_input_timer_value(
+            1
+        )  # ms that the scheduler sleeps after a timeout or an error; 250 unless told
         self._call(lambda: self._set_rate(settings.sample_rate))
         self.set_frequency(settings.frequency, settings.ppm)
         self.set_gain(settings.gain)
@@ -111,7 +117,9 @@ class _Driven(Device):
 
         def tune() -> None:
             if abs(missed := self.tune(frequency, ppm)) > _TUNING_ERROR:
-                raise HscError(f"radio {self.settings.address}: does not tune to {frequency:g} Hz, it is {missed:+g} Hz off")
+                raise HscError(
+                    f"radio {self.settings.address}: does not tune to {frequency:g} Hz, it is {missed:+g} Hz off"
+                )
 
         self._call(tune)
 
@@ -122,13 +130,17 @@ class _Driven(Device):
             preset = self.settings.preset
             gain = min(max((preset.tx_gain if self.side == SINK else preset.rx_gain)[2], low), high)
         if not low <= gain <= high:
-            raise HscError(f"radio {self.settings.address}: gain {gain:g} dB is out of range, give {low:g} to {high:g}")
+            raise HscError(
+                f"radio {self.settings.address}: gain {gain:g} dB is out of range, give {low:g} to {high:g}"
+            )
         self._call(lambda: self.write_gain(float(gain)))
 
     def _set_rate(self, wanted: float) -> None:
         self.sample_rate = self.set_rate(wanted)
         if abs(self.sample_rate - wanted) > _RATE_ERROR * wanted:
-            raise HscError(f"radio {self.settings.address}: has no rate of {wanted:g} samples/s, the nearest is {self.sample_rate:g}")
+            raise HscError(
+                f"radio {self.settings.address}: has no rate of {wanted:g} samples/s, the nearest is {self.sample_rate:g}"
+            )
 
     def _call(self, action: Callable[[], Any]) -> None:
         try:
@@ -137,7 +149,9 @@ class _Driven(Device):
             raise
         except Exception as error:  # the drivers' own exceptions, of any type
             text = " ".join(str(error).split())
-            raise HscError(f"radio {self.settings.address}: {text} (./gr-hsc doctor lists the radios found)") from error
+            raise HscError(
+                f"radio {self.settings.address}: {text} (./gr-hsc doctor lists the radios found)"
+            ) from error
 
 
 class _Soapy(_Driven):
@@ -264,7 +278,9 @@ class _Simulated(Device):
         numbers = simulation(settings.parsed)
         offset = numbers["cfo"] / settings.sample_rate
         noise = 10 ** (-numbers["snr"] / 20)
-        channel = channels.channel_model(noise, offset, 1 + numbers["ppm"] * 1e-6, [1.0], numbers["seed"], True)
+        channel = channels.channel_model(
+            noise, offset, 1 + numbers["ppm"] * 1e-6, [1.0], numbers["seed"], True
+        )
         self.chain = [listener(_pipe(), settings.sample_rate), channel]
 
 
@@ -300,5 +316,7 @@ def make_device(settings: RadioSettings, side: str) -> Device:
         except ImportError:
             from dataclasses import replace
 
-            return _Soapy(replace(settings, address=f"soapy:driver=uhd,{settings.parsed.target}".rstrip(",")), side)
+            return _Soapy(
+                replace(settings, address=f"soapy:driver=uhd,{settings.parsed.target}".rstrip(",")), side
+            )
     return kind(settings, side)

@@ -14,7 +14,9 @@ from collections import Counter
 from contextlib import suppress
 
 _KINDS = {b"O": "overruns", b"D": "overruns", b"U": "underruns", b"L": "underruns", b"S": "underruns"}
-_SOAPY = re.compile(rb"(?<![A-Za-z])(?:s[OU])+(?![A-Za-z])")  # between other text too: two writes may come as one chunk
+_SOAPY = re.compile(
+    rb"(?<![A-Za-z])(?:s[OU])+(?![A-Za-z])"
+)  # between other text too: two writes may come as one chunk
 _UHD = re.compile(rb"[OUDLS]+")  # too short to be told from text, so only where a chunk is nothing else
 _STDERR = 2
 
@@ -45,7 +47,9 @@ class DriverMessages:
         reading, writing = os.pipe()
         os.dup2(writing, _STDERR)
         os.close(writing)
-        self._thread = threading.Thread(target=self._forward, args=(reading, self._original), name="driver messages", daemon=True)
+        self._thread = threading.Thread(
+            target=self._forward, args=(reading, self._original), name="driver messages", daemon=True
+        )
         self._thread.start()
 
     def _restore(self) -> None:
@@ -57,7 +61,9 @@ class DriverMessages:
         with os.fdopen(reading, "rb", buffering=0) as stream:
             while chunk := stream.read(1 << 16):
                 rest = self.take(chunk)
-                with suppress(OSError):  # nobody reads it any more: what drivers write must be taken from the pipe all the same
+                with suppress(
+                    OSError
+                ):  # nobody reads it any more: what drivers write must be taken from the pipe all the same
                     while rest:
                         rest = rest[os.write(original, rest) :]
         os.close(original)

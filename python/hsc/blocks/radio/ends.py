@@ -20,12 +20,20 @@ class _radio(gr.hier_block2):  # noqa: N801
     """What both sides share. Attributes: settings, sample_rate (a recording has its own), counters."""
 
     def __init__(self, name: str, settings: RadioSettings, side: str, inputs: int) -> None:
-        ports = gr.io_signature(inputs, inputs, gr.sizeof_gr_complex), gr.io_signature(1 - inputs, 1 - inputs, gr.sizeof_gr_complex)
+        ports = (
+            gr.io_signature(inputs, inputs, gr.sizeof_gr_complex),
+            gr.io_signature(1 - inputs, 1 - inputs, gr.sizeof_gr_complex),
+        )
         gr.hier_block2.__init__(self, name, *ports)
         self.device = make_device(settings, side)
-        self.settings, self.sample_rate = replace(settings, sample_rate=self.device.sample_rate), self.device.sample_rate
+        self.settings, self.sample_rate = (
+            replace(settings, sample_rate=self.device.sample_rate),
+            self.device.sample_rate,
+        )
         live = self.device.live
-        self.monitor = radio_monitor(self.settings, side, self.device.block, self.device.moved if live else None, live)
+        self.monitor = radio_monitor(
+            self.settings, side, self.device.block, self.device.moved if live else None, live
+        )
         for port in _PORTS:
             self.message_port_register_hier_out(port)
             self.msg_connect((self.monitor, port), (self, port))
@@ -130,11 +138,20 @@ class radio_source(_radio):  # noqa: N801
         bandwidth: float = 0.0,
         ppm: float = 0.0,
     ) -> None:
-        super().__init__("Radio Source", RadioSettings(address, frequency, sample_rate, gain, antenna, bandwidth, ppm), SOURCE, 0)
+        super().__init__(
+            "Radio Source",
+            RadioSettings(address, frequency, sample_rate, gain, antenna, bandwidth, ppm),
+            SOURCE,
+            0,
+        )
         self.connect(*self.device.chain, self)
         self.connect(self.device.chain[-1], self.monitor)
 
 
 def _limiter() -> list[gr.basic_block]:
     """Real and imaginary parts to [-1, 1]: some drivers wrap around beyond. A complex sample is a pair of floats."""
-    return [blocks.vector_to_stream(gr.sizeof_float, 2), analog.rail_ff(-1.0, 1.0), blocks.stream_to_vector(gr.sizeof_float, 2)]
+    return [
+        blocks.vector_to_stream(gr.sizeof_float, 2),
+        analog.rail_ff(-1.0, 1.0),
+        blocks.stream_to_vector(gr.sizeof_float, 2),
+    ]

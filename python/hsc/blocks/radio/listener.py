@@ -19,7 +19,9 @@ from ...radio.addresses import ZMQ_QUEUE, ZMQ_SAMPLES
 _POLL = 0.02  # s
 _MAX_MESSAGE = 1 << 24  # bytes
 _RECONNECT = 50  # ms
-_LARGEST = 1 << 16  # samples that one call of `work` moves: a flowgraph's own limit, which may be 1, would cost 0.15 ms a call
+_LARGEST = (
+    1 << 16
+)  # samples that one call of `work` moves: a flowgraph's own limit, which may be 1, would cost 0.15 ms a call
 
 
 class Feed(Protocol):
@@ -60,7 +62,9 @@ class ZmqFeed:
             self._socket.connect(self._endpoint)
         except zmq.ZMQError as error:
             self.close()
-            raise HscError(f"radio zmq:{self._endpoint}: {error}; give the transmitter's machine and port") from error
+            raise HscError(
+                f"radio zmq:{self._endpoint}: {error}; give the transmitter's machine and port"
+            ) from error
 
     def close(self) -> None:
         """Leave."""
@@ -155,7 +159,9 @@ class listener(gr.sync_block):  # noqa: N801
         self._rest = np.zeros(0, np.complex64)
         self.hears = False
         self.set_max_noutput_items(_LARGEST)
-        self.set_blkd_input_timer_value(1)  # ms that the scheduler sleeps when `work` gave nothing; 250 unless told
+        self.set_blkd_input_timer_value(
+            1
+        )  # ms that the scheduler sleeps when `work` gave nothing; 250 unless told
 
     def start(self) -> bool:
         self._feed.open()

@@ -24,9 +24,14 @@ _STALL = 0.5  # without a sample is a timeout, as gr-soapy's [s]
 _MARGIN = 0.1  # of the poll [s]
 _GONE = 3.0  # without a sample is the end [s]
 _GONE_AT_START = 10.0
-_LIVE_SLACK, _PACED_SLACK = 0.005, 0.05  # of a driver's clock, and of a process that is paced by the wall clock [s]
+_LIVE_SLACK, _PACED_SLACK = (
+    0.005,
+    0.05,
+)  # of a driver's clock, and of a process that is paced by the wall clock [s]
 _BUFFER = 1 << 14  # samples that a call of `work` may bring: a call costs 0.15 ms, whatever it brings
-_LEAST = 1 << 12  # samples that it brings at least, but for recordings: the last few of a stream are not looked at
+_LEAST = (
+    1 << 12
+)  # samples that it brings at least, but for recordings: the last few of a stream are not looked at
 _WORK_DONE = -1
 _COUNTED = ("samples", "clipped", "overruns", "underruns", "timeouts", "lost")
 _TROUBLES = {
@@ -55,17 +60,32 @@ class radio_monitor(Ports, gr.sync_block):  # noqa: N801
     """
 
     def __init__(
-        self, settings: RadioSettings, side: str, device: gr.basic_block, moved: Callable[[], int] | None = None, live: bool = False
+        self,
+        settings: RadioSettings,
+        side: str,
+        device: gr.basic_block,
+        moved: Callable[[], int] | None = None,
+        live: bool = False,
     ) -> None:
         gr.sync_block.__init__(self, name=f"Radio {side.capitalize()}", in_sig=[np.complex64], out_sig=None)
         self.open_ports({}, ("radio",))
         self.set_history(_BUFFER)
-        self.set_max_noutput_items(_BUFFER)  # a flowgraph's own limit may be below _LEAST: no sample would move
+        self.set_max_noutput_items(
+            _BUFFER
+        )  # a flowgraph's own limit may be below _LEAST: no sample would move
         if settings.parsed.scheme != "file":
             self.set_output_multiple(_LEAST)
-        self._settings, self._side, self._device, self._moved, self._live = settings, side, device, moved, live
+        self._settings, self._side, self._device, self._moved, self._live = (
+            settings,
+            side,
+            device,
+            moved,
+            live,
+        )
         bits = settings.preset.bits
-        self._full_scale = math.inf if settings.parsed.floating else 1.0 if side == "sink" else 1 - 1.5 * 2 ** (1 - bits)
+        self._full_scale = (
+            math.inf if settings.parsed.floating else 1.0 if side == "sink" else 1 - 1.5 * 2 ** (1 - bits)
+        )
         self.failure: str | None = None
         self._companion = Companion("radio monitor", self._watch)
 
@@ -136,7 +156,9 @@ class radio_monitor(Ports, gr.sync_block):  # noqa: N801
         self._count()
         self.fail(None, self.failure)
         self._report()
-        if self._side == "sink":  # those upstream do not learn from the message that nobody takes their samples
+        if (
+            self._side == "sink"
+        ):  # those upstream do not learn from the message that nobody takes their samples
             self._device.detail().set_done(True)
         self._device._post(_SYSTEM, _DONE)
 

@@ -83,7 +83,9 @@ class recorder(gr.hier_block2):  # noqa: N801
         overwrite: bool = False,
         full_scale: float | None = None,
     ) -> None:
-        gr.hier_block2.__init__(self, "Recorder", gr.io_signature(1, 1, gr.sizeof_gr_complex), gr.io_signature(0, 0, 0))
+        gr.hier_block2.__init__(
+            self, "Recorder", gr.io_signature(1, 1, gr.sizeof_gr_complex), gr.io_signature(0, 0, 0)
+        )
         self.writer = recording.RecordingWriter(
             name,
             datatype,

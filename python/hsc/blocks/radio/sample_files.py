@@ -83,6 +83,8 @@ class sample_file_sink(Ports, gr.basic_block):  # noqa: N801
         self.counters["samples"], self.counters["clipped"] = writer.samples, writer.clipped
         self.counters["lost"] += len(samples) - (writer.samples - recorded)
         if writer.clipped and not clipped:
-            self.fail(None, f"{writer.data}: samples beyond the full scale of its integers are clipped, and counted")
+            self.fail(
+                None, f"{writer.data}: samples beyond the full scale of its integers are clipped, and counted"
+            )
         self.consume(0, len(input_items[0]) - _PIECE + 1)
         return 0

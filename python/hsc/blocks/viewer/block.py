@@ -30,7 +30,11 @@ class ViewerWidget(QtWidgets.QWidget):
         super().__init__()
         self._model, self._title, self._everything = model, title, everything
         self._pending, self.mistakes = False, 0
-        self._hint = QtCore.QSize(int(2.6 * side), int(2.4 * side)) if everything else QtCore.QSize(side + 20, side + 56)
+        self._hint = (
+            QtCore.QSize(int(2.6 * side), int(2.4 * side))
+            if everything
+            else QtCore.QSize(side + 20, side + 56)
+        )
         self.setMinimumSize(self._hint * 0.6 if everything else QtCore.QSize(side, side * 2 // 3 + 76))
         self._timer = QtCore.QTimer(self, singleShot=True, interval=_INTERVAL_MS)
         self._timer.timeout.connect(self.update)
@@ -56,10 +60,19 @@ class ViewerWidget(QtWidgets.QWidget):
         theme = drawing.DARK if self.palette().window().color().lightness() < 128 else drawing.LIGHT
         painter = QtGui.QPainter(self)
         try:
-            drawing.draw(painter, QtCore.QRectF(self.rect()), self._model.snapshot(), theme, self._title, self._everything)
+            drawing.draw(
+                painter,
+                QtCore.QRectF(self.rect()),
+                self._model.snapshot(),
+                theme,
+                self._title,
+                self._everything,
+            )
         except Exception as error:  # Qt aborts the process when one leaves a painting
             self.mistakes += 1
-            painter.drawText(self.rect(), QtCore.Qt.AlignCenter, f"this cannot be painted: {type(error).__name__}: {error}")
+            painter.drawText(
+                self.rect(), QtCore.Qt.AlignCenter, f"this cannot be painted: {type(error).__name__}: {error}"
+            )
         painter.end()
 
 
@@ -86,7 +99,9 @@ class image_viewer(MessageBlock):
         HscError: unknown `panels`.
     """
 
-    def __init__(self, title: str = "Received", side: int = 360, panels: str = "all", history: int = 10) -> None:
+    def __init__(
+        self, title: str = "Received", side: int = 360, panels: str = "all", history: int = 10
+    ) -> None:
         super().__init__("Image Viewer")
         if panels not in PANELS:
             raise HscError(f"Image Viewer panels '{panels}': choose one of {', '.join(PANELS)}")
@@ -106,7 +121,13 @@ class image_viewer(MessageBlock):
     def _image(self, image: pdu.Image) -> None:
         self.counters["images"] += 1
         came, count = image.packets_received, image.packets
-        stage = "" if count is None else f"all of {count} packets" if came == count else f"{came or 0} of {count} packets came"
+        stage = (
+            ""
+            if count is None
+            else f"all of {count} packets"
+            if came == count
+            else f"{came or 0} of {count} packets came"
+        )
         self.model.add_image(image.message_id, image.pixels, image.name or "", image.snr_db, stage)
         if image.notices:
             self.model.add_note(f"{image.name or image.message_id}: {image.notices}")
@@ -114,9 +135,15 @@ class image_viewer(MessageBlock):
 
     def _partial(self, image: pdu.Image) -> None:
         alone = f"{image.part} alone" if image.part else ""
-        came = "" if image.packets is None else f"{image.packets_received or 0} of {image.packets} packets so far"
+        came = (
+            ""
+            if image.packets is None
+            else f"{image.packets_received or 0} of {image.packets} packets so far"
+        )
         stage = ", ".join(filter(None, (alone, came)))
-        self.model.add_image(image.message_id, image.pixels, image.name or "", image.snr_db, stage, partial=True)
+        self.model.add_image(
+            image.message_id, image.pixels, image.name or "", image.snr_db, stage, partial=True
+        )
         self._refresh()
 
     def _generated(self, image: pdu.Generated, partial: bool = False) -> None:
@@ -163,5 +190,9 @@ class image_viewer(MessageBlock):
 def radio_line(status: pdu.RadioStatus) -> str:
     """What a radio counts, in a line."""
     level = "" if status.peak_dbfs is None else f"peak {status.peak_dbfs:.1f} dBFS"
-    counted = [f"{name} {value}" for name in ("clipped", "overruns", "underruns", "timeouts", "lost") if (value := getattr(status, name))]
+    counted = [
+        f"{name} {value}"
+        for name in ("clipped", "overruns", "underruns", "timeouts", "lost")
+        if (value := getattr(status, name))
+    ]
     return ", ".join(filter(None, [f"{status.side} radio", level, *counted, status.failure]))

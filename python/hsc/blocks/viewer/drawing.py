@@ -20,7 +20,10 @@ _SECONDS = 60.0
 _MOST_CELLS = 512
 _DOTTED = 80  # a curve of fewer values has a dot at each
 _ANALOG_LIMIT, _DIGITAL_LIMIT = 3.0, 1.6
-_LEFT, _RIGHT, _CENTRE = (QtCore.Qt.AlignVCenter | side for side in (QtCore.Qt.AlignLeft, QtCore.Qt.AlignRight, QtCore.Qt.AlignHCenter))
+_LEFT, _RIGHT, _CENTRE = (
+    QtCore.Qt.AlignVCenter | side
+    for side in (QtCore.Qt.AlignLeft, QtCore.Qt.AlignRight, QtCore.Qt.AlignHCenter)
+)
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,9 @@ DARK = Theme("#232629", "#16181a", "#eceff1", "#a3a9ad", "#3a3f43", "#4db6ac", "
              ("#66bb6a", "#3a3f43", "#fdd835", "#ef5350"))  # fmt: skip
 
 
-def render(view: View, width: int, height: int, theme: Theme = LIGHT, title: str = "", everything: bool = True) -> QtGui.QImage:
+def render(
+    view: View, width: int, height: int, theme: Theme = LIGHT, title: str = "", everything: bool = True
+) -> QtGui.QImage:
     """A view as a picture of width x height pixels."""
     image = QtGui.QImage(width, height, QtGui.QImage.Format_RGB32)
     painter = QtGui.QPainter(image)
@@ -54,7 +59,9 @@ def render(view: View, width: int, height: int, theme: Theme = LIGHT, title: str
     return image
 
 
-def draw(painter: QtGui.QPainter, area: Rect, view: View, theme: Theme, title: str = "", everything: bool = True) -> None:
+def draw(
+    painter: QtGui.QPainter, area: Rect, view: View, theme: Theme, title: str = "", everything: bool = True
+) -> None:
     """Paint a view: everything there is, or the picture alone."""
     painter.setRenderHints(QtGui.QPainter.Antialiasing | QtGui.QPainter.SmoothPixmapTransform)
     font = painter.font()
@@ -70,7 +77,16 @@ def draw(painter: QtGui.QPainter, area: Rect, view: View, theme: Theme, title: s
     _history(painter, places["history"], view.history, theme)
     _constellation(painter, places["analog"], view.analog, "Analog", (), _ANALOG_LIMIT, theme.analog, theme)
     digital = "Digital" + (f", {view.mcs}" if view.mcs else "")
-    _constellation(painter, places["digital"], view.digital, digital, view.bits_per_symbol, _DIGITAL_LIMIT, theme.digital, theme)
+    _constellation(
+        painter,
+        places["digital"],
+        view.digital,
+        digital,
+        view.bits_per_symbol,
+        _DIGITAL_LIMIT,
+        theme.digital,
+        theme,
+    )
     _curves(painter, places["curves"], view, theme)
     _packets(painter, places["packets"], view.packets, theme)
     _text(painter, places["note"], "   ".join(filter(None, (view.radio, view.note))), theme.dim, _LEFT)
@@ -113,7 +129,10 @@ def caption(picture: Picture) -> tuple[str, str]:
     """What is known of a picture, in two lines: what it is, and how good."""
     snr = "" if picture.snr_db is None else f"SNR {picture.snr_db:.1f} dB"
     psnr = "" if picture.psnr_db is None else f"PSNR {picture.psnr_db:.1f} dB"
-    first, second = (f"{picture.name}", f"{picture.size[1]} x {picture.size[0]} pixels"), (picture.stage, snr, psnr)
+    first, second = (
+        (f"{picture.name}", f"{picture.size[1]} x {picture.size[0]} pixels"),
+        (picture.stage, snr, psnr),
+    )
     return " · ".join(first), " · ".join(filter(None, second))
 
 
@@ -121,7 +140,11 @@ def ticks(low: float, high: float, most: int = 5) -> list[float]:
     """Round numbers from `low` to `high`, at most `most` of them, in steps of 1, 2 or 5 times a power of ten."""
     span = max(high - low, 1e-9)
     scale = 10.0 ** math.floor(math.log10(span / most))
-    step = next(s * scale for s in (1, 2, 5, 10, 20, 50) if math.floor(high / (s * scale)) - math.ceil(low / (s * scale)) < most)
+    step = next(
+        s * scale
+        for s in (1, 2, 5, 10, 20, 50)
+        if math.floor(high / (s * scale)) - math.ceil(low / (s * scale)) < most
+    )
     return [i * step for i in range(math.ceil(low / step), math.floor(high / step) + 1)]
 
 
@@ -132,7 +155,9 @@ def span(values: np.ndarray, least: float = 10.0) -> tuple[float, float]:
     return low - margin, high + margin
 
 
-def _text(painter: QtGui.QPainter, place: Rect, text: str, colour: str, where: int, bold: bool = False) -> None:
+def _text(
+    painter: QtGui.QPainter, place: Rect, text: str, colour: str, where: int, bold: bool = False
+) -> None:
     font = QtGui.QFont(painter.font())
     font.setBold(bold)
     painter.save()
@@ -158,7 +183,13 @@ def _picture(painter: QtGui.QPainter, place: Rect, picture: Picture | None, titl
         return
     _fit(painter, inside, picture.pixels)
     for number, line in enumerate(caption(picture)):
-        _text(painter, Rect(place.left(), inside.bottom() + number * _LINE, place.width(), _LINE), line, theme.text, _LEFT)
+        _text(
+            painter,
+            Rect(place.left(), inside.bottom() + number * _LINE, place.width(), _LINE),
+            line,
+            theme.text,
+            _LEFT,
+        )
 
 
 def _fit(painter: QtGui.QPainter, place: Rect, pixels: np.ndarray) -> Rect:
@@ -174,7 +205,9 @@ def _fit(painter: QtGui.QPainter, place: Rect, pixels: np.ndarray) -> Rect:
 
 def _history(painter: QtGui.QPainter, place: Rect, pictures: Sequence[Picture], theme: Theme) -> None:
     judged = bool(pictures) and pictures[0].psnr_db is not None
-    inside = _titled(painter, place, f"Former images, newest first, with their {'PSNR' if judged else 'SNR'}", theme).adjusted(4, 4, -4, -2)
+    inside = _titled(
+        painter, place, f"Former images, newest first, with their {'PSNR' if judged else 'SNR'}", theme
+    ).adjusted(4, 4, -4, -2)
     left, side = inside.left(), inside.height() - _LINE
     for picture in pictures:
         height, width = picture.pixels.shape[:2]
@@ -214,7 +247,14 @@ def _constellation(
     _points(painter, inside, symbols, limit, dots, 2.6)
 
 
-def _points(painter: QtGui.QPainter, inside: Rect, symbols: np.ndarray, limit: float, colour: QtGui.QColor, size: float) -> None:
+def _points(
+    painter: QtGui.QPainter,
+    inside: Rect,
+    symbols: np.ndarray,
+    limit: float,
+    colour: QtGui.QColor,
+    size: float,
+) -> None:
     pen = QtGui.QPen(colour, size)
     pen.setCapStyle(QtCore.Qt.RoundCap)
     painter.setPen(pen)
@@ -237,13 +277,23 @@ def _polygon(x: np.ndarray, y: np.ndarray) -> QtGui.QPolygonF:
 def _curves(painter: QtGui.QPainter, place: Rect, view: View, theme: Theme) -> None:
     inside = _titled(painter, place, "SNR and PSNR against time", theme)
     plot = inside.adjusted(52, 8, -52, -2 * _LINE)
-    oldest = max([float(curve[:, 0].max()) for curve in (view.snr_db, view.psnr_db) if curve.size], default=0.0)
+    oldest = max(
+        [float(curve[:, 0].max()) for curve in (view.snr_db, view.psnr_db) if curve.size], default=0.0
+    )
     seconds = min(_SECONDS, max(10.0, oldest))
     for ago in ticks(0, seconds, 6):
         x = plot.right() - ago / seconds * plot.width()
         _rule(painter, QtCore.QLineF(x, plot.top(), x, plot.bottom()), theme)
-        _text(painter, Rect(x - 30, plot.bottom(), 60, _LINE), f"{-ago:g}" if ago else "0", theme.dim, _CENTRE)
-    _text(painter, Rect(plot.left(), plot.bottom() + _LINE - 2, plot.width(), _LINE), "time [s]", theme.dim, _CENTRE)
+        _text(
+            painter, Rect(x - 30, plot.bottom(), 60, _LINE), f"{-ago:g}" if ago else "0", theme.dim, _CENTRE
+        )
+    _text(
+        painter,
+        Rect(plot.left(), plot.bottom() + _LINE - 2, plot.width(), _LINE),
+        "time [s]",
+        theme.dim,
+        _CENTRE,
+    )
     _curve(painter, inside, plot, view.snr_db, seconds, "SNR [dB]", theme.snr, theme, left=True)
     _curve(painter, inside, plot, view.psnr_db, seconds, "PSNR [dB]", theme.psnr, theme, left=False)
 
@@ -278,7 +328,13 @@ def _curve(
         y = plot.bottom() - (value - low) / (high - low) * plot.height()
         if left:
             _rule(painter, QtCore.QLineF(plot.left(), y, plot.right(), y), theme)
-        _text(painter, Rect(column.left(), y - _LINE / 2, column.width(), _LINE), f"{value:g}", colour, _RIGHT if left else _LEFT)
+        _text(
+            painter,
+            Rect(column.left(), y - _LINE / 2, column.width(), _LINE),
+            f"{value:g}",
+            colour,
+            _RIGHT if left else _LEFT,
+        )
     x = plot.right() - shown[:, 0] / seconds * plot.width()
     y = plot.bottom() - (shown[:, 1] - low) / (high - low) * plot.height()
     points = _polygon(x, y)
@@ -311,8 +367,17 @@ def _packets(painter: QtGui.QPainter, place: Rect, packets: PacketMap | None, th
         width = QtGui.QFontMetricsF(painter.font()).horizontalAdvance(label) + 30
         legend += width
         _text(painter, Rect(place.right() - legend + 16, place.top(), width, _LINE), label, theme.text, _LEFT)
-        painter.fillRect(Rect(place.right() - legend, place.top() + 3, 12, 12), QtGui.QColor(theme.states[state]))
-    _text(painter, Rect(place.left(), place.top(), place.width() - legend - _GAP, _LINE), title, theme.text, _LEFT, bold=True)
+        painter.fillRect(
+            Rect(place.right() - legend, place.top() + 3, 12, 12), QtGui.QColor(theme.states[state])
+        )
+    _text(
+        painter,
+        Rect(place.left(), place.top(), place.width() - legend - _GAP, _LINE),
+        title,
+        theme.text,
+        _LEFT,
+        bold=True,
+    )
     inside = place.adjusted(0, _LINE, 0, 0)
     painter.fillRect(inside, QtGui.QColor(theme.panel))
     if packets is None:

@@ -20,7 +20,10 @@ from ...phy.packet import Header
 LARGEST_SIDE = 1024  # larger pictures are kept at a smaller scale
 THUMBNAIL_SIDE = 160
 POINTS = 1000
-CURVE_POINTS, CURVE_STEP = 600, 0.1  # values of a curve that are kept; those within CURVE_STEP seconds are one, their mean
+CURVE_POINTS, CURVE_STEP = (
+    600,
+    0.1,
+)  # values of a curve that are kept; those within CURVE_STEP seconds are one, their mean
 ORIGINALS, ORIGINAL_BYTES = 64, 64 << 20
 _REMEMBERED = 16
 
@@ -180,7 +183,13 @@ class ViewerModel:
             return replace(self._view, history=tuple(self._history), packets=packets, **curves)
 
     def add_image(
-        self, message_id: int, pixels: np.ndarray, name: str = "", snr_db: float | None = None, stage: str = "", partial: bool = False
+        self,
+        message_id: int,
+        pixels: np.ndarray,
+        name: str = "",
+        snr_db: float | None = None,
+        stage: str = "",
+        partial: bool = False,
     ) -> None:
         """An image, uint8 (H, W, C): the final one of its message, or a partial one, which is ignored once the final one has come."""
         with self._lock:
@@ -189,7 +198,9 @@ class ViewerModel:
         if original is not None and original[0].shape == pixels.shape:
             psnr_db = metrics.psnr_db(pixels, original[0])
         name = name or (original[1] if original else "") or f"message {message_id}"
-        picture = Picture(shrink(pixels, LARGEST_SIDE), message_id, name, pixels.shape[:2], stage, partial, snr_db, psnr_db)
+        picture = Picture(
+            shrink(pixels, LARGEST_SIDE), message_id, name, pixels.shape[:2], stage, partial, snr_db, psnr_db
+        )
         with self._lock:
             if partial and message_id in self._finished:
                 return
@@ -212,11 +223,14 @@ class ViewerModel:
             self._originals.pop(message_id, None)
             self._originals[message_id] = pixels, name
             while len(self._originals) > 1 and (
-                len(self._originals) > ORIGINALS or sum(kept.nbytes for kept, _ in self._originals.values()) > ORIGINAL_BYTES
+                len(self._originals) > ORIGINALS
+                or sum(kept.nbytes for kept, _ in self._originals.values()) > ORIGINAL_BYTES
             ):
                 self._originals.popitem(last=False)
 
-    def add_packet(self, header: Header, symbols: np.ndarray, noise_variance: np.ndarray, snr_db: float) -> None:
+    def add_packet(
+        self, header: Header, symbols: np.ndarray, noise_variance: np.ndarray, snr_db: float
+    ) -> None:
         """A received packet: equalised symbols, complex64, analog ones first; the noise variance of each; its SNR [dB]."""
         analog = next((part.stop - part.start for part in header.slices()), 0)
         usable = np.isfinite(noise_variance) & np.isfinite(symbols)
@@ -255,7 +269,9 @@ class ViewerModel:
                 return
             if picture.psnr_db is None:
                 self._psnr.add(self._clock(), psnr_db)
-            self._view = replace(self._view, picture=replace(picture, psnr_db=psnr_db, name=name or picture.name))
+            self._view = replace(
+                self._view, picture=replace(picture, psnr_db=psnr_db, name=name or picture.name)
+            )
 
     def add_note(self, note: str) -> None:
         """A line worth telling, such as why an image did not come."""
@@ -275,7 +291,9 @@ class ViewerModel:
 
 
 def _beside(message_id: int, pixels: np.ndarray, name: str) -> Picture:
-    return Picture(shrink(pixels, LARGEST_SIDE), message_id, name or f"message {message_id}", pixels.shape[:2])
+    return Picture(
+        shrink(pixels, LARGEST_SIDE), message_id, name or f"message {message_id}", pixels.shape[:2]
+    )
 
 
 def _newest(kept: np.ndarray, symbols: np.ndarray) -> np.ndarray:

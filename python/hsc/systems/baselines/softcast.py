@@ -7,15 +7,18 @@ against lost packets: nothing can be decoded without it. One signal serves every
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
-from ...codecs.options import options_of
+from ...codecs.contract import Codec, Decoded
+from ...codecs.options import option
 from ...coding import budget, erasure
 from ...errors import HscError
 from ...message import DigitalStream, Link, Message, ReceivedDigital, ReceivedMessage
 from ...nn.planes import check_shape
 from ...phy import analog, digital
+from ...phy.adaptation import LinkSetting
 from . import softcast_transform
 
 _SIZE_BYTES = 3
@@ -23,54 +26,69 @@ _SIZE_BYTES = 3
 
 @dataclass(frozen=True)
 class SoftCastOptions:
-    """Options of SoftCast.
+    """Options of SoftCast, all of the transmitter's."""
 
-    Attributes:
-        transform: "image", DCT of the whole image, or "block8", DCT of 8 x 8 pixels.
-        repair_share: RaptorQ repair symbols over all symbols of the side information, 0 to 0.9.
-    """
-
-    transform: str = "image"
-    repair_share: float = 0.6
+    transform: Literal["image", "block8"] = option("image", "DCT of the whole image, or of 8 x 8 pixels")
+    repair_share: float = option(
+        0.6, "RaptorQ repair symbols over all symbols of the side information, 0 to 0.9"
+    )
 
     def __post_init__(self) -> None:
-        if self.transform not in softcast_transform.TRANSFORMS:
-            raise HscError(f"SoftCast transform '{self.transform}' is unknown: choose one of {', '.join(softcast_transform.TRANSFORMS)}")
         erasure.repair_symbols(1, self.repair_share)
 
 
-class SoftCastCodec:
+class SoftCastCodec(Codec):
     """SoftCast. Keyword arguments are the fields of `SoftCastOptions`."""
 
     name = "softcast"
+    Options = SoftCastOptions
+    without_losses = {"repair_share": 0.03}
 
-    def __init__(self, **options: object) -> None:
-        self.options = options_of(SoftCastOptions, self.name, options)
-
-    def encode(self, image: np.ndarray, link: Link | None = None) -> Message:
+    def encode(self, image: np.ndarray, link: Link = Link()) -> Message:  # noqa: B008 - frozen
         """uint8 (H, W, C) -> message of one analog and one digital stream. Raises HscError when the budget is too small."""
-        link = link or Link()
         check_shape(image.shape)
         mcs = link.mcs or budget.ROBUST_MCS
         return budget.within(link, image.shape, lambda uses: self._message(image, uses, mcs))
 
     def _message(self, image: np.ndarray, uses: int, mcs: str) -> Message:
         coded, stream = fill(image.astype(np.float64).transpose(2, 0, 1), uses, mcs, self.options)
-        parameters = bytes([softcast_transform.TRANSFORMS.index(self.options.transform)]) + len(coded.side).to_bytes(_SIZE_BYTES, "big")
+        parameters = bytes([softcast_transform.TRANSFORMS.index(self.options.transform)]) + len(
+            coded.side
+        ).to_bytes(_SIZE_BYTES, "big")
         return Message(self.name, tuple(image.shape), parameters, coded.values, (stream,))
 
-    def decode(self, received: ReceivedMessage) -> np.ndarray:
-        """Received message -> uint8 (H, W, C). Raises HscError when the side information is lost."""
+    def decode(self, received: ReceivedMessage) -> Decoded:
+        """Received message -> image. Raises HscError when the side information is lost."""
         check_shape(received.shape)
-        parameters = received.parameters.ljust(1 + _SIZE_BYTES, b"\0")
-        if parameters[0] >= len(softcast_transform.TRANSFORMS) or not received.digital:
+        transform, side_bytes = _unpack(received.parameters)
+        if not received.digital:
             raise HscError("not a SoftCast message: transmitter and receiver differ, update both")
-        side = recovered(received.digital[0], int.from_bytes(parameters[1 : 1 + _SIZE_BYTES], "big"))
-        planes = softcast_transform.decode(side, received.analog, received.shape, softcast_transform.TRANSFORMS[parameters[0]])
-        return np.rint(planes.transpose(1, 2, 0).clip(0, 255)).astype(np.uint8)
+        side = recovered(received.digital[0], side_bytes)
+        planes = softcast_transform.decode(side, received.analog, received.shape, transform)
+        return Decoded(np.rint(planes.transpose(1, 2, 0).clip(0, 255)).astype(np.uint8))
+
+    def adapted(self, setting: LinkSetting) -> SoftCastCodec:
+        """With the setting's share of repair symbols."""
+        return self if setting.repair_share is None else self.with_options(repair_share=setting.repair_share)
+
+    @classmethod
+    def describe(cls, parameters: bytes) -> dict[str, object]:
+        """The transform, and bytes of side information."""
+        transform, side_bytes = _unpack(parameters)
+        return {"transform": transform, "side_bytes": side_bytes}
 
 
-def fill(planes: np.ndarray, uses: int, mcs: str, options: SoftCastOptions) -> tuple[softcast_transform.Coded, DigitalStream]:
+def _unpack(parameters: bytes) -> tuple[str, int]:
+    """The transform, and bytes of side information. Raises HscError for what no version of this codec sends."""
+    known = parameters.ljust(1 + _SIZE_BYTES, b"\0")
+    if known[0] >= len(softcast_transform.TRANSFORMS):
+        raise HscError("not a SoftCast message: transmitter and receiver differ, update both")
+    return softcast_transform.TRANSFORMS[known[0]], int.from_bytes(known[1 : 1 + _SIZE_BYTES], "big")
+
+
+def fill(
+    planes: np.ndarray, uses: int, mcs: str, options: SoftCastOptions
+) -> tuple[softcast_transform.Coded, DigitalStream]:
     """Planes, float (C, H, W) -> as many chunks as `uses` channel uses hold beside their own side information.
 
     Raises `budget.TooFew` when they hold none.
@@ -84,7 +102,9 @@ def fill(planes: np.ndarray, uses: int, mcs: str, options: SoftCastOptions) -> t
 
     reserved = 0
     try:
-        while True:  # what the side information takes is known when it is coded: it grows with the chunks, by blocks
+        while (
+            True
+        ):  # what the side information takes is known when it is coded: it grows with the chunks, by blocks
             coded, side, spent = parts(2 * (uses - reserved))
             if spent <= uses or not len(coded.values):
                 break

@@ -61,7 +61,10 @@ class _Bands:
 
     def sizes(self) -> np.ndarray:
         """Coefficients in each chunk, int64 (chunks,)."""
-        rows, columns = (np.diff(starts, append=end) for starts, end in ((self.rows, self.shape[1]), (self.columns, self.shape[2])))
+        rows, columns = (
+            np.diff(starts, append=end)
+            for starts, end in ((self.rows, self.shape[1]), (self.columns, self.shape[2]))
+        )
         return np.tile(np.outer(rows, columns).ravel(), self.shape[0])
 
     def power(self, mosaic: np.ndarray) -> np.ndarray:
@@ -117,15 +120,24 @@ def encode(planes: np.ndarray, most_values: int, transform: str = "image") -> Co
     return Coded(values, crc16(body).to_bytes(2, "big") + body)
 
 
-def decode(side_information: bytes, received: ReceivedAnalog | None, shape: tuple[int, int, int], transform: str = "image") -> np.ndarray:
+def decode(
+    side_information: bytes,
+    received: ReceivedAnalog | None,
+    shape: tuple[int, int, int],
+    transform: str = "image",
+) -> np.ndarray:
     """Side information and received values -> planes, float64 (C, H, W) in grey levels, not clipped.
 
     Values that are lost, or all of them when `received` is None, count as unknown. Raises HscError for side information that is damaged
     or that does not belong to these values. Any bytes are safe.
     """
     check_shape(shape)
-    if len(side_information) < _FIXED.size or crc16(side_information[2:]) != int.from_bytes(side_information[:2], "big"):
-        raise HscError("SoftCast's side information did not arrive: use a more robust MCS or send the image again")
+    if len(side_information) < _FIXED.size or crc16(side_information[2:]) != int.from_bytes(
+        side_information[:2], "big"
+    ):
+        raise HscError(
+            "SoftCast's side information did not arrive: use a more robust MCS or send the image again"
+        )
     _, floor, *rest = _FIXED.unpack_from(side_information)
     means, angles = np.array(rest[: shape[2]]) / _MEAN_STEPS, np.array(rest[3:])
     bands = _bands(shape, transform)
@@ -137,7 +149,9 @@ def decode(side_information: bytes, received: ReceivedAnalog | None, shape: tupl
     return planes + means[:, None, None]
 
 
-def closed_form_error(planes: np.ndarray, coded: Coded, noise_variance: float, transform: str = "image") -> float:
+def closed_form_error(
+    planes: np.ndarray, coded: Coded, noise_variance: float, transform: str = "image"
+) -> float:
     """Mean squared error [grey level²] that theory expects over the decoded planes when every value has this noise variance.
 
     Chunks that are sent leave the error of the LLSE, w² n / g² + (1 − w)² λ with w = P / (P + n), P = g² λ̂ (λ̂ as both ends see it, λ as
@@ -196,9 +210,14 @@ def _estimate(sent: _Chunks, received: ReceivedAnalog | None, sizes: np.ndarray)
     prior = np.zeros(length, np.float32)
     prior[:count] = np.repeat(sent.gain**2 * sent.power, sizes)
     noise = np.where(received.received, received.noise_variance, np.inf)[:length].astype(np.float32)
-    rows = [torch.from_numpy(np.ascontiguousarray(a).reshape(whitening.GROUP, -1)) for a in (received.values[:length], noise, prior)]
+    rows = [
+        torch.from_numpy(np.ascontiguousarray(a).reshape(whitening.GROUP, -1))
+        for a in (received.values[:length], noise, prior)
+    ]
     found = np.empty((whitening.GROUP, length // whitening.GROUP), np.float32)
-    for first in range(0, found.shape[1], _COLUMNS_AT_ONCE):  # groups are columns: the memory of lost ones is bounded
+    for first in range(
+        0, found.shape[1], _COLUMNS_AT_ONCE
+    ):  # groups are columns: the memory of lost ones is bounded
         part = slice(first, first + _COLUMNS_AT_ONCE)
         estimate, _ = whitening.unmix(*(a[:, part].flatten() for a in rows))
         found[:, part] = estimate.numpy().reshape(whitening.GROUP, -1)
@@ -235,12 +254,16 @@ def _bands(shape: tuple[int, int, int], transform: str) -> _Bands:
     height, width, channels = shape
     if transform == "image":
         # 64 for 512 rows; ∝ √size: a small image has fewer chunks to describe, a large one finer bands
-        side = int(np.clip(_power_of_two(math.isqrt(8 * min(height, width))), _SMALLEST_CHUNK, _LARGEST_CHUNK))
+        side = int(
+            np.clip(_power_of_two(math.isqrt(8 * min(height, width))), _SMALLEST_CHUNK, _LARGEST_CHUNK)
+        )
         rows, columns = (_edges(size, side) for size in (height, width))
         return _Bands((channels, height, width), rows, columns)
     down, across = -(-height // _BLOCK), -(-width // _BLOCK)
     side = max(_power_of_two(math.isqrt(16 * min(down, across))), _SMALLEST_TILE)
-    rows, columns = (np.add.outer(np.arange(_BLOCK) * size, np.arange(0, size, side)).ravel() for size in (down, across))
+    rows, columns = (
+        np.add.outer(np.arange(_BLOCK) * size, np.arange(0, size, side)).ravel() for size in (down, across)
+    )
     return _Bands((channels, _BLOCK * down, _BLOCK * across), rows, columns)
 
 
@@ -269,7 +292,9 @@ def _inverse(mosaic: np.ndarray, shape: tuple[int, int, int], transform: str) ->
     height, width, channels = shape
     if transform == "image":
         return idctn(mosaic, axes=(1, 2), norm="ortho")
-    blocks = mosaic.reshape(channels, _BLOCK, -(-height // _BLOCK), _BLOCK, -(-width // _BLOCK)).transpose(0, 2, 1, 4, 3)
+    blocks = mosaic.reshape(channels, _BLOCK, -(-height // _BLOCK), _BLOCK, -(-width // _BLOCK)).transpose(
+        0, 2, 1, 4, 3
+    )
     planes = idctn(blocks, axes=(2, 4), norm="ortho")
     return planes.reshape(channels, blocks.shape[1] * _BLOCK, blocks.shape[3] * _BLOCK)[:, :height, :width]
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from ... import weights
-from ...codecs.options import options_of
+from ...codecs.contract import Codec, Decoded
 from ...coding import budget
 from ...errors import HscError
 from ...message import Link, Message, ReceivedAnalog, ReceivedMessage
@@ -20,27 +20,10 @@ from ...nn.transform import BLOCK
 from ...phy.analog import symbol_count
 from . import denoise
 from .network import HIGHEST_SNR_DB, VALUES, DeepJscc
+from .options import DeepJsccOptions
 
 _SNR_STEP_DB = 0.25
 _LOWEST_SNR_DB = -10.0
-
-
-@dataclass(frozen=True)
-class DeepJsccOptions:
-    """Options of DeepJSCC, all of the receiver's.
-
-    Attributes:
-        denoiser: applied to the received values: one of `denoise.KINDS`, or None.
-        denoiser_steps: steps of "diffsdnet" and "ddpm".
-        informed: the decoder is told the measured noise of the values. False: it takes them for exact, as the HDA-DeepSC paper's does.
-    """
-
-    denoiser: str | None = None
-    denoiser_steps: int = 10
-    informed: bool = True
-
-    def __post_init__(self) -> None:
-        denoise.check(self.denoiser, self.denoiser_steps)
 
 
 @dataclass(frozen=True)
@@ -59,7 +42,9 @@ class AnalogParameters:
 
     def pack(self) -> bytes:
         """3 bytes."""
-        return struct.pack(">3B", self.count, round((self.snr_db - _LOWEST_SNR_DB) / _SNR_STEP_DB), self.levels.bit_length())
+        return struct.pack(
+            ">3B", self.count, round((self.snr_db - _LOWEST_SNR_DB) / _SNR_STEP_DB), self.levels.bit_length()
+        )
 
     @staticmethod
     def unpack(raw: bytes) -> AnalogParameters:
@@ -78,9 +63,15 @@ class AnalogParameters:
         tokens = math.prod(token_shape(shape))
         count = min(VALUES, 2 * uses // tokens)
         if count < 1:
-            raise budget.TooFew(f"{uses} channel uses do not hold one value for each of {tokens} tokens", symbol_count(tokens))
-        snr_db = HIGHEST_SNR_DB if link.snr_db is None else min(max(link.snr_db, _LOWEST_SNR_DB), HIGHEST_SNR_DB)
-        return AnalogParameters(count, _LOWEST_SNR_DB + _SNR_STEP_DB * round((snr_db - _LOWEST_SNR_DB) / _SNR_STEP_DB), levels)
+            raise budget.TooFew(
+                f"{uses} channel uses do not hold one value for each of {tokens} tokens", symbol_count(tokens)
+            )
+        snr_db = (
+            HIGHEST_SNR_DB if link.snr_db is None else min(max(link.snr_db, _LOWEST_SNR_DB), HIGHEST_SNR_DB)
+        )
+        return AnalogParameters(
+            count, _LOWEST_SNR_DB + _SNR_STEP_DB * round((snr_db - _LOWEST_SNR_DB) / _SNR_STEP_DB), levels
+        )
 
     def tensors(self) -> tuple[torch.Tensor, torch.Tensor]:
         """The network's arguments `snr_db` and `count`, each (1,)."""
@@ -92,7 +83,9 @@ def token_shape(shape: tuple[int, int, int]) -> tuple[int, int]:
     return -(-shape[0] // BLOCK), -(-shape[1] // BLOCK)
 
 
-def received_maps(analog: ReceivedAnalog | None, shape: tuple[int, int, int], count: int) -> tuple[torch.Tensor, torch.Tensor]:
+def received_maps(
+    analog: ReceivedAnalog | None, shape: tuple[int, int, int], count: int
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Received stream → values and noise variances (1, 64, h, w), inf where lost or not sent. Raises HscError when nothing came."""
     height, width = token_shape(shape)
     n = count * height * width
@@ -102,8 +95,12 @@ def received_maps(analog: ReceivedAnalog | None, shape: tuple[int, int, int], co
     values = torch.zeros(1, VALUES, height, width)
     variance = torch.full_like(values, torch.inf)
     size = (count, height, width)
-    values[0, :count] = torch.from_numpy(np.where(there, analog.values[:n], 0).astype(np.float32).reshape(size))
-    variance[0, :count] = torch.from_numpy(np.where(there, analog.noise_variance[:n], np.inf).astype(np.float32).reshape(size))
+    values[0, :count] = torch.from_numpy(
+        np.where(there, analog.values[:n], 0).astype(np.float32).reshape(size)
+    )
+    variance[0, :count] = torch.from_numpy(
+        np.where(there, analog.noise_variance[:n], np.inf).astype(np.float32).reshape(size)
+    )
     return values, variance.clamp_min(0)
 
 
@@ -116,7 +113,12 @@ def load_model(name: str = "deepjscc") -> DeepJscc:
 
 
 def denoise_maps(
-    values: torch.Tensor, variance: torch.Tensor, parameters: AnalogParameters, kind: str, steps: int, informed: bool = True
+    values: torch.Tensor,
+    variance: torch.Tensor,
+    parameters: AnalogParameters,
+    kind: str,
+    steps: int,
+    informed: bool = True,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """`denoise.denoise` for values (1, 64, h, w) of this codec."""
     spectrum = load_model().value_spectrum(values.shape[-2:], *parameters.tensors())
@@ -130,7 +132,9 @@ def denoise_received(received: ReceivedMessage, kind: str, steps: int) -> Receiv
     """
     planes.check_shape(received.shape)
     parameters = AnalogParameters.unpack(received.parameters)
-    values, variance = denoise_maps(*received_maps(received.analog, received.shape, parameters.count), parameters, kind, steps)
+    values, variance = denoise_maps(
+        *received_maps(received.analog, received.shape, parameters.count), parameters, kind, steps
+    )
     there = torch.isfinite(variance)
     streams = (torch.where(there, values, 0), variance, there)
     padding = ((0, len(received.analog.values) - parameters.count * values[0, 0].numel()),)
@@ -139,16 +143,15 @@ def denoise_received(received: ReceivedMessage, kind: str, steps: int) -> Receiv
     return replace(received, analog=ReceivedAnalog(*flat))
 
 
-class DeepJsccCodec:
+class DeepJsccCodec(Codec):
     """DeepJSCC as one codec. Keyword arguments are the fields of `DeepJsccOptions`."""
 
     name = "deepjscc"
-
-    def __init__(self, **options: object) -> None:
-        self.options = options_of(DeepJsccOptions, self.name, options)
+    Options = DeepJsccOptions
+    weights = ("deepjscc", *(f"deepjscc-{kind}" for kind in denoise.KINDS))
 
     @torch.no_grad()
-    def encode(self, image: np.ndarray, link: Link) -> Message:
+    def encode(self, image: np.ndarray, link: Link = Link()) -> Message:  # noqa: B008 - frozen
         """uint8 (H, W, C) → message of at most 64 values for each 8 × 8 pixels. Raises HscError for an image or budget it cannot serve."""
         pixels = planes.to_planes(image)
         return budget.within(link, image.shape, lambda uses: self._message(image.shape, pixels, uses, link))
@@ -156,17 +159,35 @@ class DeepJsccCodec:
     def _message(self, shape: tuple[int, int, int], pixels: torch.Tensor, uses: int, link: Link) -> Message:
         parameters = AnalogParameters.choose(shape, uses, link)
         values = load_model().encode(pixels, *parameters.tensors())
-        return Message(self.name, tuple(shape), parameters.pack(), values[0, : parameters.count].flatten().numpy())
+        return Message(
+            self.name, tuple(shape), parameters.pack(), values[0, : parameters.count].flatten().numpy()
+        )
 
     @torch.no_grad()
-    def decode(self, received: ReceivedMessage) -> np.ndarray:
-        """Received message → uint8 (H, W, C), from whatever arrived. Raises HscError when nothing did."""
+    def decode(self, received: ReceivedMessage) -> Decoded:
+        """Received message → image, from whatever arrived. Raises HscError when nothing did."""
         planes.check_shape(received.shape)
         parameters = AnalogParameters.unpack(received.parameters)
         values, variance = received_maps(received.analog, received.shape, parameters.count)
         options = self.options
         if options.denoiser:
-            values, variance = denoise_maps(values, variance, parameters, options.denoiser, options.denoiser_steps, options.informed)
+            values, variance = denoise_maps(
+                values, variance, parameters, options.denoiser, options.denoiser_steps, options.informed
+            )
         if not options.informed:
             variance = denoise.taken_for_exact(values, variance)
-        return planes.to_image(load_model().decode(values, variance, *parameters.tensors()), received.shape)
+        return Decoded(
+            planes.to_image(load_model().decode(values, variance, *parameters.tensors()), received.shape)
+        )
+
+    @classmethod
+    def describe(cls, parameters: bytes) -> dict[str, object]:
+        """Values a token, and the SNR that the transmitter counted on [dB]."""
+        return describe(parameters)
+
+
+def describe(parameters: bytes) -> dict[str, object]:
+    """What the parameters of both codecs say."""
+    known = AnalogParameters.unpack(parameters)
+    levels = {"levels": known.levels} if known.levels else {}
+    return {"values_per_token": known.count, "snr_db": known.snr_db, **levels}

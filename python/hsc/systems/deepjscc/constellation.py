@@ -46,11 +46,17 @@ def unmix(mixed: torch.Tensor, variance: torch.Tensor, channels: int) -> tuple[t
 
     What was lost is taken as zero: the share that came makes up for it by a factor, and the rest counts as noise on all values.
     """
-    matrix, pattern = rotation(mixed.shape[1]).to(mixed.device), signs(tuple(mixed.shape[1:])).to(mixed.device)
+    matrix, pattern = (
+        rotation(mixed.shape[1]).to(mixed.device),
+        signs(tuple(mixed.shape[1:])).to(mixed.device),
+    )
     there = torch.isfinite(variance)
     share = there.float().mean((1, 2, 3), keepdim=True).clamp_min(1e-9)
     power = (mixed.square() * there).mean((1, 2, 3), keepdim=True) / share
-    noise = torch.where(there, variance, 0).mean((1, 2, 3), keepdim=True) / share.square() + power * (1 - share) / share
+    noise = (
+        torch.where(there, variance, 0).mean((1, 2, 3), keepdim=True) / share.square()
+        + power * (1 - share) / share
+    )
     whole = dct2(torch.where(there, mixed, 0) / share, inverse=True) * pattern
     values = torch.einsum("ij,bihw->bjhw", matrix, whole)
     fill = (0, 0, 0, 0, 0, channels - mixed.shape[1])
@@ -108,7 +114,9 @@ def scale(mixed: torch.Tensor) -> torch.Tensor:
     return mixed.square().mean((1, 2, 3), keepdim=True).sqrt().clamp_min(1e-9)
 
 
-def soft_receive(units: torch.Tensor, variance: torch.Tensor, levels: int) -> tuple[torch.Tensor, torch.Tensor]:
+def soft_receive(
+    units: torch.Tensor, variance: torch.Tensor, levels: int
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Posterior mean of the level that was sent, and its variance, both in units; any shape.
 
     Every level is equally likely, also beyond the outermost: the estimate has no bias towards zero.

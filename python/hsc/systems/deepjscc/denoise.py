@@ -40,7 +40,12 @@ def load_denoiser(kind: str) -> Denoiser:
 
 @torch.no_grad()
 def denoise(
-    values: torch.Tensor, variance: torch.Tensor, kind: str, steps: int, spectrum: torch.Tensor, informed: bool = True
+    values: torch.Tensor,
+    variance: torch.Tensor,
+    kind: str,
+    steps: int,
+    spectrum: torch.Tensor,
+    informed: bool = True,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Better values and their noise variance, for a decoder that begins with linear estimates: see `Denoiser.hand_on`.
 

@@ -25,7 +25,10 @@ class _Block(nn.Module):
     def __init__(self, inputs: int, width: int, embedding: int) -> None:
         super().__init__()
         self.norm1, self.norm2 = nn.GroupNorm(8, inputs), nn.GroupNorm(8, width)
-        self.first, self.second = nn.Conv2d(inputs, width, 3, padding=1), nn.Conv2d(width, width, 3, padding=1)
+        self.first, self.second = (
+            nn.Conv2d(inputs, width, 3, padding=1),
+            nn.Conv2d(width, width, 3, padding=1),
+        )
         self.modulate = nn.Linear(embedding, 2 * width)
         self.shortcut = nn.Conv2d(inputs, width, 1) if inputs != width else nn.Identity()
         nn.init.zeros_(self.second.weight)
@@ -46,7 +49,9 @@ class NoisePredictor(nn.Module):
     def __init__(self, width: int = 96, deep: int = 144, embedding: int = 96) -> None:
         super().__init__()
         self.register_buffer("frequencies", torch.exp(torch.linspace(0, math.log(100), 16)))
-        self.embed = nn.Sequential(nn.Linear(32, embedding), nn.SiLU(), nn.Linear(embedding, embedding), nn.SiLU())
+        self.embed = nn.Sequential(
+            nn.Linear(32, embedding), nn.SiLU(), nn.Linear(embedding, embedding), nn.SiLU()
+        )
         self.enter = nn.Conv2d(2 * VALUES, width, 3, padding=1)
         self.down, self.up = nn.Conv2d(width, deep, 2, 2), nn.ConvTranspose2d(deep, width, 2, 2)
         self.before = _Block(width, width, embedding)
@@ -62,7 +67,9 @@ class NoisePredictor(nn.Module):
         angles = t[:, None] / STEPS * self.frequencies
         embedding = self.embed(torch.cat([angles.sin(), angles.cos()], 1))
         height, width = noisy.shape[-2:]
-        even = nn.functional.pad(torch.cat([noisy, clean], 1), (0, width % 2, 0, height % 2), mode="replicate")
+        even = nn.functional.pad(
+            torch.cat([noisy, clean], 1), (0, width % 2, 0, height % 2), mode="replicate"
+        )
         features = self.before(self.enter(even), embedding)
         deep = self.down(features)
         for block in self.inside:
@@ -85,7 +92,9 @@ class DnCnn(nn.Module):
             for _ in range(layers - 2)
             for part in (nn.Conv2d(width, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU())
         ]
-        self.layers = nn.Sequential(nn.Conv2d(VALUES, width, 3, padding=1), nn.ReLU(), *inner, nn.Conv2d(width, VALUES, 3, padding=1))
+        self.layers = nn.Sequential(
+            nn.Conv2d(VALUES, width, 3, padding=1), nn.ReLU(), *inner, nn.Conv2d(width, VALUES, 3, padding=1)
+        )
         self.linear = nn.Conv2d(VALUES, VALUES, 3, padding=1)
         for last in (self.layers[-1], self.linear):
             nn.init.zeros_(last.weight)
@@ -96,7 +105,9 @@ class DnCnn(nn.Module):
         return self.linear(noisy) + self.layers(noisy)
 
 
-def linear_noise(noisy: torch.Tensor, t: torch.Tensor, spectrum: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def linear_noise(
+    noisy: torch.Tensor, t: torch.Tensor, spectrum: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Linear MMSE estimates of ε and of v⁽⁰⁾ from v⁽ᵗ⁾ = √k v⁽⁰⁾ + √(1 − k) ε, k = `kept(t)`, per DCT frequency. Both (B, 64, h, w)."""
     with torch.autocast(noisy.device.type, enabled=False):
         share = kept(t)[:, None, None, None]
@@ -119,7 +130,9 @@ class Denoiser(nn.Module):
         # Share of the noise variance that DnCNN leaves on each channel, measured at the end of its training.
         self.register_buffer("remains", torch.ones(len(SNRS_DB), VALUES))
 
-    def forward(self, values: torch.Tensor, variance: torch.Tensor, spectrum: torch.Tensor, steps: int) -> torch.Tensor:
+    def forward(
+        self, values: torch.Tensor, variance: torch.Tensor, spectrum: torch.Tensor, steps: int
+    ) -> torch.Tensor:
         """Values of unit mean power (B, 64, h, w) with noise of `variance` (B,) → estimates of the values, same shape.
 
         `spectrum`: prior spectrum of the values, as for `NoisePredictor`; `steps`: of the noise predictors, see `diffusion.reverse`.
@@ -127,9 +140,17 @@ class Denoiser(nn.Module):
         if self.kind == "dncnn":
             return values - self.network(values).float()
         noisy = values / (1 + variance).sqrt()[:, None, None, None]  # eq. (31)
-        return reverse(noisy, start(variance), lambda v, t: self.network(v, t, spectrum), steps, random=self.kind == "ddpm")
+        return reverse(
+            noisy,
+            start(variance),
+            lambda v, t: self.network(v, t, spectrum),
+            steps,
+            random=self.kind == "ddpm",
+        )
 
-    def hand_on(self, estimates: torch.Tensor, variance: torch.Tensor, spectrum: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def hand_on(
+        self, estimates: torch.Tensor, variance: torch.Tensor, spectrum: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """Estimates → values (B, 64, h, w) for a receiver that begins with linear MMSE, and their noise variance (B, 64 or 1, 1, 1).
 
         Noise predictors know the spectrum, so that theirs are estimates already: values of which the linear ones at the noise that was
@@ -138,7 +159,9 @@ class Denoiser(nn.Module):
         if self.kind != "dncnn":
             noise = variance[:, None, None, None]
             return as_received(estimates, spectrum, noise), noise
-        place = ((-10 * torch.log10(variance.clamp_min(_TINY)) - SNRS_DB[0]) / (SNRS_DB[1] - SNRS_DB[0])).clamp(0, len(SNRS_DB) - 1)
+        place = (
+            (-10 * torch.log10(variance.clamp_min(_TINY)) - SNRS_DB[0]) / (SNRS_DB[1] - SNRS_DB[0])
+        ).clamp(0, len(SNRS_DB) - 1)
         below = place.long().clamp_max(len(SNRS_DB) - 2)
         share = torch.lerp(self.remains[below], self.remains[below + 1], (place - below)[:, None])
         return estimates, (share * variance[:, None])[..., None, None]

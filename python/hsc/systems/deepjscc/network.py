@@ -27,7 +27,11 @@ class DeepJscc(nn.Module):
         ratio: width of the layers' perceptrons over the width of a token.
     """
 
-    slow = ("transform", "channel_encoder", "channel_decoder")  # good from the start: trained at a tenth of the rate
+    slow = (
+        "transform",
+        "channel_encoder",
+        "channel_decoder",
+    )  # good from the start: trained at a tenth of the rate
 
     def __init__(self, encoder_layers: int = 2, decoder_layers: int = 4, ratio: int = 2) -> None:
         super().__init__()
@@ -39,7 +43,9 @@ class DeepJscc(nn.Module):
         self.spectrum = TokenSpectrum(VALUES)
         self.link = nn.Linear(2, WIDTH)  # tells the encoder SNR and budget
         self.trust = nn.Conv2d(VALUES, WIDTH, 1)  # tells the decoder what it may rely on
-        self.register_buffer("deviation", torch.ones(WIDTH))  # RMS of each coefficient, for the networks' inputs
+        self.register_buffer(
+            "deviation", torch.ones(WIDTH)
+        )  # RMS of each coefficient, for the networks' inputs
 
     @torch.no_grad()
     def initialise(self, images: torch.Tensor) -> None:
@@ -59,7 +65,9 @@ class DeepJscc(nn.Module):
         """Gains of the transmit filter, (B, 64, *tokens); both ends derive them from what the transmitter counted on."""
         return self.spectrum.gains(*tokens, snr_db, count)
 
-    def value_spectrum(self, tokens: tuple[int, int], snr_db: torch.Tensor, count: torch.Tensor) -> torch.Tensor:
+    def value_spectrum(
+        self, tokens: tuple[int, int], snr_db: torch.Tensor, count: torch.Tensor
+    ) -> torch.Tensor:
         """Prior power of the values at the DCT frequencies of their maps, (B, 64, *tokens)."""
         return self.spectrum.power(*tokens) * self.gains(tokens, snr_db, count).square()
 
@@ -77,7 +85,9 @@ class DeepJscc(nn.Module):
         maps = _exact(self.channel_encoder, tokens)
         return self.spectrum.transmit(maps, self.gains(maps.shape[-2:], snr_db, count))
 
-    def decode(self, values: torch.Tensor, variance: torch.Tensor, snr_db: torch.Tensor, count: torch.Tensor) -> torch.Tensor:
+    def decode(
+        self, values: torch.Tensor, variance: torch.Tensor, snr_db: torch.Tensor, count: torch.Tensor
+    ) -> torch.Tensor:
         """Received values → images (B, 3, 8h, 8w), not clamped; eqs. (8) and (12) of HDA-DeepSC.
 
         Args:

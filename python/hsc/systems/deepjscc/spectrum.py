@@ -58,7 +58,9 @@ class TokenSpectrum(nn.Module):
     def fit(self, maps: torch.Tensor) -> None:
         """Set the spectra to those of sample maps (N, K, h, w), h and w at least 16: every knot needs a frequency beside it."""
         if min(maps.shape[-2:]) < 16:
-            raise ValueError(f"maps of {tuple(maps.shape[-2:])} tokens are too small to fit a spectrum to: 16 x 16 at least")
+            raise ValueError(
+                f"maps of {tuple(maps.shape[-2:])} tokens are too small to fit a spectrum to: 16 x 16 at least"
+            )
         rows, columns = (_hats(side) for side in maps.shape[-2:])
         power = rows.T @ dct2(maps).square().mean(0) @ columns
         self.log_power.copy_((power / (rows.sum(0)[:, None] * columns.sum(0))).clamp_min(_TINY).log())
@@ -100,7 +102,9 @@ class TokenSpectrum(nn.Module):
         """Token maps (B, K, h, w) → values to send, same shape."""
         return dct2(dct2(maps) * gains, inverse=True)
 
-    def receive(self, values: torch.Tensor, variance: torch.Tensor, gains: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def receive(
+        self, values: torch.Tensor, variance: torch.Tensor, gains: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """Linear MMSE estimate of the maps from noisy values: a Wiener filter; where the noise differs or values are lost, by iteration.
 
         Args:
@@ -117,7 +121,11 @@ class TokenSpectrum(nn.Module):
         prior = signal.mean((2, 3), keepdim=True)
         weight = prior / (prior + variance).clamp_min(_TINY)
         mean = weight.mean((2, 3), keepdim=True)
-        noise = prior * ((weight * (1 - weight)).mean((2, 3), keepdim=True) + weight.square().mean((2, 3), keepdim=True) - mean.square())
+        noise = prior * (
+            (weight * (1 - weight)).mean((2, 3), keepdim=True)
+            + weight.square().mean((2, 3), keepdim=True)
+            - mean.square()
+        )
         wiener = mean * gains * power / (mean.square() * signal + noise + _TINY)
         uniform = (weight.amax((2, 3)) - weight.amin((2, 3))).max() < 1e-4
         if uniform:

@@ -11,12 +11,10 @@ from ...channel import gain, torch_normal
 from ...images import datasets
 from ...training.export import ship
 from ...training.loop import Run, fit_images, planes
-from ...training.recipes import Recipe, build
 from . import constellation
 from .network import HIGHEST_SNR_DB, VALUES, DeepJscc
+from .recipes import Jscc
 
-QUANTISED = "deepjscc-q"
-MODELS = ("deepjscc", QUANTISED)
 TRAINED_LEVELS = (8, 8, 8, 4, 64)  # 64-QAM, 16-QAM, 4096-QAM
 SAMPLES = 256  # crops from which the linear path is set
 COUNTS = (64, 64, 64, 32, 16, 21)  # values a token: CBR 1/6, 1/12, 1/24; 1/6 of a grey image
@@ -41,13 +39,13 @@ class Links:
     count: torch.Tensor
 
 
-def draw_links(batch: int, recipe: Recipe, device: torch.device) -> Links:
+def draw_links(batch: int, recipe: Jscc, device: torch.device) -> Links:
     """Mean SNR uniform over the recipe's range; some transmitters do not know it."""
     low, high = recipe.fading.snr_low_db, recipe.fading.snr_high_db
     snr_db = low + (high - low) * torch.rand(batch, device=device)
     told = torch.where(torch.rand(batch, device=device) < UNTOLD, HIGHEST_SNR_DB, snr_db)
     # A rotation mixes as many values as are sent: with a constellation, one budget for the batch.
-    drawn = torch.randint(len(COUNTS), (1 if recipe.model == QUANTISED else batch,), device=device)
+    drawn = torch.randint(len(COUNTS), (1 if recipe.quantised else batch,), device=device)
     count = torch.tensor(COUNTS, device=device)[drawn].expand(batch)
     return Links(snr_db, told, count)
 
@@ -62,15 +60,23 @@ def cross(values: torch.Tensor, links: Links, hazards: Hazards) -> tuple[torch.T
     sent = (torch.arange(shape[1], device=device) < links.count[:, None])[..., None, None].expand(shape)
     power = values.square().mean((1, 2, 3), keepdim=True) * shape[1] / links.count[:, None, None, None]
     fade = gain("rician", (shape[0], 1, 1, 1), torch_normal(device)).abs().square().clamp_min(0.05)
-    variance = power * 10 ** (-links.snr_db / 10)[:, None, None, None] / torch.where(share(hazards.faded) > 0, fade, 1)
+    variance = (
+        power
+        * 10 ** (-links.snr_db / 10)[:, None, None, None]
+        / torch.where(share(hazards.faded) > 0, fade, 1)
+    )
     variance = variance * torch.exp(0.7 * torch.randn(shape, device=device) * share(hazards.selective))
     received = values + variance.sqrt() * torch.randn(shape, device=device)
-    lost = torch.rand(shape, device=device) < 0.3 * torch.rand(shape[0], 1, 1, 1, device=device) * share(hazards.lossy)
+    lost = torch.rand(shape, device=device) < 0.3 * torch.rand(shape[0], 1, 1, 1, device=device) * share(
+        hazards.lossy
+    )
     there = sent & ~lost
     return torch.where(there, received, 0), torch.where(there, variance, torch.inf)
 
 
-def cross_levels(values: torch.Tensor, links: Links, hazards: Hazards, levels: int) -> tuple[torch.Tensor, torch.Tensor]:
+def cross_levels(
+    values: torch.Tensor, links: Links, hazards: Hazards, levels: int
+) -> tuple[torch.Tensor, torch.Tensor]:
     """`cross` for values (B, 64, h, w) with every value sent as one of `levels`; gradients pass straight through."""
     with torch.autocast(values.device.type, enabled=False):
         mixed = constellation.mix(values.float(), int(links.count[0]))
@@ -79,26 +85,32 @@ def cross_levels(values: torch.Tensor, links: Links, hazards: Hazards, levels: i
         return constellation.receive(*cross(sent, links, hazards), levels, rms, VALUES)
 
 
-def send(model: DeepJscc, images: torch.Tensor, links: Links, hazards: Hazards, levels: int = 0) -> torch.Tensor:
+def send(
+    model: DeepJscc, images: torch.Tensor, links: Links, hazards: Hazards, levels: int = 0
+) -> torch.Tensor:
     """Images (B, 3, H, W) as they arrive, (B, 3, ≥H, ≥W); `levels` 0: without a constellation."""
     values = model.encode(images, links.told_db, links.count)
-    received, variance = cross_levels(values, links, hazards, levels) if levels else cross(values, links, hazards)
+    received, variance = (
+        cross_levels(values, links, hazards, levels) if levels else cross(values, links, hazards)
+    )
     return model.decode(received, variance, links.told_db, links.count)
 
 
-def loss(model: DeepJscc, images: torch.Tensor, recipe: Recipe) -> tuple[torch.Tensor, torch.Tensor]:
+def loss(model: DeepJscc, images: torch.Tensor, recipe: Jscc) -> tuple[torch.Tensor, torch.Tensor]:
     """Minus the mean PSNR [10 dB] of a batch, images (B, 3, S, S), and the MSE per pixel.
 
     PSNR, the logarithm of the MSE, so that an image at 20 dB counts as much as one at 0 dB.
     """
-    levels = TRAINED_LEVELS[int(torch.randint(len(TRAINED_LEVELS), ()))] if recipe.model == QUANTISED else 0
+    levels = TRAINED_LEVELS[int(torch.randint(len(TRAINED_LEVELS), ()))] if recipe.quantised else 0
     received = send(model, images, draw_links(len(images), recipe, images.device), Hazards(), levels)
     squared = (received - images).square().mean((1, 2, 3))
     return torch.log10(squared + 1e-6).mean(), squared.mean()
 
 
 @torch.no_grad()
-def photo_figures(model: DeepJscc, photos: list[np.ndarray], levels: int = 0, seed: int = 1) -> dict[str, float]:
+def photo_figures(
+    model: DeepJscc, photos: list[np.ndarray], levels: int = 0, seed: int = 1
+) -> dict[str, float]:
     """Mean PSNR [dB] over photographs, uint8 (H, W, 3), AWGN, CBR 1/6."""
     torch.manual_seed(seed)
     figures = {}
@@ -107,7 +119,9 @@ def photo_figures(model: DeepJscc, photos: list[np.ndarray], levels: int = 0, se
         psnr = []
         for photo in photos:
             image = planes(photo[None])
-            received = send(model, image, links, Hazards(0, 0, 0), levels)[..., : photo.shape[0], : photo.shape[1]]
+            received = send(model, image, links, Hazards(0, 0, 0), levels)[
+                ..., : photo.shape[0], : photo.shape[1]
+            ]
             psnr.append(-10 * torch.log10((received.clamp(0, 1) - image).square().mean()).item())
         figures[f"kodak, AWGN {snr_db:g} dB: PSNR [dB]"] = float(np.mean(psnr))
     return figures
@@ -115,11 +129,11 @@ def photo_figures(model: DeepJscc, photos: list[np.ndarray], levels: int = 0, se
 
 def train(run: Run, start: dict[str, torch.Tensor] | None) -> dict[str, float]:
     """Train, export and measure; `start` None: the linear start. Returns the figures on the card."""
-    model, recipe = build(run.recipe), run.recipe
+    model, recipe = run.recipe.build(), run.recipe
     if start is None:
         model.initialise(planes(run.photos().crops(np.random.default_rng(recipe.seed), SAMPLES, recipe.crop)))
     else:
         model.load_state_dict(start)
     model, steps = fit_images(model, loss, run)
-    levels = TRAINED_LEVELS[0] if recipe.model == QUANTISED else 0
+    levels = TRAINED_LEVELS[0] if recipe.quantised else 0
     return ship(run, model, steps, lambda: photo_figures(model, datasets.kodak(run.path), levels))

@@ -14,7 +14,10 @@ from ...nn.hadamard import hadamard
 GROUPS = (64, 56)  # channels of the luma and of the colour group
 SIDE = 4  # tokens of a transform block: one latent position
 LATENTS = len(GROUPS) * SIDE * SIDE
-ROWS, OFFSET = 44, 30  # rows of the power table; the row of mean energy. A row is half an octave of energy (1.5 dB)
+ROWS, OFFSET = (
+    44,
+    30,
+)  # rows of the power table; the row of mean energy. A row is half an octave of energy (1.5 dB)
 _SMALLEST = 2.0**-20
 
 
@@ -26,7 +29,9 @@ def group_channels(values: torch.Tensor) -> torch.Tensor:
 def quantise(energy: torch.Tensor, step: int) -> torch.Tensor:
     """Whitened mean energies (B, 2, h, w), h and w multiples of 4 → latents int64 (B, 32, h/4, w/4). `step` in eighths of an octave."""
     matrix = hadamard(SIDE).to(energy)
-    blocks = energy.clamp_min(_SMALLEST).log2().unfold(2, SIDE, SIDE).unfold(3, SIDE, SIDE)  # (B, 2, h/4, w/4, 4, 4)
+    blocks = (
+        energy.clamp_min(_SMALLEST).log2().unfold(2, SIDE, SIDE).unfold(3, SIDE, SIDE)
+    )  # (B, 2, h/4, w/4, 4, 4)
     spectrum = matrix @ blocks @ matrix.T / SIDE
     return (spectrum * (8 / step)).round().long().permute(0, 1, 4, 5, 2, 3).flatten(1, 3)
 
@@ -38,7 +43,11 @@ def rows(latents: torch.Tensor, step: int) -> torch.Tensor:
     spectrum = latents.reshape(batch, len(GROUPS), SIDE, SIDE, height, width).permute(0, 1, 4, 5, 2, 3)
     total = torch.einsum("ij,bghwjk,kl->bghwil", matrix, spectrum, matrix)
     row = torch.div(total * step + 8, 16, rounding_mode="floor") + OFFSET
-    return row.clamp(0, ROWS - 1).permute(0, 1, 2, 4, 3, 5).reshape(batch, len(GROUPS), SIDE * height, SIDE * width)
+    return (
+        row.clamp(0, ROWS - 1)
+        .permute(0, 1, 2, 4, 3, 5)
+        .reshape(batch, len(GROUPS), SIDE * height, SIDE * width)
+    )
 
 
 def energies(features: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:

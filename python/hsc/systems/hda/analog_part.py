@@ -49,7 +49,9 @@ def expected_error(log_power: torch.Tensor, selection: Selection, snr_db: float)
     return float((layer.power * (1 - signal / (signal + noise).clamp_min(1e-30))).sum())
 
 
-def gather(features: torch.Tensor, log_power: torch.Tensor, selection: Selection, regions: list[Region]) -> tuple[np.ndarray, list[int]]:
+def gather(
+    features: torch.Tensor, log_power: torch.Tensor, selection: Selection, regions: list[Region]
+) -> tuple[np.ndarray, list[int]]:
     """Coefficients (120, h, w) → analog values float32 (n,), region by region, whitened, and each region's first place."""
     layer = network.analog_layer(log_power, selection.threshold, selection.water)
     scaled, parts = layer.gain * features, []

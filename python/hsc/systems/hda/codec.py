@@ -15,6 +15,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
+from ...codecs.contract import Decoded
 from ...coding import budget
 from ...errors import HscError
 from ...message import Link, Message, ReceivedMessage
@@ -46,7 +47,9 @@ def semantic_decode(fused: Fused, shape: tuple[int, int, int], model: Model) -> 
 @torch.inference_mode()
 def allocate(z: torch.Tensor, shape: tuple[int, int, int], link: Link, options: HdaOptions) -> Message:
     """HDA allocation and both coders, eqs. (13) to (15), (3), (4): z (120, h, w) → message. HscError for too small a CBR."""
-    return budget.within(link, shape, lambda uses: _allocate(z, shape, make_budget(shape, uses, link, options)))
+    return budget.within(
+        link, shape, lambda uses: _allocate(z, shape, make_budget(shape, uses, link, options))
+    )
 
 
 def _allocate(z: torch.Tensor, shape: tuple[int, int, int], at: Budget) -> Message:
@@ -66,7 +69,13 @@ def _allocate(z: torch.Tensor, shape: tuple[int, int, int], at: Budget) -> Messa
             break
     split, selection = _coarser_activity(*best, best_error, model, at)
     return hda_link.message(
-        NAME, shape, _profile(split, model, shape, at), split, selection, model.tables[split.quality][split.fineness], at
+        NAME,
+        shape,
+        _profile(split, model, shape, at),
+        split,
+        selection,
+        model.tables[split.quality][split.fineness],
+        at,
     )
 
 
@@ -76,10 +85,14 @@ def _profile(split: Split, model: Model, shape: tuple[int, int, int], at: Budget
     return models.nearest(at.uses / math.prod(shape), digital / max(at.uses - digital, 1)).number
 
 
-def _coarser_activity(split: Split, selection: Selection, error: float, model: Model, at: Budget) -> tuple[Split, Selection]:
+def _coarser_activity(
+    split: Split, selection: Selection, error: float, model: Model, at: Budget
+) -> tuple[Split, Selection]:
     """The same split with a coarser activity as long as that lowers the expected error."""
     for fineness in range(split.fineness + 1, len(hda.ACTIVITY_STEPS)):
-        coarser = _with_activity(split.quality, fineness, split.coded[: hda.LATENTS], split.features, model.network)
+        coarser = _with_activity(
+            split.quality, fineness, split.coded[: hda.LATENTS], split.features, model.network
+        )
         _, chosen, expected = hda_link.expected(coarser, model.tables[split.quality][fineness], at)
         if expected >= error:
             break
@@ -97,7 +110,9 @@ def _fitting(latents: torch.Tensor, model: Model, at: Budget) -> range:
     return range(hda.QUALITIES - 1, hda.QUALITIES)
 
 
-def _split(z: torch.Tensor, latents: torch.Tensor, quality: int, fineness: int, network: hda.HdaNetwork) -> Split:
+def _split(
+    z: torch.Tensor, latents: torch.Tensor, quality: int, fineness: int, network: hda.HdaNetwork
+) -> Split:
     """Eqs. (13) to (15) and (3) at one quality; z and latents with a batch dimension of 1."""
     indices = hda.quantise(latents, quality)
     base = network.hyper.decode(hda.dequantise(indices, quality))  # z̃
@@ -105,7 +120,9 @@ def _split(z: torch.Tensor, latents: torch.Tensor, quality: int, fineness: int, 
     return _with_activity(quality, fineness, indices[0], features[0], network)
 
 
-def _with_activity(quality: int, fineness: int, indices: torch.Tensor, features: torch.Tensor, network: hda.HdaNetwork) -> Split:
+def _with_activity(
+    quality: int, fineness: int, indices: torch.Tensor, features: torch.Tensor, network: hda.HdaNetwork
+) -> Split:
     active = network.activity_latents(features[None], fineness)
     log_power = network.log_powers(active, quality, fineness)[0]
     return Split(quality, fineness, torch.cat([indices, active[0]]), features, log_power)
@@ -115,14 +132,18 @@ def _with_activity(quality: int, fineness: int, indices: torch.Tensor, features:
 def fuse(received: ReceivedMessage, key: bytes | None, model: Model, parameters: HdaParameters) -> Fused:
     """HDA fusion, eq. (16), from whatever arrived. Raises HscError when nothing of the digital part did."""
     network, quality = model.network, parameters.quality
-    came = hda_link.arrived(received, parameters, key, models.ROWS, model.tables[quality][parameters.fineness], whole=False)
+    came = hda_link.arrived(
+        received, parameters, key, models.ROWS, model.tables[quality][parameters.fineness], whole=False
+    )
     placed = came.placed
     if placed:
         log_power = network.log_powers(came.coded[None, hda.LATENTS :], quality, parameters.fineness)[0]
     elif came.closed:
         log_power, placed = _guess(came, parameters, network, regions(*received.shape[:2]))
     else:
-        raise HscError(f"{NAME}: nothing of the digital part arrived: send at a more robust MCS, or with a larger repair share")
+        raise HscError(
+            f"{NAME}: nothing of the digital part arrived: send at a more robust MCS, or with a larger repair share"
+        )
     base = network.hyper.decode(hda.dequantise(came.coded[None, : hda.LATENTS], quality))[0]
     fused = hda_link.fuse(base, log_power, placed, received, parameters.selection, network)
     return replace(fused, closed=came.closed)
@@ -134,7 +155,9 @@ def _guess(
     """What an eavesdropper can do who knows the networks and not the key: take every token for one of mean activity."""
     down, across = came.coded.shape[-2:]
     row = torch.full((1, len(activity.GROUPS), 4 * down, 4 * across), activity.OFFSET)
-    log_power = activity.power_table(network.log_power[parameters.quality, parameters.fineness].long(), row)[0]
+    log_power = activity.power_table(network.log_power[parameters.quality, parameters.fineness].long(), row)[
+        0
+    ]
     sent = log_power >= parameters.selection.threshold
     counts = [int(sent[(slice(None), *region.tokens)].sum()) for region in where]
     first = np.concatenate([[0], np.cumsum(counts)[:-1]]).astype(int).tolist()
@@ -142,20 +165,20 @@ def _guess(
 
 
 class HdaDeepScCodec(HdaCodec):
-    """The codec: `encode` and `decode` as `codecs.registry.Codec` has them; options as in `HdaOptions`."""
+    """The codec; options as in `HdaOptions`."""
 
     name = NAME
+    weights = ("hda-deepsc", *(profile.name for profile in models.PROFILES))
 
-    def encode(self, image: np.ndarray, link: Link) -> Message:
+    def encode(self, image: np.ndarray, link: Link = Link()) -> Message:  # noqa: B008 - frozen
         """uint8 (H, W, C) → message within the link's CBR. Raises HscError for an image or a CBR that cannot be served."""
         check_shape(image.shape)
         return allocate(semantic_encode(image, models.common()), image.shape, link, self.options)
 
-    def decode(self, received: ReceivedMessage) -> np.ndarray:
-        """Received message → uint8 (H, W, C). Raises HscError when nothing of the digital part arrived."""
+    def decode(self, received: ReceivedMessage) -> Decoded:
+        """Received message → image. Raises HscError when nothing of the digital part arrived."""
         check_shape(received.shape)
         parameters = HdaParameters.unpack(received.parameters)
         model = models.load(models.PROFILES[parameters.profile])
         fused = fuse(received, self.options.key, model, parameters)
-        self.notices = hda_link.notices(fused.closed)
-        return semantic_decode(fused, received.shape, model)
+        return Decoded(semantic_decode(fused, received.shape, model), hda_link.notices(fused.closed))

@@ -39,21 +39,34 @@ def paper(name: str) -> list[Series]:
 
 def draw_curves(curves: Curves, groups: Sequence[str] = ("",), logarithmic: bool = False):  # noqa: ANN201 - matplotlib is imported late
     """PSNR and, where it was measured, MS-SSIM against x. Each of `groups`, the endings of labels, has its own row of panels."""
-    qualities = [q for q in _QUALITIES if any(_column(s, q[0]) is not None for s in curves.series)] or list(_QUALITIES[:1])
+    qualities = [q for q in _QUALITIES if any(_column(s, q[0]) is not None for s in curves.series)] or list(
+        _QUALITIES[:1]
+    )
     figure, axes = panels(len(groups) * len(qualities), width=6.6, height=5.0, rows=len(groups))
-    styles = _styles([s.name.removesuffix(group) for group in groups for s in curves.series if s.name.endswith(group)])
+    styles = _styles(
+        [s.name.removesuffix(group) for group in groups for s in curves.series if s.name.endswith(group)]
+    )
     for row, group in enumerate(groups):
         ours = [s for s in curves.series if s.name.endswith(group)]
         for axis, (key, label) in zip(axes[row * len(qualities) :], qualities, strict=False):
             for series in ours:
-                _plot(axis, series, key, series.name.removesuffix(group), styles[series.name.removesuffix(group)])
+                _plot(
+                    axis,
+                    series,
+                    key,
+                    series.name.removesuffix(group),
+                    styles[series.name.removesuffix(group)],
+                )
             for series in paper(curves.name) if group in ("", groups[0]) else ():
                 _plot_paper(axis, series, key)
             x = (ours or curves.series or paper(curves.name))[0].x
             axis.set(xlabel=x.unit if x.unit != "" else x.name, ylabel=label, title=group.removeprefix(", "))
             if logarithmic:
                 axis.set_xscale("log")
-                axis.set_xticks(x.values, [str(Fraction(v).limit_denominator(48)) if v < 0.2 else f"{v:g}" for v in x.values])
+                axis.set_xticks(
+                    x.values,
+                    [str(Fraction(v).limit_denominator(48)) if v < 0.2 else f"{v:g}" for v in x.values],
+                )
                 axis.minorticks_off()
             axis.grid(alpha=0.3, which="both")
     axes[0].legend(fontsize=7, ncols=2 if len(curves.series) > 6 else 1)
@@ -86,7 +99,13 @@ def _plot(axis, series: Series, key: str, label: str, style: dict[str, object]) 
     axis.plot(series.x.values, values, label=label, markersize=4, linewidth=1.5, **style)
     width = series.confidence if key == series.y.name else series.also.get(f"{key}_confidence")
     if width is not None and len(values) > 1:
-        axis.fill_between(series.x.values, *(np.array(values) + np.outer([-1, 1], width)), color=style["color"], alpha=0.08, linewidth=0)
+        axis.fill_between(
+            series.x.values,
+            *(np.array(values) + np.outer([-1, 1], width)),
+            color=style["color"],
+            alpha=0.08,
+            linewidth=0,
+        )
 
 
 def _plot_paper(axis, series: Series, key: str) -> None:  # noqa: ANN001
@@ -110,9 +129,15 @@ def draw_bars(curves: Curves, key: str, label: str):  # noqa: ANN201
     for place, s in enumerate(series):
         value = float(np.mean(_column(s, key) or [0.0]))
         ours = s.source == "measured"
-        axis.barh(place, value, color=COLOURS[0] if ours else "white", edgecolor="black", hatch="" if ours else "//")
+        axis.barh(
+            place, value, color=COLOURS[0] if ours else "white", edgecolor="black", hatch="" if ours else "//"
+        )
         axis.text(value, place, f" {value:.3g}", va="center", fontsize=8)
-    axis.set_yticks(range(len(series)), [s.name + ("" if s.source == "measured" else " (paper)") for s in series], fontsize=8)
+    axis.set_yticks(
+        range(len(series)),
+        [s.name + ("" if s.source == "measured" else " (paper)") for s in series],
+        fontsize=8,
+    )
     axis.invert_yaxis()
     axis.set_xlabel(label)
     axis.margins(x=0.12)
@@ -122,7 +147,12 @@ def draw_bars(curves: Curves, key: str, label: str):  # noqa: ANN201
 DRAWINGS = {
     **dict.fromkeys(("hda-fig3", "hda-fig4", "hda-table1", "hda-cliff", "hda-ofdm", "compare"), draw_curves),
     "hda-fig5": lambda curves: draw_curves(curves, (", rician", ", rayleigh")),
-    **dict.fromkeys(("hda-fig6", "hda-fig7", "hda-fig8", "hda-table3"), lambda curves: draw_curves(curves, logarithmic=True)),
+    **dict.fromkeys(
+        ("hda-fig6", "hda-fig7", "hda-fig8", "hda-table3"),
+        lambda curves: draw_curves(curves, logarithmic=True),
+    ),
     "hda-table2": lambda curves: draw_bars(curves, "psnr", "PSNR [dB], semantic codec alone"),
-    "hda-table4": lambda curves: draw_bars(curves, "ratio", "codec time / time of HEVC intra (the paper's: BPG), encode + decode"),
+    "hda-table4": lambda curves: draw_bars(
+        curves, "ratio", "codec time / time of HEVC intra (the paper's: BPG), encode + decode"
+    ),
 }

@@ -20,13 +20,17 @@ class FactorizedDensity(nn.Module):
 
     def __init__(self, channels: int, scale: torch.Tensor | float = 1.0) -> None:
         super().__init__()
-        self.register_buffer("scale", torch.as_tensor(scale, dtype=torch.float32).expand(channels).clone()[:, None, None])
+        self.register_buffer(
+            "scale", torch.as_tensor(scale, dtype=torch.float32).expand(channels).clone()[:, None, None]
+        )
         self.matrices, self.biases, self.factors = nn.ParameterList(), nn.ParameterList(), nn.ParameterList()
         for inputs, outputs in zip(_FILTERS, _FILTERS[1:], strict=False):
             # softplus(start) = 1 / outputs, but for the first: slope 1.7 of a logistic whose deviation is about 1
             start = torch.expm1(torch.tensor((1.7 if inputs == 1 else 1.0) / outputs)).log()
             self.matrices.append(nn.Parameter(start.expand(channels, outputs, inputs).clone()))
-            self.biases.append(nn.Parameter(torch.empty(channels, outputs, 1).uniform_(-0.5, 0.5) * (outputs > 1)))
+            self.biases.append(
+                nn.Parameter(torch.empty(channels, outputs, 1).uniform_(-0.5, 0.5) * (outputs > 1))
+            )
             if outputs > 1:
                 self.factors.append(nn.Parameter(torch.zeros(channels, outputs, 1)))
 

@@ -30,7 +30,9 @@ HDA = Case("hda_deepsc, AMC", "hda_deepsc", _MIXED_DA)
 HDA_CHOSEN = Case("hda_deepsc, ratio chosen, AMC", "hda_deepsc", {"da_ratio": None})
 HDA_ONE_WAY = Case("hda_deepsc, one-way", "hda_deepsc", _MIXED_DA, knows="nothing")
 SEPARATE = Case("separate HEVC, AMC", "separate", {"source": "hevc"})
-SEPARATE_FIXED = Case(f"separate HEVC, {FIXED_MCS}", "separate", {"source": "hevc"}, mcs=FIXED_MCS, knows="nothing")
+SEPARATE_FIXED = Case(
+    f"separate HEVC, {FIXED_MCS}", "separate", {"source": "hevc"}, mcs=FIXED_MCS, knows="nothing"
+)
 BOUND = Case("HEVC at capacity (bound)", CAPACITY, {"source": "hevc"})
 SYSTEMS = (
     HDA,
@@ -77,18 +79,32 @@ def fig3(images: Sequence[str], quick: bool, say: Say) -> Plan:
             found |= _lead(samples, case.label, (f"DnCNN{end}", f"no denoiser{end}"), (0.0, 5.0))
         return found
 
-    return Plan("hda-fig3", "Kodak, AWGN, CBR 1/6: the paper's analog DeepSC (deepjscc) and denoisers.", _SNR, tuple(curves), findings)
+    return Plan(
+        "hda-fig3",
+        "Kodak, AWGN, CBR 1/6: the paper's analog DeepSC (deepjscc) and denoisers.",
+        _SNR,
+        tuple(curves),
+        findings,
+    )
 
 
 def fig4(images: Sequence[str], quick: bool, say: Say) -> Plan:
     """Every system over AWGN against SNR."""
     places = [_awgn(snr) for snr in ((0, 10, 20) if quick else range(0, 21, 5))]
-    curves = [curve(case, images, places) for case in available((HDA, HDA_CHOSEN, HDA_ONE_WAY, *SYSTEMS[1:]), say)]
+    curves = [
+        curve(case, images, places) for case in available((HDA, HDA_CHOSEN, HDA_ONE_WAY, *SYSTEMS[1:]), say)
+    ]
     text = (
         "Kodak, AWGN, CBR 1/6. AMC: the transmitter knows the SNR; one-way: it knows nothing, one message serves every SNR. "
         "The bound codes the image with HEVC at log2(1 + SNR) bits for each channel use, without any loss."
     )
-    return Plan("hda-fig4", text, _SNR, tuple(curves), lambda samples: _ranking(samples, HDA.label, [at.x for at in places]))
+    return Plan(
+        "hda-fig4",
+        text,
+        _SNR,
+        tuple(curves),
+        lambda samples: _ranking(samples, HDA.label, [at.x for at in places]),
+    )
 
 
 def fig5(images: Sequence[str], quick: bool, say: Say) -> Plan:
@@ -112,7 +128,13 @@ def _against_cbr(name: str, kind: str, images: Sequence[str], quick: bool, say: 
     seeds = range(1 if quick or kind == "awgn" else FADES)
     curves = [curve(case, images, places, seeds) for case in available(SYSTEMS, say)]
     text = f"Kodak, {kind}, {DESIGN_SNR_DB:g} dB: quality against the budget of channel uses; `cbr` is what was spent of it."
-    return Plan(name, text, _CBR, tuple(curves), lambda samples: _ranking(samples, HDA.label, [at.x for at in places], "CBR {:.4f}"))
+    return Plan(
+        name,
+        text,
+        _CBR,
+        tuple(curves),
+        lambda samples: _ranking(samples, HDA.label, [at.x for at in places], "CBR {:.4f}"),
+    )
 
 
 def fig6(images: Sequence[str], quick: bool, say: Say) -> Plan:
@@ -129,7 +151,9 @@ def fig8(images: Sequence[str], quick: bool, say: Say) -> Plan:
     """HDA-DeepSC over AWGN against the DA ratio, one curve for each SNR."""
     curves = []
     for snr in (0, 10) if quick else (0, 5, 10, 15, 20):
-        places = [At(r, fading("awgn", snr), CBR, {"da_ratio": r}) for r in (DA_RATIOS[::2] if quick else DA_RATIOS)]
+        places = [
+            At(r, fading("awgn", snr), CBR, {"da_ratio": r}) for r in (DA_RATIOS[::2] if quick else DA_RATIOS)
+        ]
         curves += [curve(case, images, places) for case in available((Case(f"{snr} dB", "hda_deepsc"),), say)]
     text = "Kodak, AWGN, CBR 1/6, AMC: hda_deepsc against the ratio L_D / L_A of digital to analog channel uses asked for."
     return Plan("hda-fig8", text, ("da_ratio", "digital / analog channel uses"), tuple(curves), _best_ratio)
@@ -139,15 +163,24 @@ def table1(images: Sequence[str], quick: bool, say: Say) -> Plan:
     """DDPM and DiffSDNet at several numbers of steps, 0 dB; DnCNN and no denoiser as levels."""
     diffusion = (
         Case("DDPM, decoder not told of the noise", "deepjscc", receiver={"denoiser": "ddpm", **_UNTOLD}),
-        Case("DiffSDNet, decoder not told of the noise", "deepjscc", receiver={"denoiser": "diffsdnet", **_UNTOLD}),
+        Case(
+            "DiffSDNet, decoder not told of the noise",
+            "deepjscc",
+            receiver={"denoiser": "diffsdnet", **_UNTOLD},
+        ),
         Case("DiffSDNet", "deepjscc", receiver={"denoiser": "diffsdnet"}),
     )
     steps = STEPS[::2] if quick else STEPS
     places = [_awgn(0.0, receiver={"denoiser_steps": n}) for n in steps]
-    places = [At(float(n), at.reception, at.cbr, receiver=at.receiver) for n, at in zip(steps, places, strict=True)]
+    places = [
+        At(float(n), at.reception, at.cbr, receiver=at.receiver) for n, at in zip(steps, places, strict=True)
+    ]
     levels = [At(float(n), fading("awgn", 0.0), CBR) for n in steps]
     curves = [curve(case, images, places) for case in available(diffusion, say)]
-    curves += [curve(case, images, levels) for case in available([case for case in DENOISERS if "DiffSDNet" not in case.label], say)]
+    curves += [
+        curve(case, images, levels)
+        for case in available([case for case in DENOISERS if "DiffSDNet" not in case.label], say)
+    ]
     text = (
         "Kodak, AWGN, 0 dB, CBR 1/6: deepjscc with diffusion-based denoisers against their number of steps; with a decoder that takes what "
         "the denoiser leaves for exact, as the paper's, and with ours, which is told the noise."
@@ -157,7 +190,10 @@ def table1(images: Sequence[str], quick: bool, say: Say) -> Plan:
 
 def table3(images: Sequence[str], quick: bool, say: Say) -> Plan:
     """Receiver with the key and eavesdropper without it, against the DA ratio."""
-    places = [At(r, fading("awgn", DESIGN_SNR_DB), CBR, {"da_ratio": r}) for r in (DA_RATIOS[::2] if quick else DA_RATIOS)]
+    places = [
+        At(r, fading("awgn", DESIGN_SNR_DB), CBR, {"da_ratio": r})
+        for r in (DA_RATIOS[::2] if quick else DA_RATIOS)
+    ]
     keyed = Case("hda_deepsc, with the key", "hda_deepsc", {"key": KEY}, {"key": KEY})
     cases = (keyed, Case("hda_deepsc, without the key", "hda_deepsc", {"key": KEY}))
 
@@ -177,7 +213,10 @@ def table3(images: Sequence[str], quick: bool, say: Say) -> Plan:
 def cliff(images: Sequence[str], quick: bool, say: Say) -> Plan:
     """One-way links with one MCS from 20 dB down to 0 dB in steps of 1 dB."""
     digital = {"source": "hevc"}
-    fixed = [Case(f"separate HEVC, {mcs}", "separate", digital, mcs=mcs, knows="nothing") for mcs in (FIXED_MCS, "QPSK-1/2", "BPSK-1/2")]
+    fixed = [
+        Case(f"separate HEVC, {mcs}", "separate", digital, mcs=mcs, knows="nothing")
+        for mcs in (FIXED_MCS, "QPSK-1/2", "BPSK-1/2")
+    ]
     hybrids = [Case(f"{codec}, one-way", codec, knows="nothing") for codec in ("hda_hevc", "softcast")]
     places = [_awgn(snr) for snr in (range(0, 21, 5) if quick else range(21))]
     curves = [curve(case, images, places) for case in available((HDA_ONE_WAY, *hybrids, *fixed), say)]
@@ -201,14 +240,23 @@ def ofdm(images: Sequence[str], quick: bool, say: Say) -> Plan:
         "clock offset within 10 ppm and any phase, and with a share of the packets dropped."
     )
     labels = [case.label for case in cases]
-    return Plan("hda-ofdm", text, ("loss", "share of packets dropped"), tuple(curves), lambda samples: _losses(samples, labels))
+    return Plan(
+        "hda-ofdm",
+        text,
+        ("loss", "share of packets dropped"),
+        tuple(curves),
+        lambda samples: _losses(samples, labels),
+    )
 
 
 def eavesdropper_points(image: str, say: Say) -> dict[str, Point]:
     """What the paper's figure 9 shows of one image, by label: separate design, with the key, and without it at several DA ratios."""
     cases = [SEPARATE_FIXED]
     for word, receiver, ratios in (("with", {"key": KEY}, DA_RATIOS[:1]), ("without", {}, (0.2, 0.875, 3.0))):
-        cases += [Case(f"{word} the key, DA {ratio:g}", "hda_deepsc", {"key": KEY, "da_ratio": ratio}, receiver) for ratio in ratios]
+        cases += [
+            Case(f"{word} the key, DA {ratio:g}", "hda_deepsc", {"key": KEY, "da_ratio": ratio}, receiver)
+            for ratio in ratios
+        ]
     at = At(DESIGN_SNR_DB, fading("awgn", DESIGN_SNR_DB), CBR)
     return {case.label: curve(case, [image], [at]).points[0][0][0] for case in available(cases, say)}
 
@@ -229,7 +277,11 @@ DEFAULT_IMAGES = {"hda-ofdm": 4}  # the others take all 24
 
 
 def _lead(
-    samples: Mapping[str, Samples], ours: str, others: Sequence[str], places: Sequence[float], text: str = "{:g} dB"
+    samples: Mapping[str, Samples],
+    ours: str,
+    others: Sequence[str],
+    places: Sequence[float],
+    text: str = "{:g} dB",
 ) -> dict[str, object]:
     """How far one curve lies above others, for each place."""
     if ours not in samples:
@@ -243,7 +295,9 @@ def _lead(
     }
 
 
-def _ranking(samples: Mapping[str, Samples], ours: str, places: Sequence[float], text: str = "{:g} dB") -> dict[str, object]:
+def _ranking(
+    samples: Mapping[str, Samples], ours: str, places: Sequence[float], text: str = "{:g} dB"
+) -> dict[str, object]:
     """The best system at each place, and how far ours lies above SoftCast and the separate design."""
     systems = {label: s for label, s in samples.items() if label != BOUND.label}
     found: dict[str, object] = {}
@@ -256,14 +310,20 @@ def _ranking(samples: Mapping[str, Samples], ours: str, places: Sequence[float],
 
 def _best_ratio(samples: Mapping[str, Samples]) -> dict[str, object]:
     means = {label: [s.mean(x) for x in s.x] for label, s in samples.items()}
-    return {f"best DA ratio at {label}": float(samples[label].x[np.nanargmax(m)]) for label, m in means.items() if np.isfinite(m).any()}
+    return {
+        f"best DA ratio at {label}": float(samples[label].x[np.nanargmax(m)])
+        for label, m in means.items()
+        if np.isfinite(m).any()
+    }
 
 
 def _steps_findings(samples: Mapping[str, Samples]) -> dict[str, object]:
     found: dict[str, object] = {}
     for label in (label for label in samples if label.startswith("DiffSDNet")):
         end = label.removeprefix("DiffSDNet")
-        found |= _lead(samples, label, [f"{other}{end}" for other in ("DDPM", "DnCNN", "no denoiser")], STEPS, "{} steps")
+        found |= _lead(
+            samples, label, [f"{other}{end}" for other in ("DDPM", "DnCNN", "no denoiser")], STEPS, "{} steps"
+        )
         fall = _largest(-np.diff([samples[label].mean(x) for x in samples[label].x]))
         found[f"{label}: least gain from more steps [dB]"] = None if fall is None else -fall
     return found
@@ -283,13 +343,18 @@ def _losses(samples: Mapping[str, Samples], labels: Sequence[str]) -> dict[str, 
     """What OFDM costs against the symbol level, and what losses cost against no loss: mean, and worst of all images and seeds."""
     found: dict[str, object] = {}
     for label in labels:
-        if (symbols := samples.get(f"{label}, symbol level")) is None or (through := samples.get(f"{label}, OFDM")) is None:
+        if (symbols := samples.get(f"{label}, symbol level")) is None or (
+            through := samples.get(f"{label}, OFDM")
+        ) is None:
             continue
         cost = symbols.psnr_db[0] - through.psnr_db[0]
         found[f"{label}: OFDM costs, mean and worst [dB]"] = [_mean(cost), _largest(cost)]
         for x, lossy in zip(through.x[1:], through.psnr_db[1:], strict=True):
             cost = through.psnr_db[0] - lossy
-            found[f"{label}: {100 * x:g} % of packets lost cost, mean and worst [dB]"] = [_mean(cost), _largest(cost)]
+            found[f"{label}: {100 * x:g} % of packets lost cost, mean and worst [dB]"] = [
+                _mean(cost),
+                _largest(cost),
+            ]
     return found
 
 

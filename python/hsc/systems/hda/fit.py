@@ -50,24 +50,32 @@ def fit_density(network: hda.HdaNetwork, latents: torch.Tensor) -> float:
 @torch.no_grad()
 def fit_power(network: hda.HdaNetwork, z: torch.Tensor, latents: torch.Tensor) -> None:
     """Set the mean powers and the power tables of z_A, every quality, from samples z (N, 120, h, w) and their latents."""
-    network.weight.copy_(_auxiliary(network, z, latents, WEIGHT_QUALITY).square().mean((0, 2, 3)).clamp_min(1e-8))
+    network.weight.copy_(
+        _auxiliary(network, z, latents, WEIGHT_QUALITY).square().mean((0, 2, 3)).clamp_min(1e-8)
+    )
     for quality in range(hda.QUALITIES):
         features = _auxiliary(network, z, latents, quality)
         for fineness in range(len(hda.ACTIVITY_STEPS)):
-            network.log_power[quality, fineness] = power_rows(features, network.activity_latents(features, fineness), fineness)
+            network.log_power[quality, fineness] = power_rows(
+                features, network.activity_latents(features, fineness), fineness
+            )
 
 
 def power_rows(features: torch.Tensor, active: torch.Tensor, fineness: int) -> torch.Tensor:
     """Power table int32 (44, 120), in 1/64 octave, from u (N, 120, h, w) and its activity latents."""
     row = activity.rows(active, hda.ACTIVITY_STEPS[fineness])
     parts = zip(row.unbind(1), features.square().split(activity.GROUPS, 1), strict=True)
-    table = torch.cat([power_by_row(rows.flatten(), power.movedim(1, -1).flatten(0, 2)) for rows, power in parts], 1)
+    table = torch.cat(
+        [power_by_row(rows.flatten(), power.movedim(1, -1).flatten(0, 2)) for rows, power in parts], 1
+    )
     return (table * hda.OCTAVE).round().int()
 
 
 def _auxiliary(network: hda.HdaNetwork, z: torch.Tensor, latents: torch.Tensor, quality: int) -> torch.Tensor:
     """u of z_A at a quality."""
-    return network.channel_encode(z - network.hyper.decode(hda.dequantise(hda.quantise(latents, quality), quality)))
+    return network.channel_encode(
+        z - network.hyper.decode(hda.dequantise(hda.quantise(latents, quality), quality))
+    )
 
 
 def power_by_row(row: torch.Tensor, power: torch.Tensor) -> torch.Tensor:
@@ -82,7 +90,9 @@ def power_by_row(row: torch.Tensor, power: torch.Tensor) -> torch.Tensor:
     departure = (total[enough] / count[enough][:, None]).clamp_min(1e-9).log2() - place[enough][:, None] / 2
     solution = torch.linalg.lstsq(design[enough] * weight, departure * weight).solution
     inside = place.clamp(place[enough].min(), place[enough].max())
-    return (torch.stack([torch.ones_like(inside), inside, inside * inside], 1) @ solution + place[:, None] / 2).float()
+    return (
+        torch.stack([torch.ones_like(inside), inside, inside * inside], 1) @ solution + place[:, None] / 2
+    ).float()
 
 
 @torch.no_grad()
@@ -91,15 +101,25 @@ def tables(network: hda.HdaNetwork, z: torch.Tensor, latents: torch.Tensor) -> d
     dense, active = [], []
     for quality in range(hda.QUALITIES):
         step = float(hda.step_size(quality))
-        dense.append(models.pack_tables(network.density.probabilities(step, models.LARGEST_INDEX, hda.DEAD_ZONE).numpy()))
+        dense.append(
+            models.pack_tables(
+                network.density.probabilities(step, models.LARGEST_INDEX, hda.DEAD_ZONE).numpy()
+            )
+        )
         features = _auxiliary(network, z, latents, quality)
         active.append(activity_tables(network, features))
-    return {"tables": torch.from_numpy(np.stack(dense).astype(np.uint16)), "activity_tables": torch.from_numpy(np.stack(active))}
+    return {
+        "tables": torch.from_numpy(np.stack(dense).astype(np.uint16)),
+        "activity_tables": torch.from_numpy(np.stack(active)),
+    }
 
 
 def activity_tables(network: hda.HdaNetwork, features: torch.Tensor) -> np.ndarray:
     """Entropy tables of the activity of u (N, 120, h, w) at every fineness, as shipped, uint16 (4, 32, 82)."""
-    found = [histograms(network.activity_latents(features, fineness)) for fineness in range(len(hda.ACTIVITY_STEPS))]
+    found = [
+        histograms(network.activity_latents(features, fineness))
+        for fineness in range(len(hda.ACTIVITY_STEPS))
+    ]
     return np.stack([models.pack_tables(histogram) for histogram in found]).astype(np.uint16)
 
 

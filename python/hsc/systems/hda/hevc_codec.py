@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from ... import weights
+from ...codecs.contract import Decoded
 from ...coding import budget, hevc
 from ...coding.entropy import EntropyTables
 from ...errors import HscError
@@ -101,12 +102,17 @@ class HdaHevcCodec(HdaCodec):
     """The codec; options as in `HdaOptions`. `da_ratio` None chooses the split by the SNR."""
 
     name = NAME
+    weights = (models.COMMON, WEIGHTS)
 
-    def encode(self, image: np.ndarray, link: Link) -> Message:
+    def encode(self, image: np.ndarray, link: Link = Link()) -> Message:  # noqa: B008 - frozen
         """uint8 (H, W, C) → message within the link's CBR. Raises HscError for an image or a CBR that cannot be served."""
         check_shape(image.shape)
         z = semantic_encode(image, load())
-        return budget.within(link, image.shape, lambda uses: self._message(image, z, make_budget(image.shape, uses, link, self.options)))
+        return budget.within(
+            link,
+            image.shape,
+            lambda uses: self._message(image, z, make_budget(image.shape, uses, link, self.options)),
+        )
 
     def _message(self, image: np.ndarray, z: torch.Tensor, at: Budget) -> Message:
         model, beside = load(), _beside_base(at, int(np.prod(grid(*image.shape[:2]))))
@@ -127,9 +133,13 @@ class HdaHevcCodec(HdaCodec):
             if best and best[0].whole is not part.whole:
                 break
         if best is None:
-            raise budget.TooFew(f"{at.uses} channel uses are too few for {NAME} at {at.mcs.name}", min(needed))
+            raise budget.TooFew(
+                f"{at.uses} channel uses are too few for {NAME} at {at.mcs.name}", min(needed)
+            )
         part, selection = best
-        return hda_link.message(NAME, image.shape, 0, part, selection, tables().entropy[part.quality][part.fineness], at)
+        return hda_link.message(
+            NAME, image.shape, 0, part, selection, tables().entropy[part.quality][part.fineness], at
+        )
 
     def _shares(self, at: Budget) -> tuple[float, ...]:
         ratio = self.options.da_ratio
@@ -139,26 +149,40 @@ class HdaHevcCodec(HdaCodec):
         return usual if at.uses > _SMALL else (0.5,)
 
     @torch.inference_mode()
-    def decode(self, received: ReceivedMessage) -> np.ndarray:
-        """Received message → uint8 (H, W, C). Raises HscError when neither base nor activity arrived."""
+    def decode(self, received: ReceivedMessage) -> Decoded:
+        """Received message → image. Raises HscError when neither base nor activity arrived."""
         check_shape(received.shape)
         parameters, model = HdaParameters.unpack(received.parameters), load()
         fitted, quality = tables(), parameters.quality
         came = hda_link.arrived(
-            received, parameters, self.options.key, activity.LATENTS, fitted.entropy[quality][parameters.fineness], whole=True
+            received,
+            parameters,
+            self.options.key,
+            activity.LATENTS,
+            fitted.entropy[quality][parameters.fineness],
+            whole=True,
         )
-        self.notices = hda_link.notices(came.closed)
+        notices = hda_link.notices(came.closed)
         if came.whole is None and came.closed:
-            raise HscError(f"{NAME}: {self.notices[0]}")
+            raise HscError(f"{NAME}: {notices[0]}")
         if came.whole is None:
-            raise HscError(f"{NAME}: the digital base did not arrive: send at a more robust MCS, or with a larger repair share")
+            raise HscError(
+                f"{NAME}: the digital base did not arrive: send at a more robust MCS, or with a larger repair share"
+            )
         base = semantic_encode(hevc.decode(came.whole, received.shape), model)
-        log_power = network.log_powers(fitted.log_power[quality, parameters.fineness], came.coded[None], parameters.fineness)[0]
+        log_power = network.log_powers(
+            fitted.log_power[quality, parameters.fineness], came.coded[None], parameters.fineness
+        )[0]
         fused = hda_link.fuse(base, log_power, came.placed, received, parameters.selection, model.network)
-        return semantic_decode(_with_base(fused, base, came.placed, received.shape), received.shape, model)
+        return Decoded(
+            semantic_decode(_with_base(fused, base, came.placed, received.shape), received.shape, model),
+            notices,
+        )
 
 
-def _with_base(fused: hda_link.Fused, base: torch.Tensor, placed: list, shape: tuple[int, int, int]) -> hda_link.Fused:
+def _with_base(
+    fused: hda_link.Fused, base: torch.Tensor, placed: list, shape: tuple[int, int, int]
+) -> hda_link.Fused:
     """Regions without activity have the base alone."""
     if len(placed) == len(regions(*shape[:2])):
         return fused

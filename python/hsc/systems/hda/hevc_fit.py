@@ -13,7 +13,7 @@ from ...images import datasets
 from ...phy import mcs
 from ...training.export import export
 from ...training.loop import Run, accelerator, fit, mixed_precision, planes
-from ...training.recipes import Recipe
+from ...training.recipe import Recipe
 from . import hevc_codec, models
 from . import network as hda
 from .fit import activity_tables, power_rows
@@ -41,7 +41,9 @@ def train(run: Run, _: dict[str, torch.Tensor] | None = None) -> dict[str, float
 
 
 @torch.no_grad()
-def fit_tables(photos: datasets.Photos, network: hda.HdaNetwork) -> tuple[dict[str, torch.Tensor], dict[str, float]]:
+def fit_tables(
+    photos: datasets.Photos, network: hda.HdaNetwork
+) -> tuple[dict[str, torch.Tensor], dict[str, float]]:
     """Tables fitted to random crops, as shipped, and the mean power of every class. No gradients."""
     crops = photos.crops(np.random.default_rng(SEED), CROPS, SIZE)
     z = network.encode(planes(crops))
@@ -51,9 +53,17 @@ def fit_tables(photos: datasets.Photos, network: hda.HdaNetwork) -> tuple[dict[s
         features = network.channel_encode(z - network.encode(planes(bases)))
         energy.append(float(features.square().mean().log2()))
         found = [network.activity_latents(features, fineness) for fineness in range(len(hda.ACTIVITY_STEPS))]
-        log_power.append(torch.stack([power_rows(features, active, fineness) for fineness, active in enumerate(found)]).to(torch.int16))
+        log_power.append(
+            torch.stack([power_rows(features, active, fineness) for fineness, active in enumerate(found)]).to(
+                torch.int16
+            )
+        )
         stored.append(activity_tables(network, features))
-    state = {"log_power": torch.stack(log_power), "energy": torch.tensor(energy), "tables": torch.from_numpy(np.stack(stored))}
+    state = {
+        "log_power": torch.stack(log_power),
+        "energy": torch.tensor(energy),
+        "tables": torch.from_numpy(np.stack(stored)),
+    }
     return state, {f"class {quality}: log2 of mean power": value for quality, value in enumerate(energy)}
 
 
@@ -73,18 +83,31 @@ class Pairs:
 
     @classmethod
     @torch.no_grad()
-    def make(cls, photos: datasets.Photos, network: hda.HdaNetwork, log_power: torch.Tensor, energy: np.ndarray, chosen: Recipe) -> Pairs:
+    def make(
+        cls,
+        photos: datasets.Photos,
+        network: hda.HdaNetwork,
+        log_power: torch.Tensor,
+        energy: np.ndarray,
+        chosen: Recipe,
+    ) -> Pairs:
         """Random crops through HEVC."""
         images = photos.crops(np.random.default_rng(chosen.seed), PAIRS, chosen.crop)
         qualities = [hevc.typical_quality(size) for size in BYTES_PER_PIXEL]
-        bases = np.stack([[hevc.decode(hevc.encode(image, q), image.shape) for image in images] for q in qualities])
+        bases = np.stack(
+            [[hevc.decode(hevc.encode(image, q), image.shape) for image in images] for q in qualities]
+        )
         powers = []
         for of_class in bases:
-            features = network.channel_encode(network.encode(planes(images)) - network.encode(planes(of_class)))
+            features = network.channel_encode(
+                network.encode(planes(images)) - network.encode(planes(of_class))
+            )
             active = network.activity_latents(features, FINENESS)
             chosen_tables = [log_power[hevc_codec.residual_class(u, energy), FINENESS] for u in features]
             powers.append(
-                torch.cat([hda.log_powers(t, a[None], FINENESS) for t, a in zip(chosen_tables, active, strict=True)]).to(torch.int16)
+                torch.cat(
+                    [hda.log_powers(t, a[None], FINENESS) for t, a in zip(chosen_tables, active, strict=True)]
+                ).to(torch.int16)
             )
         return cls(images, bases, torch.stack(powers))
 
@@ -117,7 +140,9 @@ def loss_of(
         estimate, variance = analog_link(network.channel_encode(z - base), log_power, at)
         restored = base + network.channel_decode(estimate)  # eq. (16)
     decoded = network.decode(restored, variance)
-    return balanced(semantic_distortion(images, decoded)), (images - decoded.detach().clamp(0, 1)).square().mean()
+    return balanced(semantic_distortion(images, decoded)), (
+        images - decoded.detach().clamp(0, 1)
+    ).square().mean()
 
 
 def train_decoder(network: hda.HdaNetwork, pairs: Pairs, run: Run) -> tuple[hda.HdaNetwork, int]:

@@ -7,17 +7,19 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from ...codecs.options import options_of
+from ...codecs.contract import Codec
 from ...coding import budget, erasure, whitening
 from ...coding.entropy import EntropyTables
 from ...errors import HscError
 from ...message import Base, DigitalStream, Link, Message, ReceivedMessage
 from ...phy import digital
 from ...phy import mcs as mcs_table
+from ...phy.adaptation import LinkSetting
 from . import analog_part, models
 from . import network as hda
 from . import stream as hda_stream
 from .analog_part import Selection
+from .options import HdaOptions
 from .regions import Region, grid, regions
 from .stream import RegionPart
 
@@ -25,30 +27,6 @@ ONE_WAY_SNR_DB = 10.0  # that the analog gains are made for when nothing is know
 MOST_BYTES = (1 << 22) - 1  # of a digital part before repair
 CODER_BYTES = 8  # of an entropy coder's end, per region
 LARGEST_SHARE = 0.9  # of the channel uses that the digital part may take when no DA ratio limits it
-
-
-@dataclass(frozen=True)
-class HdaOptions:
-    """Options of the HDA codecs.
-
-    Attributes:
-        da_ratio: digital over analog channel uses, 0.05 to 10 (the paper: 0.2 to 3); an upper limit: the digital part's true length,
-            after entropy coding and LDPC, comes close to it from below. None, the default: the ratio with the least expected error.
-        key: 32 bytes of AES-256 for the digital part, or None for a CRC only.
-        repair_share: RaptorQ repair symbols over all symbols of the digital part, 0 to 0.9: lost packets up to that share cost no digital
-            information.
-    """
-
-    da_ratio: float | None = None
-    key: bytes | None = None
-    repair_share: float = 0.35
-
-    def __post_init__(self) -> None:
-        if self.da_ratio is not None and not 0.05 <= self.da_ratio <= 10:
-            raise HscError(f"the DA ratio is {self.da_ratio}: give 0.05 to 10, or none to have it chosen")
-        if self.key is not None and len(self.key) != 32:
-            raise HscError(f"the AES key has {len(self.key)} bytes: give 32 (64 hexadecimal digits)")
-        erasure.repair_symbols(1, self.repair_share)
 
 
 @dataclass(frozen=True)
@@ -65,13 +43,19 @@ class HdaParameters:
     def pack(self) -> bytes:
         """8 bytes."""
         numbers = np.array([self.selection.threshold, self.selection.water], ">i2").tobytes()
-        return bytes([self.profile << 4 | self.quality]) + numbers + (self.fineness << 22 | self.source_bytes).to_bytes(3, "big")
+        return (
+            bytes([self.profile << 4 | self.quality])
+            + numbers
+            + (self.fineness << 22 | self.source_bytes).to_bytes(3, "big")
+        )
 
     @classmethod
     def unpack(cls, data: bytes) -> HdaParameters:
         """Inverse of `pack`. Raises HscError for values that cannot be."""
         if len(data) < 8 or data[0] >> 4 >= len(models.PROFILES) or data[0] & 15 >= hda.QUALITIES:
-            raise HscError("the HDA parameters in the header are not possible: the packet comes from a newer version, update this receiver")
+            raise HscError(
+                "the HDA parameters in the header are not possible: the packet comes from a newer version, update this receiver"
+            )
         threshold, water = np.frombuffer(data[1:5], ">i2").tolist()
         last = int.from_bytes(data[5:8], "big")
         return cls(data[0] >> 4, data[0] & 15, last >> 22, Selection(threshold, water), last & MOST_BYTES)
@@ -106,7 +90,9 @@ class Budget:
     def digital_uses(self, n_bytes: int) -> int:
         """Channel uses of so many bytes with repair symbols and LDPC."""
         size = digital.payload_bytes_per_block(self.mcs)
-        return digital.symbol_count(erasure.protected_bytes(n_bytes, self.options.repair_share, size), self.mcs)
+        return digital.symbol_count(
+            erasure.protected_bytes(n_bytes, self.options.repair_share, size), self.mcs
+        )
 
     def values_beside(self, digital_uses: int) -> int:
         """Analog values that fit beside the digital part; whitening fills up each region's last group."""
@@ -159,7 +145,13 @@ def expected(split: Split, tables: EntropyTables, at: Budget) -> tuple[int, Sele
 
 
 def message(
-    codec: str, shape: tuple[int, int, int], profile: int, split: Split, selection: Selection, tables: EntropyTables, at: Budget
+    codec: str,
+    shape: tuple[int, int, int],
+    profile: int,
+    split: Split,
+    selection: Selection,
+    tables: EntropyTables,
+    at: Budget,
 ) -> Message:
     """A split → the message, within the budget. Raises `budget.TooFew` when the digital part alone is beyond it."""
     plain, values = _code(split, selection, tables, regions(*shape[:2]), at.options.key)
@@ -170,12 +162,16 @@ def message(
     if uses > at.uses:
         raise budget.TooFew(f"{at.uses} channel uses are too few for {codec} at {at.mcs.name}", uses)
     if len(plain) > MOST_BYTES:
-        raise HscError(f"the digital part of {codec} has {len(plain)} bytes, and {MOST_BYTES} are the most: give a smaller CBR or image")
+        raise HscError(
+            f"the digital part of {codec} has {len(plain)} bytes, and {MOST_BYTES} are the most: give a smaller CBR or image"
+        )
     parameters = HdaParameters(profile, split.quality, split.fineness, selection, len(plain)).pack()
     return Message(codec, shape, parameters, values, (DigitalStream(at.protect(plain), at.mcs.name),))
 
 
-def _code(split: Split, selection: Selection, tables: EntropyTables, where: list[Region], key: bytes | None) -> tuple[bytes, np.ndarray]:
+def _code(
+    split: Split, selection: Selection, tables: EntropyTables, where: list[Region], key: bytes | None
+) -> tuple[bytes, np.ndarray]:
     values, first = analog_part.gather(split.features, split.log_power, selection, where)
     parts = []
     for region, place in zip(where, first, strict=True):
@@ -204,7 +200,12 @@ class Arrived:
 
 
 def arrived(
-    received: ReceivedMessage, parameters: HdaParameters, key: bytes | None, rows: int, tables: EntropyTables, whole: bool
+    received: ReceivedMessage,
+    parameters: HdaParameters,
+    key: bytes | None,
+    rows: int,
+    tables: EntropyTables,
+    whole: bool,
 ) -> Arrived:
     """Open and decode the digital part, chunk by chunk; `whole` says whether one serves the image as a whole."""
     where = regions(*received.shape[:2])
@@ -224,14 +225,19 @@ def arrived(
     return Arrived(coded, placed, extra, opened.closed)
 
 
-def _open(received: ReceivedMessage, key: bytes | None, parameters: HdaParameters, count: int) -> hda_stream.OpenedParts:
+def _open(
+    received: ReceivedMessage, key: bytes | None, parameters: HdaParameters, count: int
+) -> hda_stream.OpenedParts:
     if not received.digital:
         return hda_stream.OpenedParts({}, 0)
     stream = received.digital[0]
     if stream.block_bytes and len(stream.data) > parameters.source_bytes:
         data, mask = erasure.recover(stream, parameters.source_bytes, stream.block_bytes)
     else:
-        data, mask = stream.data[: parameters.source_bytes], np.asarray(stream.received)[: parameters.source_bytes]
+        data, mask = (
+            stream.data[: parameters.source_bytes],
+            np.asarray(stream.received)[: parameters.source_bytes],
+        )
     return hda_stream.unseal(data, mask, count, key)
 
 
@@ -254,7 +260,10 @@ def fuse(
     network: hda.HdaNetwork,
 ) -> Fused:
     """Eqs. (8) and (16): z̃ (120, h, w) and the analog values → ẑ; regions that are not in `placed` are unknown."""
-    z, variance = torch.zeros_like(base), hda.analog_layer(log_power, selection.threshold, selection.water).power
+    z, variance = (
+        torch.zeros_like(base),
+        hda.analog_layer(log_power, selection.threshold, selection.water).power,
+    )
     if received.analog is not None:
         estimate, variance = analog_part.scatter(received.analog, log_power, selection, placed)
         z = network.channel_decode(estimate[None])[0]
@@ -271,19 +280,24 @@ def notices(closed: int) -> tuple[str, ...]:
     return (f"{closed} chunks do not open: they were altered, or the key is another",) if closed else ()
 
 
-class HdaCodec:
-    """What the HDA codecs have in common as codecs: options, and what they say of a message.
+class HdaCodec(Codec):
+    """What the HDA codecs have in common as codecs: options, and what they say of a message."""
 
-    Args:
-        options: as in `HdaOptions`. Raises HscError for one that there is not, or an impossible value.
-
-    Attributes:
-        notices: what the last `decode` left out, one line each.
-    """
-
-    name: str
+    Options = HdaOptions
     base = Base("digital", "digital base")
-    notices: tuple[str, ...] = ()
+    without_losses = {"repair_share": 0.03}
 
-    def __init__(self, **options: object) -> None:
-        self.options = options_of(HdaOptions, self.name, options)
+    def adapted(self, setting: LinkSetting) -> HdaCodec:
+        """With the setting's share of repair symbols."""
+        return self if setting.repair_share is None else self.with_options(repair_share=setting.repair_share)
+
+    @classmethod
+    def describe(cls, parameters: bytes) -> dict[str, object]:
+        """Quality of the digital part, 0 the finest; fineness of the activity; bytes of the digital part before repair."""
+        known = HdaParameters.unpack(parameters)
+        return {
+            "quality": known.quality,
+            "fineness": known.fineness,
+            "source_bytes": known.source_bytes,
+            "profile": known.profile,
+        }

@@ -89,7 +89,9 @@ def network(own: Mapping[str, torch.Tensor]) -> hda.HdaNetwork:
     state = {key: value for key, value in _common().items() if not key.endswith("tables")} | dict(own)
     made = hda.HdaNetwork()
     found = made.load_state_dict(state, strict=False)
-    if found.unexpected_keys or any(not key.startswith(("density.", "encoder.")) for key in found.missing_keys):
+    if found.unexpected_keys or any(
+        not key.startswith(("density.", "encoder.")) for key in found.missing_keys
+    ):
         raise HscError(f"weights of {COMMON} do not fit this version's network: install again")
     return made.eval().requires_grad_(False)
 
@@ -103,7 +105,10 @@ def _common() -> dict[str, torch.Tensor]:
 def _common_tables() -> tuple[tuple[EntropyTables, ...], tuple[tuple[EntropyTables, ...], ...]]:
     """`Model.latents` and `Model.tables`."""
     latents, active = _common()["tables"], _common()["activity_tables"]
-    both = (tuple(unpack_tables(torch.cat([one, other])) for other in more) for one, more in zip(latents, active, strict=True))
+    both = (
+        tuple(unpack_tables(torch.cat([one, other])) for other in more)
+        for one, more in zip(latents, active, strict=True)
+    )
     return tuple(unpack_tables(part) for part in latents), tuple(both)
 
 
@@ -117,7 +122,9 @@ def pack_tables(probabilities: np.ndarray) -> np.ndarray:
     """Probabilities (R, S), last column the escape → integers (R, S) as they are shipped: at least 1, of sum 2^16, less one."""
     share = probabilities / probabilities.sum(1, keepdims=True)
     frequency = np.floor(share * (STORED_TOTAL - share.shape[1])).astype(np.int64)
-    frequency[np.arange(len(frequency)), frequency.argmax(1)] += STORED_TOTAL - share.shape[1] - frequency.sum(1)
+    frequency[np.arange(len(frequency)), frequency.argmax(1)] += (
+        STORED_TOTAL - share.shape[1] - frequency.sum(1)
+    )
     return frequency
 
 

@@ -27,7 +27,12 @@ FINEST_STEP = 14 / 255
 DEAD_ZONE = 0.12
 OCTAVE = 64  # steps of the integer log-powers
 MULTIPLE = 32  # image sides are padded to it: one latent position
-ACTIVITY_STEPS = (8, 14, 24, 48)  # of the activity latents, in eighths of an octave of energy: fine where bits are cheap
+ACTIVITY_STEPS = (
+    8,
+    14,
+    24,
+    48,
+)  # of the activity latents, in eighths of an octave of energy: fine where bits are cheap
 
 
 def step_size(quality: torch.Tensor | int) -> torch.Tensor:
@@ -41,8 +46,14 @@ class HyperCodec(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.down1, self.down2 = nn.Conv2d(WIDTH, MIDDLE, 4, 2, 1), nn.Conv2d(MIDDLE, LATENTS, 4, 2, 1)
-        self.up1, self.up2 = nn.ConvTranspose2d(LATENTS, MIDDLE, 4, 2, 1), nn.ConvTranspose2d(MIDDLE, WIDTH, 4, 2, 1)
-        self.bend_down, self.bend_up = nn.PReLU(MIDDLE, 1.0), nn.PReLU(MIDDLE, 1.0)  # slope 1: linear at the start
+        self.up1, self.up2 = (
+            nn.ConvTranspose2d(LATENTS, MIDDLE, 4, 2, 1),
+            nn.ConvTranspose2d(MIDDLE, WIDTH, 4, 2, 1),
+        )
+        self.bend_down, self.bend_up = (
+            nn.PReLU(MIDDLE, 1.0),
+            nn.PReLU(MIDDLE, 1.0),
+        )  # slope 1: linear at the start
 
     def encode(self, z: torch.Tensor) -> torch.Tensor:
         """z (B, 120, h, w) → z_D (B, 256, h/4, w/4), before rounding."""
@@ -58,7 +69,11 @@ class HyperCodec(nn.Module):
         for down, up in ((self.down1, self.up2), (self.down2, self.up1)):
             blocks = nn.functional.unfold(z, 2, stride=2).transpose(1, 2).flatten(0, 1).double()
             _, vectors = torch.linalg.eigh(blocks.T @ blocks / len(blocks))
-            kernel = vectors.flip(1)[:, : down.out_channels].T.reshape(down.out_channels, down.in_channels, 2, 2).float()
+            kernel = (
+                vectors.flip(1)[:, : down.out_channels]
+                .T.reshape(down.out_channels, down.in_channels, 2, 2)
+                .float()
+            )
             for layer in (down, up):
                 layer.weight.zero_()
                 layer.bias.zero_()
@@ -125,7 +140,10 @@ class HdaNetwork(nn.Module):
         self.hyper = HyperCodec()
         self.density = FactorizedDensity(LATENTS)
         # Channel codec, eqs. (3), (8): fully connected, token by token.
-        self.channel_encoder, self.channel_decoder = nn.Linear(WIDTH, WIDTH, bias=False), nn.Linear(WIDTH, WIDTH, bias=False)
+        self.channel_encoder, self.channel_decoder = (
+            nn.Linear(WIDTH, WIDTH, bias=False),
+            nn.Linear(WIDTH, WIDTH, bias=False),
+        )
         self.reliability = nn.Conv2d(WIDTH, WIDTH, 1)
         nn.init.eye_(self.channel_encoder.weight)
         nn.init.eye_(self.channel_decoder.weight)
@@ -182,8 +200,12 @@ def log_powers(table: torch.Tensor, latents: torch.Tensor, fineness: int) -> tor
 def llse(values: torch.Tensor, noise: torch.Tensor, layer: AnalogLayer) -> tuple[torch.Tensor, torch.Tensor]:
     """Linear least-squares estimate of u from y = g·u + noise of the given variance (inf: erased), and the variance of its error."""
     signal = layer.gain.square() * layer.power
-    weight = torch.where(layer.sent & torch.isfinite(noise), signal / (signal + noise), torch.zeros_like(signal))
-    estimate = weight * torch.where(layer.sent, values, torch.zeros_like(values)) / layer.gain.clamp_min(1e-12)
+    weight = torch.where(
+        layer.sent & torch.isfinite(noise), signal / (signal + noise), torch.zeros_like(signal)
+    )
+    estimate = (
+        weight * torch.where(layer.sent, values, torch.zeros_like(values)) / layer.gain.clamp_min(1e-12)
+    )
     return estimate, layer.power * (1 - weight)
 
 

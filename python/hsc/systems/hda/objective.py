@@ -16,7 +16,12 @@ BASE_WEIGHT = 0.1  # λ_z
 RATE_WEIGHT = 4.4
 FINENESS = 1  # of the activity in training
 LEAST_MSE = 1e-6
-STAGES = ("semantic", "transceiver", "decoder", "whole")  # algorithm 1, and the decoder by itself, which is cheap
+STAGES = (
+    "semantic",
+    "transceiver",
+    "decoder",
+    "whole",
+)  # algorithm 1, and the decoder by itself, which is cheap
 
 
 @dataclass(frozen=True)
@@ -68,7 +73,9 @@ def rate_weight(snr_db: float) -> float:
     return RATE_WEIGHT * 2.0 / float(np.clip(2.0 * 2 ** ((snr_db - 10) / 6), 0.5, 4.5))
 
 
-def semantic_distortion(images: torch.Tensor, decoded: torch.Tensor, fourier_weight: float = FOURIER_WEIGHT) -> torch.Tensor:
+def semantic_distortion(
+    images: torch.Tensor, decoded: torch.Tensor, fourier_weight: float = FOURIER_WEIGHT
+) -> torch.Tensor:
     """Eq. (18), mean over each image's pixel values, orthonormal transform, (B,): ‖I − Î‖² + λ_F |F(I) − F(Î)|."""
     error = images - decoded
     squared = error.square().flatten(1).mean(1)
@@ -83,7 +90,11 @@ def balanced(distortion: torch.Tensor) -> torch.Tensor:
 
 
 def stage_loss(
-    network: hda.HdaNetwork, images: torch.Tensor, at: Draw, stage: str, fourier_weight: float = FOURIER_WEIGHT
+    network: hda.HdaNetwork,
+    images: torch.Tensor,
+    at: Draw,
+    stage: str,
+    fourier_weight: float = FOURIER_WEIGHT,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Images (B, 3, H, W) → loss of a stage of algorithm 1, and log10 of the images' MSE, mean."""
     if stage == "semantic":
@@ -96,14 +107,18 @@ def stage_loss(
         restored, base, bits, variance = _transceive(network, z, at)
     decoded = network.decode(restored, variance)
     if stage == "transceiver":  # eq. (23), in squares
-        distortion = balanced((z - restored).square().flatten(1).mean(1)) + BASE_WEIGHT * balanced((z - base).square().flatten(1).mean(1))
+        distortion = balanced((z - restored).square().flatten(1).mean(1)) + BASE_WEIGHT * balanced(
+            (z - base).square().flatten(1).mean(1)
+        )
     else:
         distortion = balanced(semantic_distortion(images, decoded, fourier_weight))
     rate = 0.0 if stage == "decoder" else rate_weight(at.design_snr_db) * bits / images.numel()
     return distortion + rate, _log_mse(images, decoded)
 
 
-def _transceive(network: hda.HdaNetwork, z: torch.Tensor, at: Draw) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+def _transceive(
+    network: hda.HdaNetwork, z: torch.Tensor, at: Draw
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
     """Algorithm 1, lines 8 to 28: z → ẑ, z̃, bits of z_D, error variance of ẑ."""
     latents = network.hyper.encode(z)  # eq. (13)
     step = hda.step_size(at.quality).to(z.device)
@@ -118,7 +133,9 @@ def _transceive(network: hda.HdaNetwork, z: torch.Tensor, at: Draw) -> tuple[tor
     return base + network.channel_decode(estimate), base, bits, variance  # eq. (16)
 
 
-def analog_link(features: torch.Tensor, log_power: torch.Tensor, at: Draw) -> tuple[torch.Tensor, torch.Tensor]:
+def analog_link(
+    features: torch.Tensor, log_power: torch.Tensor, at: Draw
+) -> tuple[torch.Tensor, torch.Tensor]:
     """u and its integer log-powers (B, 120, h, w) → û behind the analog channel and the variance of its error, one budget for the batch."""
     with torch.no_grad():
         count = min(log_power.numel() - 1, int(at.values_per_token * log_power[:, 0].numel()))
@@ -128,11 +145,14 @@ def analog_link(features: torch.Tensor, log_power: torch.Tensor, at: Draw) -> tu
     sent = layer.gain * features
     power = sent.square().sum() / layer.sent.sum().clamp_min(1)  # algorithm 1, line 17
     ratio, erased = (
-        torch.as_tensor(v, dtype=sent.dtype, device=sent.device)[:, None, None, None] for v in (10 ** (-at.snr_db / 10), at.erased)
+        torch.as_tensor(v, dtype=sent.dtype, device=sent.device)[:, None, None, None]
+        for v in (10 ** (-at.snr_db / 10), at.erased)
     )
     noise = (power * ratio).expand_as(sent)
     received = sent + noise.sqrt() * torch.randn_like(sent)
-    return hda.llse(received, noise.masked_fill(torch.rand_like(sent) < erased, torch.inf).detach(), layer)  # eq. (8)
+    return hda.llse(
+        received, noise.masked_fill(torch.rand_like(sent) < erased, torch.inf).detach(), layer
+    )  # eq. (8)
 
 
 def _log_mse(images: torch.Tensor, decoded: torch.Tensor) -> torch.Tensor:

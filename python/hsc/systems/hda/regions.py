@@ -45,5 +45,6 @@ def regions(height: int, width: int) -> list[Region]:
     down, across = grid(height, width)
     corners = [(top, left) for top in range(0, down, REGION) for left in range(0, across, REGION)]
     return [
-        Region(i, slice(top, min(top + REGION, down)), slice(left, min(left + REGION, across))) for i, (top, left) in enumerate(corners)
+        Region(i, slice(top, min(top + REGION, down)), slice(left, min(left + REGION, across)))
+        for i, (top, left) in enumerate(corners)
     ]

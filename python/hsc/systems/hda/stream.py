@@ -46,7 +46,10 @@ def overhead(count: int, key: bytes | None) -> int:
 
 def seal(parts: list[RegionPart], key: bytes | None) -> bytes:
     """Parts of all regions, in order → the stream."""
-    chunks = [cipher.seal(key, part.first.to_bytes(_PLACE, "big") + part.code, index) for index, part in enumerate(parts)]
+    chunks = [
+        cipher.seal(key, part.first.to_bytes(_PLACE, "big") + part.code, index)
+        for index, part in enumerate(parts)
+    ]
     lengths = b"".join(len(chunk).to_bytes(_LENGTH, "big") for chunk in chunks)
     directory = lengths + crc16(lengths).to_bytes(_CRC, "big")
     return directory + b"".join(chunks) + directory

@@ -10,6 +10,7 @@ import numpy as np
 
 from ... import channel, metrics, modem, weights
 from ...codecs import registry
+from ...codecs.contract import Codec
 from ...errors import HscError
 from ...evaluation.curves import Axis, Curves, Series, mean_and_confidence
 from ...evaluation.transmission import carry
@@ -23,7 +24,13 @@ SEMANTIC_CODECS = {
     "MSE loss, Fourier-based module": ("hda-semantic-module", 0.0),
     "MSE loss, Fourier-based loss": ("hda-semantic-fourier", 0.1),
 }
-TIMED = {"hda_deepsc": "hda_deepsc", "hda_hevc": "hda_hevc", "deepjscc": "deepjscc", "hda_dct": "hda_dct", "softcast": "softcast"}
+TIMED = {
+    "hda_deepsc": "hda_deepsc",
+    "hda_hevc": "hda_hevc",
+    "deepjscc": "deepjscc",
+    "hda_dct": "hda_dct",
+    "softcast": "softcast",
+}
 SNR_DB, CBR = 10.0, 1 / 6
 REPEATS = 3
 
@@ -56,7 +63,9 @@ def table2(images: Sequence[np.ndarray], command: str, progress: Progress) -> Cu
         (mean,), (width,) = mean_and_confidence(np.array(psnr))
         also = {}
         if all(value is not None for value in ms_ssim):
-            (also["ms_ssim_db"],), (also["ms_ssim_db_confidence"],) = ([v] for v in mean_and_confidence(np.array(ms_ssim)))
+            (also["ms_ssim_db"],), (also["ms_ssim_db_confidence"],) = (
+                [v] for v in mean_and_confidence(np.array(ms_ssim))
+            )
         x = Axis("lambda", "weight of the Fourier loss in eq. (18)", [weight])
         series.append(Series(method, "measured", x, Axis("psnr", "dB", [mean]), [width], also))
     if not series:
@@ -137,7 +146,7 @@ def _hevc(image: np.ndarray) -> tuple[Callable, Callable]:
     return lambda: hevc.encode(image, low), lambda data: hevc.decode(data, image.shape)
 
 
-def _codec(codec: registry.Codec, image: np.ndarray) -> tuple[Callable, Callable]:
+def _codec(codec: Codec, image: np.ndarray) -> tuple[Callable, Callable]:
     return lambda: codec.encode(image, Link(SNR_DB, CBR)), codec.decode
 
 
@@ -157,6 +166,11 @@ def _timed(encode: Callable, decode: Callable) -> tuple[float, float]:
 def _timing(label: str, seconds: np.ndarray, reference: np.ndarray, images: Sequence[np.ndarray]) -> Series:
     """One bar: mean over the images of the seconds and of the ratio, which is taken image by image."""
     (ratio,), (width,) = mean_and_confidence(seconds.sum(1) / reference)
-    also = {"ratio": [ratio], "ratio_confidence": [width], "encode": [float(seconds[:, 0].mean())], "decode": [float(seconds[:, 1].mean())]}
+    also = {
+        "ratio": [ratio],
+        "ratio_confidence": [width],
+        "encode": [float(seconds[:, 0].mean())],
+        "decode": [float(seconds[:, 1].mean())],
+    }
     x = Axis("pixels", "of an image", [float(np.mean([image.shape[0] * image.shape[1] for image in images]))])
     return Series(label, "measured", x, Axis("seconds", "s", [float(seconds.sum(1).mean())]), None, also)

@@ -21,7 +21,9 @@ class Adapters(nn.Module):
     def __init__(self, symbols: int) -> None:
         super().__init__()
         values = 2 * symbols
-        self.encoder = nn.Sequential(nn.Linear(values, values // 2), nn.ReLU(), nn.Linear(values // 2, values))
+        self.encoder = nn.Sequential(
+            nn.Linear(values, values // 2), nn.ReLU(), nn.Linear(values // 2, values)
+        )
         self.decoder = nn.Sequential(nn.Linear(PIXELS, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, PIXELS))
         for last in (self.encoder[-1], self.decoder[-1]):
             nn.init.zeros_(last.weight)
@@ -53,7 +55,9 @@ class AdaptedVae(nn.Module):
         """SR values (B, 2M) -> adapted generated images (B, 1, 28, 28)."""
         return self.adapters.adapt_images(self.vae.decode(values))
 
-    def forward(self, images: torch.Tensor, channel: ValueChannel | None = None) -> tuple[torch.Tensor, torch.Tensor]:
+    def forward(
+        self, images: torch.Tensor, channel: ValueChannel | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """Generated images through `channel`, and a regulariser of zeros, (B,)."""
         values = self.encode(images)
         if channel is not None:

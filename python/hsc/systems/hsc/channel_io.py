@@ -15,6 +15,8 @@ def power_normalise(values: torch.Tensor) -> torch.Tensor:
     return values / values.square().mean(1, keepdim=True).clamp_min(1e-12).sqrt()
 
 
-def shrink(values: torch.Tensor, noise_variance: torch.Tensor, prior_variance: torch.Tensor | float = 1.0) -> torch.Tensor:
+def shrink(
+    values: torch.Tensor, noise_variance: torch.Tensor, prior_variance: torch.Tensor | float = 1.0
+) -> torch.Tensor:
     """Linear MMSE estimate of zero-mean values from zero-forced ones; a lost value (variance inf) becomes the prior mean 0."""
     return values * (prior_variance / (prior_variance + noise_variance))

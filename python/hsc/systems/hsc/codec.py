@@ -14,17 +14,17 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ...codecs.options import options_of
+from ...codecs.contract import Codec, Decoded
 from ...coding import budget
 from ...errors import HscError
 from ...message import Base, DigitalStream, Link, Message, ReceivedAnalog, ReceivedDigital, ReceivedMessage
 from ...phy import analog, digital
 from ...phy import mcs as mcs_table
+from ...phy.adaptation import LinkSetting
 from . import cr, cr_paper, cr_progressive, cr_rate, models
+from .options import AUTO, CODINGS, LARGEST_RANK, TUNINGS, HscOptions
 
 DEFAULT_MCS = "16QAM-1/2"  # section IV-A
-CODINGS = ("paper", "residual", "projection")
-AUTO = "auto"
 NOISE_DRAWS, MOST_DRAWS, DRAWN_VALUES = 4, 64, 1 << 17  # pixel values
 ROUNDING_ERROR = 1 / 12 / 255**2  # MSE of rounding to uint8
 SHORT_DB = 0.3  # what may be missing from a target PSNR without a notice
@@ -32,61 +32,6 @@ AIR_LOSS_DB = 0.5  # of SNR: what a receiver's channel estimate costs the SR, co
 SMALL_IMAGE, NEARLY_EXACT = 4096, 1e-6  # values; MSE, i.e. 60 dB
 # Below this SNR the fine-tuned networks give the better images (measured on test digits and on Kodak).
 FEW_SHOT_BELOW_DB = 18.0
-LARGEST_RANK = 4096
-
-
-@dataclass(frozen=True)
-class HscOptions:
-    """Options of HSC.
-
-    Attributes:
-        semantic: "vae" or "vqvae"; photographs are always served by the convolutional VAE.
-        symbols: M, complex channel uses of the SR of a digit: 4, 8, 16, 32, 64 or 128.
-        rank, psnr_db, cbr: at most one of them says how much CR to send: k, a PSNR, or complex channel uses of SR and CR over C·H·W.
-            With none, the link's CBR, else DEFAULT_CBR. The PSNR is that of an image over AWGN at the link's SNR, reached by 95 % of
-            images; when the SNR is not known, over an ideal channel. What cannot be reached is said in the message's notices.
-            A rank may come out smaller on a small image that is exact, or as good, with fewer rows.
-        cr: coding of the CR: "paper" (A and A X through JPEG2000), "residual" (A and A (X − G), progressive; smallest), or "projection"
-            (A and A X in the progressive coding: larger, but it removes the SR's noise from what it covers). "auto": whichever of the
-            last two gives the better image at the link's SNR; "residual" when that is not known.
-        jpeg2000_ratio: with "paper" and a rank: 1 is reversible, above it the compression ratio wanted.
-        tuning: "none", "few-shot" or "ncr": which fine-tuned networks to use; "ncr" needs a rank. "auto": "few-shot" when the link's
-            SNR is known and low, else "none".
-        mcs: MCS of the CR; the link's comes first. None: DEFAULT_MCS, and with a PSNR a more robust one where the link's SNR asks for it.
-        sampling: send a sample of the VAE's posterior instead of its mean.
-    """
-
-    semantic: str = "vae"
-    symbols: int = 8
-    rank: int | None = None
-    psnr_db: float | None = None
-    cbr: float | None = None
-    cr: str = AUTO
-    jpeg2000_ratio: float = 1.0
-    tuning: str = AUTO
-    mcs: str | None = None
-    sampling: bool = False
-
-    def __post_init__(self) -> None:
-        for name, value, known in (
-            ("semantic", self.semantic, ("vae", "vqvae")),
-            ("cr", self.cr, (*CODINGS, AUTO)),
-            ("tuning", self.tuning, (*models.TUNINGS, AUTO)),
-        ):
-            if value not in known:
-                raise HscError(f"HSC option {name} '{value}' is unknown: choose one of {', '.join(known)}")
-        if sum(value is not None for value in (self.rank, self.psnr_db, self.cbr)) > 1:
-            raise HscError("HSC takes one of rank, psnr_db and cbr: leave the others out")
-        if self.rank is not None and self.rank < 0:
-            raise HscError(f"the CR's rank is {self.rank}: give 0 (SR alone) or more")
-        if self.cbr is not None and not self.cbr > 0:
-            raise HscError(f"the CBR is {self.cbr}: give a number above 0, such as 0.1667")
-        if self.psnr_db is not None and not 0 < self.psnr_db <= 60:
-            raise HscError(f"the target PSNR is {self.psnr_db} dB: give a number above 0, at most 60")
-        if self.tuning == "ncr" and self.rank is None:
-            raise HscError("tuning 'ncr' has one pair of adapters per rank: give the rank")
-        if not 1 <= self.jpeg2000_ratio <= 1000:
-            raise HscError(f"the JPEG2000 ratio is {self.jpeg2000_ratio}: give 1 (reversible) to 1000")
 
 
 # Budgets where nothing else is said: three LDPC blocks on a digit, the usual 1/6 on a photograph.
@@ -99,7 +44,7 @@ class HscParameters:
 
     Attributes:
         model: number of the semantic model in `hsc_models.MODELS`.
-        tuning: index into `hsc_models.TUNINGS`.
+        tuning: index into `TUNINGS`.
         coding: index into CODINGS.
         reversible: JPEG2000 mode of the paper's coding.
         step: quantiser step code, 0…31.
@@ -122,11 +67,24 @@ class HscParameters:
     def unpack(cls, data: bytes) -> HscParameters:
         """From the first 5 bytes of any byte string. Raises HscError for what no version of this codec sends."""
         if len(data) < 5:
-            raise HscError(f"HSC parameters are 5 bytes, not {len(data)}: the packet comes from another codec")
-        parameters = cls(data[0], data[1] & 3, data[1] >> 2 & 3, bool(data[1] >> 4 & 1), data[2], int.from_bytes(data[3:5], "big"))
-        usable = parameters.coding < len(CODINGS) and parameters.tuning < len(models.TUNINGS) and parameters.step < 32
+            raise HscError(
+                f"HSC parameters are 5 bytes, not {len(data)}: the packet comes from another codec"
+            )
+        parameters = cls(
+            data[0],
+            data[1] & 3,
+            data[1] >> 2 & 3,
+            bool(data[1] >> 4 & 1),
+            data[2],
+            int.from_bytes(data[3:5], "big"),
+        )
+        usable = (
+            parameters.coding < len(CODINGS) and parameters.tuning < len(TUNINGS) and parameters.step < 32
+        )
         if not usable or data[1] >> 5 or parameters.rank > LARGEST_RANK:
-            raise HscError("HSC parameters make no sense: the packet comes from a newer version, update this receiver")
+            raise HscError(
+                "HSC parameters make no sense: the packet comes from a newer version, update this receiver"
+            )
         return parameters
 
 
@@ -169,7 +127,9 @@ def semantic_encode(image: np.ndarray, options: HscOptions) -> Semantic:
     return Semantic(values, models.decode_values(model, values, 0.0, shape), number)
 
 
-def noisy_predictions(semantic: Semantic, options: HscOptions, snr_db: float, shape: tuple[int, int, int]) -> list[np.ndarray]:
+def noisy_predictions(
+    semantic: Semantic, options: HscOptions, snr_db: float, shape: tuple[int, int, int]
+) -> list[np.ndarray]:
     """Some draws of G as a receiver would have it over AWGN at `snr_db`, each float32 (H, W, C); the draws are always the same ones.
 
     A target PSNR takes more of them on small images, where one draw is not like another, and AIR_LOSS_DB of the SNR.
@@ -180,7 +140,9 @@ def noisy_predictions(semantic: Semantic, options: HscOptions, snr_db: float, sh
         snr_db -= AIR_LOSS_DB
     model = models.load_model(semantic.model, _tuning(options), options.rank or 0)
     variance = np.float32(np.mean(semantic.values**2) * 10 ** (-snr_db / 10))
-    noise = np.random.default_rng(1).standard_normal((draws, semantic.values.size), np.float32) * np.sqrt(variance)
+    noise = np.random.default_rng(1).standard_normal((draws, semantic.values.size), np.float32) * np.sqrt(
+        variance
+    )
     return [models.decode_values(model, semantic.values + draw, variance, shape) for draw in noise]
 
 
@@ -205,24 +167,34 @@ def complementary_encode(
     """
     height, mcs = image.shape[0], mcs or options.mcs or DEFAULT_MCS
     if options.rank is not None and options.rank > height:
-        raise HscError(f"rank {options.rank} is above full rank: an image {height} pixels high has ranks 0 to {height}")
+        raise HscError(
+            f"rank {options.rank} is above full rank: an image {height} pixels high has ranks 0 to {height}"
+        )
     if uses is None and options.rank is None and options.psnr_db is None:
         uses = budget.channel_uses(Link(cbr=options.cbr), image.shape, usual_cbr(image.shape))
     most = None if uses is None else cr_bytes(uses, image.shape, semantic.values.size, mcs)
     if options.rank == 0 or (most == 0 and options.rank is None):
-        return Complementary(b"", HscParameters(semantic.model, models.TUNINGS.index(_tuning(options))))
+        return Complementary(b"", HscParameters(semantic.model, TUNINGS.index(_tuning(options))))
     if height > LARGEST_RANK:
-        raise HscError(f"the CR of an image {height} pixels high takes too long: scale it to {LARGEST_RANK} or less, or send rank 0")
+        raise HscError(
+            f"the CR of an image {height} pixels high takes too long: scale it to {LARGEST_RANK} or less, or send rank 0"
+        )
     if options.cr != AUTO:
         return _complement(image, semantic, options, most, noisy)
-    made = _complement(image, semantic, replace(options, cr="residual"), most, noisy if options.psnr_db else ())
+    made = _complement(
+        image, semantic, replace(options, cr="residual"), most, noisy if options.psnr_db else ()
+    )
     if not noisy:
         return made
     other = _complement(image, semantic, replace(options, cr="projection"), most, noisy)
     if options.psnr_db is None:
         return min(made, other, key=lambda candidate: _expected_errors(image, candidate, noisy).mean())
     enough = 10 ** (-options.psnr_db / 10)
-    return min(made, other, key=lambda c: (max(cr_progressive.sure(_expected_errors(image, c, noisy)), enough), len(c.data)))
+    return min(
+        made,
+        other,
+        key=lambda c: (max(cr_progressive.sure(_expected_errors(image, c, noisy)), enough), len(c.data)),
+    )
 
 
 def usual_cbr(shape: tuple[int, int, int]) -> float:
@@ -230,15 +202,21 @@ def usual_cbr(shape: tuple[int, int, int]) -> float:
     return DEFAULT_CBR_DIGIT if tuple(shape) == models.DIGIT_SHAPE else DEFAULT_CBR_PHOTO
 
 
-def _complement(image: np.ndarray, semantic: Semantic, options: HscOptions, most: int | None, noisy: Sequence[np.ndarray]) -> Complementary:
-    known, counted = (noisy[::2], noisy) if options.psnr_db else (noisy, ())  # a draw that A was made for flatters it
+def _complement(
+    image: np.ndarray, semantic: Semantic, options: HscOptions, most: int | None, noisy: Sequence[np.ndarray]
+) -> Complementary:
+    known, counted = (
+        (noisy[::2], noisy) if options.psnr_db else (noisy, ())
+    )  # a draw that A was made for flatters it
     generated = known if known and options.cr != "residual" else [semantic.generated]
     prepared = cr_rate.source(image / 255.0, generated, options.cr == "residual", counted)
-    tuning, coding = models.TUNINGS.index(_tuning(options)), CODINGS.index(options.cr)
+    tuning, coding = TUNINGS.index(_tuning(options)), CODINGS.index(options.cr)
 
     def make(wanted: HscOptions) -> Complementary:
         data, rank, step = _code(prepared, wanted, most)
-        return Complementary(data, HscParameters(semantic.model, tuning, coding, options.jpeg2000_ratio == 1, step, rank))
+        return Complementary(
+            data, HscParameters(semantic.model, tuning, coding, options.jpeg2000_ratio == 1, step, rank)
+        )
 
     made = make(options)
     if not options.rank or noisy or options.tuning == "ncr" or image.size > SMALL_IMAGE:
@@ -246,7 +224,9 @@ def _complement(image: np.ndarray, semantic: Semantic, options: HscOptions, most
     # Near exactness one row more can move one pixel across a rounding edge: send the smallest rank that is as good as any below it.
     first = cr.smallest_rank(prepared.tails, NEARLY_EXACT * image.size)
     candidates = [*(make(replace(options, rank=rank)) for rank in range(max(first, 1), options.rank)), made]
-    return min(candidates, key=lambda candidate: _expected_errors(image, candidate, [semantic.generated]).mean())
+    return min(
+        candidates, key=lambda candidate: _expected_errors(image, candidate, [semantic.generated]).mean()
+    )
 
 
 def _expected_errors(image: np.ndarray, made: Complementary, noisy: Sequence[np.ndarray]) -> np.ndarray:
@@ -258,7 +238,13 @@ def _expected_errors(image: np.ndarray, made: Complementary, noisy: Sequence[np.
 
 
 def _notices(
-    image: np.ndarray, semantic: Semantic, made: Complementary, noisy: Sequence[np.ndarray], options: HscOptions, link: Link, mcs: str
+    image: np.ndarray,
+    semantic: Semantic,
+    made: Complementary,
+    noisy: Sequence[np.ndarray],
+    options: HscOptions,
+    link: Link,
+    mcs: str,
 ) -> tuple[str, ...]:
     """What is to be expected instead of a target PSNR that is out of reach."""
     if options.psnr_db is None:
@@ -269,9 +255,17 @@ def _notices(
     psnr_db = float(-10 * np.log10(max(cr_progressive.sure(errors), 1e-10)))
     if psnr_db >= options.psnr_db - SHORT_DB:
         return ()
-    why = f": at {link.snr_db:g} dB SNR the CR is lost at {mcs}" if lost else "" if link.snr_db is None else f" at {link.snr_db:g} dB SNR"
+    why = (
+        f": at {link.snr_db:g} dB SNR the CR is lost at {mcs}"
+        if lost
+        else ""
+        if link.snr_db is None
+        else f" at {link.snr_db:g} dB SNR"
+    )
     within = "" if link.cbr is None else f" within a CBR of {link.cbr:.4g}"
-    return (f"the target of {options.psnr_db:g} dB PSNR cannot be reached{within}{why}; at least {psnr_db:.1f} dB is to be expected",)
+    return (
+        f"the target of {options.psnr_db:g} dB PSNR cannot be reached{within}{why}; at least {psnr_db:.1f} dB is to be expected",
+    )
 
 
 def _tuning(options: HscOptions) -> str:
@@ -286,7 +280,9 @@ def _code(prepared: cr_rate.Source, options: HscOptions, most: int | None) -> tu
         made = _code_psnr(prepared, options, options.psnr_db)
         if most is None or len(made[0]) <= most:
             return made
-    return (cr_rate.paper_for_budget if options.cr == "paper" else cr_rate.progressive_for_budget)(prepared, most)
+    return (cr_rate.paper_for_budget if options.cr == "paper" else cr_rate.progressive_for_budget)(
+        prepared, most
+    )
 
 
 def _code_psnr(prepared: cr_rate.Source, options: HscOptions, psnr_db: float) -> tuple[bytes, int, int]:
@@ -316,11 +312,16 @@ def cr_bytes(uses: int, shape: tuple[int, int, int], n_values: int, mcs: str) ->
     if uses < needed:
         advice = f"raise the CBR to at least {budget.least_cbr(needed, shape):g}"
         raise budget.TooFew(f"{uses} channel uses do not hold the SR", needed, advice)
-    blocks = min((uses - needed) // digital.symbols_per_block(mcs), digital.LARGEST_STREAM // digital.payload_bytes_per_block(mcs))
+    blocks = min(
+        (uses - needed) // digital.symbols_per_block(mcs),
+        digital.LARGEST_STREAM // digital.payload_bytes_per_block(mcs),
+    )
     return blocks * digital.payload_bytes_per_block(mcs)
 
 
-def semantic_decode(received: ReceivedAnalog | None, shape: tuple[int, int, int], parameters: HscParameters) -> np.ndarray | None:
+def semantic_decode(
+    received: ReceivedAnalog | None, shape: tuple[int, int, int], parameters: HscParameters
+) -> np.ndarray | None:
     """Received SR -> G, float32 (H, W, C) in [0, 1], eq. (6); None when nothing of it came.
 
     Raises HscError for a shape or a model number that cannot be served.
@@ -328,12 +329,15 @@ def semantic_decode(received: ReceivedAnalog | None, shape: tuple[int, int, int]
     count = models.value_count(parameters.model, shape)
     if received is None or len(received.values) < count or not received.received[:count].any():
         return None
-    model = models.load_model(parameters.model, models.TUNINGS[parameters.tuning], parameters.rank)
+    model = models.load_model(parameters.model, TUNINGS[parameters.tuning], parameters.rank)
     return models.decode_values(model, received.values[:count], received.noise_variance[:count], shape)
 
 
 def recompose(
-    generated: np.ndarray | None, received: ReceivedDigital | None, shape: tuple[int, int, int], parameters: HscParameters
+    generated: np.ndarray | None,
+    received: ReceivedDigital | None,
+    shape: tuple[int, int, int],
+    parameters: HscParameters,
 ) -> np.ndarray:
     """G and the received CR -> image, uint8 (H, W, C): eqs. (7) and (8), from as many rows of A as arrived intact.
 
@@ -370,22 +374,25 @@ def _decode_cr(received: ReceivedDigital, shape: tuple[int, int, int], parameter
     columns, rank = width * channels, min(parameters.rank, height)
     if CODINGS[parameters.coding] == "paper":
         step = cr_progressive.coefficient_step(parameters.step)
-        return cr_paper.decode(received.data, received.received, height, columns, rank, step, parameters.reversible)
-    return cr_progressive.decode(received.data, received.received, height, columns, channels, rank, parameters.step)
+        return cr_paper.decode(
+            received.data, received.received, height, columns, rank, step, parameters.reversible
+        )
+    return cr_progressive.decode(
+        received.data, received.received, height, columns, channels, rank, parameters.step
+    )
 
 
-class HscCodec:
+class HscCodec(Codec):
     """HSC as one codec: `encode` at the transmitter, `decode` at the receiver. Keyword arguments are the fields of `HscOptions`."""
 
     name = "hsc"
+    Options = HscOptions
     base = Base("analog", "SR")
+    weights = ("hsc-*",)
 
-    def __init__(self, **options: object) -> None:
-        self.options = options_of(HscOptions, self.name, options)
-
-    def encode(self, image: np.ndarray, link: Link | None = None) -> Message:
+    def encode(self, image: np.ndarray, link: Link = Link()) -> Message:  # noqa: B008 - frozen
         """uint8 (H, W, C) -> message with the SR as analog stream, and the CR as digital stream unless its rank is 0."""
-        link, shape = link or Link(), tuple(image.shape)
+        shape = tuple(image.shape)
         mcs, options = self._mcs(link), self._tuned(shape, link)
         semantic = semantic_encode(image, options)
         noisy = noisy_predictions(semantic, options, link.snr_db, shape) if self._uses_noise(link) else ()
@@ -406,7 +413,9 @@ class HscCodec:
         given = link.mcs or self.options.mcs
         if given or self.options.psnr_db is None or link.snr_db is None:
             return given or DEFAULT_MCS
-        return min(mcs_table.by_name(DEFAULT_MCS), mcs_table.best_for(link.snr_db), key=lambda mcs: mcs.bits_per_use).name
+        return min(
+            mcs_table.by_name(DEFAULT_MCS), mcs_table.best_for(link.snr_db), key=lambda mcs: mcs.bits_per_use
+        ).name
 
     def _tuned(self, shape: tuple[int, int, int], link: Link) -> HscOptions:
         """The options with `tuning` "auto" settled by the link's SNR, and by whether fine-tuned weights are there."""
@@ -421,8 +430,30 @@ class HscCodec:
         counts = self.options.psnr_db is not None or self.options.cr in (AUTO, "projection")
         return link.snr_db is not None and self.options.rank != 0 and counts
 
-    def decode(self, received: ReceivedMessage) -> np.ndarray:
-        """Received message -> uint8 (H, W, C), from whatever arrived. Raises HscError when nothing usable did."""
+    def decode(self, received: ReceivedMessage) -> Decoded:
+        """Received message -> image, from whatever arrived. Raises HscError when nothing usable did."""
         parameters = HscParameters.unpack(received.parameters)
         generated = semantic_decode(received.analog, received.shape, parameters)
-        return recompose(generated, received.digital[0] if received.digital else None, received.shape, parameters)
+        return Decoded(
+            recompose(
+                generated, received.digital[0] if received.digital else None, received.shape, parameters
+            )
+        )
+
+    def adapted(self, setting: LinkSetting) -> HscCodec:
+        """With the target PSNR of the setting as the amount of CR, or none where nothing digital gets through."""
+        if setting.digital and setting.psnr_db is None:
+            return self
+        amount = {"psnr_db": setting.psnr_db} if setting.digital else {"rank": 0}
+        return self.with_options(**{"rank": None, "psnr_db": None, "cbr": None, **amount})
+
+    @classmethod
+    def describe(cls, parameters: bytes) -> dict[str, object]:
+        """Rank of the CR, its coding, the network of the SR and its tuning."""
+        known = HscParameters.unpack(parameters)
+        names = {
+            "coding": CODINGS[known.coding],
+            "network": models.MODELS.get(known.model),
+            "tuning": TUNINGS[known.tuning],
+        }
+        return {"rank": known.rank, **names}

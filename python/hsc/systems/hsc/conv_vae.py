@@ -28,7 +28,10 @@ class _Residual(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
         self.layers = nn.Sequential(
-            nn.Conv2d(width, width, 3, padding=1), nn.SiLU(), nn.Conv2d(width, width, 3, padding=1, bias=False), nn.SiLU()
+            nn.Conv2d(width, width, 3, padding=1),
+            nn.SiLU(),
+            nn.Conv2d(width, width, 3, padding=1, bias=False),
+            nn.SiLU(),
         )
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
@@ -86,7 +89,9 @@ class ConvVae(nn.Module):
     def initialise_klt(self, crops: np.ndarray) -> None:
         """Set the linear path to the KLT of the 16 x 16 x 3 blocks of `crops`, uint8 (N, S, S, 3), gains lambda^(-1/4)."""
         images = torch.from_numpy(crops).permute(0, 3, 1, 2).float() / 255 - MIDDLE
-        blocks = functional.unfold(images, STRIDE, stride=STRIDE).transpose(1, 2).reshape(-1, 3 * STRIDE * STRIDE)
+        blocks = (
+            functional.unfold(images, STRIDE, stride=STRIDE).transpose(1, 2).reshape(-1, 3 * STRIDE * STRIDE)
+        )
         values, vectors = torch.linalg.eigh(blocks.T @ blocks / len(blocks))
         power, basis = values.flip(0)[: self.channels], vectors.flip(1)[:, : self.channels].T
         gain = (power**-0.25) / power.sqrt().mean().sqrt()  # unit mean square over the channels
@@ -106,11 +111,15 @@ class ConvVae(nn.Module):
         mean, log_variance = self.posterior(images)
         return reparameterise(mean, log_variance) if sample else mean
 
-    def decode(self, latent: torch.Tensor, height: int | None = None, width: int | None = None) -> torch.Tensor:
+    def decode(
+        self, latent: torch.Tensor, height: int | None = None, width: int | None = None
+    ) -> torch.Tensor:
         """Latent -> generated image (B, 3, height, width), not clamped; without sizes, the padded image."""
         return (self.synthesis(latent) + self.decoder(latent) + MIDDLE)[..., :height, :width]
 
-    def forward(self, images: torch.Tensor, channel: ValueChannel | None = None) -> tuple[torch.Tensor, torch.Tensor]:
+    def forward(
+        self, images: torch.Tensor, channel: ValueChannel | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """Generated images through `channel` (None: ideal), and the KL divergence to N(0, 1), (B,) nats.
 
         The channel acts on the latent at unit mean square per image; the scale is known at the receiver, as on the air.

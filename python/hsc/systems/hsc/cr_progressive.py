@@ -112,11 +112,18 @@ def encode(
     left = []
     for difference in differences:
         covered = projection @ difference
-        stays = rounding + row_transform.forward(covered, channels) - coefficients if of_residual else rounding
-        left.append(np.square(difference).sum() - np.cumsum(np.square(covered).sum(1) - np.square(stays).sum(1)))
+        stays = (
+            rounding + row_transform.forward(covered, channels) - coefficients if of_residual else rounding
+        )
+        left.append(
+            np.square(difference).sum() - np.cumsum(np.square(covered).sum(1) - np.square(stays).sum(1))
+        )
     group = rows_per_chunk(n, columns)
     starts = range(0, len(rows), group)
-    chunks = [frame(_encode_group(codes[i : i + group], indices[i : i + group], list(levels[i : i + group]))) for i in starts]
+    chunks = [
+        frame(_encode_group(codes[i : i + group], indices[i : i + group], list(levels[i : i + group])))
+        for i in starts
+    ]
     ranks = np.minimum(np.arange(1, len(chunks) + 1) * group, len(rows))
     return Coded(chunks, ranks, sure(np.array(left))[ranks - 1])
 
@@ -146,10 +153,14 @@ def _encode_group(codes: list[int], indices: list[np.ndarray], levels: list[np.n
     lengths = [part for row in indices + levels for part in _segments(len(row))]
     parameters, bits = rice.encode(np.concatenate(indices + levels), lengths)
     fields = np.array([*codes, *parameters], np.uint8)
-    return np.packbits(np.concatenate([np.unpackbits(fields[:, None], axis=1)[:, 4:].ravel(), bits])).tobytes()
+    return np.packbits(
+        np.concatenate([np.unpackbits(fields[:, None], axis=1)[:, 4:].ravel(), bits])
+    ).tobytes()
 
 
-def _decode_group(payload: bytes, lengths: list[int], columns: int) -> tuple[list[np.ndarray], list[np.ndarray]] | None:
+def _decode_group(
+    payload: bytes, lengths: list[int], columns: int
+) -> tuple[list[np.ndarray], list[np.ndarray]] | None:
     count = len(lengths)
     row_lengths = lengths + [columns] * count
     segments = [part for length in row_lengths for part in _segments(length)]
@@ -164,7 +175,9 @@ def _decode_group(payload: bytes, lengths: list[int], columns: int) -> tuple[lis
     rows = np.split(values, np.cumsum(row_lengths)[:-1])
     vectors = [row * _row_step(code) for row, code in zip(rows[:count], fields[:count], strict=True)]
     # |v| ≤ 1 up to rounding: anything much larger is no code of ours.
-    if any(v @ v > 4 * (1 + len(v)) for v in vectors) or any(np.abs(row).max(initial=0) > _LARGEST_COEFFICIENT for row in rows[count:]):
+    if any(v @ v > 4 * (1 + len(v)) for v in vectors) or any(
+        np.abs(row).max(initial=0) > _LARGEST_COEFFICIENT for row in rows[count:]
+    ):
         return None
     return vectors, rows[count:]
 

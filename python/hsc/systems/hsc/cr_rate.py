@@ -43,7 +43,9 @@ class Source:
     @property
     def errors(self) -> np.ndarray:
         """Squared error over the image with k = 0…n rows that are exact, for a G that both sides have or A X: (n + 1,)."""
-        rows = np.ascontiguousarray(self.rows)  # numpy multiplies a reversed view without BLAS, fifty times as slowly
+        rows = np.ascontiguousarray(
+            self.rows
+        )  # numpy multiplies a reversed view without BLAS, fifty times as slowly
         covered = [np.cumsum(np.square(rows @ one).sum(1)) for one in self.differences]
         whole = [np.square(one).sum() for one in self.differences]
         left = [np.concatenate([[error], error - taken]) for error, taken in zip(whole, covered, strict=True)]
@@ -54,12 +56,20 @@ class Source:
         """Squared error over the image that no CR takes away: what the channel does to the G that X − G was made with."""
         if not self.of_residual:
             return 0.0
-        return float(cr_progressive.sure(np.array([np.square(one - self.projected).sum() for one in self.differences])))
+        return float(
+            cr_progressive.sure(np.array([np.square(one - self.projected).sum() for one in self.differences]))
+        )
 
     def progressive(self, rank: int, step_code: int) -> Coded:
         """The progressive coding of `rank` rows."""
         return cr_progressive.encode(
-            self.differences, self.projected, self.of_residual, self.rows[:rank], self.eigenvalues, self.channels, step_code
+            self.differences,
+            self.projected,
+            self.of_residual,
+            self.rows[:rank],
+            self.eigenvalues,
+            self.channels,
+            step_code,
         )
 
     def paper(self, rank: int, step_code: int, ratio: float) -> bytes:
@@ -67,7 +77,9 @@ class Source:
         return b"".join(cr_paper.encode(self.projected, self.rows[:rank], coefficient_step(step_code), ratio))
 
 
-def source(image: np.ndarray, generated: Sequence[np.ndarray], of_residual: bool, counted: Sequence[np.ndarray] = ()) -> Source:
+def source(
+    image: np.ndarray, generated: Sequence[np.ndarray], of_residual: bool, counted: Sequence[np.ndarray] = ()
+) -> Source:
     """Prepare an image (H, W, C) in [0, 1] with its generated image, or with several that the channel may make of it.
 
     The error matrix is the mean over them. `of_residual`: project X − G instead of X; G is the first then. `counted`: generated images
@@ -135,7 +147,9 @@ def progressive_for_error(prepared: Source, largest_error: float) -> tuple[bytes
     if prepared.errors[0] <= largest_error:
         return b"", 0, 0
     best: tuple[bytes, int, int] | None = None
-    even = largest_error / prepared.projected.size  # quantisation noise of this size everywhere would use the error up
+    even = (
+        largest_error / prepared.projected.size
+    )  # quantisation noise of this size everywhere would use the error up
     coarsest = int(np.clip(np.ceil(-np.log2(12 * even)), COARSEST_STEP, FINEST_STEP))
     first = cr.smallest_rank(prepared.tails, largest_error)
     for code in range(max(0, coarsest - 2), FINEST_STEP + 2):
@@ -168,7 +182,9 @@ def paper_for_budget(prepared: Source, n_bytes: int) -> tuple[bytes, int, int]:
     best: tuple[bytes, int, int] = (b"", 0, FINEST_STEP)
     while high - low > 1:
         rank = (low + high) // 2
-        code = min(step_for_rank(prepared.tails, rank, prepared.projected.shape[1]), finest_paper_step(prepared))
+        code = min(
+            step_for_rank(prepared.tails, rank, prepared.projected.shape[1]), finest_paper_step(prepared)
+        )
         data = prepared.paper(rank, code, 1.0)
         if len(data) <= n_bytes:
             low, best = rank, (data, rank, code)

@@ -56,7 +56,9 @@ def error_free(message: Message) -> ReceivedMessage:
     values = None
     if message.analog is not None:
         n = message.analog.size
-        values = ReceivedAnalog(np.asarray(message.analog, np.float32).ravel(), np.zeros(n, np.float32), np.ones(n, bool))
+        values = ReceivedAnalog(
+            np.asarray(message.analog, np.float32).ravel(), np.zeros(n, np.float32), np.ones(n, bool)
+        )
     streams = tuple(ReceivedDigital(s.data, np.ones(len(s.data), bool)) for s in message.digital)
     return ReceivedMessage(message.codec, message.shape, message.parameters.ljust(8, b"\0"), values, streams)
 
@@ -84,22 +86,38 @@ def measure(
         mcs: of the CR.
         seed: image i sees the same fading in every call of one seed, and the same noise on its SR.
     """
-    codec, numerology = registry.create("hsc", **{"tuning": "none", **options}), numerology or preset("ofdm64")
-    errors, lost, uses = np.zeros((len(snrs_db), len(images))), np.zeros((len(snrs_db), len(images)), bool), []
+    codec, numerology = (
+        registry.create("hsc", **{"tuning": "none", **options}),
+        numerology or preset("ofdm64"),
+    )
+    errors, lost, uses = (
+        np.zeros((len(snrs_db), len(images))),
+        np.zeros((len(snrs_db), len(images)), bool),
+        [],
+    )
     for i, image in enumerate(images):
         message = codec.encode(image, Link(mcs=mcs))
         modulated = modem.modulate(message, 0)
         ledger = Ledger.of_message(modulated.header, numerology)
         raw_uses = 8 * image.size / RAW_BITS_PER_USE
-        uses.append((ledger.cbr(image.shape), ledger.cbr_with_overhead(image.shape), float(ledger.payload) / raw_uses))
+        uses.append(
+            (ledger.cbr(image.shape), ledger.cbr_with_overhead(image.shape), float(ledger.payload) / raw_uses)
+        )
         for j, snr_db in enumerate(snrs_db):
             normal = channel.numpy_normal(np.random.default_rng([seed, i]))
             received = error_free(message) if snr_db is None else fading(modulated, snr_db, normal)
             if plain:
-                received = replace(received, analog=replace(received.analog, noise_variance=np.zeros_like(received.analog.noise_variance)))
-            errors[j, i] = metrics.mse(codec.decode(received), image)
+                received = replace(
+                    received,
+                    analog=replace(
+                        received.analog, noise_variance=np.zeros_like(received.analog.noise_variance)
+                    ),
+                )
+            errors[j, i] = metrics.mse(codec.decode(received).image, image)
             lost[j, i] = not all(stream.complete for stream in received.digital)
-    return [Point(mse, *np.array(uses).T, float(share)) for mse, share in zip(errors, lost.mean(1), strict=True)]
+    return [
+        Point(mse, *np.array(uses).T, float(share)) for mse, share in zip(errors, lost.mean(1), strict=True)
+    ]
 
 
 def series(name: str, points: Sequence[Point], **also: Sequence[float]) -> Series:
@@ -130,19 +148,27 @@ def trained_symbols(semantic: str) -> list[int]:
     return found
 
 
-def fig2(digits: np.ndarray, command: str, progress: Progress, ranks: Sequence[int] = range(0, 29, 2)) -> Curves:
+def fig2(
+    digits: np.ndarray, command: str, progress: Progress, ranks: Sequence[int] = range(0, 29, 2)
+) -> Curves:
     """SC with growing M against HSC with growing k at one M, for VAE and VQ-VAE, both codings of the CR; error-free channel."""
     found, findings = [], {"images": len(digits)}
     for semantic in ("vae", "vqvae"):
         loads, m = trained_symbols(semantic), DEFAULT_SYMBOLS[semantic]
         progress(f"SC, {semantic}")
         sc = series(
-            f"SC, {semantic}", [p for n in loads for p in measure(digits, {"semantic": semantic, "symbols": n, "rank": 0})], symbols=loads
+            f"SC, {semantic}",
+            [p for n in loads for p in measure(digits, {"semantic": semantic, "symbols": n, "rank": 0})],
+            symbols=loads,
         )
         found.append(sc)
         for cr in ("paper", "residual"):
             progress(f"HSC, {semantic}, CR {cr}")
-            points = [p for k in ranks for p in measure(digits, {"semantic": semantic, "symbols": m, "rank": k, "cr": cr})]
+            points = [
+                p
+                for k in ranks
+                for p in measure(digits, {"semantic": semantic, "symbols": m, "rank": k, "cr": cr})
+            ]
             curve = series(f"HSC, {semantic}, CR {cr}", points, rank=ranks)
             found.append(curve)
             key = f"{semantic}, CR {cr}"
@@ -153,16 +179,29 @@ def fig2(digits: np.ndarray, command: str, progress: Progress, ranks: Sequence[i
     return Curves("hsc-fig2", text, command, found, findings)
 
 
-def fig3(digits: np.ndarray, command: str, progress: Progress, ranks: Sequence[int] = (0, 2, 4, 8, 12, 16, 20, 24, 28)) -> Curves:
+def fig3(
+    digits: np.ndarray,
+    command: str,
+    progress: Progress,
+    ranks: Sequence[int] = (0, 2, 4, 8, 12, 16, 20, 24, 28),
+) -> Curves:
     """HSC with growing k for several M against SC with growing M: the CBR from which HSC is better, for each M."""
     loads = trained_symbols("vae")
     progress("SC")
-    sc = series("SC", [p for n in loads for p in measure(digits, {"semantic": "vae", "symbols": n, "rank": 0})], symbols=loads)
+    sc = series(
+        "SC",
+        [p for n in loads for p in measure(digits, {"semantic": "vae", "symbols": n, "rank": 0})],
+        symbols=loads,
+    )
     found, findings = [sc], {"images": len(digits)}
     for cr in ("paper", "residual"):
         for m in loads:
             progress(f"M = {m}, CR {cr}")
-            points = [p for k in ranks for p in measure(digits, {"semantic": "vae", "symbols": m, "rank": k, "cr": cr})]
+            points = [
+                p
+                for k in ranks
+                for p in measure(digits, {"semantic": "vae", "symbols": m, "rank": k, "cr": cr})
+            ]
             curve = series(f"HSC, M = {m}, CR {cr}", points, rank=ranks)
             found.append(curve)
             findings |= _crossing(f"M = {m}, CR {cr}: CBR from which HSC is below SC", curve, sc)
@@ -182,7 +221,11 @@ def _crossing(text: str, curve: Series, sc: Series) -> dict[str, object]:
 
 
 def fig4(
-    digits: np.ndarray, command: str, progress: Progress, ranks: Sequence[int] = FADING_RANKS, snrs: Sequence[float] = FADING_SNRS
+    digits: np.ndarray,
+    command: str,
+    progress: Progress,
+    ranks: Sequence[int] = FADING_RANKS,
+    snrs: Sequence[float] = FADING_SNRS,
 ) -> Curves:
     """MSE under Rayleigh fading against mean SNR for each k, with and without tuning.
 
@@ -207,7 +250,12 @@ def fig4(
         for tuning in ("none", "few-shot", "ncr") if k else ("none", "few-shot"):  # adapters belong to a CR
             add(tuning, k, {**paper, "tuning": tuning})
         if k:
-            robust = {"symbols": long, "cbr": float(plain[0].cbr.mean()), "cr": "projection", "tuning": "few-shot"}
+            robust = {
+                "symbols": long,
+                "cbr": float(plain[0].cbr.mean()),
+                "cr": "projection",
+                "tuning": "few-shot",
+            }
             add("robust", k, robust, ROBUST_MCS)
     text = (
         f"MNIST test digits, VAE with M = {m}, CR as in the paper, JPEG2000, LDPC 1/2 and 16QAM; SR and CR each over its own block "
@@ -222,9 +270,17 @@ def _reductions(mean: dict[tuple[str, int], float]) -> dict[str, object]:
     found: dict[str, object] = {"paper: MSE lower by NCR [%]": PAPER_REDUCTION_PERCENT}
     for baseline in ("plain", "none"):
         for kind in ("few-shot", "ncr", "robust"):
-            shares = {k: 100 * (1 - value / mean[baseline, k]) for (name, k), value in mean.items() if name == kind and k}
-            found |= {f"{kind} against {baseline}, k = {k}: MSE lower by [%]": share for k, share in shares.items()}
-            found[f"{kind} against {baseline}: MSE lower by, mean over k > 0 [%]"] = float(np.mean(list(shares.values())))
+            shares = {
+                k: 100 * (1 - value / mean[baseline, k])
+                for (name, k), value in mean.items()
+                if name == kind and k
+            }
+            found |= {
+                f"{kind} against {baseline}, k = {k}: MSE lower by [%]": share for k, share in shares.items()
+            }
+            found[f"{kind} against {baseline}: MSE lower by, mean over k > 0 [%]"] = float(
+                np.mean(list(shares.values()))
+            )
     return found
 
 
@@ -238,9 +294,18 @@ def _longest_tuned() -> int:
 
 def _fading_series(name: str, snrs: Sequence[float], points: Sequence[Point]) -> Series:
     mse, confidence = mean_and_confidence(np.array([p.mse for p in points]))
-    columns = {key: [float(getattr(p, key).mean()) for p in points] for key in ("cbr", "cbr_with_overhead", "ratio")}
+    columns = {
+        key: [float(getattr(p, key).mean()) for p in points] for key in ("cbr", "cbr_with_overhead", "ratio")
+    }
     x = Axis("snr", "mean Es/N0 [dB]", [float(s) for s in snrs])
-    return Series(name, "measured", x, Axis("mse", "pixels in [0, 1]", mse), confidence, {**columns, "cr_lost": [p.lost for p in points]})
+    return Series(
+        name,
+        "measured",
+        x,
+        Axis("mse", "pixels in [0, 1]", mse),
+        confidence,
+        {**columns, "cr_lost": [p.lost for p in points]},
+    )
 
 
 def fig6(photo: np.ndarray, name: str, command: str, progress: Progress, ranks: Sequence[int]) -> Curves:
@@ -253,7 +318,16 @@ def fig6(photo: np.ndarray, name: str, command: str, progress: Progress, ranks: 
             points += measure(photo[None], {"rank": k, "cr": cr})
         curve = series(f"HSC, CR {cr}", points, rank=ranks)
         psnr = [-10 * np.log10(max(v, 1e-10)) for v in curve.y.values]
-        found.append(Series(curve.name, curve.source, curve.x, Axis("psnr", "dB", psnr), None, {**curve.also, "mse": curve.y.values}))
+        found.append(
+            Series(
+                curve.name,
+                curve.source,
+                curve.x,
+                Axis("psnr", "dB", psnr),
+                None,
+                {**curve.also, "mse": curve.y.values},
+            )
+        )
     h, w, _ = photo.shape
     text = f"{name}, {w} x {h}, error-free channel, convolutional VAE: quality as the rank k of the CR grows from 0 (SR alone)."
     return Curves("hsc-fig6", text, command, found)

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import torch
 
-ITERATIONS = 60  # measured on Kodak with a fifth to all but a twentieth received: within 0.01 dB of 600 iterations
+ITERATIONS = (
+    60  # measured on Kodak with a fifth to all but a twentieth received: within 0.01 dB of 600 iterations
+)
 _ENOUGH = 1e-8  # of the first residual's energy: what is left is not seen
 STRONGEST = 0.95  # correlation; above it the conjugate gradients take too long
 
@@ -27,7 +29,9 @@ def _precision(field: torch.Tensor, correlation: torch.Tensor) -> torch.Tensor:
     return field
 
 
-def conditional_mean(values: torch.Tensor, received: torch.Tensor, correlation: torch.Tensor, iterations: int = ITERATIONS) -> torch.Tensor:
+def conditional_mean(
+    values: torch.Tensor, received: torch.Tensor, correlation: torch.Tensor, iterations: int = ITERATIONS
+) -> torch.Tensor:
     """The field with what was lost replaced by its mean given what was received.
 
     Solves Q_ll x_l = -Q_lr x_r, Q the precision matrix, l lost and r received places, by conjugate gradients for all channels at once.

@@ -27,7 +27,6 @@ MODELS: dict[int, str] = {
     **{17 + i: f"hsc-mnist-vqvae-m{m}" for i, m in enumerate((4, 8, 16, 32, 64, 128))},
     33: "hsc-photo-vae",
 }
-TUNINGS = ("none", "few-shot", "ncr")
 
 
 def model_number(shape: tuple[int, int, int], semantic: str, symbols: int) -> int:
@@ -44,7 +43,9 @@ def model_number(shape: tuple[int, int, int], semantic: str, symbols: int) -> in
 def load_model(number: int, tuning: str = "none", rank: int = 0) -> nn.Module:
     """Network of a header number, ready to run. `rank` chooses the NCR adapters. Raises HscError for what is not there."""
     if number not in MODELS:
-        raise HscError(f"semantic model number {number} is unknown: the packet comes from a newer version, update this receiver")
+        raise HscError(
+            f"semantic model number {number} is unknown: the packet comes from a newer version, update this receiver"
+        )
     name = MODELS[number]
     model = ConvVae() if name == "hsc-photo-vae" else _digit_model(name)
     if tuning == "none":
@@ -69,7 +70,9 @@ def adapter_rank(name: str, rank: int) -> int:
     prefix = f"{name}-ncr-k"
     ranks = [int(file.removeprefix(prefix)) for file in weights.names() if file.startswith(prefix)]
     if not ranks:
-        raise HscError(f"no NCR adapters for '{name}': choose symbols 16, or train them with './gr-hsc train hsc-mnist-ncr'")
+        raise HscError(
+            f"no NCR adapters for '{name}': choose symbols 16, or train them with './gr-hsc train hsc-mnist-ncr'"
+        )
     return min(ranks, key=lambda known: (abs(known - rank), known))
 
 
@@ -79,7 +82,9 @@ def value_count(number: int, shape: tuple[int, int, int]) -> int:
     if name is None or shape[2] not in (1, 3) or (name != "hsc-photo-vae" and shape != DIGIT_SHAPE):
         raise HscError(f"semantic model number {number} does not serve images of shape {shape}")
     if min(shape[:2]) < SMALLEST_SIDE or shape[0] * shape[1] > MOST_PIXELS:
-        raise HscError(f"an image of {shape[0]} x {shape[1]} pixels is outside what HSC takes: sides from {SMALLEST_SIDE}, at most 16 Mpx")
+        raise HscError(
+            f"an image of {shape[0]} x {shape[1]} pixels is outside what HSC takes: sides from {SMALLEST_SIDE}, at most 16 Mpx"
+        )
     if name == "hsc-photo-vae":
         return int(np.prod(latent_shape(*shape[:2], 32)))
     return 2 * int(name.rsplit("-m", 1)[1])
@@ -95,7 +100,9 @@ def encode_values(model: nn.Module, image: np.ndarray, sample: bool = False) -> 
 
 
 @torch.inference_mode()
-def decode_values(model: nn.Module, values: np.ndarray, noise_variance: np.ndarray | float, shape: tuple[int, int, int]) -> np.ndarray:
+def decode_values(
+    model: nn.Module, values: np.ndarray, noise_variance: np.ndarray | float, shape: tuple[int, int, int]
+) -> np.ndarray:
     """SR values (n,) and their noise variances -> generated image, float32 (H, W, C) in [0, 1].
 
     Values are shrunk by their prior variance and noise variance (linear MMSE). Lost ones (variance inf) become their mean given their

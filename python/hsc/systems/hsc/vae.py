@@ -47,7 +47,9 @@ class Vae(nn.Module):
         self.trunk = _stack((PIXELS, *ENCODER_WIDTHS))
         self.mean = nn.Linear(ENCODER_WIDTHS[-1], 2 * symbols)
         self.log_variance = nn.Linear(ENCODER_WIDTHS[-1], 2 * symbols)
-        nn.init.constant_(self.log_variance.bias, -4.0)  # begin with little noise: learning starts much faster
+        nn.init.constant_(
+            self.log_variance.bias, -4.0
+        )  # begin with little noise: learning starts much faster
         self.decoder = DigitDecoder(symbols)
 
     def posterior(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -64,7 +66,9 @@ class Vae(nn.Module):
         """SR values (B, 2M) -> generated images (B, 1, 28, 28)."""
         return self.decoder(values)
 
-    def forward(self, images: torch.Tensor, channel: ValueChannel | None = None) -> tuple[torch.Tensor, torch.Tensor]:
+    def forward(
+        self, images: torch.Tensor, channel: ValueChannel | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """Generated images through `channel` (None: ideal), and the regulariser: the KL divergence to N(0, 1), (B,) nats."""
         mean, log_variance = self.posterior(images)
         values = power_normalise(reparameterise(mean, log_variance) if self.training else mean)

@@ -13,16 +13,18 @@ from ...channel import torch_normal, transmit
 from ...images import datasets
 from ...training.export import ship
 from ...training.loop import Run, fit_images, planes
-from ...training.recipes import Fading, Recipe, build
+from ...training.recipe import Fading
 from .conv_vae import ConvVae
+from .recipes import DigitCoder, PhotoCoder
 
-MODELS = ("vae", "vqvae", "photo-vae")
 TEST_FADING = Fading("rayleigh", 0.0, 20.0)
 KLT_CROPS = 512
 PRIOR_CROPS, PRIOR_SIZE = 256, 128
 
 
-def value_channel(fading: Fading, batch: int, device: torch.device) -> Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]]:
+def value_channel(
+    fading: Fading, batch: int, device: torch.device
+) -> Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]]:
     """Real values (B, n) of unit power through `fading`, two values a symbol; one channel gain and one mean SNR per row."""
     span = fading.snr_high_db - fading.snr_low_db
     snr_db = fading.snr_low_db + span * torch.rand(batch, 1, device=device)
@@ -35,7 +37,9 @@ def value_channel(fading: Fading, batch: int, device: torch.device) -> Callable[
     return channel
 
 
-def loss(model: nn.Module, images: torch.Tensor, recipe: Recipe) -> tuple[torch.Tensor, torch.Tensor]:
+def loss(
+    model: nn.Module, images: torch.Tensor, recipe: DigitCoder | PhotoCoder
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Negative variational lower bound per image for a Gaussian likelihood, up to constants; and the MSE per pixel."""
     channel = value_channel(recipe.fading, len(images), images.device) if recipe.fading else None
     generated, regulariser = model(images, channel)
@@ -62,7 +66,9 @@ def digit_figures(model: nn.Module, images: torch.Tensor, seed: int = 1) -> dict
     """MSE of SC on test digits (N, 1, 28, 28): over the ideal channel, and over block Rayleigh of 0-20 dB mean SNR."""
     torch.manual_seed(seed)
     ideal = functional.mse_loss(model(images)[0], images)
-    faded = functional.mse_loss(model(images, value_channel(TEST_FADING, len(images), images.device))[0], images)
+    faded = functional.mse_loss(
+        model(images, value_channel(TEST_FADING, len(images), images.device))[0], images
+    )
     return {"mnist test, ideal channel: MSE": float(ideal), "mnist test, Rayleigh 0-20 dB: MSE": float(faded)}
 
 
@@ -84,16 +90,22 @@ def held_out_digits(run: Run) -> torch.Tensor:
     return planes(datasets.mnist("test", run.path)[..., None])
 
 
-def train(run: Run, start: dict[str, torch.Tensor] | None) -> dict[str, float]:
-    """Train, export and measure; `start` None: random weights, or the KLT for photographs. Returns the figures on the card."""
-    model, rng = build(run.recipe), np.random.default_rng(run.recipe.seed)
-    photographs = isinstance(model, ConvVae)
+def train_digits(run: Run, start: dict[str, torch.Tensor] | None) -> dict[str, float]:
+    """Train, export and measure a coder of digits; `start` None: random weights. Returns the figures on the card."""
+    model = run.recipe.build()
     if start is not None:
         model.load_state_dict(start)
-    elif photographs:
+    model, steps = fit_images(model, loss, run)
+    return ship(run, model, steps, lambda: digit_figures(model, held_out_digits(run)))
+
+
+def train_photos(run: Run, start: dict[str, torch.Tensor] | None) -> dict[str, float]:
+    """The same for photographs; `start` None: the KLT."""
+    model, rng = run.recipe.build(), np.random.default_rng(run.recipe.seed)
+    if start is not None:
+        model.load_state_dict(start)
+    else:
         model.initialise_klt(run.photos().crops(rng, KLT_CROPS, run.recipe.crop))
     model, steps = fit_images(model, loss, run)
-    if photographs:
-        update_prior(model, run.photos().crops(rng, PRIOR_CROPS, PRIOR_SIZE))
-        return ship(run, model, steps, lambda: photo_figures(model, datasets.kodak(run.path)))
-    return ship(run, model, steps, lambda: digit_figures(model, held_out_digits(run)))
+    update_prior(model, run.photos().crops(rng, PRIOR_CROPS, PRIOR_SIZE))
+    return ship(run, model, steps, lambda: photo_figures(model, datasets.kodak(run.path)))

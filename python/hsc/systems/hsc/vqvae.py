@@ -38,7 +38,9 @@ class VqVae(nn.Module):
         """SR values (B, 2M) -> generated images (B, 1, 28, 28)."""
         return self.decoder(values)
 
-    def forward(self, images: torch.Tensor, channel: ValueChannel | None = None) -> tuple[torch.Tensor, torch.Tensor]:
+    def forward(
+        self, images: torch.Tensor, channel: ValueChannel | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """Generated images through `channel` (None: ideal), and the regulariser (B,): codebook and commitment loss."""
         features = self.head(self.trunk(images.flatten(1)))
         nearest = self.quantise(features)

@@ -1,0 +1,167 @@
+"""Message Decoder: packets to images through the codec that each message names."""
+
+from __future__ import annotations
+
+import math
+import time
+from contextlib import suppress
+from dataclasses import replace
+
+import pmt
+
+from .. import modem
+from ..codecs import registry
+from ..codecs.contract import Codec
+from ..errors import HscError
+from ..message import ReceivedMessage
+from ..phy import packet
+from . import pdu
+from .base import limit_torch_threads
+from .collector import DEFAULT_HOLD, PacketCollector
+from .progressive import ProgressiveDecoder
+
+MAX_PIXELS = packet.MAX_SIDE**2
+_PARTIAL, _PACKETS = pmt.intern("partial"), pmt.intern("packets")
+
+
+class message_decoder(PacketCollector):
+    """Packets to images through the codec that each message names.
+
+    Message ports: in `packets` (`ReceivedPacket` and `Tick`); out `images`, `analog_only`, the image as it would be had no
+    digital stream arrived (made only when somebody listens), `partial`, images of messages that are still incomplete, and `snr` (`Snr`),
+    for the transmitter. Partial images are made in a thread of their own and change nothing of the final one, which they never follow;
+    the first one of a message shows the codec's base alone, as far as it came: the SR of HSC, the digital base of hybrids.
+
+    Args:
+        options: codec name -> options of its receiver.
+        hold: patience with a message of which packets are missing [samples].
+        partial: least distance of partial images on the sample clock [samples]; those that there is no time for are skipped. 0: none.
+        max_pixels: packets of messages that claim a larger image are refused: what is kept and decoded has to fit into memory.
+    """
+
+    def __init__(
+        self,
+        options: dict[str, dict[str, object]] | None = None,
+        hold: int = DEFAULT_HOLD,
+        partial: int = 0,
+        max_pixels: int = MAX_PIXELS,
+    ) -> None:
+        super().__init__("Message Decoder", ("images", "analog_only"), hold)
+        self.message_port_register_out(
+            _PARTIAL
+        )  # not among `outputs`: what fails or ends is told with the final images
+        self._options, self._codecs = options or {}, {}
+        self._max_pixels = max_pixels
+        self._partial, self._next_partial, self._newest = int(partial), -math.inf, None
+        self._based: packet.Header | None = None  # layout of the message whose base has been shown
+        self._progressive = ProgressiveDecoder(
+            self._decode_partial, self._publish_partial, self._partial_failed
+        )
+        limit_torch_threads()
+
+    def start(self) -> bool:
+        if self._partial > 0:
+            self._progressive.start()
+        return super().start()
+
+    def stop(self) -> bool:
+        self._progressive.stop()
+        return super().stop()
+
+    def begin_run(self) -> None:
+        super().begin_run()
+        self._next_partial, self._newest, self._based = -math.inf, None, None
+
+    def codec(self, name: str) -> Codec:
+        """The codec of that name, made when it is first needed."""
+        if name not in self._codecs:
+            self._codecs[name] = registry.create(name, **self._options.get(name, {}))
+        return self._codecs[name]
+
+    def on_message(self, message: packet.AssembledMessage) -> None:
+        self._progressive.close(message.header)
+        if (
+            self._based == message.header
+        ):  # a transmitter that was restarted may send one of this layout again
+            self._based = None
+        received = modem.demodulate(message)
+        self.report(message, sum(len(stream.lost_blocks) for stream in received.digital))
+        codec = self.codec(received.codec)
+        image, notices = _decode(codec, received, message)
+        self.publish("images", image)
+        for notice in notices:  # the image is there, but not all of it
+            self.fail(None, f"message {message.header.message_id}: {notice}")
+        if received.digital and self.connected("analog_only"):
+            with suppress(HscError):  # nothing usable in the analog stream: no such image
+                self.publish("analog_only", _decode(codec, received.only("analog"), message)[0])
+
+    def _collect(self, received: pdu.ReceivedPacket) -> None:
+        height, width, _ = received.header.shape
+        if height * width > self._max_pixels:
+            raise HscError(
+                f"a packet of an image of {width} x {height} pixels: this receiver takes at most {self._max_pixels} pixels"
+            )
+        super()._collect(received)
+        self._newest = received
+        self._offer()
+
+    def _expire(self, tick: pdu.Tick) -> None:
+        super()._expire(tick)
+        self._offer()
+
+    def _offer(self) -> None:
+        newest = self._newest
+        if (
+            self._partial <= 0
+            or newest is None
+            or newest.sample_index < self._next_partial
+            or self.nmsgs(_PACKETS)
+        ):
+            return  # with more packets at hand there is a better image to come
+        self._newest = None
+        parts = self._assembler.parts(newest.header)
+        if parts and self._progressive.offer(parts):
+            self._next_partial = newest.sample_index + self._partial
+
+    # The next three run in the thread of the ProgressiveDecoder.
+
+    def _decode_partial(self, packets: list[packet.ReceivedPacket]) -> pdu.Image:
+        message = packet.join(packets)
+        received = modem.demodulate(message)
+        codec = self.codec(received.codec)
+        base = codec.base
+        if base is not None and self._based != message.header:
+            with suppress(
+                HscError
+            ):  # nothing usable of it yet: what there is of everything is shown, and the base when it comes
+                image, _ = _decode(codec, received.only(base.kind), message)
+                self._based = message.header
+                return replace(image, part=base.name)
+        return _decode(codec, received, message)[0]
+
+    def _publish_partial(self, image: pdu.Image) -> None:
+        self.counters["partial_images"] += 1
+        self.publish("partial", image)
+
+    def _partial_failed(self, error: Exception) -> None:
+        self.counters["partial_failures"] += 1
+        self.logger.debug(f"no partial image: {type(error).__name__}: {error}")
+
+
+def _decode(
+    codec: Codec, received: ReceivedMessage, message: packet.AssembledMessage
+) -> tuple[pdu.Image, tuple[str, ...]]:
+    """The image of a message, and what was left out of it."""
+    start = time.perf_counter()
+    decoded = codec.decode(received)
+    seconds = time.perf_counter() - start
+    link = {
+        "snr_db": message.snr_db,
+        "packets": message.header.count,
+        "packets_received": len(message.packets),
+    }
+    notices, pixels = "; ".join(decoded.notices) or None, decoded.image
+    image = pdu.Image(
+        message.header.message_id, pixels.shape, pixels.ravel(), seconds=seconds, notices=notices, **link
+    )
+    return image, decoded.notices

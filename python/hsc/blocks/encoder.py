@@ -1,0 +1,70 @@
+"""Message Encoder: images to packets through a whole codec."""
+
+from __future__ import annotations
+
+import time
+
+from .. import modem
+from ..codecs import registry
+from ..message import Link
+from ..phy import packet
+from . import pdu
+from .base import limit_torch_threads
+from .link_block import LinkBlock
+
+
+class message_encoder(LinkBlock):
+    """Images to packets through a whole codec.
+
+    Message ports: in `images` (`Image`) and `snr` (optional, `Snr`: what the receiver measured is what the next image is made for, or
+    `LinkSetting`: what a Link Adaptation made of it); out `packets` (`Packet`).
+
+    Args:
+        codec: name in the registry of codecs.
+        options: fields of the codec's options.
+        snr_db: Es/N0 that the codec may count on [dB]; None when unknown.
+        cbr: budget of payload channel uses / (C·H·W); None for none.
+        mcs_name: MCS of the digital streams; empty leaves it to the codec.
+        packet_symbols: largest number of payload symbols in a packet.
+
+    Raises:
+        HscError: unknown codec, option or MCS.
+    """
+
+    def __init__(
+        self,
+        codec: str = "hsc",
+        options: dict[str, object] | None = None,
+        snr_db: float | None = None,
+        cbr: float | None = None,
+        mcs_name: str = "",
+        packet_symbols: int = packet.DEFAULT_PACKET_SYMBOLS,
+    ) -> None:
+        super().__init__(
+            "Message Encoder",
+            {"images": {pdu.Image: self._encode}},
+            ("packets",),
+            Link(snr_db, cbr, mcs_name or None),
+        )
+        self._name, self._packet_symbols = codec, packet_symbols
+        limit_torch_threads()
+        self.set_options(options or {})
+
+    def set_options(self, options: dict[str, object]) -> None:
+        """Options of the codec from the next image on. Raises HscError for an unknown one."""
+        self._as_set = self._codec = registry.create(self._name, **options)
+
+    def on_setting(self, setting: pdu.LinkSetting) -> None:
+        super().on_setting(setting)
+        self._codec = self._as_set.adapted(setting.record)
+
+    def _encode(self, image: pdu.Image) -> None:
+        start = time.perf_counter()
+        message = self._codec.encode(image.pixels, self._link)
+        seconds = time.perf_counter() - start
+        notices = "; ".join(message.notices) or None
+        if notices:
+            self.logger.warn(f"message {image.message_id}: {notices}")
+        told = {"seconds": seconds, "notices": notices}
+        for p in packet.split(modem.modulate(message, image.message_id, self._packet_symbols)):
+            self.publish("packets", pdu.Packet(p.header, p.symbols, **(told if p.header.index == 0 else {})))

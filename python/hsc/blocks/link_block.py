@@ -1,0 +1,71 @@
+"""Blocks that make something for a link: they are told of it, and learn what the receiver measured."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pmt
+
+from ..message import Link
+from ..phy import mcs
+from ..phy.adaptation import HIGHEST_SNR_DB, LOWEST_SNR_DB
+from . import pdu
+from .base import Handler, MessageBlock
+
+_SNR = pmt.intern("snr")
+
+
+class LinkBlock(MessageBlock):
+    """Base of the blocks that make something for a link: they are told of it, and learn from `snr` what the receiver measured.
+
+    Args:
+        name: of the block.
+        inputs, outputs: ports as of `open_ports`; `snr` (optional, `Snr`, or `LinkSetting` of a Link Adaptation) comes in addition.
+        link: what is known of the link at first.
+    """
+
+    def __init__(
+        self, name: str, inputs: dict[str, dict[type[pdu.Pdu], Handler]], outputs: tuple[str, ...], link: Link
+    ) -> None:
+        super().__init__(name)
+        snr = {pdu.Snr: self._measured, pdu.LinkSetting: self.on_setting, pdu.Failed: self.ignore}
+        informed = {
+            port: {kind: self._informed(handler) for kind, handler in handlers.items()}
+            for port, handlers in inputs.items()
+        }
+        self.open_ports({**informed, "snr": snr}, outputs, ends=tuple(inputs))
+        if link.mcs is not None:
+            mcs.by_name(link.mcs)
+        self._link = link
+
+    def set_snr_db(self, snr_db: float | None) -> None:
+        """Es/N0 that may be counted on [dB], from the next image on."""
+        self._link = replace(self._link, snr_db=snr_db)
+
+    def set_cbr(self, cbr: float | None) -> None:
+        """Budget of channel uses, from the next image on."""
+        self._link = replace(self._link, cbr=cbr)
+
+    def set_mcs(self, mcs_name: str) -> None:
+        """MCS from the next image on; empty leaves it to the codec. Raises HscError for an unknown one."""
+        self._link = replace(self._link, mcs=mcs.by_name(mcs_name).name if mcs_name else None)
+
+    def on_setting(self, setting: pdu.LinkSetting) -> None:
+        """What a Link Adaptation has chosen, from the next image on."""
+        self._measured(setting)
+        self._link = replace(
+            self._link, mcs=setting.mcs, cbr=self._link.cbr if setting.cbr is None else setting.cbr
+        )
+
+    def _informed(self, handler: Handler) -> Handler:
+        """First what waits on port `snr`: GNU Radio empties one port's queue before it looks at the next, and images may always wait."""
+
+        def handle(message: pdu.Pdu) -> None:
+            while self.nmsgs(_SNR):
+                self._on_snr(self.delete_head_nowait(_SNR))
+            handler(message)
+
+        return handle
+
+    def _measured(self, snr: pdu.Snr | pdu.LinkSetting) -> None:
+        self.set_snr_db(min(max(snr.snr_db, LOWEST_SNR_DB), HIGHEST_SNR_DB))

@@ -1,0 +1,83 @@
+"""What a codec has to give. Packets, blocks, command line, sweeps, training and the ledger of channel uses then serve it.
+
+A codec is one transmission system without GNU Radio and without channel: both ends make the same class, each with options of its own.
+It keeps nothing from one image to the next, so that threads may share it.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from ..message import Base, Link, Message, ReceivedMessage
+from ..phy.adaptation import LinkSetting
+from .options import NoOptions, options_of
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """What a receiver made of a message.
+
+    Attributes:
+        image: uint8 (H, W, C).
+        notices: what was left out of it, and why, one line each.
+    """
+
+    image: np.ndarray
+    notices: tuple[str, ...] = ()
+
+
+class Codec(ABC):
+    """One transmission system.
+
+    Args:
+        options: fields of `Options`. Raises HscError for one that there is not, or an impossible value.
+
+    Attributes:
+        name: as it is registered.
+        Options: dataclass of its options, each field an `options.option`.
+        base: the part of its messages that gives an image by itself, None when there is none: what is shown first of a message.
+        weights: names of the weights that it loads; `*` stands for any characters.
+        without_losses: options of a transmitter on a channel that loses no packets, such as a small share of repair symbols for the
+            LDPC blocks that AMC lets through broken: what fair comparisons over such channels use.
+    """
+
+    name: ClassVar[str]
+    Options: ClassVar[type] = NoOptions
+    base: ClassVar[Base | None] = None
+    weights: ClassVar[tuple[str, ...]] = ()
+    without_losses: ClassVar[Mapping[str, object]] = {}
+
+    def __init__(self, **options: object) -> None:
+        self.options: Any = options_of(self.Options, self.name, options)
+
+    @abstractmethod
+    def encode(self, image: np.ndarray, link: Link = Link()) -> Message:  # noqa: B008 - frozen
+        """uint8 (H, W, C) image -> message within the link's CBR. Raises HscError for an image or a budget it cannot serve."""
+
+    @abstractmethod
+    def decode(self, received: ReceivedMessage) -> Decoded:
+        """Received message -> image, from whatever arrived. Raises HscError when nothing usable did."""
+
+    def adapted(self, setting: LinkSetting) -> Codec:
+        """This codec as a link adaptation wants it for the next image; itself where there is nothing to choose.
+
+        SNR, MCS and CBR of the setting come with the `Link` that `encode` is given.
+        """
+        return self
+
+    def with_options(self, **changes: object) -> Self:
+        """The same codec with other values of some options. Raises HscError as the constructor does."""
+        return type(self)(**{**vars(self.options), **changes})
+
+    @classmethod
+    def describe(cls, parameters: bytes) -> dict[str, object]:
+        """What a message's parameters say, for metrics.json and pictures: plain values by name, the most telling first.
+
+        Raises HscError for parameters that no version of this codec sends.
+        """
+        return {}

@@ -1,0 +1,122 @@
+"""DeepJSCC as blocks: semantic coders, and the Denoiser between them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ...blocks import pdu
+from ...blocks.base import MessageBlock, limit_torch_threads, require_codec
+from ...blocks.link_block import LinkBlock
+from ...codecs.contract import Codec
+from ...errors import HscError
+from ...message import Link, ReceivedMessage
+from . import denoise
+from .codec import DeepJsccCodec, denoise_received
+from .quantised import DeepJsccQCodec
+
+DEEPJSCC = DeepJsccCodec.name
+CODECS = {each.name: each for each in (DeepJsccCodec, DeepJsccQCodec)}
+
+
+class deepjscc_semantic_encoder(LinkBlock):
+    """Images to the analog values of DeepJSCC or DeepJSCC-Q, which are all of their message.
+
+    Message ports: in `images` (`Image`) and `snr` (optional, `Snr`, from the receiver); out `analog` (`Analog`).
+
+    Args:
+        codec: "deepjscc" or "deepjscc_q".
+        snr_db: Es/N0 that may be counted on [dB]; None when unknown.
+        cbr: budget of payload channel uses / (C·H·W); None for 1/6.
+
+    Raises:
+        HscError: another codec.
+    """
+
+    def __init__(self, codec: str = DEEPJSCC, snr_db: float | None = None, cbr: float | None = None) -> None:
+        super().__init__(
+            "Semantic Encoder", {"images": {pdu.Image: self._encode}}, ("analog",), Link(snr_db, cbr)
+        )
+        self._codec = _made(codec)
+        limit_torch_threads()
+
+    def _encode(self, image: pdu.Image) -> None:
+        made = self._codec.encode(image.pixels, self._link)
+        self.publish(
+            "analog", pdu.Analog(image.message_id, made.codec, made.shape, made.analog, made.parameters)
+        )
+
+
+class deepjscc_semantic_decoder(MessageBlock):
+    """Received analog values of DeepJSCC or DeepJSCC-Q to the image.
+
+    Message ports: in `analog` (`Analog`); out `images` (`Image`).
+
+    Args:
+        codec: "deepjscc" or "deepjscc_q".
+
+    Raises:
+        HscError: another codec.
+    """
+
+    def __init__(self, codec: str = DEEPJSCC) -> None:
+        super().__init__("Semantic Decoder")
+        self._codec = _made(codec)
+        self.open_ports({"analog": {pdu.Analog: self._decode}}, ("images",))
+        limit_torch_threads()
+
+    def _decode(self, stream: pdu.Analog) -> None:
+        require_codec(stream.codec, self._codec.name)
+        received = ReceivedMessage(
+            stream.codec, stream.shape, stream.parameters, stream.received, (), stream.snr_db
+        )
+        image = self._codec.decode(received).image
+        self.publish("images", pdu.Image(stream.message_id, image.shape, image.ravel(), snr_db=stream.snr_db))
+
+
+def _made(codec: str) -> Codec:
+    if codec not in CODECS:
+        raise HscError(f"codec '{codec}' is not one of DeepJSCC's: choose one of {', '.join(CODECS)}")
+    return CODECS[codec]()
+
+
+class denoiser(MessageBlock):
+    """Received analog values of DeepJSCC to better ones, with the variance of the error that is left: HDA-DeepSC, section IV.
+
+    Message ports: in `analog` (`Analog`), out `analog` (`Analog`).
+
+    Args:
+        kind: "dncnn", "diffsdnet", "ddpm", or "none", which passes everything on as it is.
+        steps: of "diffsdnet" and "ddpm".
+
+    Raises:
+        HscError: unknown kind, or a number of steps that is not possible.
+    """
+
+    def __init__(self, kind: str = "diffsdnet", steps: int = 10) -> None:
+        super().__init__("Denoiser")
+        self.open_ports({"analog": {pdu.Analog: self._denoise}}, ("analog",))
+        self._kind: str | None = None
+        self._steps = steps
+        self.set_kind(kind)
+        limit_torch_threads()
+
+    def set_kind(self, kind: str) -> None:
+        """Kind from the next message on. Raises HscError for an unknown one."""
+        wanted = None if kind == "none" else kind
+        denoise.check(wanted, self._steps)
+        self._kind = wanted
+
+    def set_steps(self, steps: int) -> None:
+        """Number of steps from the next message on. Raises HscError for an impossible one."""
+        denoise.check(self._kind, int(steps))
+        self._steps = int(steps)
+
+    def _denoise(self, stream: pdu.Analog) -> None:
+        if self._kind is not None:
+            require_codec(stream.codec, DEEPJSCC)
+            received = ReceivedMessage(
+                stream.codec, stream.shape, stream.parameters, stream.received, (), stream.snr_db
+            )
+            better = denoise_received(received, self._kind, self._steps).analog
+            stream = replace(stream, values=better.values, noise_variance=better.noise_variance)
+        self.publish("analog", stream)

@@ -1,0 +1,306 @@
+"""HDA-DeepSC as blocks, as figure 2 of the paper draws it: semantic coders, HDA Allocation, HDA Fusion, and the whole of both ends."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from gnuradio import gr
+
+from ...blocks import pdu
+from ...blocks.air import ofdm_receiver, ofdm_transmitter
+from ...blocks.base import MessageBlock, PartsBlock, limit_torch_threads, require_codec
+from ...blocks.collector import DEFAULT_HOLD, message_demux
+from ...blocks.image_link import wire
+from ...blocks.link_block import LinkBlock
+from ...blocks.modulation import analog_demodulator, analog_modulator, digital_demodulator, digital_modulator
+from ...blocks.mux import message_mux
+from ...errors import HscError
+from ...message import Link, ReceivedMessage
+from ...nn.planes import check_shape
+from ...nn.transform import WIDTH
+from ...phy import cipher
+from ...phy.numerology import AUTO
+from ...phy.packet import DEFAULT_PACKET_SYMBOLS
+from . import codec, models
+from . import link as link_parts
+from .analog_part import Selection
+from .options import HdaOptions
+from .regions import grid
+
+NAME = codec.HdaDeepScCodec.name
+DEFAULT_REPAIR_SHARE = HdaOptions.repair_share
+_TOKENS = 4  # tokens along the side of a latent position
+
+
+def features_shape(shape: tuple[int, int, int]) -> tuple[int, int, int]:
+    """Shape (120, h, w) of the features of an image (H, W, C)."""
+    return (WIDTH, *(_TOKENS * side for side in grid(*shape[:2])))
+
+
+def features_map(values: np.ndarray, shape: tuple[int, int, int]) -> torch.Tensor:
+    """Features of a PDU → float (120, h, w). Raises HscError for another number of them, and for an image too large to be served."""
+    check_shape(shape)
+    wanted = features_shape(shape)
+    if values.size != np.prod(wanted):
+        raise HscError(
+            f"{values.size} features are not those of an image of shape {shape}: connect the features of {NAME}"
+        )
+    return torch.from_numpy(values.reshape(wanted))
+
+
+def key_bytes(key: str | bytes | None) -> bytes | None:
+    """Key of a block, 32 bytes, from digits or a file's name; None and "" stand for none. Raises HscError."""
+    return cipher.parse_key(key) if isinstance(key, str) and key else key or None
+
+
+class hda_semantic_encoder(LinkBlock):
+    """Images to the semantic features z of HDA-DeepSC, eq. (1), for HDA Allocation.
+
+    Message ports: in `images` (`Image`) and `snr` (optional, unused); out `features` (`Features`).
+    """
+
+    def __init__(self) -> None:
+        super().__init__("Semantic Encoder", {"images": {pdu.Image: self._encode}}, ("features",), Link())
+        limit_torch_threads()
+
+    def _encode(self, image: pdu.Image) -> None:
+        check_shape(image.shape)
+        z = codec.semantic_encode(image.pixels, models.common())
+        parameters = codec.HdaParameters(0, 0, 0, Selection(0, 0), 0).pack()  # HDA Allocation fills them in
+        self.publish(
+            "features", pdu.Features(image.message_id, NAME, image.shape, z.numpy().ravel(), parameters)
+        )
+
+
+class hda_semantic_decoder(MessageBlock):
+    """Received features of HDA-DeepSC to the image, eq. (12).
+
+    Message ports: in `features` (`Features`, from HDA Fusion); out `images` (`Image`).
+    """
+
+    def __init__(self) -> None:
+        super().__init__("Semantic Decoder")
+        self.open_ports({"features": {pdu.Features: self._decode}}, ("images",))
+        limit_torch_threads()
+
+    def _decode(self, features: pdu.Features) -> None:
+        require_codec(features.codec, NAME)
+        model = models.load(models.PROFILES[codec.HdaParameters.unpack(features.parameters).profile])
+        variance = np.zeros_like(features.values) if features.variance is None else features.variance
+        fused = codec.Fused(*(features_map(part, features.shape) for part in (features.values, variance)))
+        image = codec.semantic_decode(fused, features.shape, model)
+        link = {
+            "snr_db": features.snr_db,
+            "packets": features.packets,
+            "packets_received": features.packets_received,
+        }
+        self.publish("images", pdu.Image(features.message_id, image.shape, image.ravel(), **link))
+
+
+class hda_allocation(LinkBlock):
+    """Features z to the essential and the auxiliary part: allocation, entropy coder, cipher, analog channel encoder, eqs. (2) to (4).
+
+    Message ports: in `features` (`Features`) and `snr` (optional, `Snr`, from the receiver: it sets the MCS and the gains of the next
+    image); out `analog` (`Analog`) and `digital` (`Digital`, with its MCS).
+
+    Args:
+        da_ratio: digital over analog channel uses, an upper limit; None to have it chosen.
+        key: AES-256 key of the digital part: 64 hexadecimal digits, a file that holds them, or 32 bytes; empty for none.
+        repair_share: RaptorQ repair symbols over all symbols of the digital part.
+        snr_db: Es/N0 to count on [dB]; None when unknown.
+        cbr: budget of payload channel uses / (C·H·W); None for 1/6.
+        mcs_name: MCS of the digital part; empty: the best for the SNR, the most robust when that is unknown.
+
+    Raises:
+        HscError: an option, key or MCS that is not possible.
+    """
+
+    def __init__(
+        self,
+        da_ratio: float | None = 0.2,
+        key: str | bytes | None = None,
+        repair_share: float = DEFAULT_REPAIR_SHARE,
+        snr_db: float | None = None,
+        cbr: float | None = None,
+        mcs_name: str = "",
+    ) -> None:
+        link = Link(snr_db, cbr, mcs_name or None)
+        super().__init__(
+            "HDA Allocation", {"features": {pdu.Features: self._allocate}}, ("analog", "digital"), link
+        )
+        self._options = HdaOptions(da_ratio, key_bytes(key), repair_share)
+        limit_torch_threads()
+
+    def set_da_ratio(self, da_ratio: float | None) -> None:
+        """Digital over analog channel uses from the next image on. Raises HscError for an impossible ratio."""
+        self._options = replace(self._options, da_ratio=da_ratio)
+
+    def set_key(self, key: str | bytes | None) -> None:
+        """Key from the next image on. Raises HscError for what is none."""
+        self._options = replace(self._options, key=key_bytes(key))
+
+    def _allocate(self, features: pdu.Features) -> None:
+        require_codec(features.codec, NAME)
+        z = features_map(features.values, features.shape)
+        made = codec.allocate(z, features.shape, self._link, self._options)
+        head = {
+            "message_id": features.message_id,
+            "codec": NAME,
+            "shape": features.shape,
+            "parameters": made.parameters,
+        }
+        (stream,) = made.digital
+        self.counters["digital_bytes"] = len(stream.data)
+        self.publish("analog", pdu.Analog(values=made.analog, **head))
+        self.publish(
+            "digital", pdu.Digital(data=np.frombuffer(stream.data, np.uint8), mcs=stream.mcs, **head)
+        )
+
+
+class hda_fusion(PartsBlock):
+    """Received parts to features ẑ: channel decoder, cipher, entropy decoder and HDA fusion, eqs. (8), (10) and (11).
+
+    Message ports: in `analog` (`Analog`) and `digital` (`Digital`); out `features` (`Features`). A part that failed or never came is left
+    out. Chunks that came whole and do not open, because they were altered or the key is another, are an error of this block; the features
+    go out without them.
+
+    Args:
+        key: as of `hda_allocation`.
+
+    Attributes:
+        counters: `lost_regions` and `closed_chunks` in addition.
+
+    Raises:
+        HscError: what is no key.
+    """
+
+    def __init__(self, key: str | bytes | None = None) -> None:
+        super().__init__("HDA Fusion", {"analog": pdu.Analog, "digital": pdu.Digital}, ("features",))
+        self.set_key(key)
+        limit_torch_threads()
+
+    def set_key(self, key: str | bytes | None) -> None:
+        """Key from the next image on. Raises HscError for what is none."""
+        self._key = key_bytes(key)
+
+    def on_parts(self, message_id: int, parts: dict[Any, pdu.Pdu]) -> None:
+        first, analog, digital = next(iter(parts.values())), parts.get("analog"), parts.get("digital")
+        require_codec(first.codec, NAME)
+        parameters = codec.HdaParameters.unpack(first.parameters)
+        model = models.load(models.PROFILES[parameters.profile])
+        received = ReceivedMessage(
+            NAME, first.shape, first.parameters, analog.received if analog and analog.values.size else None,
+            (digital.received,) if digital and digital.streams else (), first.snr_db,
+        )  # fmt: skip
+        check_shape(first.shape)
+        fused = codec.fuse(received, self._key, model, parameters)
+        self.counters["lost_regions"] += fused.lost
+        if fused.closed:
+            self.counters["closed_chunks"] += fused.closed
+            self.fail(None, f"message {message_id}: {link_parts.notices(fused.closed)[0]}")
+        link = {"packets": digital.packets, "packets_received": digital.packets_received} if digital else {}
+        self.publish(
+            "features",
+            pdu.Features(
+                message_id, NAME, first.shape, fused.z.numpy().ravel(), first.parameters, fused.variance.numpy().ravel(),
+                first.snr_db, **link,
+            ),
+        )  # fmt: skip
+
+
+class hda_transmitter(gr.hier_block2):
+    """Images to samples with HDA-DeepSC, from its parts: Semantic Encoder, HDA Allocation, modulators, Message Mux, OFDM Transmitter.
+
+    Message ports: in `images` (`Image`) and `snr` (optional, `Snr`, from the receiver); out `sent` (`Sent` or `Failed`) and `status`.
+    Stream out: complex samples. Arguments are those of these blocks.
+
+    Raises:
+        HscError: as these do.
+    """
+
+    def __init__(
+        self,
+        da_ratio: float | None = 0.2,
+        key: str | bytes | None = None,
+        repair_share: float = DEFAULT_REPAIR_SHARE,
+        snr_db: float | None = None,
+        cbr: float | None = None,
+        mcs_name: str = "",
+        packet_symbols: int = DEFAULT_PACKET_SYMBOLS,
+        numerology: str = "ofdm64",
+        amplitude: float = 1.0,
+        continuous: bool = True,
+        gap: int = 0,
+        trailing: int = 1 << 16,
+    ) -> None:
+        gr.hier_block2.__init__(
+            self, "HDA Transmitter", gr.io_signature(0, 0, 0), gr.io_signature(1, 1, gr.sizeof_gr_complex)
+        )
+        self.semantic_encoder = hda_semantic_encoder()
+        self.allocation = hda_allocation(da_ratio, key, repair_share, snr_db, cbr, mcs_name)
+        self.analog_modulator, self.digital_modulator = analog_modulator(), digital_modulator()
+        self.mux = message_mux("both", packet_symbols)
+        self.transmitter = ofdm_transmitter(numerology, amplitude, continuous, gap, trailing)
+        connections = (
+            ((self, "images"), (self.semantic_encoder, "images")),
+            ((self, "snr"), (self.allocation, "snr")),
+            ((self.semantic_encoder, "features"), (self.allocation, "features")),
+            ((self.allocation, "analog"), (self.analog_modulator, "analog")),
+            ((self.allocation, "digital"), (self.digital_modulator, "digital")),
+            ((self.analog_modulator, "symbols"), (self.mux, "analog")),
+            ((self.digital_modulator, "symbols"), (self.mux, "digital")),
+            ((self.mux, "packets"), (self.transmitter, "packets")),
+            ((self.transmitter, "sent"), (self, "sent")),
+        )
+        wire(self, ("images", "snr"), ("sent",), connections)
+        self.connect(self.transmitter, self)
+        self.set_snr_db, self.set_mcs, self.set_key = (
+            self.allocation.set_snr_db,
+            self.allocation.set_mcs,
+            self.allocation.set_key,
+        )
+        self.set_amplitude = self.transmitter.set_amplitude
+
+
+class hda_receiver(gr.hier_block2):
+    """Samples to images with HDA-DeepSC, from its parts: OFDM Receiver, Message Demux, demodulators, HDA Fusion, Semantic Decoder.
+
+    Stream in: complex samples. Message ports: out `images` (`Image`), `snr` (`Snr`, for the transmitter), `packets` and `symbols` (as of
+    `ofdm_receiver`), `status`.
+
+    Args:
+        key: the transmitter's; without it, or with another, the image is what the analog part alone gives.
+        numerology: preset of `phy.ofdm`, or "auto" for any.
+        hold: patience with a message of which packets are missing [samples].
+
+    Raises:
+        HscError: unknown numerology, or what is no key.
+    """
+
+    def __init__(
+        self, key: str | bytes | None = None, numerology: str = AUTO, hold: int = DEFAULT_HOLD
+    ) -> None:
+        gr.hier_block2.__init__(
+            self, "HDA Receiver", gr.io_signature(1, 1, gr.sizeof_gr_complex), gr.io_signature(0, 0, 0)
+        )
+        self.receiver, self.demux = ofdm_receiver(numerology), message_demux(hold)
+        self.analog_demodulator, self.digital_demodulator = analog_demodulator(), digital_demodulator()
+        self.fusion, self.semantic_decoder = hda_fusion(key), hda_semantic_decoder()
+        connections = (
+            ((self.receiver, "packets"), (self.demux, "packets")),
+            ((self.receiver, "packets"), (self, "packets")),
+            ((self.receiver, "symbols"), (self, "symbols")),
+            ((self.demux, "analog"), (self.analog_demodulator, "symbols")),
+            ((self.demux, "digital"), (self.digital_demodulator, "symbols")),
+            ((self.demux, "snr"), (self, "snr")),
+            ((self.analog_demodulator, "analog"), (self.fusion, "analog")),
+            ((self.digital_demodulator, "digital"), (self.fusion, "digital")),
+            ((self.fusion, "features"), (self.semantic_decoder, "features")),
+            ((self.semantic_decoder, "images"), (self, "images")),
+        )
+        wire(self, (), ("images", "snr", "packets", "symbols"), connections)
+        self.connect(self, self.receiver)
+        self.set_key = self.fusion.set_key

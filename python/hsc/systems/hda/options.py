@@ -1,0 +1,44 @@
+"""Options of the HDA codecs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ...codecs.options import Ends, option
+from ...coding import erasure
+from ...errors import HscError
+from ...phy import cipher
+
+
+def read_key(text: str) -> bytes | None:
+    """A key from the command line: 64 hexadecimal digits, a file that holds them, or "none". Raises HscError for anything else."""
+    return None if text == "none" else cipher.parse_key(text)
+
+
+@dataclass(frozen=True)
+class HdaOptions:
+    """Options of the HDA codecs. The receiver has use for the key alone."""
+
+    da_ratio: float | None = option(
+        None,
+        "digital over analog channel uses, 0.05 to 10 (the paper: 0.2 to 3), an upper limit: the digital part's true length, after "
+        "entropy coding and LDPC, comes close to it from below; if left out, the ratio with the least expected error",
+    )
+    key: bytes | None = option(
+        None,
+        "AES-256 key of the digital part, 64 hexadecimal digits or a file that holds them, at both ends; none: no key",
+        Ends.BOTH,
+        read_key,
+        secret=True,
+    )
+    repair_share: float = option(
+        0.35,
+        "RaptorQ repair symbols over all symbols of the digital part, 0 to 0.9: lost packets up to that share cost no digital information",
+    )
+
+    def __post_init__(self) -> None:
+        if self.da_ratio is not None and not 0.05 <= self.da_ratio <= 10:
+            raise HscError(f"the DA ratio is {self.da_ratio}: give 0.05 to 10, or none to have it chosen")
+        if self.key is not None and len(self.key) != 32:
+            raise HscError(f"the AES key has {len(self.key)} bytes: give 32 (64 hexadecimal digits)")
+        erasure.repair_symbols(1, self.repair_share)

@@ -1,0 +1,374 @@
+"""The link from file to file, at symbol level and through OFDM: pictures, metrics.json, losses, several images."""
+
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from gnuradio.hsc import metrics
+from gnuradio.hsc.app import link, options, samples, simulate
+from gnuradio.hsc.app.cli import main
+from gnuradio.hsc.app.link import Scenario
+from gnuradio.hsc.codecs import registry
+from gnuradio.hsc.codecs.contract import Codec, Decoded
+from gnuradio.hsc.codecs.options import Ends, option
+from gnuradio.hsc.errors import HscError
+from gnuradio.hsc.images.files import load
+from gnuradio.hsc.message import DigitalStream, Link, Message
+from gnuradio.hsc.phy.mcs import best_for
+from gnuradio.hsc.systems.hda.options import read_key
+from PIL import Image
+from support import pixel_codec
+
+KEYS = {
+    *(
+        "image",
+        "codec",
+        "codec_options",
+        "mcs",
+        "channel",
+        "snr_db",
+        "design_snr_db",
+        "cfo",
+        "sfo_ppm",
+        "loss",
+        "numerology",
+    ),
+    *("packet_symbols", "seed"),
+    *(
+        "shape",
+        "parameters",
+        "streams",
+        "psnr_db",
+        "ms_ssim",
+        "mse",
+        "cbr",
+        "cbr_with_overhead",
+        "channel_uses",
+        "snr_measured_db",
+    ),
+    *("packets_sent", "packets_received", "seconds", "notes", "error", "received", "compare"),
+}
+
+
+def run(command: str, *args: object):
+    return CliRunner().invoke(main, [command, *map(str, args)])
+
+
+def entries(result, out: Path) -> list[dict]:
+    """The list on stdout, which must be the one in metrics.json."""
+    assert "Traceback" not in result.output
+    written = json.loads((out / "metrics.json").read_text())
+    assert json.loads(result.stdout) == written
+    assert all(set(entry) == KEYS for entry in written)
+    return written
+
+
+@pytest.fixture(scope="module")
+def crop(tmp_path_factory) -> Path:
+    """A piece of a sample photograph, 64 x 48 pixels."""
+    path = tmp_path_factory.mktemp("crop") / "crop.png"
+    Image.fromarray(load(samples.photographs()[0]).pixels[100:148, 200:264]).save(path)
+    return path
+
+
+@pytest.mark.parametrize("command", ["simulate", "send"])
+def test_one_image(command, crop, tmp_path):
+    result = run(command, crop, "--rank", 40, "--snr", 15, "--cr", "projection", "--json", "--out", tmp_path)
+    assert result.exit_code == 0, result.output
+    (entry,) = entries(result, tmp_path)
+    received = np.asarray(Image.open(tmp_path / entry["received"]))
+    original = np.asarray(Image.open(crop))
+    assert entry["psnr_db"] == pytest.approx(metrics.psnr_db(received, original))
+    assert entry["psnr_db"] > 35
+    assert entry["mse"] == pytest.approx(10 ** (-entry["psnr_db"] / 10))
+    assert entry["ms_ssim"] is None
+    assert entry["shape"] == [48, 64, 3]
+    assert entry["rank"] == 40
+    assert entry["packets_received"] == entry["packets_sent"]
+    assert entry["snr_measured_db"] == pytest.approx(15, abs=0.5)
+    assert sum(v for k, v in entry["channel_uses"].items() if k not in ("payload", "total")) == pytest.approx(
+        entry["channel_uses"]["total"]
+    )
+    assert entry["cbr"] == pytest.approx(entry["channel_uses"]["payload"] / original.size)
+    assert entry["cbr_with_overhead"] > entry["cbr"]
+    assert Image.open(tmp_path / entry["compare"]).width > 2 * 64
+
+
+def test_ofdm_and_symbol_level_agree(crop, tmp_path):
+    found = []
+    for command in ("simulate", "send"):
+        result = run(
+            command,
+            crop,
+            "--rank",
+            16,
+            "--snr",
+            12,
+            "--tuning",
+            "none",
+            "--json",
+            "--out",
+            tmp_path / command,
+        )
+        found.append(entries(result, tmp_path / command)[0])
+    assert found[0]["channel_uses"] == found[1]["channel_uses"]
+    assert found[1]["psnr_db"] == pytest.approx(
+        found[0]["psnr_db"], abs=1.0
+    )  # two draws of the noise on 768 values
+
+
+def test_a_failing_image_does_not_lose_the_others(crop, tmp_path):
+    (tmp_path / "broken.png").write_bytes(crop.read_bytes()[:100])
+    out = tmp_path / "out"
+    result = run(
+        "simulate",
+        crop,
+        tmp_path / "broken.png",
+        tmp_path / "none.png",
+        crop,
+        "--rank",
+        0,
+        "--json",
+        "--out",
+        out,
+    )
+    assert result.exit_code == 2
+    found = entries(result, out)
+    assert [e["error"] is None for e in found] == [True, False, False, True]
+    assert [e["received"] for e in found] == ["crop.png", None, None, "crop-2.png"]
+    lines = result.stderr.strip().splitlines()
+    assert len(lines) == 2
+    assert "broken.png" in lines[0]
+    assert "none.png" in lines[1]
+
+
+@pytest.mark.parametrize("command", ["simulate", "send"])
+def test_nothing_arrived_is_said(command, crop, tmp_path):
+    (tmp_path / "crop.png").write_bytes(b"of an older run")
+    result = run(command, crop, "--rank", 0, "--loss", 1, "--json", "--out", tmp_path)
+    assert result.exit_code == 1
+    (entry,) = entries(result, tmp_path)
+    assert "nothing arrived" in entry["error"]
+    assert entry["packets_received"] == 0
+    assert (entry["psnr_db"], entry["received"]) == (None, None)
+    assert not (tmp_path / "crop.png").exists()
+    assert "crop.png: nothing arrived" in result.stderr
+
+
+def test_lost_packets_leave_a_picture(crop, tmp_path):
+    result = run(
+        "simulate",
+        crop,
+        "--rank",
+        16,
+        "--loss",
+        0.4,
+        "--packet-symbols",
+        200,
+        "--seed",
+        3,
+        "--json",
+        "--out",
+        tmp_path,
+    )
+    assert result.exit_code == 0
+    (entry,) = entries(result, tmp_path)
+    assert 0 < entry["packets_received"] < entry["packets_sent"]
+    assert entry["psnr_db"] > 8
+
+
+@pytest.mark.parametrize(
+    "arguments", [("--rank", 49), ("--cbr", "1/1000"), ("--codec", "hsc", "--rank", 4097)]
+)
+def test_impossible_wishes_are_one_line(arguments, crop, tmp_path, capfd):
+    for command in ("simulate", "send"):
+        result = run(command, crop, *arguments, "--out", tmp_path)
+        assert result.exit_code == 2
+        assert len(result.stderr.strip().splitlines()) == 1, result.stderr
+        assert result.stderr.startswith("gr-hsc: ")
+        assert result.stdout == ""
+    assert capfd.readouterr() == ("", "")  # nor what GNU Radio's own logger writes past Python
+
+
+def test_missing_weights_are_one_line(tmp_path, monkeypatch):
+    from gnuradio.hsc import weights
+    from gnuradio.hsc.systems.hsc import models
+
+    monkeypatch.setattr(weights, "names", lambda: ())
+    models.load_model.cache_clear()
+    result = run("simulate", samples.digits()[0], "--rank", 0, "--out", tmp_path)
+    assert result.exit_code == 2
+    assert len(result.stderr.strip().splitlines()) == 1
+
+
+def test_the_table_has_a_line_for_each_image(tmp_path):
+    digits = samples.digits()[:2]
+    result = run("simulate", *digits, "--rank", 0, "--out", tmp_path)
+    assert result.exit_code == 0
+    for path in digits:
+        assert path.name in result.stdout
+    assert "PSNR" in result.stdout
+
+
+def test_same_seed_same_result(crop):
+    image = load(crop).pixels
+    settings = Scenario(codec_options={"rank": 4}, channel="rayleigh", loss=0.2, packet_symbols=300)
+    first, second = simulate.transmit(image, settings), simulate.transmit(image, settings)
+    np.testing.assert_array_equal(first.received, second.received)
+    assert first.packets_received == second.packets_received
+
+
+def test_grey_stays_grey(tmp_path):
+    grey = load(samples.photographs()[0]).pixels[:40, :48, 1]
+    Image.fromarray(grey).save(tmp_path / "grey.png")
+    result = run(
+        "simulate", tmp_path / "grey.png", "--rank", 10, "--snr", 20, "--json", "--out", tmp_path / "out"
+    )
+    assert result.exit_code == 0
+    assert entries(result, tmp_path / "out")[0]["shape"] == [40, 48, 1]
+    assert Image.open(tmp_path / "out" / "grey.png").mode == "L"
+
+
+def test_demo_plan_runs_at_symbol_level(tmp_path, monkeypatch):
+    from gnuradio.hsc.app import demo
+
+    monkeypatch.setattr(demo, "PHOTO_RANKS", (0,))
+    monkeypatch.setattr(demo, "SNRS_DB", (12.0,))
+    monkeypatch.setattr(demo, "PHOTOGRAPHS", 1)
+    monkeypatch.setattr(demo, "DIGIT_RANKS", (0, 28))
+    monkeypatch.setattr(demo, "CFO", 0.0)  # offsets belong to OFDM
+    monkeypatch.setattr(demo, "SFO_PPM", 0.0)
+    assert demo.run(tmp_path, simulate.transmit) == 0
+    assert (tmp_path / "summary.png").stat().st_size > 10_000
+    assert all(entry["error"] is None for entry in json.loads((tmp_path / "metrics.json").read_text()))
+
+
+def test_without_gnu_radio_send_says_so(crop, tmp_path, monkeypatch):
+    for name in [n for n in sys.modules if n.endswith("hsc.app.send")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "pmt", None)
+    result = run("send", crop, "--out", tmp_path)
+    assert result.exit_code == 2
+    assert len(result.stderr.strip().splitlines()) == 1
+    assert "GNU Radio is not installed" in result.stderr
+
+
+KEYLESS = b"\1" * 32
+
+
+@dataclass(frozen=True)
+class LockedOptions:
+    key: bytes | None = option(None, "key", Ends.BOTH, read_key, secret=True)
+    da_ratio: float = option(0.2, "as of HDA")
+    denoiser: str | None = option(None, "as of DeepJSCC", Ends.RECEIVER)
+
+
+class Locked(Codec):
+    """A codec with a key: one byte at the front of the stream tells whether the receiver has the transmitter's."""
+
+    name = "locked"
+    Options = LockedOptions
+
+    def encode(self, image, link=Link()):  # noqa: B008 - frozen
+        data = (self.options.key or KEYLESS)[:8]
+        return Message(
+            self.name, image.shape, digital=(DigitalStream(data, link.mcs or best_for(link.snr_db).name),)
+        )
+
+    def decode(self, received):
+        opened = received.digital[0].data == (self.options.key or KEYLESS)[:8]
+        level = 200 if opened and self.options.denoiser == "dncnn" else 100 if opened else 50
+        return Decoded(np.full(received.shape, level, np.uint8), () if opened else ("1 chunks do not open",))
+
+
+@pytest.fixture
+def locked(monkeypatch):
+    pixel_codec.register(monkeypatch, Locked, 201)
+
+
+KEY = "0123456789abcdef" * 4
+
+
+@pytest.mark.parametrize("command", ["simulate", "send"])
+def test_key_and_denoiser_reach_the_end_that_they_are_for(command, crop, tmp_path, locked):
+    """The transmitter's options are not told to the receiver; of the key nothing is written down but that there is one."""
+    transmit = (
+        simulate.transmit
+        if command == "simulate"
+        else __import__("gnuradio.hsc.app.send", fromlist=["transmit"]).transmit
+    )
+    for given, expected, receiver in (
+        (["--key", KEY, "--da-ratio", "0.5"], 100, "the same"),
+        (["--key", KEY, "--rx-key", "none"], 50, "none"),
+        (["--key", KEY, "--rx-key", KEY[::-1]], 50, "another"),
+        (["--key", KEY, "--denoiser", "dncnn", "--option", "da_ratio=1/2"], 200, "the same"),
+    ):
+        settings = options_of(*given)
+        outcome = transmit(load(crop).pixels, settings)
+        assert (outcome.received == expected).all()
+        written = link.record("crop", settings, outcome)
+        assert written["codec_options"]["receiver_key"] == receiver and KEY[:8] not in json.dumps(written)
+        assert any("1 chunks do not open" in note for note in written["notes"]) == (expected == 50)
+
+
+@pytest.mark.parametrize("command", ["simulate", "send"])
+def test_a_target_out_of_reach_is_told_and_written_down(command, tmp_path):
+    """What the channel does to the SR stays in the image with the residual coding: at 5 dB no CR gives a digit 40 dB."""
+    digit = Path(samples.photographs()[0]).parent / "digit_0.png"
+    result = run(command, digit, "--psnr", 40, "--cr", "residual", "--snr", 5, "--out", tmp_path, "--json")
+    assert result.exit_code == 0
+    (note,) = entries(result, tmp_path)[0]["notes"]
+    assert (
+        note.startswith("the target of 40 dB PSNR cannot be reached at 5 dB SNR; at least ")
+        and note in result.stderr
+    )
+
+
+def options_of(*arguments):
+    """The settings that a command is called with."""
+    seen = []
+    command = click.command()(options.link_options(lambda settings, **_: seen.append(settings)))
+    codec = next(p for p in command.params if p.name == "codec")
+    codec.type = click.Choice(registry.names())
+    command.main(["--codec", "locked", "x.png", *arguments], standalone_mode=False)
+    return seen[0]
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        (("--key", "abc"), "neither 64 hexadecimal digits nor a readable file"),
+        (("--option", "colour"), "not of the form NAME=VALUE"),
+        (("--option", "colour=3"), "no such option"),
+        (("--da-ratio", "0.2"), "no such option"),
+        (("--denoiser", "dncnn"), "no such option"),
+        (("--key", KEY), "no such option"),
+    ],
+)
+def test_options_that_a_codec_does_not_have_are_one_line(given, says, crop, tmp_path):
+    for command in ("simulate", "send"):
+        result = run(command, crop, *given, "--out", tmp_path)
+        assert (
+            result.exit_code == 2 and says in result.stderr and len(result.stderr.strip().splitlines()) == 1
+        )
+        assert KEY not in result.output
+
+
+def test_design_snr_is_what_the_transmitter_expects(crop, tmp_path, locked):
+    """An MCS for 20 dB does not survive 3 dB."""
+    image = load(crop).pixels
+    for design, mcs, survives in ((None, "QPSK-1/2", True), (20.0, "64QAM-13/16", False)):
+        settings = Scenario("locked", snr_db=4.0, design_snr_db=design)
+        outcome = simulate.transmit(image, settings)
+        assert outcome.header.digital[0][0] == mcs and bool((outcome.received == 100).all()) == survives
+        assert link.record("x", settings, outcome)["design_snr_db"] == (design or 4.0)
+
+
+def test_symbol_level_has_no_multipath(crop):
+    with pytest.raises(HscError, match="send"):
+        simulate.transmit(load(crop).pixels, Scenario(channel="multipath"))

@@ -1,0 +1,339 @@
+"""GRC files: every block has one, it loads without a complaint, and its template makes the block; the examples compile and run."""
+
+import inspect
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pmt
+import pytest
+import sigmf
+import yaml
+from gnuradio import gr, hsc
+from gnuradio.hsc.blocks.semantic import SERVED
+from gnuradio.hsc.codecs import registry
+from gnuradio.hsc.phy import mcs, numerology
+from gnuradio.hsc.systems.deepjscc import denoise
+from gnuradio.hsc.systems.hsc import models as hsc_models
+from PIL import Image
+from support import ROOT
+
+FILES = sorted((ROOT / "grc").glob("*.block.yml"))
+NAMES = [path.name.removesuffix(".block.yml").removeprefix("hsc_") for path in FILES]
+EXAMPLES = sorted((ROOT / "examples").glob("*.grc"))
+
+
+@pytest.fixture(scope="module")
+def platform():
+    """GRC without its window, with our blocks."""
+    pytest.importorskip("gnuradio.grc.core.platform")
+    os.environ["GRC_BLOCKS_PATH"] = str(ROOT / "grc")
+    from gnuradio.grc.core.platform import Platform
+
+    version = gr.version(), (gr.major_version(), gr.api_version(), gr.minor_version())
+    platform = Platform(name="test", prefs=gr.prefs(), version=version[0], version_parts=version[1])
+    platform.build_library()
+    return platform
+
+
+def description(name):
+    return yaml.safe_load((ROOT / "grc" / f"hsc_{name}.block.yml").read_text())
+
+
+def test_every_block_has_a_file_and_a_place_in_the_tree():
+    assert set(NAMES) == set(hsc.blocks.names())
+    tree = yaml.safe_load((ROOT / "grc" / "hsc.tree.yml").read_text())["[HSC]"]
+    places = {block: category for entry in tree for category, blocks in entry.items() for block in blocks}
+    assert places == {f"hsc_{name}": description(name)["category"].removeprefix("[HSC]/") for name in NAMES}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_file_is_complete(name):
+    block = description(name)
+    assert (
+        block["id"] == f"hsc_{name}"
+        and block["flags"] == ["python"]
+        and block["file_format"] == 1
+        and "doc_url" not in block
+    )
+    assert all(f"\n{section}:\n" in block["documentation"] for section in ("Input", "Output", "Parameters"))
+    for parameter in block.get("parameters", ()):
+        labels = parameter.get("option_labels")
+        assert labels is None or len(labels) == len(parameter["options"])
+
+
+def test_options_are_those_of_the_code():
+    def options(name, parameter):
+        return next(
+            [o for o in p["options"] if o] for p in description(name)["parameters"] if p["id"] == parameter
+        )
+
+    assert (
+        options("digital_modulator", "mcs_name") == options("hsc_transmitter", "mcs_name") == list(mcs.TABLE)
+    )
+    assert options("ofdm_transmitter", "numerology") == list(numerology.PRESETS)
+    for block in ("ofdm_receiver", "image_receiver", "hsc_receiver", "hda_receiver", "recorder"):
+        assert options(block, "numerology") == [numerology.AUTO, *numerology.PRESETS]
+    models = [
+        name.removeprefix("hsc-mnist-vae-m") for name in hsc_models.MODELS.values() if "mnist-vae" in name
+    ]
+    assert options("semantic_encoder", "symbols") == options("hsc_transmitter", "symbols") == models
+    codecs = sorted(registry.names(), key=registry.number)
+    assert options("image_transmitter", "codec") == options("message_encoder", "codec") == codecs
+    assert options("semantic_encoder", "codec") == options("semantic_decoder", "codec") == list(SERVED)
+    assert options("denoiser", "kind") == ["none", *denoise.KINDS]
+
+
+def new_block(platform, name):
+    graph = platform.make_flow_graph()
+    block = graph.new_block(f"hsc_{name}")
+    if name == "feedback_sender":  # its default port may be another program's
+        block.params["address"].set_value("tcp://127.0.0.1:*")
+    graph.rewrite()
+    return graph, block
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "image_viewer"])
+def test_template_makes_the_block_and_callbacks_exist(platform, name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # some make files
+    _, block = new_block(platform, name)
+    assert block.params and not [text for p in block.params.values() for text in p.iter_error_messages()]
+    made = eval(block.templates.render("make"), {"hsc": hsc})
+    assert isinstance(made, getattr(hsc, name))
+    for call in block.templates.render("callbacks"):
+        eval(f"made.{call}", {"made": made, "hsc": hsc})
+    inside = set(
+        map(
+            str,
+            description(name).get("parameters", ()) and [p["id"] for p in description(name)["parameters"]],
+        )
+    )
+    expected = set(inspect.signature(getattr(hsc, name).__init__).parameters) - {
+        "self",
+        "rank",
+        "psnr_db",
+        "cbr",
+    }
+    assert expected <= inside | {"seed"}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_ports_are_those_of_the_block(platform, name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    if name == "image_viewer":
+        pytest.skip("needs a display")
+    _, block = new_block(platform, name)
+    made = eval(block.templates.render("make"), {"hsc": hsc})
+    for ports, real, is_hier in (
+        (block.sinks, made.message_ports_in, "message_port_is_hier_in"),
+        (block.sources, made.message_ports_out, "message_port_is_hier_out"),
+    ):
+        drawn = {str(port.key) for port in ports if port.domain == "message"}
+        if isinstance(made, gr.hier_block2):
+            assert all(getattr(made, is_hier)(pmt.intern(port)) for port in drawn)
+        else:
+            assert set(pmt.to_python(real()) or ()) - {"system"} == drawn
+
+
+def test_impossible_values_are_refused(platform):
+    graph, block = new_block(platform, "symbol_channel")
+    block.params["loss"].set_value("1.5")
+    graph.rewrite()
+    block.validate()
+    assert "0 <= loss <= 1" in " ".join(block.get_error_messages())
+
+
+def environment():
+    """Of a process that finds `gnuradio.hsc` where this one does, and our blocks."""
+    site = "import gnuradio, sys; gnuradio.__path__[:] = {!r}".format(list(__import__("gnuradio").__path__))
+    return {
+        **os.environ,
+        "GRC_BLOCKS_PATH": str(ROOT / "grc"),
+        "QT_QPA_PLATFORM": "offscreen",
+        "OMP_NUM_THREADS": "1",
+    }, site
+
+
+def run(arguments, site, env, cwd, seconds):
+    """Run Python code or a file after `site`; the exit status 0 is required."""
+    script = f"{site}\nimport runpy, sys\nsys.argv = {[str(a) for a in arguments]!r}\nrunpy.run_path(sys.argv[0], run_name='__main__')"
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env=env,
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=seconds,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory):
+    """Folder with the example flowgraphs as grcc makes them."""
+    grcc = next((p for p in map(Path, ("/usr/bin/grcc", "/usr/local/bin/grcc")) if p.exists()), None)
+    if grcc is None:
+        pytest.skip("grcc is not installed")
+    folder = tmp_path_factory.mktemp("grcc")
+    env, site = environment()
+    text = run([grcc, "-o", folder, *EXAMPLES], site, env, folder, 120)
+    assert "rror" not in text, text
+    return folder
+
+
+def test_examples_compile(compiled):
+    assert {p.stem for p in compiled.glob("*.py")} == {p.stem for p in EXAMPLES}
+    simulated, radio = (
+        ("hda_fine_blocks", "hda_image_link", "hsc_image_link", "hsc_loopback"),
+        ("ota_rx", "ota_tx", "record_and_replay", "zmq_loopback"),
+    )
+    assert [p.stem for p in EXAMPLES] == sorted((*simulated, *radio))
+
+
+@pytest.mark.parametrize(
+    ("name", "kinds"), [("hsc_loopback", (".png", ".jpg")), ("hda_fine_blocks", (".jpg",))]
+)
+def test_fine_blocks_run_as_they_are_and_end(compiled, tmp_path, name, kinds):
+    env, site = environment()
+    text = run([compiled / f"{name}.py"], site, env, tmp_path, 240)
+    received = {p.stem: Image.open(p).size for p in (tmp_path / f"{name[:3]}_received").glob("*.png")}
+    sent = {p.stem: Image.open(p).size for p in (ROOT / "examples" / "images").iterdir() if p.suffix in kinds}
+    assert received == sent and "error" not in text
+
+
+def test_headless_example(tmp_path):
+    env, site = environment()
+    arguments = [
+        ROOT / "examples" / "hsc_headless.py",
+        "--rank",
+        "28",
+        "--out",
+        tmp_path,
+        ROOT / "examples" / "images" / "digit_[0-2].png",
+    ]
+    text = run(arguments, site, env, tmp_path, 120)
+    quality = [
+        float(line.split("PSNR")[1].split()[0]) for line in text.splitlines() if line.startswith("digit_")
+    ]
+    assert len(quality) == 3 and min(quality) > 25
+
+
+WATCH = """
+import signal, sys
+from PyQt5 import QtCore, QtWidgets
+from gnuradio import qtgui
+sys.path.insert(0, {folder!r})
+import {name} as module
+app = QtWidgets.QApplication(sys.argv)
+top = module.{name}()
+top.resize(1140, 860); top.start(); top.show()
+def look():
+    came = top.viewer.counters['images']
+    if came == 1: {change}
+    if came >= {wanted} or look.count > 1200:
+        top.stop(); top.wait(); app.quit()
+    look.count += 1
+look.count = 0
+timer = QtCore.QTimer(); timer.timeout.connect(look); timer.start(100)
+app.exec_()
+print('SEEN', top.viewer.counters['images'], {tell})
+"""
+
+
+def watch(compiled, folder, name, change, wanted, tell):
+    """Run a GUI example offscreen, change something after the first image, and return what it tells after some images."""
+    pytest.importorskip("PyQt5")
+    env, site = environment()
+    script = folder / "watch.py"
+    script.write_text(WATCH.format(folder=str(compiled), name=name, change=change, wanted=wanted, tell=tell))
+    text = run([script], site, env, folder, 240)
+    seen, *told = re.search(r"SEEN (\d+) (.*)", text).groups()
+    assert int(seen) >= wanted, text
+    return told[0]
+
+
+def test_hsc_window_shows_images_and_the_rank_slider_works(compiled, tmp_path):
+    assert (
+        watch(
+            compiled,
+            tmp_path,
+            "hsc_image_link",
+            "top.set_rank(3)",
+            4,
+            "top.transmitter.cr_projection.counters['rank']",
+        )
+        == "3"
+    )
+
+
+def test_hda_window_shows_images_and_the_mcs_follows_the_snr(compiled, tmp_path):
+    """At 10 dB the way back brings the modulator from its start without knowledge to 16QAM; without the key every chunk stays closed."""
+    told = "top.transmitter.allocation._link.snr_db, top.eavesdropper.fusion.counters['errors'], top.receiver.fusion.counters['errors']"
+    snr_db, closed, errors = watch(compiled, tmp_path, "hda_image_link", "None", 3, told).split()
+    assert abs(float(snr_db) - 10) < 1.5 and int(closed) >= 1 and int(errors) == 0
+
+
+def test_inputs_that_are_waited_for_must_be_connected(platform):
+    graph, block = new_block(platform, "image_source")
+    for in_flight, complaints in (("2", 1), ("0", 0)):
+        block.params["in_flight"].set_value(in_flight)
+        graph.rewrite()
+        block.sinks[0].validate()
+        assert len(block.sinks[0].get_error_messages()) == complaints
+
+
+def test_both_ends_in_one_window_meet_over_zeromq(compiled, tmp_path):
+    told = "top.radio_source.counters['samples'] > 0 and len(list(__import__('pathlib').Path('zmq_received').glob('*.png'))) >= 2"
+    assert watch(compiled, tmp_path, "zmq_loopback", "None", 3, told) == "True"
+
+
+def test_what_is_received_is_recorded_and_a_recording_is_replayed(compiled, tmp_path):
+    assert (
+        watch(compiled, tmp_path, "record_and_replay", "None", 2, "top.replayed.counters['images'] == 1")
+        == "True"
+    )
+    recorded = sigmf.fromfile(tmp_path / "capture.sigmf-meta")
+    recorded.validate()
+    assert len(recorded.get_annotations()) > 10
+
+
+def test_two_flowgraphs_are_two_ends_of_a_link(compiled, tmp_path):
+    """ota_tx and ota_rx as two programs, with `channel` between."""
+    env, site = environment()
+    folder = tmp_path / "rx"
+    folder.mkdir()
+    ends = ["zmq:tcp://127.0.0.1:5555", "zmq:tcp://127.0.0.1:5556"]
+    call = "from gnuradio.hsc.app.cli import main; main(['channel', '--in', {!r}, '--out', {!r}, '--snr', '20'], standalone_mode=False)"
+    others = [
+        subprocess.Popen(
+            [sys.executable, "-c", f"{site}\n{script}"],
+            env=env,
+            cwd=tmp_path,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        for script in (
+            call.format(*ends),
+            f"import runpy; runpy.run_path({str(compiled / 'ota_tx.py')!r}, run_name='__main__')",
+        )
+    ]
+    try:
+        assert (
+            watch(
+                compiled,
+                folder,
+                "ota_rx",
+                "None",
+                2,
+                "len(list(__import__('pathlib').Path('ota_received').glob('*.png'))) >= 1",
+            )
+            == "True"
+        )
+    finally:
+        for process in others:
+            process.kill()
+            process.wait()

@@ -1,0 +1,151 @@
+"""Mapping and LLRs against the standard's tables, a brute-force demapper and closed-form error rates."""
+
+import numpy as np
+import pytest
+from gnuradio.hsc.errors import HscError
+from gnuradio.hsc.phy import mcs, qam
+from scipy.special import erfc, logsumexp
+
+# IEEE Std 802.11-2012, tables 18-8 to 18-11: bits of one axis -> level
+AXIS = {
+    2: {"0": -1, "1": 1},
+    4: {"00": -3, "01": -1, "11": 1, "10": 3},
+    6: {"000": -7, "001": -5, "011": -3, "010": -1, "110": 1, "111": 3, "101": 5, "100": 7},
+}
+NORM = {1: 1, 2: np.sqrt(2), 4: np.sqrt(10), 6: np.sqrt(42)}
+
+
+def standard_point(label: str) -> complex:
+    bits = len(label)
+    if bits == 1:
+        return complex(2 * int(label) - 1)
+    half = bits // 2
+    return (AXIS[bits][label[:half]] + 1j * AXIS[bits][label[half:]]) / NORM[bits]
+
+
+def brute_force(symbols, noise_variance, bits, exact):
+    labels = [format(value, f"0{bits}b") for value in range(1 << bits)]
+    points = np.array([standard_point(label) for label in labels])
+    metric = -(np.abs(symbols[:, None] - points) ** 2) / noise_variance[:, None]
+    combine = logsumexp if exact else np.max
+    values = [
+        combine(metric[:, [label[i] == "0" for label in labels]], axis=1)
+        - combine(metric[:, [label[i] == "1" for label in labels]], axis=1)
+        for i in range(bits)
+    ]
+    return np.stack(values, axis=1).ravel()
+
+
+def awgn(rng, n, variance):
+    return np.sqrt(variance / 2) * (rng.standard_normal(n) + 1j * rng.standard_normal(n))
+
+
+@pytest.mark.parametrize("bits", qam.BITS_PER_SYMBOL)
+def test_mapping_is_the_standard(bits):
+    labels = [format(value, f"0{bits}b") for value in range(1 << bits)]
+    stream = np.array([int(bit) for label in labels for bit in label], dtype=np.uint8)
+    expected = np.array([standard_point(label) for label in labels])
+    np.testing.assert_allclose(qam.modulate(stream, bits), expected, atol=1e-6)
+    assert np.mean(np.abs(qam.constellation(bits)) ** 2) == pytest.approx(1, abs=1e-6)
+
+
+@pytest.mark.parametrize("bits", qam.BITS_PER_SYMBOL)
+@pytest.mark.parametrize("exact", [False, True])
+def test_llr_equals_brute_force(bits, exact):
+    rng = np.random.default_rng(bits)
+    symbols = 1.5 * awgn(rng, 3000, 1).astype(np.complex64)
+    variance = 10 ** rng.uniform(-3, 1, 3000).astype(np.float32)
+    llr = qam.demodulate(symbols, variance, bits, exact)
+    assert llr.dtype == np.float32
+    np.testing.assert_allclose(
+        llr, brute_force(symbols.astype(complex), variance.astype(float), bits, exact), rtol=2e-4, atol=2e-3
+    )
+
+
+@pytest.mark.parametrize("bits", qam.BITS_PER_SYMBOL)
+def test_hard_decisions_follow_theory(bits):
+    """Bit error rate of Gray QAM in closed form: Cho and Yoon, IEEE Trans. Commun. 50(7), 2002, eq. 9 and 10, bit by bit of an axis."""
+    rng = np.random.default_rng(10 + bits)
+    snr = 10 ** ({1: 5, 2: 8, 4: 14, 6: 20}[bits] / 10)
+    sent = rng.integers(0, 2, 300_000 // bits * bits, dtype=np.uint8)
+    symbols = qam.modulate(sent, bits)
+    llr = qam.demodulate(symbols + awgn(rng, len(symbols), 1 / snr), 1 / snr, bits)
+    measured = np.mean((llr < 0) != sent)
+    if bits == 1:
+        theory = erfc(np.sqrt(snr)) / 2
+    else:
+        side = 1 << (bits // 2)
+        rates = []
+        for k in range(1, bits // 2 + 1):
+            terms = [
+                (-1) ** (i * 2 ** (k - 1) // side)
+                * (2 ** (k - 1) - np.floor(i * 2 ** (k - 1) / side + 0.5))
+                * erfc((2 * i + 1) * np.sqrt(3 * snr / (2 * (side**2 - 1))))
+                for i in range(int((1 - 2.0**-k) * side))
+            ]
+            rates.append(sum(terms) / side)
+        theory = np.mean(rates)
+    assert 1e-3 < theory < 0.1
+    assert measured == pytest.approx(theory, rel=5 / np.sqrt(theory * len(sent)))
+
+
+@pytest.mark.parametrize("bits", qam.BITS_PER_SYMBOL)
+@pytest.mark.parametrize("exact", [False, True])
+def test_llrs_are_probabilities(bits, exact):
+    """Among bits with LLR near L a share 1 / (1 + e^L) is 1: what an LLR means."""
+    rng = np.random.default_rng(20 + bits)
+    sent = rng.integers(0, 2, 240_000, dtype=np.uint8)
+    symbols = qam.modulate(sent, bits)
+    variance = {1: 1.0, 2: 0.5, 4: 0.15, 6: 0.05}[bits]
+    llr = qam.demodulate(symbols + awgn(rng, len(symbols), variance), variance, bits, exact)
+    near = np.abs(llr - 1) < 0.2
+    tolerance = 0.01 if exact else 0.04
+    assert np.mean(sent[near]) == pytest.approx(
+        np.mean(1 / (1 + np.exp(llr[near]))), abs=tolerance + 3 / np.sqrt(near.sum())
+    )
+
+
+@pytest.mark.parametrize("bits", qam.BITS_PER_SYMBOL)
+@pytest.mark.parametrize("exact", [False, True])
+def test_lost_and_absurd_symbols(bits, exact):
+    point = qam.constellation(bits)[0]
+    symbols = np.array([point, point, np.nan, np.inf, point, 1e30, point], dtype=np.complex64)
+    variance = np.array([np.inf, np.nan, 0.1, 0.1, 0.0, 0.1, -1.0])
+    llr = qam.demodulate(symbols, variance, bits, exact).reshape(-1, bits)
+    assert np.isfinite(llr).all()
+    assert not llr[:4].any()
+    assert (llr[[4, 6]] > 0).all()  # no noise at all: label 0 is all zeros, and certain
+
+
+def test_wrong_arguments():
+    with pytest.raises(HscError, match="1, 2, 4, 6"):
+        qam.modulate(np.zeros(6, dtype=np.uint8), 3)
+    with pytest.raises(HscError, match="pad"):
+        qam.modulate(np.zeros(5, dtype=np.uint8), 4)
+    assert qam.demodulate(np.zeros(0), 1.0, 6).shape == (0,)
+
+
+def test_mcs_table():
+    assert len(mcs.TABLE) == 16
+    for index, (name, entry) in enumerate(mcs.TABLE.items()):
+        assert entry is mcs.by_index(index) is mcs.by_name(name)
+        assert (entry.name, entry.index) == (name, index)
+        shannon = 10 * np.log10(2**entry.bits_per_use - 1)
+        assert 0 < entry.threshold_db - shannon < 5
+    assert mcs.by_name("16QAM-13/16").bits_per_use == 3.25
+    with pytest.raises(HscError, match="choose one of BPSK-1/2, .*64QAM-13/16"):
+        mcs.by_name("QPSK-2/3")
+    for index in (-1, 16):
+        with pytest.raises(HscError, match="0 to 15"):
+            mcs.by_index(index)
+
+
+def test_best_for():
+    assert mcs.best_for(-20).name == "BPSK-1/2"
+    assert mcs.best_for(40).name == "64QAM-13/16"
+    snrs = np.arange(-5, 25, 0.5)
+    rates = [mcs.best_for(snr).bits_per_use for snr in snrs]
+    assert rates == sorted(rates)
+    for snr in snrs[snrs > 2]:
+        assert mcs.best_for(snr, 1.0).threshold_db <= snr - 1.0
+        assert mcs.best_for(snr, 0.0).bits_per_use >= mcs.best_for(snr, 3.0).bits_per_use

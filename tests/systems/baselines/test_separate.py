@@ -1,0 +1,195 @@
+"""HEVC stills, and separate source and channel coding: budgets, losses, damaged bytes, Shannon's bound."""
+
+import numpy as np
+import pillow_heif
+import pytest
+from gnuradio.hsc import metrics
+from gnuradio.hsc.codecs import registry
+from gnuradio.hsc.coding import hevc
+from gnuradio.hsc.coding.chunks import frame
+from gnuradio.hsc.errors import HscError
+from gnuradio.hsc.message import Link, ReceivedDigital, ReceivedMessage
+from gnuradio.hsc.phy import digital
+from gnuradio.hsc.phy.crc import crc32
+from gnuradio.hsc.systems.baselines import separate
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+
+def photograph(height=96, width=128, channels=3, seed=3):
+    """Smooth shapes, an edge and a little grain: compresses as photographs do."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:height, :width]
+    waves = [
+        np.sin(2 * np.pi * (rng.uniform(0, 3) * x / width + rng.uniform(0, 3) * y / height)) for _ in range(3)
+    ]
+    image = (
+        np.stack([128 + 60 * wave for wave in waves], -1)
+        + 40 * (x > y)[..., None]
+        + rng.normal(0, 4, (height, width, 1))
+    )
+    return np.rint(image.clip(0, 255)).astype(np.uint8)[..., :channels]
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 3), (3, 5, 1), (65, 97, 3), (96, 130, 1)])
+def test_hevc_keeps_any_size_and_reaches_high_quality(shape):
+    image = photograph(*shape)
+    decoded = hevc.decode(hevc.encode(image, hevc.HIGHEST), shape)
+    assert decoded.shape == shape and decoded.dtype == np.uint8
+    assert metrics.psnr_db(decoded, image) > 44
+
+
+@pytest.mark.parametrize("n_bytes", [150, 1000, 6000])
+def test_hevc_fit_takes_the_largest_quality_that_fits(n_bytes, monkeypatch):
+    tried, encode = {}, hevc.encode
+    monkeypatch.setattr(
+        hevc, "encode", lambda image, quality: tried.setdefault(quality, encode(image, quality))
+    )
+    image = photograph()
+    best = hevc.fit(image, n_bytes)
+    quality = next(q for q, data in tried.items() if data == best)
+    assert len(best) <= n_bytes < len(encode(image, quality + 1))
+
+
+def test_hevc_quality_is_monotonous_over_the_halvings_of_the_size():
+    image = photograph(256, 256)
+    data = [hevc.encode(image, quality) for quality in (-54, -36, -18, 0, 30, 90)]
+    quality = [metrics.psnr_db(hevc.decode(d, image.shape), image) for d in data]
+    assert sorted(map(len, data)) == list(map(len, data)) and sorted(quality) == quality
+
+
+def test_hevc_sends_little_beside_the_picture(tmp_path):
+    """Against a HEIF file of libheif's with the same settings: the container is not sent, and the picture is the same."""
+    image = photograph(256, 384)
+    file = hevc._heif(image, 60)
+    sent = hevc.encode(image, 60)
+    assert len(file) - len(sent) > 300
+    path = tmp_path / "x.heic"
+    path.write_bytes(file)
+    whole = np.asarray(pillow_heif.open_heif(path, convert_hdr_to_8bit=False))
+    np.testing.assert_array_equal(hevc.decode(sent, image.shape), np.rint(whole / 257).astype(np.uint8))
+
+
+def test_hevc_refuses_another_size_before_decoding(monkeypatch):
+    data = hevc.encode(photograph(96, 128), 40)
+    monkeypatch.setattr(
+        pillow_heif, "open_heif", lambda *a, **k: pytest.fail("decoded a picture of the wrong size")
+    )
+    for shape in ((96, 136, 3), (16384, 16384, 3), (48, 64, 3)):
+        with pytest.raises(HscError, match="size"):
+            hevc.decode(data, shape)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.binary(max_size=300), st.booleans())
+def test_hevc_any_bytes_give_an_error_or_an_image(body, right_crc):
+    data = crc32(body).to_bytes(4, "big") + body if right_crc else body
+    with pytest.raises(HscError):
+        hevc.decode(data, (96, 128, 3))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 10_000), st.integers(0, 255), st.integers(0, 400))
+def test_hevc_damage_that_the_crc_does_not_see(place, value, cut):
+    body = bytearray(_CODED[4:])
+    body[place % len(body)] = value
+    body = bytes(body[: len(body) - cut])
+    try:
+        decoded = hevc.decode(crc32(body).to_bytes(4, "big") + body, (96, 128, 3))
+    except HscError:
+        return
+    assert decoded.shape == (96, 128, 3) and decoded.dtype == np.uint8
+
+
+_CODED = hevc.encode(photograph(96, 128), 40)
+
+
+def carried(message, lost_from=None):
+    """What arrives when every LDPC block from one on is lost; None: all of them come."""
+    streams = []
+    for stream in message.digital:
+        mask = np.ones(len(stream.data), bool)
+        mask[
+            len(mask) if lost_from is None else lost_from * digital.payload_bytes_per_block(stream.mcs) :
+        ] = False
+        data = np.where(mask, np.frombuffer(stream.data, np.uint8), 0).astype(np.uint8).tobytes()
+        streams.append(ReceivedDigital(data, mask, () if mask.all() else (lost_from,)))
+    return ReceivedMessage(
+        message.codec, message.shape, message.parameters.ljust(8, b"\0"), None, tuple(streams)
+    )
+
+
+@pytest.mark.parametrize("source", separate.SOURCES)
+@pytest.mark.parametrize(
+    ("link", "mcs"),
+    [(Link(10.0), "16QAM-1/2"), (Link(), "BPSK-1/2"), (Link(15.0, 1 / 12, "QPSK-3/4"), "QPSK-3/4")],
+)
+def test_the_still_fits_the_budget_and_mostly_fills_it(source, link, mcs):
+    image = photograph(112, 160)
+    codec = registry.create("separate", source=source)
+    message = codec.encode(image, link)
+    assert [stream.mcs for stream in message.digital] == [mcs]
+    uses = digital.symbol_count(len(message.digital[0].data), mcs)
+    assert uses <= image.size * (link.cbr or 1 / 6) < 1.2 * uses + 672
+    assert metrics.psnr_db(codec.decode(carried(message)).image, image) > 30
+
+
+def test_jpeg2000_layers_before_the_first_lost_block_are_an_image():
+    image = photograph(112, 160)
+    codec = registry.create("separate", source="jpeg2000")
+    message = codec.encode(image, Link(10.0))
+    blocks = digital.block_count(len(message.digital[0].data), message.digital[0].mcs)
+    quality = [
+        metrics.psnr_db(codec.decode(carried(message, n)).image, image)
+        for n in (blocks // 4, blocks // 2, blocks - 1, blocks)
+    ]
+    assert quality == sorted(quality) and quality[0] > 20 and quality[-1] > quality[0] + 3
+    with pytest.raises(HscError, match="nothing usable"):
+        codec.decode(carried(message, 0))
+
+
+def test_hevc_loses_the_image_with_one_block():
+    codec = registry.create("separate")
+    message = codec.encode(photograph(112, 160), Link(10.0))
+    with pytest.raises(HscError, match="did not arrive whole"):
+        codec.decode(carried(message, 3))
+
+
+@pytest.mark.parametrize("source", separate.SOURCES)
+def test_capacity_bounds_what_goes_over_the_air(source):
+    image = photograph(112, 160)
+    bound = [
+        metrics.psnr_db(separate.capacity_image(image, 1 / 6, snr_db, source), image) for snr_db in (1, 11)
+    ]
+    assert bound == sorted(bound)
+    codec = registry.create("separate", source=source)
+    sent = codec.decode(carried(codec.encode(image, Link(11.0)))).image
+    assert metrics.psnr_db(sent, image) <= bound[-1]
+
+
+@pytest.mark.parametrize("source", separate.SOURCES)
+def test_a_budget_too_small_says_so(source):
+    with pytest.raises(HscError, match="raise the CBR"):
+        registry.create("separate", source=source).encode(photograph(112, 160), Link(cbr=0.001))
+
+
+@pytest.mark.parametrize("wrong", [{"source": "gif"}, {"margin_db": -1}, {"level": 3}])
+def test_wrong_options(wrong):
+    with pytest.raises(HscError):
+        registry.create("separate", **wrong)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.binary(max_size=200), st.binary(max_size=8), st.integers(0, 2**32))
+def test_any_received_bytes_give_an_image_or_an_error(data, parameters, seed):
+    mask = np.random.default_rng(seed).random(len(data)) < 0.9
+    chunks = frame(data[: len(data) // 2]) + frame(data[len(data) // 2 :])
+    for stream, received in ((data, mask), (chunks, np.ones(len(chunks), bool))):
+        message = ReceivedMessage(
+            "separate", (40, 56, 3), parameters, None, (ReceivedDigital(stream, received),)
+        )
+        try:
+            image = registry.create("separate").decode(message).image
+        except HscError:
+            continue
+        assert image.shape == (40, 56, 3) and image.dtype == np.uint8

@@ -1,0 +1,238 @@
+"""HDA-DeepSC and hda_hevc as codecs: budgets, channels, losses, keys, and anything that may be received."""
+
+import dataclasses
+import hashlib
+
+import numpy as np
+import pytest
+import torch
+from gnuradio.hsc.app import samples
+from gnuradio.hsc.codecs import registry
+from gnuradio.hsc.errors import HscError
+from gnuradio.hsc.images.files import load
+from gnuradio.hsc.message import Link, Message, ReceivedDigital, ReceivedMessage
+from gnuradio.hsc.metrics import psnr_db
+from gnuradio.hsc.phy import analog, digital
+from gnuradio.hsc.systems.hda import codec as hda_deepsc
+from gnuradio.hsc.systems.hda import models
+from gnuradio.hsc.systems.hda import network as hda
+from gnuradio.hsc.systems.hda.link import HdaParameters
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+KEY = bytes(range(32))
+CODECS = ("hda_deepsc", "hda_hevc")
+
+
+@pytest.fixture(scope="module")
+def photo(sample_photo):
+    return np.ascontiguousarray(sample_photo[:160, :224])
+
+
+@pytest.fixture(scope="module")
+def sample_photo():
+    return load(samples.photographs()[0]).pixels[:256, :384]
+
+
+def channel_uses(message: Message) -> int:
+    return analog.symbol_count(len(message.analog)) + sum(
+        digital.symbol_count(len(s.data), s.mcs) for s in message.digital
+    )
+
+
+def cross(message: Message, snr_db: float, lost: float = 0.0, seed: int = 1) -> ReceivedMessage:
+    """AWGN; a share of the symbols and of the LDPC blocks is lost."""
+    rng = np.random.default_rng(seed)
+    noise = 10 ** (-snr_db / 10)
+
+    def noisy(symbols):
+        return (
+            symbols
+            + (rng.standard_normal(len(symbols)) + 1j * rng.standard_normal(len(symbols)))
+            * (noise / 2) ** 0.5
+        )
+
+    symbols, scale = analog.modulate(message.analog)
+    received = analog.demodulate(noisy(symbols), noise, rng.random(len(symbols)) >= lost, scale)
+    streams = []
+    for stream in message.digital:
+        symbols = digital.modulate(stream.data, stream.mcs)
+        gone = np.repeat(
+            rng.random(digital.block_count(len(stream.data), stream.mcs)) < lost,
+            digital.symbols_per_block(stream.mcs),
+        )
+        variance = np.where(gone, np.inf, noise)
+        streams.append(
+            digital.demodulate(np.where(gone, 0, noisy(symbols)), variance, len(stream.data), stream.mcs)
+        )
+    return ReceivedMessage(message.codec, message.shape, message.parameters, received, tuple(streams), snr_db)
+
+
+@pytest.mark.parametrize("name", CODECS)
+@pytest.mark.parametrize(
+    "link",
+    [
+        Link(10.0, 1 / 6),
+        Link(0.0, 1 / 6),
+        Link(20.0, 1 / 12),
+        Link(None, 1 / 6),
+        Link(10.0, 1 / 6, "QPSK-3/4"),
+    ],
+)
+def test_message_keeps_to_the_budget_and_arrives(name, link, photo):
+    codec = registry.create(name, repair_share=0.1)
+    message = codec.encode(photo, link)
+    uses = channel_uses(message)
+    assert 0.93 * link.cbr * photo.size <= uses <= link.cbr * photo.size
+    found = codec.decode(cross(message, 10.0 if link.snr_db is None else link.snr_db)).image
+    least = 24 if link.snr_db == 0 else 28
+    assert found.shape == photo.shape and psnr_db(photo, found) > least
+
+
+def test_da_ratio_is_an_upper_limit_of_the_true_lengths(photo):
+    for ratio in (0.4, 1.5, 3.0):
+        message = registry.create("hda_deepsc", da_ratio=ratio).encode(photo, Link(10.0, 1 / 6))
+        digital_uses = channel_uses(dataclasses.replace(message, analog=np.zeros(0)))
+        assert digital_uses <= ratio / (1 + ratio) * photo.size / 6 + 1
+        assert digital_uses >= 0.4 * ratio / (1 + ratio) * photo.size / 6
+
+
+def test_quality_rises_with_the_snr_without_a_cliff(photo):
+    codec = registry.create("hda_deepsc")
+    message = codec.encode(photo, Link(None, 1 / 6))
+    curve = [psnr_db(photo, codec.decode(cross(message, snr)).image) for snr in range(0, 16, 3)]
+    steps = np.diff(curve)
+    assert (steps > 0).all() and steps.max() < 6
+
+
+@pytest.mark.parametrize("name", CODECS)
+def test_lost_packets_cost_little(name, sample_photo):
+    codec = registry.create(name)
+    message = codec.encode(sample_photo, Link(10.0, 1 / 6))
+    whole, some, many = (
+        psnr_db(sample_photo, codec.decode(cross(message, 10.0, lost)).image) for lost in (0.0, 0.05, 0.2)
+    )
+    assert whole - some < 1.5 and whole - many < 5
+
+
+def test_without_repair_symbols_a_lost_chunk_costs_its_region(sample_photo):
+    codec = registry.create("hda_deepsc", repair_share=0.0)
+    message = codec.encode(sample_photo, Link(10.0, 1 / 6))
+    arrived = cross(message, 10.0)
+    whole = codec.decode(arrived).image
+    stream = arrived.digital[0]
+    mask = stream.received.copy()
+    mask[: len(mask) // 3] = False
+    found = codec.decode(
+        dataclasses.replace(arrived, digital=(ReceivedDigital(stream.data, mask, (0,), stream.block_bytes),))
+    ).image
+    same = np.abs(found.astype(int) - whole).max(2) < 24
+    assert 0.1 < same.mean() < 0.95
+
+
+@pytest.mark.parametrize("name", CODECS)
+@pytest.mark.parametrize("shape", [(33, 70, 3), (64, 96, 1), (300, 40, 3)])
+def test_any_size_and_grey(name, shape, sample_photo):
+    image = np.ascontiguousarray(np.tile(sample_photo, (2, 2, 1))[: shape[0], : shape[1], : shape[2]])
+    codec = registry.create(name, repair_share=0.0)
+    found = codec.decode(cross(codec.encode(image, Link(15.0, 0.6)), 15.0)).image
+    assert found.shape == image.shape and psnr_db(image, found) > 25
+
+
+@pytest.mark.parametrize("ratio", [0.2, 3.0])
+def test_without_the_key_there_is_no_image(ratio, photo):
+    message = registry.create("hda_deepsc", da_ratio=ratio, key=KEY).encode(photo, Link(10.0, 1 / 6))
+    arrived = cross(message, 10.0)
+    keyed = psnr_db(photo, registry.create("hda_deepsc", key=KEY).decode(arrived).image)
+    for key in (None, bytes(32)):
+        assert psnr_db(photo, registry.create("hda_deepsc", key=key).decode(arrived).image) < keyed - 15
+
+
+def test_tampered_bytes_are_never_shown(photo):
+    codec = registry.create("hda_deepsc", key=KEY, repair_share=0.0)
+    arrived = cross(codec.encode(photo, Link(10.0, 1 / 6)), 10.0)
+    model = models.load(models.PROFILES[0])
+    parameters = HdaParameters.unpack(arrived.parameters)
+    stream = arrived.digital[0]
+    changed = bytearray(stream.data)
+    changed[len(changed) // 2] ^= 1
+    tampered = dataclasses.replace(arrived, digital=(dataclasses.replace(stream, data=bytes(changed)),))
+    fused = hda_deepsc.fuse(tampered, None, model, parameters)
+    with_key = hda_deepsc.fuse(tampered, KEY, model, parameters)
+    assert hda_deepsc.fuse(arrived, KEY, model, parameters).lost == 0
+    assert with_key.z.shape == fused.z.shape  # one region here: what is left is an eavesdropper's guess
+    assert psnr_db(photo, hda_deepsc.semantic_decode(with_key, photo.shape, model)) < 20
+
+
+def test_nothing_of_the_digital_part_is_one_clear_error(photo):
+    for name in CODECS:
+        codec = registry.create(name)
+        arrived = cross(codec.encode(photo, Link(10.0, 1 / 6)), 10.0).only("analog")
+        with pytest.raises(HscError, match="did not arrive|nothing of the digital part"):
+            codec.decode(arrived)
+
+
+@pytest.mark.parametrize("name", CODECS)
+def test_unknown_options_and_impossible_values_are_refused(name):
+    for options in ({"colour": 1}, {"da_ratio": 0.0}, {"key": b"short"}, {"repair_share": 1.0}):
+        with pytest.raises(HscError):
+            registry.create(name, **options)
+
+
+def test_too_small_a_budget_and_too_large_an_image_are_refused(photo):
+    codec = registry.create("hda_deepsc")
+    with pytest.raises(HscError, match="too few"):
+        codec.encode(photo, Link(0.0, 0.002))
+    with pytest.raises(HscError, match="at most 16 Mpx"):
+        codec.decode(ReceivedMessage("hda_deepsc", (16384, 16384, 3), bytes(8)))
+
+
+@given(
+    st.binary(min_size=8, max_size=8),
+    st.binary(max_size=600),
+    st.integers(0, 2**32 - 1),
+    st.sampled_from(CODECS),
+)
+@settings(max_examples=40, deadline=None)
+def test_anything_received_gives_an_image_or_an_error(parameters, data, seed, name):
+    rng = np.random.default_rng(seed)
+    values = rng.standard_normal(rng.integers(0, 3000) * 2).astype(np.float32)
+    stream = analog.demodulate(values.view(np.complex64), 0.1, rng.random(len(values) // 2) < 0.9, 1 << 15)
+    received = ReceivedMessage(
+        name, (40, 70, 3), parameters, stream, (ReceivedDigital(data, rng.random(len(data)) < 0.99, (), 40),)
+    )
+    try:
+        assert registry.create(name).decode(received).image.shape == (40, 70, 3)
+    except HscError as error:
+        assert "\n" not in str(error)
+
+
+def test_tables_do_not_depend_on_precision_threads_or_batch():
+    """What both ends must agree on comes from integers: the same in half precision, with other threads, alone or in a batch."""
+    network = models.load(models.PROFILES[0]).network
+    latents = torch.from_numpy(np.random.default_rng(1).integers(-5, 6, (3, 32, 4, 6)))
+    wanted = network.log_powers(latents, 6, 1)
+    half = hda.HdaNetwork()
+    half.load_state_dict(network.state_dict())
+    assert torch.equal(half.half().log_powers(latents, 6, 1), wanted)
+    threads = torch.get_num_threads()
+    try:
+        for count in (1, 2):
+            torch.set_num_threads(count)
+            assert all(
+                torch.equal(network.log_powers(one[None], 6, 1)[0], whole)
+                for one, whole in zip(latents, wanted, strict=True)
+            )
+    finally:
+        torch.set_num_threads(threads)
+
+
+def test_golden_code_of_golden_latents():
+    """The shipped tables code these latents into these bytes, here and everywhere."""
+    model = models.load(models.PROFILES[0])
+    values = np.random.default_rng(2).geometric(0.6, (models.ROWS, 4)).astype(np.int64) - 1
+    values *= np.random.default_rng(3).choice([-1, 1], values.shape)
+    rows = np.repeat(np.arange(models.ROWS), 4)
+    code = model.tables[6][1].encode(values.ravel(), rows)
+    assert (model.tables[6][1].decode(code, rows) == values.ravel()).all()
+    assert hashlib.sha256(code).hexdigest()[:16] == "a8b60bc39e6e8ec2"

@@ -1,0 +1,411 @@
+"""The HSC codec: parameters, budgets, every size, loss, any received bytes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from gnuradio.hsc import weights
+from gnuradio.hsc.codecs import registry
+from gnuradio.hsc.errors import HscError
+from gnuradio.hsc.message import Link, Message, ReceivedAnalog, ReceivedDigital, ReceivedMessage
+from gnuradio.hsc.phy import analog, digital, interleaver
+from gnuradio.hsc.systems.hsc import codec as hsc
+from gnuradio.hsc.systems.hsc import models
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from support import ROOT
+
+PHOTO = ROOT / "examples" / "images" / "kitten.jpg"
+MCS = hsc.DEFAULT_MCS
+
+
+def picture(shape: tuple[int, int, int], seed: int = 1) -> np.ndarray:
+    """A smooth random image with some edges, uint8."""
+    rng = np.random.default_rng(seed)
+    rough = np.cumsum(np.cumsum(rng.standard_normal(shape), 0), 1)
+    rough = 200 * (rough - rough.min()) / np.ptp(rough)
+    rough[: shape[0] // 2, shape[1] // 3 : shape[1] // 2] += 50
+    return rough.astype(np.uint8)
+
+
+def digit() -> np.ndarray:
+    """A hand-made 28 x 28 digit: a one with a foot."""
+    image = np.zeros((28, 28, 1), np.uint8)
+    image[5:22, 13:16] = 255
+    image[20:22, 10:19] = 200
+    return image
+
+
+def ideal(message: Message, analog_lost: bool = False, digital_from: int | None = None) -> ReceivedMessage:
+    """What arrives over an ideal channel, with the SR lost, or the CR lost from a byte on."""
+    n = message.analog.size
+    lost = np.full(n, np.inf, np.float32)
+    values = ReceivedAnalog(
+        np.zeros(n, np.float32) if analog_lost else message.analog, lost if analog_lost else np.zeros(n, np.float32),
+        np.full(n, not analog_lost),
+    )  # fmt: skip
+    streams = []
+    for stream in message.digital:
+        received = np.ones(len(stream.data), bool)
+        received[digital_from if digital_from is not None else len(received) :] = False
+        data = bytes(np.where(received, np.frombuffer(stream.data, np.uint8), 0).astype(np.uint8))
+        streams.append(ReceivedDigital(data, received, () if received.all() else (0,)))
+    return ReceivedMessage(
+        message.codec, message.shape, message.parameters.ljust(8, b"\0"), values, tuple(streams)
+    )
+
+
+def mse(a: np.ndarray, b: np.ndarray) -> float:
+    return float(np.square(a / 255.0 - b / 255.0).mean())
+
+
+def uses(message: Message) -> int:
+    return analog.symbol_count(message.analog.size) + sum(
+        digital.symbol_count(len(s.data), s.mcs) for s in message.digital
+    )
+
+
+@given(
+    st.integers(1, 255), st.integers(0, 2), st.integers(0, 2), st.booleans(), st.integers(0, 31), st.integers(0, hsc.LARGEST_RANK)
+)  # fmt: skip
+def test_parameters_round_trip(model, tuning, coding, reversible, step, rank):
+    parameters = hsc.HscParameters(model, tuning, coding, reversible, step, rank)
+    packed = parameters.pack()
+    assert len(packed) == 5
+    assert hsc.HscParameters.unpack(packed + bytes(3)) == parameters
+
+
+@pytest.mark.parametrize("cr", ["paper", "residual", "projection"])
+def test_full_rank_is_exact_and_mse_falls(cr):
+    image = digit()
+    errors = []
+    for rank in range(0, 29, 4):
+        codec = registry.create("hsc", rank=rank, cr=cr)
+        message = codec.encode(image, Link())
+        assert bool(message.digital) == (rank > 0)
+        errors.append(mse(codec.decode(ideal(message)).image, image))
+    assert all(later <= earlier for earlier, later in zip(errors[:-1], errors[1:], strict=True)), errors
+    assert errors[0] > 1e-3
+    assert errors[-1] == 0
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [(8, 8, 1), (8, 8, 3), (8, 90, 3), (90, 8, 1), (17, 33, 3), (28, 28, 3), (100, 75, 1), (64, 130, 3)],
+)
+def test_every_size(shape):
+    image = picture(shape)
+    for options in ({"rank": 0}, {"rank": 8}, {"rank": 3, "cr": "paper"}, {"psnr_db": 32}):
+        codec = hsc.HscCodec(**options)
+        received = codec.decode(ideal(codec.encode(image))).image
+        assert received.shape == shape and received.dtype == np.uint8
+    assert mse(received, image) <= 10**-3.2
+
+
+def test_a_large_image_passes():
+    image = picture((1100, 1000, 3))
+    codec = hsc.HscCodec(rank=4)
+    received = codec.decode(ideal(codec.encode(image))).image
+    assert received.shape == image.shape
+    assert mse(received, image) < 0.01
+
+
+@pytest.mark.parametrize("cr", ["paper", "residual"])
+def test_budget_is_kept_and_used(cr):
+    image = picture((64, 96, 3))
+    errors = []
+    for cbr in (0.1, 0.2, 0.5):
+        codec = hsc.HscCodec(cbr=cbr, cr=cr)
+        message = codec.encode(image)
+        block = digital.symbols_per_block(MCS)
+        assert uses(message) <= cbr * image.size
+        assert uses(message) > 0.7 * cbr * image.size - 3 * block
+        errors.append(mse(codec.decode(ideal(message)).image, image))
+    assert errors[0] > errors[1] > errors[2]
+
+
+def test_link_gives_the_budget_and_the_mcs():
+    image = picture((64, 96, 3))
+    message = hsc.HscCodec().encode(image, Link(cbr=0.25, mcs="QPSK-1/2"))
+    assert message.digital[0].mcs == "QPSK-1/2"
+    assert 0.15 * image.size < uses(message) <= 0.25 * image.size
+
+
+def test_budget_below_the_sr_is_refused():
+    with pytest.raises(HscError, match="raise the CBR to at least 0.02084"):
+        hsc.HscCodec(cbr=0.001).encode(picture((64, 64, 3)))
+
+
+@pytest.mark.parametrize("cr", ["paper", "residual", "projection"])
+def test_target_psnr_is_reached_but_not_by_far(cr):
+    image = picture((48, 64, 3))
+    codec = hsc.HscCodec(psnr_db=38, cr=cr)
+    message = codec.encode(image)
+    psnr = -10 * np.log10(mse(codec.decode(ideal(message)).image, image))
+    assert 37.9 <= psnr <= 41
+
+
+def over_awgn(message: Message, snr_db: float, seed: int, cr_lost: bool = False) -> np.ndarray:
+    """What a receiver makes of a message at an SNR, its CR whole or lost."""
+    n, variance = message.analog.size, np.float32(np.mean(message.analog**2) * 10 ** (-snr_db / 10))
+    noise = np.sqrt(variance) * np.random.default_rng(seed).standard_normal(n).astype(np.float32)
+    received = ReceivedAnalog(message.analog + noise, np.full(n, variance), np.ones(n, bool))
+    streams = tuple(ReceivedDigital(s.data, np.full(len(s.data), not cr_lost)) for s in message.digital)
+    return (
+        hsc.HscCodec()
+        .decode(ReceivedMessage("hsc", message.shape, message.parameters, received, streams))
+        .image
+    )
+
+
+def photo() -> np.ndarray:
+    return np.asarray(Image.open(PHOTO).convert("RGB"))[180:212, 100:140]
+
+
+@pytest.mark.parametrize(
+    ("image", "snr_db", "target", "cr"),
+    [
+        ("photo", 20.0, 33, "auto"),
+        ("photo", 3.0, 29, "projection"),
+        ("digit", 10.0, 25, "paper"),
+        ("digit", 0.0, 30, "auto"),
+    ],
+)
+def test_a_target_psnr_counts_the_noise_of_the_link_in(image, snr_db, target, cr):
+    image = {"photo": photo, "digit": digit}[image]()
+    message = hsc.HscCodec(psnr_db=target, cr=cr).encode(image, Link(snr_db))
+    assert message.notices == ()
+    psnr = [-10 * np.log10(mse(over_awgn(message, snr_db, seed), image)) for seed in range(20, 28)]
+    assert np.mean(np.array(psnr) >= target - 0.3) >= 0.85  # 95 % of them, counted with eight draws
+
+
+def test_a_target_psnr_takes_an_mcs_that_gets_through():
+    mcs = [
+        hsc.HscCodec(psnr_db=35).encode(digit(), Link(snr_db)).digital[0].mcs
+        for snr_db in (None, 2.0, 5.0, 30.0)
+    ]
+    assert mcs == ["16QAM-1/2", "BPSK-5/8", "QPSK-5/8", "16QAM-1/2"]
+
+
+@pytest.mark.parametrize(
+    ("link", "options", "why"),
+    [
+        (Link(5.0), {"cr": "residual"}, "at 5 dB SNR"),  # what the channel does to the SR stays in the image
+        (Link(5.0, mcs="64QAM-3/4"), {}, "at 5 dB SNR the CR is lost at 64QAM-3/4"),
+        (Link(20.0, cbr=0.2), {}, "within a CBR of 0.2 at 20 dB SNR"),
+        (Link(cbr=0.2), {}, "within a CBR of 0.2;"),
+    ],
+)
+def test_a_target_psnr_out_of_reach_is_said_with_what_is_to_be_expected(link, options, why):
+    image = photo()
+    message = hsc.HscCodec(psnr_db=35, **options).encode(image, link)
+    (notice,) = message.notices
+    assert notice.startswith("the target of 35 dB PSNR cannot be reached") and why in notice
+    assert link.cbr is None or uses(message) <= link.cbr * image.size
+    expected = float(notice.split("at least ")[1].split()[0])
+    psnr = -10 * np.log10(
+        mse(over_awgn(message, link.snr_db or 60.0, 20, cr_lost=link.mcs is not None), image)
+    )
+    assert expected - 0.3 < psnr < min(34.7, expected + 3)
+
+
+def test_without_a_target_nothing_is_said():
+    assert hsc.HscCodec(rank=2).encode(digit(), Link(0.0)).notices == ()
+
+
+def test_our_coding_is_better_at_equal_channel_uses():
+    image = picture((64, 96, 3))
+    error = {}
+    for cr in ("paper", "residual"):
+        codec = hsc.HscCodec(cbr=0.3, cr=cr)
+        error[cr] = mse(codec.decode(ideal(codec.encode(image))).image, image)
+    assert error["residual"] < 0.8 * error["paper"]
+
+
+def test_lost_cr_leaves_the_generated_image_and_a_prefix_helps():
+    image = picture((64, 96, 3))
+    codec = hsc.HscCodec(rank=40, cr="residual")
+    message = codec.encode(image)
+    semantic = hsc.semantic_encode(image, hsc.HscOptions())
+    size = len(message.digital[0].data)
+    images = [
+        codec.decode(ideal(message, digital_from=at)).image
+        for at in (0, size // 4, size // 2, size - 1, None)
+    ]
+    np.testing.assert_array_equal(images[0], np.rint(semantic.generated * 255).astype(np.uint8))
+    errors = [mse(received, image) for received in images]
+    assert errors[0] > errors[1] > errors[2] > errors[3] > errors[4]
+
+
+@pytest.mark.parametrize("cr", ["paper", "projection"])
+def test_lost_sr_leaves_the_cr_over_flat_grey(cr):
+    image = picture((64, 96, 3))
+    codec = hsc.HscCodec(rank=40, cr=cr)
+    received = codec.decode(ideal(codec.encode(image), analog_lost=True)).image
+    assert mse(received, image) < 0.5 * mse(np.full(image.shape, 128.0), image)
+
+
+def test_nothing_received_is_an_error():
+    codec = hsc.HscCodec(rank=4)
+    with pytest.raises(HscError, match="neither SR nor CR"):
+        codec.decode(ideal(codec.encode(digit()), analog_lost=True, digital_from=0))
+
+
+def test_a_tenth_of_the_sr_lost_still_gives_an_image():
+    image = picture((128, 128, 3))
+    codec = hsc.HscCodec(rank=0)
+    message = codec.encode(image)
+    received = ideal(message)
+    lost = np.random.default_rng(3).random(message.analog.size) < 0.1
+    partly = ReceivedAnalog(
+        np.where(lost, 0, message.analog).astype(np.float32),
+        np.where(lost, np.inf, 0).astype(np.float32),
+        ~lost,
+    )
+    whole = mse(codec.decode(received).image, image)
+    error = mse(codec.decode(ReceivedMessage("hsc", image.shape, message.parameters, partly)).image, image)
+    assert whole < error < 0.1
+
+
+def test_what_a_lost_packet_took_from_the_sr_is_taken_from_its_neighbours(monkeypatch):
+    """One packet of five, as the interleaver spreads it: filled from the neighbours the image is better by 1.5 dB."""
+    image = np.asarray(Image.open(PHOTO).convert("RGB"))
+    message = hsc.HscCodec(rank=0).encode(image)
+    n = message.analog.size // 2
+    lost = np.zeros(n, bool)
+    lost[interleaver.permutation(n)[: n // 5]] = True
+    lost = np.repeat(lost, 2)
+    partly = ReceivedAnalog(
+        np.where(lost, 0, message.analog).astype(np.float32),
+        np.where(lost, np.inf, 0).astype(np.float32),
+        ~lost,
+    )
+    received = ReceivedMessage("hsc", image.shape, message.parameters, partly)
+    filled = mse(hsc.HscCodec().decode(received).image, image)
+    monkeypatch.setattr(models, "conditional_mean", lambda values, *_: values)
+    assert filled < 10**-0.15 * mse(hsc.HscCodec().decode(received).image, image)
+
+
+def test_noise_variance_is_used():
+    """Shrinkage by the noise variance beats ignoring it, at 0 dB."""
+    image = picture((128, 128, 3))
+    codec = hsc.HscCodec(rank=0)
+    message = codec.encode(image)
+    n, variance = message.analog.size, np.float32(np.mean(message.analog**2))
+    noisy = message.analog + np.sqrt(variance) * np.random.default_rng(4).standard_normal(n).astype(
+        np.float32
+    )
+    error = []
+    for told in (variance, np.float32(0)):
+        received = ReceivedAnalog(noisy, np.full(n, told), np.ones(n, bool))
+        error.append(
+            mse(codec.decode(ReceivedMessage("hsc", image.shape, message.parameters, received)).image, image)
+        )
+    assert error[0] < error[1]
+
+
+def test_knowing_the_noise_chooses_a_better_cr():
+    """At 5 dB the CR that expects the noise beats the one that does not, at equal channel uses."""
+    image = picture((96, 96, 3))
+    error = []
+    for link in (Link(), Link(snr_db=5.0)):
+        codec = hsc.HscCodec(cbr=0.3, tuning="none")
+        message = codec.encode(image, link)
+        n, variance = message.analog.size, np.float32(np.mean(message.analog**2) * 10**-0.5)
+        noisy = message.analog + np.sqrt(variance) * np.random.default_rng(5).standard_normal(n).astype(
+            np.float32
+        )
+        received = ReceivedAnalog(noisy, np.full(n, variance), np.ones(n, bool))
+        streams = tuple(ReceivedDigital(s.data, np.ones(len(s.data), bool)) for s in message.digital)
+        error.append(
+            mse(
+                codec.decode(
+                    ReceivedMessage("hsc", image.shape, message.parameters, received, streams)
+                ).image,
+                image,
+            )
+        )
+    assert error[1] < error[0]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"rank": -1}, {"rank": 3, "cbr": 0.1}, {"cbr": 0}, {"psnr_db": 99}, {"semantic": "gan"}, {"cr": "zip"}, {"tuning": "more"},
+        {"tuning": "ncr"}, {"colour": 1}, {"jpeg2000_ratio": 0.5},
+    ],
+)  # fmt: skip
+def test_bad_options_are_refused_in_one_line(options):
+    with pytest.raises(HscError) as error:
+        hsc.HscCodec(**options)
+    assert "\n" not in str(error.value)
+
+
+def test_bad_images_are_refused():
+    codec = hsc.HscCodec(rank=2)
+    for image in (
+        np.zeros((4, 40, 3), np.uint8),
+        np.zeros((20, 20), np.uint8),
+        np.zeros((20, 20, 3)),
+        np.zeros((20, 20, 2), np.uint8),
+    ):
+        with pytest.raises(HscError):
+            codec.encode(image)
+    with pytest.raises(HscError, match="full rank"):
+        hsc.HscCodec(rank=29).encode(digit())
+    with pytest.raises(HscError, match="symbols"):
+        hsc.HscCodec(symbols=5).encode(digit())
+
+
+@given(
+    st.binary(max_size=8),
+    st.binary(max_size=500),
+    st.sampled_from([(28, 28, 1), (16, 20, 3), (8, 8, 1), (1, 60000, 3), (65535, 65535, 3)]),
+)
+@settings(max_examples=300, deadline=None)
+def test_any_received_bytes_give_an_image_or_an_hsc_error(parameters, data, shape):
+    _decode_anything(parameters, data, shape)
+
+
+@given(
+    st.integers(0, 2),
+    st.integers(0, 31),
+    st.integers(0, 60),
+    st.binary(max_size=500),
+    st.sampled_from([(28, 28, 1), (16, 20, 3)]),
+)
+@settings(max_examples=200, deadline=None)
+def test_plausible_parameters_and_any_bytes(coding, step, rank, data, shape):
+    model = 2 if shape == (28, 28, 1) else 33
+    _decode_anything(hsc.HscParameters(model, 0, coding, True, step, rank).pack(), data, shape)
+
+
+def _decode_anything(parameters: bytes, data: bytes, shape: tuple[int, int, int]) -> None:
+    n = 2 * len(data) % 70
+    values = ReceivedAnalog(
+        np.linspace(-1, 1, n).astype(np.float32), np.full(n, 0.1, np.float32), np.ones(n, bool)
+    )
+    received = ReceivedMessage(
+        "hsc", shape, parameters, values, (ReceivedDigital(data, np.ones(len(data), bool)),)
+    )
+    try:
+        image = hsc.HscCodec().decode(received).image
+    except HscError:
+        return
+    assert image.shape == shape and image.dtype == np.uint8
+
+
+def test_every_shipped_digit_codec_sends_a_digit():
+    for name in weights.names():
+        if "mnist" not in name or "ncr" in name:
+            continue
+        semantic, symbols, *tuning = name.removeprefix("hsc-mnist-").split("-", 2)
+        codec = hsc.HscCodec(
+            semantic=semantic, symbols=int(symbols[1:]), rank=6, tuning=tuning[0] if tuning else "none"
+        )
+        message = codec.encode(digit())
+        assert message.analog.size == 2 * int(symbols[1:])
+        assert mse(codec.decode(ideal(message)).image, digit()) < 0.01
+    ncr = hsc.HscCodec(rank=8, tuning="ncr")
+    assert mse(ncr.decode(ideal(ncr.encode(digit()))), digit()) < 0.01
