@@ -1,5 +1,5 @@
-"""Renews the screenshots in docs/images: every flowgraph of examples/ in GNU Radio Companion, its window if it has
-an Image Viewer, and the viewer by itself.
+"""Renews the screenshots in docs/images: every flowgraph of examples/ in GNU Radio Companion, its window if
+it has an Image Viewer, and the viewer by itself.
 
     ./gr-hsc python docs/screenshots.py            all of them
     ./gr-hsc python docs/screenshots.py viewer     those whose name begins so
@@ -101,7 +101,9 @@ def window(path: str, picture: str) -> None:
 
 
 def viewer(picture: str) -> None:
-    """The Image Viewer at 10 dB: images by HSC and HDA-DeepSC in turn, once while one arrives and once after some of them."""
+    """The Image Viewer at 10 dB: images by HSC and HDA-DeepSC in turn, once while one arrives and once after
+    some of them.
+    """
     from gnuradio import blocks, channels, gr, hsc
     from gnuradio.hsc.blocks import pdu
     from gnuradio.hsc.blocks.base import MessageBlock
@@ -173,7 +175,9 @@ def viewer(picture: str) -> None:
 
 
 def _watch(application: object, seen: Callable[[], bool], picture: str, settle: float = SETTLE) -> None:
-    """Run Qt's loop until there is enough to see, and keep what is on the screen, without what is black around the window."""
+    """Run Qt's loop until there is enough to see, and keep what is on the screen, without what is black
+    around the window.
+    """
     from PyQt5 import QtCore
 
     since: list[float] = []
@@ -219,7 +223,9 @@ def pictures() -> dict[str, tuple[Callable[..., None], tuple[str, ...]]]:
 
 
 def main() -> int:
-    """Make the pictures whose names begin as the arguments say; exit status 1 when one of them did not come about."""
+    """Make the pictures whose names begin as the arguments say; exit status 1 when one of them did not come
+    about.
+    """
     wanted = tuple(sys.argv[1:]) or ("",)
     # A home of their own, so that nobody's preferences are seen or changed.
     os.environ |= {

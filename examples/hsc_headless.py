@@ -11,7 +11,9 @@ from gnuradio.hsc.errors import HscError
 
 
 class ImageLink(gr.top_block):
-    """Image Source - HSC Transmitter - Channel Model - HSC Receiver - Quality Meter - Image Sink; ends after the last image."""
+    """Image Source - HSC Transmitter - Channel Model - HSC Receiver - Quality Meter - Image Sink; ends after
+    the last image.
+    """
 
     def __init__(self, files: list[str], snr_db: float, rank: int, cfo: float, out: str) -> None:
         gr.top_block.__init__(self, "HSC image link")

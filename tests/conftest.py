@@ -19,7 +19,9 @@ if os.environ.get("HSC_TEST_INSTALLED") != "1":
 
 @pytest.fixture(scope="session")
 def hscloop_plugins():
-    """Builds driver=hscloop once; its folder is on SOAPY_SDR_PLUGIN_PATH, for this process and those that it starts."""
+    """Builds driver=hscloop once; its folder is on SOAPY_SDR_PLUGIN_PATH, for this process and those that it
+    starts.
+    """
     root = Path(__file__).resolve().parents[1]
     build = root / "build" / "hscloop"
     if not (shutil.which("cmake") and Path("/usr/include/SoapySDR/Device.hpp").exists()):

@@ -1,8 +1,9 @@
 """Hybrid semantic image transmission on the air: analog symbols and digital bits in one OFDM air interface.
 
-Sub-modules and GNU Radio blocks, those of systems too, are attributes that load when they are first used, so that
-``from gnuradio import hsc; hsc.ofdm_receiver(...)`` works in a flowgraph, and everything but blocks and commands works without
-GNU Radio. `gnuradio.hsc` is the package's only name: under another its errors would be other classes.
+Sub-modules and GNU Radio blocks, those of systems too, are attributes that load when they are first used, so
+that ``from gnuradio import hsc; hsc.ofdm_receiver(...)`` works in a flowgraph, and everything but blocks and
+commands works without GNU Radio. `gnuradio.hsc` is the package's only name: under another its errors would be
+other classes.
 """
 
 import importlib

@@ -1,7 +1,9 @@
-"""Symbol-level channels: one definition for training (torch), simulation (numpy) and the Symbol Channel block.
+"""Symbol-level channels: one definition for training (torch), simulation (numpy) and the Symbol Channel
+block.
 
-SNR is Es/N0 per complex channel use with symbol power 1 and mean channel gain 1, in dB. The functions work on arrays of
-either library: the random numbers come from a `Normal`, a function shape -> circular complex Gaussian of variance 1.
+SNR is Es/N0 per complex channel use with symbol power 1 and mean channel gain 1, in dB. The functions work on
+arrays of either library: the random numbers come from a `Normal`, a function shape -> circular complex
+Gaussian of variance 1.
 """
 
 from __future__ import annotations
@@ -40,7 +42,8 @@ def gain(kind: str, shape: tuple[int, ...], normal: Normal, rician_k: float = 1.
     """Channel gains h of mean power 1, complex64 of `shape`: one for each block.
 
     Args:
-        kind: one of KINDS; "rician" has a line-of-sight part of `rician_k` times the power of the scattered part.
+        kind: one of KINDS; "rician" has a line-of-sight part of `rician_k` times the power of the scattered
+            part.
 
     Raises:
         HscError: unknown kind.
@@ -58,7 +61,8 @@ def gain(kind: str, shape: tuple[int, ...], normal: Normal, rician_k: float = 1.
 def transmit(
     symbols: Array, snr_db: Array, kind: str, normal: Normal, rician_k: float = 1.0
 ) -> tuple[Array, Array]:
-    """Send blocks of symbols, (..., n): y = h s + n, HSC eqs. (3)-(5); h known to the receiver, one for each leading index.
+    """Send blocks of symbols, (..., n): y = h s + n, HSC eqs. (3)-(5); h known to the receiver, one for each
+    leading index.
 
     Args:
         symbols: complex64 (..., n), mean power 1.

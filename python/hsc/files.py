@@ -11,7 +11,9 @@ _SHOWN = 120  # characters of a path in a line of text
 
 
 def write(path: Path, content: bytes) -> None:
-    """Write a file beside its place, and rename it when it is whole: a failure leaves an older one as it was. Raises OSError."""
+    """Write a file beside its place, and rename it when it is whole: a failure leaves an older one as it was.
+    Raises OSError.
+    """
     path = Path(os.path.realpath(path))
     part = path.with_name(f".hsc-{os.getpid()}-{threading.get_ident()}.part")
     try:
@@ -23,12 +25,16 @@ def write(path: Path, content: bytes) -> None:
 
 
 def text(content: str) -> bytes:
-    """Text -> UTF-8. Bytes of a file's name that are no UTF-8 (PEP 383) become what JSON and Python write for them, such as `\\udce9`."""
+    """Text -> UTF-8. Bytes of a file's name that are no UTF-8 (PEP 383) become what JSON and Python write for
+    them, such as `\\udce9`.
+    """
     return content.encode("utf-8", "backslashreplace")
 
 
 def printable(name: str) -> str:
-    """A name as any terminal and font can show it: bytes that are no UTF-8, and control characters, as escapes such as `\\xe9`."""
+    """A name as any terminal and font can show it: bytes that are no UTF-8, and control characters, as
+    escapes such as `\\xe9`.
+    """
     return "".join(c if c.isprintable() else _escape(c) for c in name)
 
 
@@ -48,7 +54,9 @@ def label(path: Path | str) -> str:
 
 
 def stem(name: str) -> str:
-    """What a file may be called, before its suffixes, that is named after `name`: no path, no NUL, cut to MAX_STEM bytes."""
+    """What a file may be called, before its suffixes, that is named after `name`: no path, no NUL, cut to
+    MAX_STEM bytes.
+    """
     name = name.replace("/", "_").replace("\0", "_")
     while len(os.fsencode(name)) > MAX_STEM:
         name = name[:-1]

@@ -1,8 +1,9 @@
 """What a codec hands to the air interface, and what the air interface hands back.
 
-A *message* is what a codec makes of one image: streams, and the few bytes that its receiver needs to know (they travel in
-every packet header). An *analog* stream is real values, sent two to a complex symbol; a *digital* stream is bytes, sent
-through LDPC and QAM at one MCS. Everything in a `ReceivedMessage` came through the channel.
+A *message* is what a codec makes of one image: streams, and the few bytes that its receiver needs to know
+(they travel in every packet header). An *analog* stream is real values, sent two to a complex symbol; a
+*digital* stream is bytes, sent through LDPC and QAM at one MCS. Everything in a `ReceivedMessage` came
+through the channel.
 """
 
 from __future__ import annotations
@@ -21,8 +22,10 @@ class Link:
 
     Attributes:
         snr_db: expected Es/N0 per complex channel use [dB]; None when there is no return path.
-        cbr: budget of complex channel uses / (C·H·W), payload only, which no message exceeds; None leaves it to the codec.
-        mcs: MCS of the digital streams, a name from `phy.mcs.TABLE` such as ``"16QAM-1/2"``; None leaves it to the codec.
+        cbr: budget of complex channel uses / (C·H·W), payload only, which no message exceeds; None leaves it
+            to the codec.
+        mcs: MCS of the digital streams, a name from `phy.mcs.TABLE` such as ``"16QAM-1/2"``; None leaves it
+            to the codec.
     """
 
     snr_db: float | None = None
@@ -61,7 +64,8 @@ class Message:
 
 @dataclass(frozen=True)
 class Base:
-    """The part of a codec's messages that gives a whole, coarse image by itself: what is shown first while a message arrives.
+    """The part of a codec's messages that gives a whole, coarse image by itself: what is shown first while a
+    message arrives.
 
     Attributes:
         kind: "analog" or "digital", the streams that it is.
@@ -77,9 +81,10 @@ class ReceivedAnalog:
     """An analog stream after the channel.
 
     Attributes:
-        values: float32 (n,), unbiased (zero-forcing) estimates of the values sent; 0 where `received` is False. n is even:
-            a stream of odd length comes back with one value of padding.
-        noise_variance: float32 (n,), variance of the error of each value, same scale as `values`; inf where lost.
+        values: float32 (n,), unbiased (zero-forcing) estimates of the values sent; 0 where `received` is
+            False. n is even: a stream of odd length comes back with one value of padding.
+        noise_variance: float32 (n,), variance of the error of each value, same scale as `values`; inf where
+            lost.
         received: bool (n,), False where the packet was lost.
     """
 
@@ -112,7 +117,9 @@ class ReceivedDigital:
 
 @dataclass(frozen=True)
 class ReceivedMessage:
-    """A message as far as it arrived. `analog` is None when none was sent; lost parts are marked inside the streams."""
+    """A message as far as it arrived. `analog` is None when none was sent; lost parts are marked inside the
+    streams.
+    """
 
     codec: str
     shape: tuple[int, int, int]

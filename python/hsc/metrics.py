@@ -25,7 +25,9 @@ def psnr_db(image: np.ndarray, reference: np.ndarray) -> float:
 
 
 def ms_ssim(image: np.ndarray, reference: np.ndarray) -> float | None:
-    """Multi-scale structural similarity in [0, 1] (Wang 2003, five scales); None for images smaller than 161 pixels on a side."""
+    """Multi-scale structural similarity in [0, 1] (Wang 2003, five scales); None for images smaller than 161
+    pixels on a side.
+    """
     if min(image.shape[:2]) < _MS_SSIM_SIDE:
         return None
     import torch
@@ -40,8 +42,8 @@ def ms_ssim(image: np.ndarray, reference: np.ndarray) -> float | None:
 def ms_ssim_db(image: np.ndarray, reference: np.ndarray) -> float | None:
     """-10 log10(1 - MS-SSIM) [dB], at most MS_SSIM_LIMIT_DB; None where `ms_ssim` is None.
 
-    HDA-DeepSC eq. (34) prints it without the "1 -", which would give a perfect image 0 dB; its figures (33 to 40 dB in table II)
-    are of the formula here.
+    HDA-DeepSC eq. (34) prints it without the "1 -", which would give a perfect image 0 dB; its figures (33 to
+    40 dB in table II) are of the formula here.
     """
     value = ms_ssim(image, reference)
     if value is None:

@@ -27,7 +27,9 @@ def modulate(message: Message, message_id: int, packet_symbols: int = DEFAULT_PA
 
 
 def demodulate(message: AssembledMessage) -> ReceivedMessage:
-    """Symbols as far as they arrived -> values and bytes, losses marked. Raises HscError for an unknown codec number."""
+    """Symbols as far as they arrived -> values and bytes, losses marked. Raises HscError for an unknown codec
+    number.
+    """
     header = message.header
     (symbols, variance), *rest = message.streams
     return ReceivedMessage(

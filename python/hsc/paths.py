@@ -1,4 +1,6 @@
-"""Where the files lie that come with the package. Standard library only: the doctor uses it where nothing else works."""
+"""Where the files lie that come with the package. Standard library only: the doctor uses it where nothing
+else works.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,9 @@ WEIGHTS = PACKAGE / "weights"
 
 
 def examples_folder() -> Path | None:
-    """The examples: in the source tree, or where CMake installed them under the package's prefix. None when there are none."""
+    """The examples: in the source tree, or where CMake installed them under the package's prefix. None when
+    there are none.
+    """
     candidates = [PACKAGE.parents[1] / "examples"] if PACKAGE.parent.name == "python" else []
     candidates += [parent / "share/gnuradio/examples/hsc" for parent in PACKAGE.parents]
     return next((path for path in candidates if (path / "images").is_dir()), None)

@@ -19,7 +19,8 @@ def cross(
     rician_k: float = 1.0,
     sample_index: int = 0,
 ) -> ReceivedPacket | None:
-    """One packet, header included, over one channel gain that the receiver knows; None when the header does not survive.
+    """One packet, header included, over one channel gain that the receiver knows; None when the header does
+    not survive.
 
     Args:
         packet: as sent.

@@ -1,4 +1,6 @@
-"""Every command in README.md, docs and --help works as printed: it is run here, or goes through its options as far as the work begins."""
+"""Every command in README.md, docs and --help works as printed: it is run here, or goes through its options
+as far as the work begins.
+"""
 
 import os
 import re
@@ -172,7 +174,9 @@ def globbed(arguments: list[str]) -> list[str]:
 
 @pytest.fixture
 def without_work(monkeypatch):
-    """Every command goes through its options and looks at its input, and ends where the work would begin: what it would begin with."""
+    """Every command goes through its options and looks at its input, and ends where the work would begin:
+    what it would begin with.
+    """
     begun: list[object] = []
 
     def instead(

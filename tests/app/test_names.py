@@ -1,4 +1,6 @@
-"""Files with any name that Linux allows, and batches in which something fails: the images are written, JSON stays JSON."""
+"""Files with any name that Linux allows, and batches in which something fails: the images are written, JSON
+stays JSON.
+"""
 
 import io
 import json
@@ -104,7 +106,9 @@ def test_simulate_takes_any_name(odd_files, tmp_path):
 
 
 def test_names_pass_through_blocks(odd_files, tmp_path):
-    """Image Source takes a name for what it is before it takes it for a pattern; Image Sink writes whatever name comes."""
+    """Image Source takes a name for what it is before it takes it for a pattern; Image Sink writes whatever
+    name comes.
+    """
     source, sink = (
         make("image_source", files=[str(path) for path in odd_files]),
         make("image_sink", folder=str(tmp_path / "sink")),
@@ -117,7 +121,8 @@ def test_names_pass_through_blocks(odd_files, tmp_path):
     for _, message in source.out[:-1]:
         sink.give("images", message)
     assert source.block.counters["errors"] == sink.block.counters["errors"] == 0
-    # The name in a PDU is cut to 255 characters, that of a file to MAX_STEM bytes: what is equal then is written to one file.
+    # The name in a PDU is cut to 255 characters, that of a file to MAX_STEM bytes: what is equal then is
+    # written to one file.
     assert {"caf\\xe9.png", "~no-such-user.png", "[.png", "new\\nline.png"} <= {
         path.name for path in (tmp_path / "sink").iterdir()
     }

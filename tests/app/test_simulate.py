@@ -1,4 +1,6 @@
-"""The link from file to file, at symbol level and through OFDM: pictures, metrics.json, losses, several images."""
+"""The link from file to file, at symbol level and through OFDM: pictures, metrics.json, losses, several
+images.
+"""
 
 import json
 import sys
@@ -269,7 +271,9 @@ class LockedOptions:
 
 
 class Locked(Codec):
-    """A codec with a key: one byte at the front of the stream tells whether the receiver has the transmitter's."""
+    """A codec with a key: one byte at the front of the stream tells whether the receiver has the
+    transmitter's.
+    """
 
     name = "locked"
     Options = LockedOptions
@@ -296,7 +300,9 @@ KEY = "0123456789abcdef" * 4
 
 @pytest.mark.parametrize("command", ["simulate", "send"])
 def test_key_and_denoiser_reach_the_end_that_they_are_for(command, crop, tmp_path, locked):
-    """The transmitter's options are not told to the receiver; of the key nothing is written down but that there is one."""
+    """The transmitter's options are not told to the receiver; of the key nothing is written down but that
+    there is one.
+    """
     transmit = (
         simulate.transmit
         if command == "simulate"
@@ -318,7 +324,9 @@ def test_key_and_denoiser_reach_the_end_that_they_are_for(command, crop, tmp_pat
 
 @pytest.mark.parametrize("command", ["simulate", "send"])
 def test_a_target_out_of_reach_is_told_and_written_down(command, tmp_path):
-    """What the channel does to the SR stays in the image with the residual coding: at 5 dB no CR gives a digit 40 dB."""
+    """What the channel does to the SR stays in the image with the residual coding: at 5 dB no CR gives a
+    digit 40 dB.
+    """
     digit = Path(samples.photographs()[0]).parent / "digit_0.png"
     result = run(command, digit, "--psnr", 40, "--cr", "residual", "--snr", 5, "--out", tmp_path, "--json")
     assert result.exit_code == 0

@@ -1,4 +1,6 @@
-"""What becomes of a command's files when its streams are closed, full or without a reader, and its home cannot be written to."""
+"""What becomes of a command's files when its streams are closed, full or without a reader, and its home
+cannot be written to.
+"""
 
 import io
 import json

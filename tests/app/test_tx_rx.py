@@ -81,7 +81,9 @@ def photo(path: Path, seed: int, side: int = 64) -> Path:
 
 
 def test_images_cross_a_channel_of_three_processes(start, tmp_path):
-    """15 dB, 10 kHz, 20 ppm, two echoes: all digits arrive, whole, with the quality of the codec on that channel."""
+    """15 dB, 10 kHz, 20 ppm, two echoes: all digits arrive, whole, with the quality of the codec on that
+    channel.
+    """
     near, far = address(), address()
     impairments = ("--snr", 15, "--cfo", "10k", "--sfo", 20, "--taps", "1,0,0,0.5j,0,0,0,-0.32")
     start("channel", "--in", near, "--out", far, *impairments).when("channel:")
@@ -104,7 +106,9 @@ def test_images_cross_a_channel_of_three_processes(start, tmp_path):
 
 
 def test_reception_goes_on_through_restarts_of_either_end(start, tmp_path):
-    """A receiver that begins in the middle; a transmitter that is killed and comes back with another codec, size, key and MCS."""
+    """A receiver that begins in the middle; a transmitter that is killed and comes back with another codec,
+    size, key and MCS.
+    """
     here, key, picture = ("--radio", address(), "--rate", "250k"), "ab" * 32, photo(tmp_path / "a.png", 1)
     again = ("--loop", "--interval", 0.1)
     tx = start("tx", IMAGES / "digit_3.png", *again, *here)
@@ -191,7 +195,9 @@ RECORDINGS = TESTS / "recordings"
 def test_a_reference_recording_decodes_as_when_it_was_made(
     name, numerology, codec, packets, snr_db, cfo_hz, at, tmp_path
 ):
-    """Both with echoes, CFO and clock offset (recordings/make_recordings.py). To identical files, the numerology told or found."""
+    """Both with echoes, CFO and clock offset (recordings/make_recordings.py). To identical files, the
+    numerology told or found.
+    """
     radio = RadioSettings(f"file:{RECORDINGS / name}.sigmf-meta")
     for out, told in (("one", numerology), ("two", AUTO)):
         assert receive(Scenario(numerology=told), radio, Session(tmp_path / out, images=1)) == 0
@@ -259,7 +265,9 @@ def sent(
 
 
 def test_an_interfering_burst_costs_what_it_hits_and_no_more(tmp_path):
-    """20 dB over the signal, across one packet of the first message: that one leaves at the deadline, the next arrives whole."""
+    """20 dB over the signal, across one packet of the first message: that one leaves at the deadline, the
+    next arrives whole.
+    """
     rng = np.random.default_rng(3)
     image = pixels(photo(tmp_path / "a.png", 5))
     first, second = sent(image, 65535, 500), sent(image, 0, 500)
@@ -291,7 +299,9 @@ def test_another_key_is_told_and_costs_the_digital_part_only(tmp_path):
 
 @pytest.mark.parametrize("level", [1e-4, 1.0, 300.0])
 def test_sixteen_bit_recordings_decode_to_the_same(level, tmp_path):
-    """Whatever the level, and with samples far beyond the signal's peaks; they are recorded again with time and carrier."""
+    """Whatever the level, and with samples far beyond the signal's peaks; they are recorded again with time
+    and carrier.
+    """
     image = pixels(photo(tmp_path / "a.png", 5))
     stream = np.concatenate([*sent(image, 5, 4096), np.zeros(100_000)])
     stream = stream + noise(len(stream), 1e-3, np.random.default_rng(1))

@@ -1,4 +1,6 @@
-"""`bench link` and `bench soak`: their arithmetic on cases that can be checked by hand, and a short run of each."""
+"""`bench link` and `bench soak`: their arithmetic on cases that can be checked by hand, and a short run of
+each.
+"""
 
 import json
 import threading
@@ -104,7 +106,9 @@ CODEC = link.Alone(0.5, (30.0, 40.0))
 
 
 def example_run():
-    """Eight seconds of reports, of which six count: a frame sent every second that takes 0.25 s, 0.5 s the last one."""
+    """Eight seconds of reports, of which six count: a frame sent every second that takes 0.25 s, 0.5 s the
+    last one.
+    """
     transmit = [
         {
             "time": t,

@@ -130,7 +130,9 @@ headers = st.builds(
 @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(header=headers, seed=st.integers(0, 2**31))
 def test_forged_packets_give_an_image_or_a_failure(header, seed, fuzzed):
-    """Headers whose CRC holds but whose fields are anything, over noise: each message ends in one image or one failure."""
+    """Headers whose CRC holds but whose fields are anything, over noise: each message ends in one image or
+    one failure.
+    """
     header = packet.unpack(packet.pack(header))
     rng = np.random.default_rng(seed)
     symbols = rng.standard_normal((header.payload_symbols, 2)).astype(np.float32).view(np.complex64).ravel()
@@ -178,7 +180,9 @@ class Slow(MessageBlock):
 
 
 def test_queues_are_bounded():
-    """Fifty PDUs wait when the flowgraph starts: all but the youngest five are dropped and counted, `End` never."""
+    """Fifty PDUs wait when the flowgraph starts: all but the youngest five are dropped and counted, `End`
+    never.
+    """
     top = gr.top_block()
     top.slow, top.other = Slow(), hsc.image_sink()
     top.msg_connect(top.slow, "status", top.other, "images")
@@ -190,7 +194,9 @@ def test_queues_are_bounded():
 
 
 def test_analog_and_digital_through_modulators_and_symbol_channel():
-    """Analog Modulator, Digital Modulator, Mux, channel, Demux, demodulators: values and bytes come back, in any order of the parts."""
+    """Analog Modulator, Digital Modulator, Mux, channel, Demux, demodulators: values and bytes come back, in
+    any order of the parts.
+    """
     rng = np.random.default_rng(5)
     values_, data = rng.standard_normal(301).astype(np.float32), rng.integers(0, 256, 200, np.uint8)
     head = {"message_id": 3, "codec": NAME, "shape": (8, 8, 1), "parameters": b"abc"}
@@ -421,7 +427,9 @@ def test_example_of_the_documentation_works_as_printed():
 
 
 def test_measured_snr_goes_back_and_the_next_image_is_made_for_it():
-    """Demux and Decoder tell it; the Message Encoder believes it within reason, and passes nothing of the way back on."""
+    """Demux and Decoder tell it; the Message Encoder believes it within reason, and passes nothing of the way
+    back on.
+    """
     encoder = make("message_encoder")
     packets = [m for _, m in encoder.give("images", pdu.Image(5, (40, 40, 1), picture(40, 40, 1).ravel()))]
     for name in ("message_demux", "message_decoder"):

@@ -87,7 +87,9 @@ def test_received_image_is_that_of_the_symbol_path(folder):
 
 
 def test_impaired_channel(folder):
-    """CFO of 5.3 subcarriers, 20 ppm, two echoes and noise at 15 dB: every image arrives, at the quality that the noise allows."""
+    """CFO of 5.3 subcarriers, 20 ppm, two echoes and noise at 15 dB: every image arrives, at the quality that
+    the noise allows.
+    """
     channel = channels.channel_model(10 ** (-15 / 20), 5.3 / 64, 1 + 20e-6, [0.95, 0, 0.25j, 0, 0, 0.15], 3)
     top = Link_(str(folder), channel)
     run(top)
@@ -147,7 +149,9 @@ def test_lost_packets_leave_a_sprinkling_of_erasures(folder):
 
 
 def test_a_partial_message_leaves_when_its_time_is_up_and_others_are_whole(folder):
-    """The first message lacks its last packet; ticks let it go while the second is on its way, not only at the end."""
+    """The first message lacks its last packet; ticks let it go while the second is on its way, not only at
+    the end.
+    """
     first = modem.modulate(PixelCodec().encode(picture(48, 64, seed=0), Link()), 1, 512).header.count
     top = Lossy(
         [str(folder / f"image{i}.png") for i in range(3)], positions={first - 1}, hold=20_000, gap=4000
@@ -268,7 +272,9 @@ def test_fine_blocks_send_and_receive_what_the_codec_does(amount, semantic):
 
 
 class Eraser(hsc.blocks.base.MessageBlock):
-    """Turns packets into received ones without noise, and loses the analog or the digital symbols of every packet."""
+    """Turns packets into received ones without noise, and loses the analog or the digital symbols of every
+    packet.
+    """
 
     def __init__(self, analog):
         super().__init__("Eraser")

@@ -1,4 +1,6 @@
-"""Images of incomplete messages: they come while the message does, never after it, and change nothing of the final image."""
+"""Images of incomplete messages: they come while the message does, never after it, and change nothing of the
+final image.
+"""
 
 import threading
 
@@ -87,7 +89,8 @@ class Bench(gr.top_block):
 
 @pytest.mark.parametrize("codec", ["hsc", "deepjscc", "hda_deepsc"])
 def test_the_image_builds_up_packet_by_packet(codec, always):
-    """Each packet brings another partial image, and they get better; the final image is the one that there is without partial images.
+    """Each packet brings another partial image, and they get better; the final image is the one that there is
+    without partial images.
 
     The first shows the base alone where the codec has one.
     """
@@ -102,7 +105,8 @@ def test_the_image_builds_up_packet_by_packet(codec, always):
     with Bench(partial=1) as bench:
         for p in packets[:-1]:
             bench.give(p)
-            # What cannot be decoded yet gives no image: then the counter of tries would be all there is to wait for.
+            # What cannot be decoded yet gives no image: then the counter of tries would be all there is to
+            # wait for.
             message = modem.demodulate(packet.join(packets[: p.header.index + 1]))
             first = base is not None and not quality
             try:

@@ -1,4 +1,6 @@
-"""Every block gives the same in the second and third run of a flowgraph as in the first, and after lock and unlock."""
+"""Every block gives the same in the second and third run of a flowgraph as in the first, and after lock and
+unlock.
+"""
 
 import json
 import os
@@ -82,7 +84,8 @@ class Case:
     """What a block is given in each run, and what is looked at.
 
     Attributes:
-        make: the block, or several that are connected to each other; ports are those of the first, results those of the last.
+        make: the block, or several that are connected to each other; ports are those of the first, results
+            those of the last.
         messages: port and PDU.
         samples: for its stream input.
         seen: what else the block shows after a run.
@@ -124,7 +127,9 @@ class Top(gr.top_block):
         self.last = last
 
     def feed(self, begin):
-        """Begin a run, give the case's messages, and wait until what is wanted has come and nothing more comes."""
+        """Begin a run, give the case's messages, and wait until what is wanted has come and nothing more
+        comes.
+        """
         self.probe.got.clear()
         self.kept.samples.clear()
         begin()

@@ -1,4 +1,6 @@
-"""Budgets: whatever the image, the SNR and the CBR, every codec keeps to its channel uses or names the least CBR that does."""
+"""Budgets: whatever the image, the SNR and the CBR, every codec keeps to its channel uses or names the least
+CBR that does.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +44,9 @@ def floor(cbr, image):
 
 
 def kept(codec, image, snr_db, cbr):
-    """Whether the message was made; asserts that it is within the budget, or that the CBR named instead serves."""
+    """Whether the message was made; asserts that it is within the budget, or that the CBR named instead
+    serves.
+    """
     try:
         message = codec.encode(image, Link(snr_db, cbr))
     except HscError as error:

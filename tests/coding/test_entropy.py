@@ -1,4 +1,6 @@
-"""Entropy coding: against textbook ANS in Python integers, golden bytes, the entropy itself, and bytes that are no code."""
+"""Entropy coding: against textbook ANS in Python integers, golden bytes, the entropy itself, and bytes that
+are no code.
+"""
 
 import hashlib
 import threading
@@ -13,7 +15,9 @@ from hypothesis import strategies as st
 
 
 def laplace_tables(rows=24, symbols=41):
-    """Bell-shaped rows of growing width around 0, in integer arithmetic, so that the golden bytes hold on every machine."""
+    """Bell-shaped rows of growing width around 0, in integer arithmetic, so that the golden bytes hold on
+    every machine.
+    """
     distance = np.abs(np.arange(symbols) - symbols // 2)
     weights = np.stack([(1 << 20) * (row + 1) ** 3 // (row + 1 + distance * 4) ** 3 for row in range(rows)])
     weights = np.append(weights, weights.sum(1, keepdims=True) >> 12, axis=1)  # the escape

@@ -106,7 +106,9 @@ def test_with_ldpc_blocks(mcs):
     seed=st.integers(0, 99),
 )
 def test_any_received_stream_gives_data_or_one_line(data, source, size, seed):
-    """Bytes, lengths and losses may be anything; damaged symbols give damaged data, never more than was asked for."""
+    """Bytes, lengths and losses may be anything; damaged symbols give damaged data, never more than was asked
+    for.
+    """
     mask = np.random.default_rng(seed).random(len(data)) < 0.98
     try:
         found, there = erasure.recover(ReceivedDigital(data, mask), source, size)

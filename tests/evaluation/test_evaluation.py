@@ -112,7 +112,9 @@ def test_fading_is_the_same_for_all_tunings_and_falls_with_the_snr(digits):
 
 
 def test_fading_loses_the_cr_as_the_outage_probability_says(digits):
-    """16QAM-1/2 needs about 8 dB: over Rayleigh fading of mean 10 dB it fails with 1 - exp(-10^(-2/10)), about 0.47."""
+    """16QAM-1/2 needs about 8 dB: over Rayleigh fading of mean 10 dB it fails with 1 - exp(-10^(-2/10)),
+    about 0.47.
+    """
     codec = registry.create("hsc", symbols=8, rank=1, cr="paper", tuning="none")
     modulated = modem.modulate(codec.encode(digits[3], Link(mcs=hsc.MCS)), 0)
     normal = channel.numpy_normal(np.random.default_rng(1))

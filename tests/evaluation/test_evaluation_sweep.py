@@ -1,4 +1,6 @@
-"""One point against the link's own blocks and theory; sweeps that share encodes, resume, survive failures and run on Dask."""
+"""One point against the link's own blocks and theory; sweeps that share encodes, resume, survive failures and
+run on Dask.
+"""
 
 import importlib.util
 import json

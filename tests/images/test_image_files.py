@@ -1,4 +1,6 @@
-"""Image files: what becomes of depth, transparency, colour models and several pictures, and that it is said; folders; bad files."""
+"""Image files: what becomes of depth, transparency, colour models and several pictures, and that it is said;
+folders; bad files.
+"""
 
 import io
 import os
@@ -58,7 +60,9 @@ def png(depth: int, colour: int, samples: np.ndarray, key: bytes = b"") -> bytes
 def tiff(
     values: np.ndarray, bits: int, sample_format: int = 1, photometric: int = 1, packed: bool = False
 ) -> bytes:
-    """An uncompressed grey TIFF of values (H, W), little-endian; `packed` puts samples of `bits` bits one after another."""
+    """An uncompressed grey TIFF of values (H, W), little-endian; `packed` puts samples of `bits` bits one
+    after another.
+    """
     height, width = values.shape
     if packed:
         octets = np.ascontiguousarray(values.astype(">u2")).view(np.uint8).reshape(height, width, 2)

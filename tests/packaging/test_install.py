@@ -34,7 +34,9 @@ def run(command, cwd, **environment):
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory):
-    """(build folder, prefix): the module configured, built and installed, in folders with a space in their names."""
+    """(build folder, prefix): the module configured, built and installed, in folders with a space in their
+    names.
+    """
     if shutil.which("cmake") is None:
         pytest.skip("cmake is not installed")
     build, prefix = (tmp_path_factory.mktemp("cmake") / name for name in ("the build", "the prefix"))
@@ -208,7 +210,9 @@ def test_failed_package_installation_says_what_to_do(launcher, tmp_path):
 
 
 def test_set_up_runs_once_then_again_after_a_change(launcher, tmp_path):
-    """With stand-ins for apt, the venv, pip and CMake: what is done on the first use, on the second, and after an edit."""
+    """With stand-ins for apt, the venv, pip and CMake: what is done on the first use, on the second, and
+    after an edit.
+    """
     tools, calls = tmp_path / "tools", tmp_path / "calls"
     tools.mkdir()
     stub(tools, "dpkg-query", "printf installed")
@@ -257,7 +261,9 @@ def test_set_up_runs_once_then_again_after_a_change(launcher, tmp_path):
 
 @pytest.fixture
 def torch_set_up(launcher, tmp_path):
-    """Runs the set-up with a pip that notes what it is asked for: (exit status, its lines, what the launcher says)."""
+    """Runs the set-up with a pip that notes what it is asked for: (exit status, its lines, what the launcher
+    says).
+    """
     tools, calls, pci = tmp_path / "tools", tmp_path / "calls", tmp_path / "pci"
     for folder in (tools, pci / "0000:00:02.0"):
         folder.mkdir(parents=True)

@@ -208,7 +208,9 @@ class Collector(MessageBlock):
 
 
 class Loop(gr.top_block):
-    """Message Encoder - Symbol Channel - Message Decoder, the reports through a Link Adaptation back to the encoder."""
+    """Message Encoder - Symbol Channel - Message Decoder, the reports through a Link Adaptation back to the
+    encoder.
+    """
 
     def __init__(self, codec, options, adaptation):
         super().__init__("loop")
@@ -281,7 +283,9 @@ def test_reports_that_stop_bring_the_robust_setting(photograph):
 
 
 class Repeating(gr.top_block):
-    """Message Encoder - Packet Repeater - Symbol Channel that loses packets - Message Decoder, with or without requests."""
+    """Message Encoder - Packet Repeater - Symbol Channel that loses packets - Message Decoder, with or
+    without requests.
+    """
 
     def __init__(self, with_requests):
         super().__init__("repeating")

@@ -1,4 +1,6 @@
-"""Sealed chunks: the primitive against published vectors, every change detected, one path with and without a key."""
+"""Sealed chunks: the primitive against published vectors, every change detected, one path with and without a
+key.
+"""
 
 import numpy as np
 import pytest

@@ -1,4 +1,6 @@
-"""Permutations are permutations, spread neighbours and losses, and never change; the PN sequence is a maximum length sequence."""
+"""Permutations are permutations, spread neighbours and losses, and never change; the PN sequence is a maximum
+length sequence.
+"""
 
 import zlib
 

@@ -1,4 +1,6 @@
-"""The 802.11ad LDPC codes: structure of H, encoder, decoder against an independent sum-product decoder, error rates, bad input."""
+"""The 802.11ad LDPC codes: structure of H, encoder, decoder against an independent sum-product decoder, error
+rates, bad input.
+"""
 
 import zlib
 
@@ -33,7 +35,9 @@ def gf2_rank(matrix):
 
 
 def sum_product(matrix, llr, iterations=30):
-    """Flooding sum-product in float64 on a dense H, log domain: written from the textbook, shares nothing with the decoder under test."""
+    """Flooding sum-product in float64 on a dense H, log domain: written from the textbook, shares nothing
+    with the decoder under test.
+    """
     checks, bits = np.nonzero(matrix)
     message = np.zeros(len(checks))
     for _ in range(iterations):
@@ -85,7 +89,9 @@ def test_encoder_satisfies_every_check(rate, k):
 
 @pytest.mark.parametrize(("rate", "weight"), [("1/2", 5), ("5/8", 4), ("3/4", 4), ("13/16", 3)])
 def test_no_light_codewords_from_light_information(rate, weight):
-    """Words of one and of two information bits bound the minimum distance; a wrong table entry shows as a light word."""
+    """Words of one and of two information bits bound the minimum distance; a wrong table entry shows as a
+    light word.
+    """
     code = ldpc.code(rate)
     single = code.encode(np.eye(code.k, dtype=np.uint8))
     assert single.sum(axis=1).min() > weight
@@ -106,7 +112,8 @@ def test_noiseless_and_any_scale(rate):
 
 @pytest.mark.parametrize(
     ("rate", "ebn0_db", "least", "largest"),
-    # field figures of the same codes: min-sum at rate 1/2: 3.6e-2 at 2.0 dB; sum-product at rate 3/4: 3.7e-2 at 3.0 dB; others: our own
+    # field figures of the same codes: min-sum at rate 1/2: 3.6e-2 at 2.0 dB; sum-product at rate 3/4: 3.7e-2
+    # at 3.0 dB; others: our own
     [
         ("1/2", 2.0, 0.008, 0.036),
         ("5/8", 2.5, 0.006, 0.03),

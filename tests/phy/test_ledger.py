@@ -49,7 +49,8 @@ def test_kinds_of_a_digital_stream_by_hand():
 
 
 def test_air_interface_of_one_packet_by_hand():
-    # 64 carriers, 52 used, 4 pilots, cyclic prefix 16; 624 header symbols fill 13 symbols of 48; 50 analog symbols take 2
+    # 64 carriers, 52 used, 4 pilots, cyclic prefix 16; 624 header symbols fill 13 symbols of 48; 50 analog
+    # symbols take 2
     ledger = Ledger.of_message(message(50, []).header, PRESETS["ofdm64"])
     assert ledger.side_information == Fraction(624 * 10, 36)
     assert ledger.header + ledger.side_information == 624

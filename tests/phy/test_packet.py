@@ -140,7 +140,9 @@ def test_assembler_expires_on_the_sample_clock_and_bounds_open_messages():
 
 
 def test_a_restarted_transmitter_may_use_a_message_id_again():
-    """The same layout with other content: told apart by what a packet holds while the message is open, by the sample clock later."""
+    """The same layout with other content: told apart by what a packet holds while the message is open, by the
+    sample clock later.
+    """
     first, second = message(3000, [], 500, seed=1), message(3000, [], 500, seed=2)
     assert first.header == second.header and first.header.count == 6
     assembler = packet.MessageAssembler(memory=1000)

@@ -64,7 +64,9 @@ def test_llr_equals_brute_force(bits, exact):
 
 @pytest.mark.parametrize("bits", qam.BITS_PER_SYMBOL)
 def test_hard_decisions_follow_theory(bits):
-    """Bit error rate of Gray QAM in closed form: Cho and Yoon, IEEE Trans. Commun. 50(7), 2002, eq. 9 and 10, bit by bit of an axis."""
+    """Bit error rate of Gray QAM in closed form: Cho and Yoon, IEEE Trans. Commun. 50(7), 2002, eq. 9 and 10,
+    bit by bit of an axis.
+    """
     rng = np.random.default_rng(10 + bits)
     snr = 10 ** ({1: 5, 2: 8, 4: 14, 6: 20}[bits] / 10)
     sent = rng.integers(0, 2, 300_000 // bits * bits, dtype=np.uint8)

@@ -1,4 +1,6 @@
-"""The receiver at the figures that the air interface promises, over a channel simulated independently of it, and on garbage."""
+"""The receiver at the figures that the air interface promises, over a channel simulated independently of it,
+and on garbage.
+"""
 
 from dataclasses import replace
 
@@ -83,7 +85,9 @@ def test_tail_of_the_longest_packet(n, snr_db):
 
 @pytest.mark.parametrize("n", ALL, ids=by_name)
 def test_error_floor(n):
-    """Without noise: nothing but float32 on a clean channel; with offsets less than -40 dB (ofdm1024: -32, docs/air-interface.md)."""
+    """Without noise: nothing but float32 on a clean channel; with offsets less than -40 dB (ofdm1024: -32,
+    docs/air-interface.md).
+    """
     rng = np.random.default_rng(5)
     packet = make_packet(4000, rng)
     for cfo, ppm, most in ((0.0, 0.0, -85), (7.7, 0.0, -85), (-3.3, 40.0, -32 if n.n_fft == 1024 else -40)):
@@ -191,7 +195,9 @@ def test_any_chunking_gives_the_same_packets(stream, data):
 
 @pytest.fixture(scope="module")
 def mixed():
-    """A stream of bursts of all numerologies, back to back and with pauses, the packets sent and what one push of all of it gives."""
+    """A stream of bursts of all numerologies, back to back and with pauses, the packets sent and what one
+    push of all of it gives.
+    """
     rng = np.random.default_rng(20)
     sent, parts = [], [np.zeros(500, np.complex64)]
     for index in range(12):
@@ -219,7 +225,9 @@ def test_any_chunking_of_all_numerologies_gives_the_same_packets(mixed, size, se
 
 
 def under_leak(n, level_db, cfo, snr_db, at_the_transmitter=False, moving=0.0, size=300):
-    """Packets sent and received, six in a row, with a constant of so many dB over the signal added; `moving` turns it [rad] on the way."""
+    """Packets sent and received, six in a row, with a constant of so many dB over the signal added; `moving`
+    turns it [rad] on the way.
+    """
     rng = np.random.default_rng(21)
     sent = [make_packet(size, rng, index) for index in range(6)]
     stream = bursts(sent, n)

@@ -1,4 +1,6 @@
-"""Search and confirmation of preambles: against a direct evaluation of Schmidl and Cox's formulas, and at the rates that the link needs."""
+"""Search and confirmation of preambles: against a direct evaluation of Schmidl and Cox's formulas, and at the
+rates that the link needs.
+"""
 
 import numpy as np
 import pytest
@@ -92,7 +94,9 @@ def test_cells_are_shared(n):
 @pytest.mark.parametrize("lines", [(), (0.0,), (0.1234,), (0.2, -0.3), (0.0, 0.15, -0.4)])
 @pytest.mark.parametrize("level", [1, 30, 1000])
 def test_nothing_is_left_of_lines(lines, level):
-    """As if the carriers had never been there, to -70 dB, whatever their phases and wherever the samples begin and end."""
+    """As if the carriers had never been there, to -70 dB, whatever their phases and wherever the samples
+    begin and end.
+    """
     rng = np.random.default_rng(6)
     index, background = np.arange(40 * BLOCK), noise(40 * BLOCK, 1.0, rng)
     carriers = sum(

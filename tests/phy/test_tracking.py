@@ -1,4 +1,6 @@
-"""A channel that changes within a packet: the receiver against one that is told the channel, and its parts against theory."""
+"""A channel that changes within a packet: the receiver against one that is told the channel, and its parts
+against theory.
+"""
 
 import numpy as np
 import pytest
@@ -66,7 +68,9 @@ def test_error_is_near_that_of_a_receiver_that_knows_the_channel(name, size, cou
 
 
 def test_a_still_channel_is_left_alone(monkeypatch):
-    """Gate and evidence: of many packets over still echoes with clock and carrier offsets hardly one is taken to move."""
+    """Gate and evidence: of many packets over still echoes with clock and carrier offsets hardly one is taken
+    to move.
+    """
     found = []
     original = tracking.deviation
     monkeypatch.setattr(tracking, "deviation", lambda *given: found.append(original(*given)) or found[-1])
@@ -165,7 +169,9 @@ def test_sequences_are_those_of_a_band_limited_process():
 
 @pytest.mark.parametrize("seed", [53, 388, 398])
 def test_two_rows_that_look_like_a_movement(seed):
-    """Noise that makes header and the one row of payload differ: no sequences fit into two rows, and there was an exception."""
+    """Noise that makes header and the one row of payload differ: no sequences fit into two rows, and there
+    was an exception.
+    """
     n, rng = PRESETS["ofdm1024"], np.random.default_rng(seed)
     packet = make_packet(1, rng)
     got = receive(packet, channel(bursts([packet], n), n, rng, 20), n)

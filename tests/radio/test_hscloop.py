@@ -1,4 +1,6 @@
-"""The loop radio, driver=hscloop: what it does to samples, in real time, and what gr-soapy makes of its faults."""
+"""The loop radio, driver=hscloop: what it does to samples, in real time, and what gr-soapy makes of its
+faults.
+"""
 
 import mmap
 import signal
@@ -139,7 +141,8 @@ def test_correction_takes_the_crystals_error_away(air):
         assert spectrum(ears.next(1 << 15))[0] == pytest.approx(TONE, abs=0.2)
 
 
-# The converter's 12 bits leave 67.5 dB; at 0.8 of the band the images of the sinc of 24 taps come up, 58 dB with them.
+# The converter's 12 bits leave 67.5 dB; at 0.8 of the band the images of the sinc of 24 taps come up, 58 dB
+# with them.
 @pytest.mark.parametrize(("tone", "least_db"), [(31e3, 66), (0.4 * RATE, 56.5)])
 def test_resampling_leaves_a_tone_clean(air, tone, least_db):
     with running(Tone(air, tone=tone), Ears(air, "ppm=80,cfo=34640")) as ears:

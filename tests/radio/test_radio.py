@@ -1,4 +1,6 @@
-"""Radio Sink and Radio Source: addresses, levels, clocks, and every radio that needs no radio. Drivers: test_hscloop.py."""
+"""Radio Sink and Radio Source: addresses, levels, clocks, and every radio that needs no radio. Drivers:
+test_hscloop.py.
+"""
 
 import functools
 import json

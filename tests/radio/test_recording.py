@@ -1,4 +1,6 @@
-"""SigMF recordings: metadata while recording, at the end, after a crash, over several runs, and read back; the scale of integers."""
+"""SigMF recordings: metadata while recording, at the end, after a crash, over several runs, and read back;
+the scale of integers.
+"""
 
 import errno
 import json
@@ -201,7 +203,9 @@ def test_captures_of_what_is_recorded_again_are_kept(tmp_path, pieces):
 
 @pytest.mark.parametrize("level", [1e-6, 0.01, 0.25, 1.0, 3.0, 1e4])
 def test_integers_follow_the_level_of_the_samples(tmp_path, level):
-    """Of any level, and with silence and weak noise before and after: nothing is clipped, errors are 40 dB below what is recorded."""
+    """Of any level, and with silence and weak noise before and after: nothing is clipped, errors are 40 dB
+    below what is recorded.
+    """
     w = writer(tmp_path, datatype="ci16_le")
     parts = [
         np.zeros(5000, np.complex64),
@@ -249,7 +253,9 @@ def test_a_given_full_scale_stays_and_what_is_beyond_is_counted(tmp_path):
     st.sampled_from([None, 1.0]),
 )
 def test_any_samples_are_stored_or_counted(tmp_path_factory, pieces, full_scale):
-    """Whatever is not finite or beyond what can be a signal counts as clipped; everything else comes back but for rounding."""
+    """Whatever is not finite or beyond what can be a signal counts as clipped; everything else comes back but
+    for rounding.
+    """
     folder = tmp_path_factory.mktemp("any")
     w = writer(folder, datatype="ci16_le", full_scale=full_scale)
     for piece in pieces:

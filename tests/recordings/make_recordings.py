@@ -1,7 +1,8 @@
-"""Makes the reference recordings of this folder anew: `PYTHONPATH=python python tests/recordings/make_recordings.py`.
+"""Makes the reference recordings of this folder anew: `PYTHONPATH=python python
+tests/recordings/make_recordings.py`.
 
-Each has the bursts of one image, silence around them, and the impairments of RECORDINGS; samples are ci16_le, 1 MS/s. NAME.png is what
-the receiver made of it when the recording was made.
+Each has the bursts of one image, silence around them, and the impairments of RECORDINGS; samples are ci16_le,
+1 MS/s. NAME.png is what the receiver made of it when the recording was made.
 """
 
 from __future__ import annotations
@@ -27,7 +28,9 @@ SILENCE = 4000  # samples before and after
 
 @dataclass(frozen=True)
 class Made:
-    """One recording: what was sent, and what the channel did to it. `square`: a crop of so many pixels from the middle."""
+    """One recording: what was sent, and what the channel did to it. `square`: a crop of so many pixels from
+    the middle.
+    """
 
     image: str
     codec: str

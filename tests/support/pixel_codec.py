@@ -1,4 +1,6 @@
-"""A codec without weights for tests of blocks: every pixel as an analog value, and every fourth row and column as bytes."""
+"""A codec without weights for tests of blocks: every pixel as an analog value, and every fourth row and
+column as bytes.
+"""
 
 from dataclasses import dataclass
 

@@ -16,7 +16,7 @@ from gnuradio.hsc.images import datasets
 from gnuradio.hsc.systems.hsc import ncr_training, vae_training
 from gnuradio.hsc.systems.hsc.vae import Vae
 from gnuradio.hsc.training import loop
-from gnuradio.hsc.training.recipes import RECIPES, Fading, build, recipe
+from gnuradio.hsc.training.recipe import Fading, names, recipe
 from PIL import Image
 
 
@@ -47,7 +47,7 @@ def folder(tmp_path_factory):
 
 def fit(name, out, folder, minutes=None, report=lambda _: None, **changes):
     chosen = recipe(name, **changes)
-    return loop.fit_images(build(chosen), vae_training.loss, loop.Run(chosen, out, folder, minutes, report))
+    return loop.fit_images(chosen.build(), vae_training.loss, loop.Run(chosen, out, folder, minutes, report))
 
 
 def test_training_learns_and_exports(folder, tmp_path):
@@ -150,9 +150,9 @@ def test_ncr_recomposition_is_exact_at_full_rank():
 
 
 def test_every_recipe_builds_and_starts_from_a_recipe():
-    for chosen in RECIPES.values():
-        assert not chosen.start or chosen.start in RECIPES
-        assert sum(p.numel() for p in build(chosen).parameters()) < 4e6
+    for chosen in map(recipe, names()):
+        assert not chosen.start or chosen.start in names()
+        assert sum(p.numel() for p in chosen.build().parameters()) < 4e6
 
 
 def test_crops_have_the_size_and_come_from_the_photographs(folder, tmp_path):

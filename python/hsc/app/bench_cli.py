@@ -40,7 +40,8 @@ def bench() -> None:
       gr-hsc bench link --rate 2M
       gr-hsc bench soak --minutes 60 --out soak.json
 
-    Errors: one line on stderr and exit status 2 for an unknown part, missing weights, or GNU Radio not installed.
+    Errors: one line on stderr and exit status 2 for an unknown part, missing weights, or GNU Radio not
+    installed.
     """
 
 
@@ -104,7 +105,8 @@ def link(
 ) -> None:
     """HSC in real time on this machine, a process for each end: frames, latency, CPU of each stage, queues.
 
-    A camera gives 25 frames of 256 x 256 pixels a second. Of those that wait the link takes the newest, and what is left out is counted.
+    A camera gives 25 frames of 256 x 256 pixels a second. Of those that wait the link takes the newest, and
+    what is left out is counted.
 
     \b
     Examples
@@ -112,7 +114,8 @@ def link(
       gr-hsc bench link --rank 0 --rate 1M
       gr-hsc bench link --frames clip.mp4 --rate 500k --seconds 60 --json
 
-    Errors: one line on stderr and exit status 2 for a file without frames, or an end of the link that does not run.
+    Errors: one line on stderr and exit status 2 for a file without frames, or an end of the link that does
+    not run.
     """
     from ..bench.link_run import run
 
@@ -156,17 +159,20 @@ def link(
     help="JSON file with memory against time and the account of packets.",
 )
 def soak(**settings: object) -> int:
-    """Run tx, channel and rx in real time for long: memory of the three processes, and an account of every packet sent.
+    """Run tx, channel and rx in real time for long: memory of the three processes, and an account of every
+    packet sent.
 
-    Memory is read every ten seconds and compared with its value after five minutes, or half way. Exit status 1 when it has grown by more
-    than 5 %, a packet is neither received nor counted as lost, or a process ended or hung.
+    Memory is read every ten seconds and compared with its value after five minutes, or half way. Exit status
+    1 when it has grown by more than 5 %, a packet is neither received nor counted as lost, or a process ended
+    or hung.
 
     \b
     Examples
       gr-hsc bench soak --minutes 60 --out soak.json
       gr-hsc bench soak --minutes 1 --codec softcast
 
-    Errors: one line on stderr and exit status 2 for an option out of range, a missing file, or a process that does not start.
+    Errors: one line on stderr and exit status 2 for an option out of range, a missing file, or a process that
+    does not start.
     """
     from ..bench.soak_run import Soak, report, run
 

@@ -1,10 +1,12 @@
-"""A channel between two processes: what a transmitter sends over ZeroMQ goes on to receivers with echoes, fading, offsets and noise.
+"""A channel between two processes: what a transmitter sends over ZeroMQ goes on to receivers with echoes,
+fading, offsets and noise.
 
     Radio Source (zmq) - losses - echoes and fading - channel_model (CFO, clock, noise) - drift - interferer - zmq
 
-All of it in GNU Radio's own blocks, but for the source, which goes on with silence where the transmitter is not there. The transmitter's
-sample clock paces it. Powers are told against a transmitter at amplitude 1, which zmq radios have unless they are given a back-off: the
-noise of a sample has variance 10^(-SNR/10), echoes have unit energy and fading unit mean power.
+All of it in GNU Radio's own blocks, but for the source, which goes on with silence where the transmitter is
+not there. The transmitter's sample clock paces it. Powers are told against a transmitter at amplitude 1,
+which zmq radios have unless they are given a back-off: the noise of a sample has variance 10^(-SNR/10),
+echoes have unit energy and fading unit mean power.
 """
 
 from __future__ import annotations
@@ -24,7 +26,8 @@ from . import live
 
 DRIFT_SPAN = 2000.0  # a drifting carrier goes up and down by this [Hz]
 _SINUSOIDS = 8  # of a fading process
-_POINTS = 50  # of a fading process in one period of the Doppler frequency; between them straight lines: error -54 dB
+# of a fading process in one period of the Doppler frequency; between them straight lines: error -54 dB
+_POINTS = 50
 _SLOT = 1e-3  # of drop-outs and interfering bursts [s]
 _EVENT = (2, 20)  # slots
 _PERIOD = 61.0  # after which they repeat [s]
@@ -49,7 +52,8 @@ class ChannelSettings:
         delay_spread: RMS, of an exponential power delay profile [s]; 0 for none.
         doppler: highest Doppler frequency of fading [Hz]; 0 for none.
         k_factor: power of the steady part of fading over the rest; None for Rayleigh.
-        drop: share of time in which nothing of the signal, or an interfering burst instead of it, comes through.
+        drop: share of time in which nothing of the signal, or an interfering burst instead of it, comes
+            through.
         interferer: (power over that of the signal [dB], frequency [Hz]) of a steady tone.
         seed: of everything that is random.
     """
@@ -97,7 +101,9 @@ class ChannelSettings:
 
 
 def impulse_response(settings: ChannelSettings) -> np.ndarray:
-    """complex64 (n,), unit energy: the taps, or an exponential power delay profile with random phases. Raises HscError if too long."""
+    """complex64 (n,), unit energy: the taps, or an exponential power delay profile with random phases. Raises
+    HscError if too long.
+    """
     taps = np.array(settings.taps, np.complex64)
     if settings.delay_spread:
         spread = settings.delay_spread * settings.sample_rate
@@ -118,7 +124,9 @@ def impulse_response(settings: ChannelSettings) -> np.ndarray:
 
 
 def _gather(power: np.ndarray, paths: int) -> np.ndarray:
-    """A power delay profile with at most so many paths, evenly spread, each with the power of its neighbourhood at its mean delay."""
+    """A power delay profile with at most so many paths, evenly spread, each with the power of its
+    neighbourhood at its mean delay.
+    """
     out = np.zeros_like(power)
     for part in np.array_split(np.arange(len(power)), min(paths, len(power))):
         out[round(float(np.average(part, weights=power[part])))] += power[part].sum()
@@ -131,7 +139,9 @@ def _check_length(count: int) -> None:
 
 
 def events(share: float, slots: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Drop-outs and interfering bursts, in turns, each of 2 to 20 slots: bool (slots,) each, together `share` of the slots."""
+    """Drop-outs and interfering bursts, in turns, each of 2 to 20 slots: bool (slots,) each, together `share`
+    of the slots.
+    """
     rng = np.random.default_rng(seed)
     kinds = np.zeros((2, slots), bool)
     turn, wanted = 0, round(share * slots)
@@ -146,7 +156,9 @@ def events(share: float, slots: int, seed: int) -> tuple[np.ndarray, np.ndarray]
 
 
 class emulated_channel(gr.hier_block2):  # noqa: N801
-    """The channel as a block. Stream in: samples as sent, stream out: as received. Raises HscError for taps that are impossible."""
+    """The channel as a block. Stream in: samples as sent, stream out: as received. Raises HscError for taps
+    that are impossible.
+    """
 
     def __init__(self, settings: ChannelSettings) -> None:
         stream = gr.io_signature(1, 1, gr.sizeof_gr_complex)
@@ -188,7 +200,9 @@ class emulated_channel(gr.hier_block2):  # noqa: N801
         )
 
     def _fading(self, head: gr.basic_block, taps: np.ndarray) -> gr.basic_block:
-        """Every tap has a gain of its own, computed at a low rate and joined by straight lines: at every sample it would be slow."""
+        """Every tap has a gain of its own, computed at a low rate and joined by straight lines: at every
+        sample it would be slow.
+        """
         s = self._settings
         step = max(1, min(256, int(s.sample_rate / (_POINTS * s.doppler))))
         rise = np.arange(1, step + 1) / step
@@ -242,7 +256,9 @@ class emulated_channel(gr.hier_block2):  # noqa: N801
 
 
 class channel_flowgraph(gr.top_block):  # noqa: N801
-    """The channel between two processes. Raises HscError for impossible settings or an address that is in use."""
+    """The channel between two processes. Raises HscError for impossible settings or an address that is in
+    use.
+    """
 
     def __init__(self, settings: ChannelSettings) -> None:
         gr.top_block.__init__(self, "gr-hsc channel", catch_exceptions=True)

@@ -84,11 +84,12 @@ def version() -> None:
 )
 @link_options
 def simulate(settings: Scenario, images: tuple[Path, ...], out: Path, as_json: bool) -> int:
-    """Send IMAGES over the symbol channel: same codec, packets and channel uses as `send`, without OFDM and without GNU Radio.
+    """Send IMAGES over the symbol channel: same codec, packets and channel uses as `send`, without OFDM and
+    without GNU Radio.
 
-    IMAGES are files or folders, in any format that pillow or pillow-heif reads. For each, OUT/<stem>.png is what was received and
-    OUT/<stem>_compare.png shows it beside the original; OUT/metrics.json is a list with one entry for each image. Each packet sees
-    one channel gain, known to the receiver; --loss drops packets.
+    IMAGES are files or folders, in any format that pillow or pillow-heif reads. For each, OUT/<stem>.png is
+    what was received and OUT/<stem>_compare.png shows it beside the original; OUT/metrics.json is a list with
+    one entry for each image. Each packet sees one channel gain, known to the receiver; --loss drops packets.
     """
     from .report import transmit_all
     from .simulate import transmit
@@ -103,11 +104,13 @@ def simulate(settings: Scenario, images: tuple[Path, ...], out: Path, as_json: b
 )
 @link_options
 def send(settings: Scenario, images: tuple[Path, ...], out: Path, as_json: bool) -> int:
-    """Send IMAGES through the GNU Radio flowgraph: OFDM bursts, GNU Radio's channel blocks, synchronisation and all.
+    """Send IMAGES through the GNU Radio flowgraph: OFDM bursts, GNU Radio's channel blocks, synchronisation
+    and all.
 
-    IMAGES are files or folders, in any format that pillow or pillow-heif reads. For each, OUT/<stem>.png is what was received and
-    OUT/<stem>_compare.png shows it beside the original; OUT/metrics.json is a list with one entry for each image. Fading is slow
-    against a burst; --loss takes whole packets out between the OFDM receiver and the assembly of messages.
+    IMAGES are files or folders, in any format that pillow or pillow-heif reads. For each, OUT/<stem>.png is
+    what was received and OUT/<stem>_compare.png shows it beside the original; OUT/metrics.json is a list with
+    one entry for each image. Fading is slow against a burst; --loss takes whole packets out between the OFDM
+    receiver and the assembly of messages.
     """
     from .report import transmit_all
     from .send import transmit
@@ -139,7 +142,8 @@ def send(settings: Scenario, images: tuple[Path, ...], out: Path, as_json: bool)
 def tx(settings: Scenario, radio: RadioSettings, images: tuple[Path, ...], **schedule: object) -> int:
     """Send IMAGES, files or folders, over a radio: once, or until Ctrl-C with --loop.
 
-    Between images, and while one is encoded, zeros are sent. The gain that a radio needs, and what is legal where: docs/over-the-air.md.
+    Between images, and while one is encoded, zeros are sent. The gain that a radio needs, and what is legal
+    where: docs/over-the-air.md.
 
     \b
     Examples
@@ -148,8 +152,9 @@ def tx(settings: Scenario, radio: RadioSettings, images: tuple[Path, ...], **sch
       gr-hsc tx digits/ --radio zmq:tcp://127.0.0.1:5555 --rank 4 --repeat 10 --interval 0.5
       gr-hsc tx photos/ --radio soapy:driver=plutosdr --freq 433.92M --loop --codec hda_deepsc --feedback tcp://192.168.1.7:5560
 
-    Errors: one line on stderr and exit status 2 when no file is there, for an option out of range, or a radio that is not there. An
-    image that is missing, cannot be read or sent is one line, the others are sent, exit status 2. Exit status 1: the radio has vanished.
+    Errors: one line on stderr and exit status 2 when no file is there, for an option out of range, or a radio
+    that is not there. An image that is missing, cannot be read or sent is one line, the others are sent, exit
+    status 2. Exit status 1: the radio has vanished.
     """
     with live.signals(live.interrupted):
         from .tx import Schedule, transmit
@@ -207,9 +212,10 @@ def tx(settings: Scenario, radio: RadioSettings, images: tuple[Path, ...], **sch
 def rx(settings: Scenario, radio: RadioSettings, **session: object) -> int:
     """Receive images from a radio until Ctrl-C, or decode a recording.
 
-    The transmitter's codec, options and MCS come with every packet, its numerology is found; --key has to be the transmitter's. Each
-    image is written as soon as it is whole, OUT/image_00001.png and so on; OUT/received.jsonl gets a line for each. A recording is
-    decoded as fast as it can be, and always to the same files.
+    The transmitter's codec, options and MCS come with every packet, its numerology is found; --key has to be
+    the transmitter's. Each image is written as soon as it is whole, OUT/image_00001.png and so on;
+    OUT/received.jsonl gets a line for each. A recording is decoded as fast as it can be, and always to the
+    same files.
 
     \b
     Examples
@@ -217,9 +223,10 @@ def rx(settings: Scenario, radio: RadioSettings, **session: object) -> int:
       gr-hsc rx --radio zmq:tcp://127.0.0.1:5556 --record capture --view
       gr-hsc rx --radio file:capture.sigmf-meta --out decoded
 
-    Errors: one line on stderr and exit status 2 for an option out of range, a radio or recording that is not there, or a folder that
-    cannot be written. What fails while receiving is one line, reception goes on. Exit status 1: the radio has vanished, a
-    recording holds no packet, or fewer --images or --packets came than asked for.
+    Errors: one line on stderr and exit status 2 for an option out of range, a radio or recording that is not
+    there, or a folder that cannot be written. What fails while receiving is one line, reception goes on. Exit
+    status 1: the radio has vanished, a recording holds no packet, or fewer --images or --packets came than
+    asked for.
     """
     with live.signals(live.interrupted):
         from .rx import Session, receive
@@ -297,7 +304,8 @@ def rx(settings: Scenario, radio: RadioSettings, **session: object) -> int:
     "--seed", type=click.IntRange(0, 2**31 - 1), default=1, show_default=True, help="Of all that is random."
 )
 def channel(**settings: object) -> int:
-    """Join `tx` and `rx` on one machine: what tx sends to --in comes out at --out with noise, offsets, echoes, fading and losses.
+    """Join `tx` and `rx` on one machine: what tx sends to --in comes out at --out with noise, offsets,
+    echoes, fading and losses.
 
     Both ends may come, go and come back in any order. Powers hold for a transmitter without --back-off.
 
@@ -307,7 +315,8 @@ def channel(**settings: object) -> int:
       gr-hsc tx photo.jpg --loop --radio zmq:tcp://127.0.0.1:5555
       gr-hsc rx --radio zmq:tcp://127.0.0.1:5556
 
-    Errors: one line on stderr and exit status 2 for an option out of range, or an --out that another process uses.
+    Errors: one line on stderr and exit status 2 for an option out of range, or an --out that another process
+    uses.
     """
     with live.signals(live.interrupted):
         with live.gnuradio_needed():
@@ -327,7 +336,8 @@ def channel(**settings: object) -> int:
 def demo(out: Path) -> int:
     """Send sample photographs and digits over a simulated OFDM link as HSC, and show what arrives.
 
-    Takes under a minute. Errors: one line on stderr and exit status 2 when GNU Radio or the weights are missing or OUT cannot be written.
+    Takes under a minute. Errors: one line on stderr and exit status 2 when GNU Radio or the weights are
+    missing or OUT cannot be written.
     """
     from .demo import run
 
@@ -377,10 +387,11 @@ def evaluate(
     hda-cliff  one-way links in steps of 1 dB
     hda-ofdm  OFDM against the symbol level, and lost packets
 
-    Without --out, a run without --quick from the top of a checkout renews python/hsc/evaluation/results and docs/images; any other
-    writes to hsc-results/. The figures of digits need MNIST, those of hda-* the Kodak photographs. The points of hda-* are kept in
-    hsc-results/points.jsonl (OUT/points.jsonl): a run that was stopped resumes, and figures share points. Several names of hda-* are
-    measured together, image by image, which saves half of the encodes.
+    Without --out, a run without --quick from the top of a checkout renews python/hsc/evaluation/results and
+    docs/images; any other writes to hsc-results/. The figures of digits need MNIST, those of hda-* the Kodak
+    photographs. The points of hda-* are kept in hsc-results/points.jsonl (OUT/points.jsonl): a run that was
+    stopped resumes, and figures share points. Several names of hda-* are measured together, image by image,
+    which saves half of the encodes.
 
     \b
     Examples
@@ -389,7 +400,8 @@ def evaluate(
       gr-hsc evaluate hda-fig4 hda-fig5 --workers 8
       gr-hsc evaluate hda
 
-    Errors: one line on stderr and exit status 2 for an unknown NAME, missing data or weights, or a folder that cannot be written.
+    Errors: one line on stderr and exit status 2 for an unknown NAME, missing data or weights, or a folder
+    that cannot be written.
     """
     from .evaluate import Request, run_all
     from .planned import Workers
@@ -450,19 +462,22 @@ def compare(
     scheduler: str | None,
     out: Path,
 ) -> None:
-    """Send IMAGE with every codec at every SNR: a picture grid, a curve of PSNR against SNR, and their figures as JSON.
+    """Send IMAGE with every codec at every SNR: a picture grid, a curve of PSNR against SNR, and their
+    figures as JSON.
 
-    The channel is that of `simulate` with one gain for the whole image, and the transmitter knows the mean SNR. No packet is lost, so
-    that the codecs send 3 % of repair symbols rather than their own share. OUT/<stem>_compare.json holds the figures,
-    <stem>_compare_curve.png the curves, <stem>_compare_grid.png pictures at up to four of the SNRs, each with a detail at full size.
+    The channel is that of `simulate` with one gain for the whole image, and the transmitter knows the mean
+    SNR. No packet is lost, so that the codecs send 3 % of repair symbols rather than their own share.
+    OUT/<stem>_compare.json holds the figures, <stem>_compare_curve.png the curves, <stem>_compare_grid.png
+    pictures at up to four of the SNRs, each with a detail at full size.
 
     \b
     Examples
       gr-hsc compare photo.jpg --snr 0:20:2 --cbr 1/6
       gr-hsc compare photo.jpg --codecs softcast,separate --channel rician
 
-    Errors: one line on stderr and exit status 2 for a file that is not an image, an unknown codec, a value out of range, an image that
-    no codec can send, or a folder that cannot be written. A codec that cannot be used is left out, and it is said why.
+    Errors: one line on stderr and exit status 2 for a file that is not an image, an unknown codec, a value
+    out of range, an image that no codec can send, or a folder that cannot be written. A codec that cannot be
+    used is left out, and it is said why.
     """
     from .compare import Comparison, run, snr_range
     from .planned import Workers
@@ -485,7 +500,9 @@ def train(arguments: tuple[str, ...]) -> None:
 
 @main.command()
 def doctor() -> int:
-    """Check versions, weights, paths and radios: each line ok, or what to do. Exit status 1 when something is wrong."""
+    """Check versions, weights, paths and radios: each line ok, or what to do. Exit status 1 when something is
+    wrong.
+    """
     from .doctor import checks, report
 
     return 0 if report(checks()) else EXIT_FAILED

@@ -25,7 +25,9 @@ _MOST_POINTS = 101
 
 @dataclass(frozen=True)
 class Comparison:
-    """What is compared: codecs (all that serve photographs when empty) over a channel at SNRs [dB] within a CBR."""
+    """What is compared: codecs (all that serve photographs when empty) over a channel at SNRs [dB] within a
+    CBR.
+    """
 
     snrs_db: tuple[float, ...]
     cbr: float
@@ -67,7 +69,9 @@ class Comparison:
 
 
 def snr_range(text: str) -> tuple[float, ...]:
-    """ "0:20:2" (first, last, step), "0:20" (steps of 1) or "0,5,10" -> SNRs [dB]. Raises HscError for anything else."""
+    """ "0:20:2" (first, last, step), "0:20" (steps of 1) or "0,5,10" -> SNRs [dB]. Raises HscError for
+    anything else.
+    """
     try:
         if ":" not in text:
             values = [float(part) for part in text.split(",")]
@@ -86,10 +90,11 @@ def snr_range(text: str) -> tuple[float, ...]:
 
 
 def run(path: Path, comparison: Comparison, workers: planned.Workers, out: Path) -> list[Path]:
-    """Measure, and write OUT/<stem>_compare.json, <stem>_compare_curve.png and <stem>_compare_grid.png: paths written.
+    """Measure, and write OUT/<stem>_compare.json, <stem>_compare_curve.png and <stem>_compare_grid.png: paths
+    written.
 
-    What was changed on the way from the file to the pixels is told. Raises HscError for a file that is no image, an unknown codec, or
-    when no codec can serve the image.
+    What was changed on the way from the file to the pixels is told. Raises HscError for a file that is no
+    image, an unknown codec, or when no codec can serve the image.
     """
     workers.check()
     loaded = image_files.load(path)
@@ -132,9 +137,11 @@ def _grid(
     outcome: sweep.Outcome,
     shown: Sequence[int],
 ) -> Image.Image:
-    """A row for each codec, a column for each SNR shown, PSNR below each picture and of its detail; the original comes first.
+    """A row for each codec, a column for each SNR shown, PSNR below each picture and of its detail; the
+    original comes first.
 
-    Each picture is small and whole, and beside it a detail at full size: the same of all, where the codecs differ most.
+    Each picture is small and whole, and beside it a detail at full size: the same of all, where the codecs
+    differ most.
     """
     points = [[curve.points[i][0][0] for curve in shown_curves] for i in shown]
     usable = [

@@ -36,7 +36,9 @@ class Shot:
 
 
 def rows() -> list[list[Shot]]:
-    """What is sent, one row of the summary picture each: rising rank, then rising SNR at one CBR. Raises HscError without samples."""
+    """What is sent, one row of the summary picture each: rising rank, then rising SNR at one CBR. Raises
+    HscError without samples.
+    """
     photographs, digits = samples.photographs()[:PHOTOGRAPHS], samples.digits()[:DIGITS]
     found = [_rising_rank(path, PHOTO_RANKS) for path in photographs]
     found.append(
@@ -68,7 +70,8 @@ def _mcs(snr_db: float) -> str:
 
 
 def run(out: Path, runner: Runner | None = None) -> int:
-    """Send everything, print the table, write the pictures, metrics.json and summary.png to `out`. Returns the exit status.
+    """Send everything, print the table, write the pictures, metrics.json and summary.png to `out`. Returns
+    the exit status.
 
     Raises HscError when GNU Radio, samples or weights are missing, or `out` cannot be written.
     """

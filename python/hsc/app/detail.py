@@ -1,4 +1,6 @@
-"""A detail of pictures at full size: where systems differ most, and how it is shown beside the small whole picture."""
+"""A detail of pictures at full size: where systems differ most, and how it is shown beside the small whole
+picture.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ Window = tuple[slice, slice]
 
 
 def local_mse(image: np.ndarray, received: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Mean squared error of every window of `size` pixels, uint8 (H, W, C) twice -> float32 (H - h + 1, W - w + 1)."""
+    """Mean squared error of every window of `size` pixels, uint8 (H, W, C) twice -> float32 (H - h + 1, W - w
+    + 1).
+    """
     error = np.square(image.astype(np.float32) - received).mean(2)
     inside = tuple(
         slice(part // 2, part // 2 + side - part + 1) for side, part in zip(error.shape, size, strict=True)
@@ -35,8 +39,9 @@ def window_at(top: int, left: int, size: tuple[int, int]) -> Window:
 def place(image: np.ndarray, groups: Iterable[Iterable[np.ndarray]], size: tuple[int, int] = SIZE) -> Window:
     """The window where the systems' pictures differ most in quality.
 
-    Quality of a window is its RMS error; systems of one group are compared with each other, and the window is that of the largest mean
-    standard deviation over the groups. A picture that is alone in its group counts with its error.
+    Quality of a window is its RMS error; systems of one group are compared with each other, and the window is
+    that of the largest mean standard deviation over the groups. A picture that is alone in its group counts
+    with its error.
 
     Args:
         image: the original, uint8 (H, W, C).
@@ -53,7 +58,8 @@ def place(image: np.ndarray, groups: Iterable[Iterable[np.ndarray]], size: tuple
 
 
 def beside(pixels: np.ndarray, window: Window) -> np.ndarray:
-    """The whole picture, small and with a frame round the detail, and beside it the detail at full size: uint8 (h, w, 3).
+    """The whole picture, small and with a frame round the detail, and beside it the detail at full size:
+    uint8 (h, w, 3).
 
     A picture that is no larger than its detail is given back as it is.
     """

@@ -61,7 +61,8 @@ def checks() -> list[Check]:
 
 
 def report(results: Sequence[Check], file: TextIO | None = None) -> bool:
-    """Print one line per check to `file` (standard output by default), with what to do below each that failed.
+    """Print one line per check to `file` (standard output by default), with what to do below each that
+    failed.
 
     Returns True when all are ok.
     """
@@ -195,7 +196,9 @@ def _jpeg2000() -> str:
 
 
 def _block_paths() -> list[Path]:
-    """Where GNU Radio Companion looks for blocks, as its own configuration has it (gnuradio/grc/core/Config.py)."""
+    """Where GNU Radio Companion looks for blocks, as its own configuration has it
+    (gnuradio/grc/core/Config.py).
+    """
     paths = os.environ.get("GRC_BLOCKS_PATH", "").split(os.pathsep)
     prefs = importlib.import_module("gnuradio.gr").prefs()
     for key in ("local_blocks_path", "global_blocks_path"):
@@ -222,7 +225,8 @@ def _examples() -> str:
     return f"{len(flowgraphs)} flowgraphs in {folder}"
 
 
-# Asked in a process of its own, which may hang or crash with a driver. The C interface comes with GNU Radio; soapysdr-tools does not.
+# Asked in a process of its own, which may hang or crash with a driver. The C interface comes with GNU Radio;
+# soapysdr-tools does not.
 _SOAPY = """
 import ctypes, json
 soapy = ctypes.CDLL("libSoapySDR.so.0.8")

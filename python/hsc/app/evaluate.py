@@ -45,9 +45,11 @@ _ELSEWHERE = Path("hsc-results")
 
 @dataclass(frozen=True)
 class Request:
-    """What to evaluate: a name of NAMES, how many images (None: the figure's own number), coarsely or not, and where data are.
+    """What to evaluate: a name of NAMES, how many images (None: the figure's own number), coarsely or not,
+    and where data are.
 
-    For sweeps of codecs also where they run, and whether points that an earlier run has kept are measured anew.
+    For sweeps of codecs also where they run, and whether points that an earlier run has kept are measured
+    anew.
     """
 
     name: str
@@ -65,7 +67,9 @@ class Request:
 
 
 def run_all(requests: Sequence[Request], out: Path | None) -> Iterator[Path]:
-    """`run` for each request. The sweeps among them are measured together first: figures share encodes, image by image."""
+    """`run` for each request. The sweeps among them are measured together first: figures share encodes, image
+    by image.
+    """
     for workers in {request.workers for request in requests}:
         workers.check()
     sweeps = [request for request in requests if request.name in hda.PLANS]
@@ -86,8 +90,8 @@ def _sweep_together(requests: Sequence[Request], folder: Path) -> None:
 def run(request: Request, out: Path | None) -> list[Path]:
     """Measure, write the result file and draw the figure: paths written, JSON first.
 
-    Without `out`, a full run from the top of a checkout renews the results and figures there; any other goes to hsc-results/.
-    Raises HscError for missing data or weights, or a folder that cannot be written.
+    Without `out`, a full run from the top of a checkout renews the results and figures there; any other goes
+    to hsc-results/. Raises HscError for missing data or weights, or a folder that cannot be written.
     """
     in_checkout = out is None and not request.quick and _CHECKOUT_RESULTS.parent.is_dir()
     results = _CHECKOUT_RESULTS if in_checkout else out or _ELSEWHERE

@@ -1,4 +1,6 @@
-"""What `send` and `simulate` share: the settings of a link, the outcome of one image, and its entry in metrics.json."""
+"""What `send` and `simulate` share: the settings of a link, the outcome of one image, and its entry in
+metrics.json.
+"""
 
 from __future__ import annotations
 
@@ -27,8 +29,10 @@ class Scenario:
     """One link, from the transmitter's codec to the receiver's.
 
     Attributes:
-        codec, codec_options: name in `codecs.registry`, and the fields of the transmitter's options that were given.
-        receiver_options: the same of the receiver. It is not told the transmitter's: the key alone is shared, and both have to be given it.
+        codec, codec_options: name in `codecs.registry`, and the fields of the transmitter's options that were
+            given.
+        receiver_options: the same of the receiver. It is not told the transmitter's: the key alone is shared,
+            and both have to be given it.
         mcs: MCS of the digital streams, None leaves it to the codec.
         cbr: budget of payload channel uses / (C·H·W), None for none.
         snr_db: Es/N0 per complex channel use [dB].
@@ -74,7 +78,8 @@ class Outcome:
     Attributes:
         sent: uint8 (H, W, C).
         received: the same shape, or None when nothing arrived that a picture can be made of.
-        analog_only: what the analog stream alone gives (for HSC: SR only), or None for codecs without the two parts.
+        analog_only: what the analog stream alone gives (for HSC: SR only), or None for codecs without the two
+            parts.
         header: layout of the message that was sent.
         ledger: its channel uses.
         packets_sent, packets_received: numbers of packets.
@@ -124,7 +129,9 @@ class Stopwatch:
 
 
 def decode(codec: Codec, received: ReceivedMessage) -> tuple[Decoded | None, np.ndarray | None, str | None]:
-    """Received message -> what became of it, picture from the analog stream alone, reason when there is no picture."""
+    """Received message -> what became of it, picture from the analog stream alone, reason when there is no
+    picture.
+    """
     analog_only = None
     if received.analog is not None and received.digital:
         analog_only = _try_decode(codec, received.only("analog"))[0]
@@ -182,7 +189,9 @@ _MEASURED = (
 
 
 def failure(name: str, settings: Scenario, error: str) -> dict[str, object]:
-    """Entry of metrics.json for an image that could not be sent: the same keys, null where there is nothing to say."""
+    """Entry of metrics.json for an image that could not be sent: the same keys, null where there is nothing
+    to say.
+    """
     empty = dict.fromkeys(_MEASURED)
     return {**_identity(name, settings), **empty, "seconds": {}, "notes": [], "error": error}
 
@@ -206,7 +215,9 @@ def _identity(name: str, settings: Scenario) -> dict[str, object]:
 
 
 def shown_options(scenario: Scenario) -> dict[str, object]:
-    """Options of both ends as they may be written down: of a secret, that there is one, and whether the receiver has the same."""
+    """Options of both ends as they may be written down: of a secret, that there is one, and whether the
+    receiver has the same.
+    """
     shown = {**scenario.receiver_options, **scenario.codec_options}
     for name, known in described(registry.codec_class(scenario.codec).Options).items():
         if known.secret and name in shown:

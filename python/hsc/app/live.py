@@ -1,4 +1,6 @@
-"""Flowgraphs that run until they end, somebody asks them to, or time is up: signals, one live line, an end that is bounded in time."""
+"""Flowgraphs that run until they end, somebody asks them to, or time is up: signals, one live line, an end
+that is bounded in time.
+"""
 
 from __future__ import annotations
 
@@ -44,10 +46,11 @@ def gnuradio_needed() -> Iterator[None]:
 
 
 class Display:
-    """Lines of text, and below them on a terminal one that is drawn anew; elsewhere that one is printed now and then, when it has changed.
+    """Lines of text, and below them on a terminal one that is drawn anew; elsewhere that one is printed now
+    and then, when it has changed.
 
-    A thread prints, so that nobody waits for a terminal that is paused or a pipe that is full: what finds _WAITING lines before it is
-    left out, and counted.
+    A thread prints, so that nobody waits for a terminal that is paused or a pipe that is full: what finds
+    _WAITING lines before it is left out, and counted.
 
     Args:
         console: where to write; stdout when None.
@@ -101,7 +104,9 @@ class Display:
             self._left_out += 1
 
     def complain(self, reason: str, subject: str = "") -> None:
-        """Print what went wrong, once: the same reason is told again after AGAIN seconds at the earliest. May be called from any thread."""
+        """Print what went wrong, once: the same reason is told again after AGAIN seconds at the earliest. May
+        be called from any thread.
+        """
         now = time.monotonic()
         if now < self._told.get(reason, 0):
             return
@@ -147,7 +152,9 @@ def signals(handler: Callable[[], None]) -> Iterator[None]:
 
 
 def interrupted() -> None:
-    """End the process at once: what a signal does while a program is still loading, or when it comes a second time."""
+    """End the process at once: what a signal does while a program is still loading, or when it comes a second
+    time.
+    """
     print("gr-hsc: interrupted", file=sys.stderr, flush=True)
     os._exit(_INTERRUPTED)
 
@@ -160,15 +167,18 @@ def run(
     drain: Callable[[], threading.Event] | None = None,
     pause: Callable[[float], None] | None = None,
 ) -> None:
-    """Start a flowgraph; stop it when it has ended by itself, `ended` is set, a signal comes, or `seconds` have passed.
+    """Start a flowgraph; stop it when it has ended by itself, `ended` is set, a signal comes, or `seconds`
+    have passed.
 
     Args:
         flowgraph: not yet started.
         show: called ten times a second.
         ended: set by the flowgraph when it has nothing more to do.
         seconds: limit by the wall clock, None for none.
-        drain: called before it is stopped: asks for what has arrived already, and gives the event that tells it is done.
-        pause: lets the seconds between two calls of `show` pass, such as a window that has to live meanwhile; may set `ended`.
+        drain: called before it is stopped: asks for what has arrived already, and gives the event that tells
+            it is done.
+        pause: lets the seconds between two calls of `show` pass, such as a window that has to live meanwhile;
+            may set `ended`.
 
     A flowgraph that does not stop within STOP seconds, because a driver or a codec is busy, is left behind.
 
@@ -206,7 +216,8 @@ def _watch(flowgraph: Flowgraph, over: threading.Event) -> None:
 
 
 def leave(status: int) -> NoReturn:
-    """End the program, whose streams are flushed: one that has run a flowgraph without the interpreter's clean-up.
+    """End the program, whose streams are flushed: one that has run a flowgraph without the interpreter's
+    clean-up.
 
     That takes 0.7 s of a core for torch and GNU Radio, and never ends where a thread hangs in a driver.
     """

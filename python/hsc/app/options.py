@@ -1,4 +1,6 @@
-"""The options that `send` and `simulate` have in common, each defined once, and the group that turns errors into one line."""
+"""The options that `send` and `simulate` have in common, each defined once, and the group that turns errors
+into one line.
+"""
 
 from __future__ import annotations
 
@@ -277,7 +279,9 @@ _FILE_OPTIONS = (
 
 
 def link_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give `command` the options of a link, and images, --out, --json; it is called with (settings, images, out, as_json)."""
+    """Give `command` the options of a link, and images, --out, --json; it is called with (settings, images,
+    out, as_json).
+    """
 
     @functools.wraps(command)
     def wrapper(images: tuple[Path, ...], out: Path, as_json: bool, **values: Any) -> Any:
@@ -289,7 +293,9 @@ def link_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def transmitter_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give `command` images and the options of a transmitter with a radio; it is called with (settings, radio, images, …)."""
+    """Give `command` images and the options of a transmitter with a radio; it is called with (settings,
+    radio, images, …).
+    """
     back_off = click.option(
         "--back-off",
         "back_off_db",
@@ -354,7 +360,8 @@ def _apart(values: dict[str, Any], names: tuple[str, ...]) -> tuple[dict[str, An
 def settings_of(**given: Any) -> Scenario:
     """Values of the options -> scenario; what a command has no option for keeps its default.
 
-    Raises click.UsageError for options that contradict each other, HscError for a value that the codec refuses.
+    Raises click.UsageError for options that contradict each other, HscError for a value that the codec
+    refuses.
     """
     values = {name: value for name, value in given.items() if value is not None}
     named = {
@@ -391,7 +398,9 @@ def _refuse_contradictions(flags: set[str], named: dict[str, Shorthand]) -> None
 
 
 def _parsed(given: Iterable[tuple[str, str]], codec: str | None, end: Ends) -> dict[str, object]:
-    """NAME=VALUE of one end -> values as the codec's options read them; of a receiver that takes any codec, as the first that has it."""
+    """NAME=VALUE of one end -> values as the codec's options read them; of a receiver that takes any codec,
+    as the first that has it.
+    """
     classes = (
         [registry.codec_class(name) for name in (registry.names() if codec is None else (codec,))]
         if given

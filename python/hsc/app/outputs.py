@@ -20,7 +20,8 @@ class OutputPaths:
 
 
 def output_paths(sources: Iterable[Path], folder: Path) -> Iterator[OutputPaths]:
-    """Output files for each input, in order: inputs of the same stem get `-2`, `-3`, … so that none overwrites another; a long stem is cut.
+    """Output files for each input, in order: inputs of the same stem get `-2`, `-3`, … so that none
+    overwrites another; a long stem is cut.
 
     Raises:
         HscError: an output would overwrite an input.

@@ -18,7 +18,9 @@ _HEADING, _TITLE = 17, 14  # sizes of letters
 
 @dataclass(frozen=True)
 class Tile:
-    """A picture with a title and a line below it. `pixels` is uint8 (H, W, C), or None for a picture that never arrived."""
+    """A picture with a title and a line below it. `pixels` is uint8 (H, W, C), or None for a picture that
+    never arrived.
+    """
 
     pixels: np.ndarray | None
     title: str
@@ -31,7 +33,9 @@ def quality(psnr_db: float) -> str:
 
 
 def grid(rows: Sequence[Sequence[Tile]], tile_height: int = 256, heading: str = "") -> Image.Image:
-    """Tiles in rows, all of one height; small images are enlarged without smoothing, so that their pixels can be seen."""
+    """Tiles in rows, all of one height; small images are enlarged without smoothing, so that their pixels can
+    be seen.
+    """
     sizes = [[_size(tile, row, tile_height) for tile in row] for row in rows]
     texts = [[max(_width(tile.title), _width(tile.detail)) for tile in row] for row in rows]
     columns = max(len(row) for row in rows)

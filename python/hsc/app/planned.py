@@ -1,4 +1,6 @@
-"""Measuring a plan for a person who waits: expected time, a bar, what was left out and what failed, and a table."""
+"""Measuring a plan for a person who waits: expected time, a bar, what was left out and what failed, and a
+table.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,9 @@ _SHOWN_ERRORS = 5
 
 @dataclass(frozen=True)
 class Workers:
-    """Where a sweep runs: `count` processes of this machine (None: one a core, 0: this process), or a Dask scheduler's address."""
+    """Where a sweep runs: `count` processes of this machine (None: one a core, 0: this process), or a Dask
+    scheduler's address.
+    """
 
     count: int | None = None
     scheduler: str | None = None

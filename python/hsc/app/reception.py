@@ -1,4 +1,6 @@
-"""What a receiver writes down of what it received: images as files, one line of received.jsonl for each message, running figures."""
+"""What a receiver writes down of what it received: images as files, one line of received.jsonl for each
+message, running figures.
+"""
 
 from __future__ import annotations
 
@@ -48,7 +50,8 @@ class Figures:
 
     Attributes:
         packets, lost: packets received, and those of messages that left without them.
-        images, incomplete, failed: messages that gave an image, those of them with packets missing, messages that gave none.
+        images, incomplete, failed: messages that gave an image, those of them with packets missing, messages
+            that gave none.
         snr_db, cfo_hz, numerology: of the last packet, None before the first.
         last: the last image's file and what it is.
     """
@@ -117,7 +120,9 @@ class Reception:
         received: int,
         notices: str | None,
     ) -> str:
-        """Write a message's image, uint8 (H, W, C), and its line. Gives one line of text that says so. Raises HscError as the disk does."""
+        """Write a message's image, uint8 (H, W, C), and its line. Gives one line of text that says so. Raises
+        HscError as the disk does.
+        """
         name = f"image_{self._next:05d}.png"
         self._next += 1
         self._save(pixels, self.folder / name)

@@ -31,8 +31,8 @@ Record = dict[str, object]
 def transmit_all(paths: Sequence[Path], settings: Scenario, runner: Runner, out: Path, as_json: bool) -> int:
     """Send images one after another; an image that fails does not stop the others. Returns the exit status.
 
-    Writes OUT/<stem>.png, OUT/<stem>_compare.png and OUT/metrics.json. Raises HscError when nothing can be begun, or metrics.json
-    cannot be written; what was measured is printed all the same.
+    Writes OUT/<stem>.png, OUT/<stem>_compare.png and OUT/metrics.json. Raises HscError when nothing can be
+    begun, or metrics.json cannot be written; what was measured is printed all the same.
     """
     sources = image_files.find(paths, _tell)
     targets = list(outputs.output_paths(sources, out))

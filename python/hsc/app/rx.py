@@ -3,8 +3,8 @@
     Radio Source - OFDM Receiver - Message Decoder - files
                  - [Recorder]            - [Image Viewer]
 
-A recording is decoded as fast as it can be, and always to the same files: the OFDM Receiver waits while the decoder is behind. Viewed, it
-is played in real time.
+A recording is decoded as fast as it can be, and always to the same files: the OFDM Receiver waits while the
+decoder is behind. Viewed, it is played in real time.
 """
 
 from __future__ import annotations
@@ -50,7 +50,8 @@ class Session:
 
     Attributes:
         out: folder for images and received.jsonl.
-        deadline: a message leaves incomplete when none of its packets came for so long [s of the sample clock].
+        deadline: a message leaves incomplete when none of its packets came for so long [s of the sample
+            clock].
         record: name of a SigMF recording to be made, None for none.
         record_format: one of the Recorder's formats.
         max_pixels: of an image; larger ones are refused.
@@ -72,7 +73,9 @@ class Session:
 
 
 class _collector(MessageBlock):  # noqa: N801
-    """Writes down what arrives. All of it comes by port `in`, so that a message's packets are known before its image."""
+    """Writes down what arrives. All of it comes by port `in`, so that a message's packets are known before
+    its image.
+    """
 
     def __init__(self, reception: Reception, session: Session, display: live.Display) -> None:
         super().__init__("Reception")
@@ -223,7 +226,9 @@ class _flowgraph(gr.top_block):  # noqa: N801
         self.msg_connect(self.recorder, "status", self.collector, "failures")
 
     def drain(self) -> threading.Event:
-        """Ask the decoder for what it has of messages that are not complete; the event tells that it has been written."""
+        """Ask the decoder for what it has of messages that are not complete; the event tells that it has been
+        written.
+        """
         if self.collector.has_all_images:
             self.collector.drained.set()
         self.decoder._post(_PACKETS, pdu.End().to_pdu())
@@ -255,7 +260,9 @@ class _flowgraph(gr.top_block):  # noqa: N801
 
 
 def decoder_options(given: dict[str, object]) -> dict[str, dict[str, object]]:
-    """Options of a receiver -> for each codec those that it has. Raises HscError for a value that a codec refuses."""
+    """Options of a receiver -> for each codec those that it has. Raises HscError for a value that a codec
+    refuses.
+    """
     options: dict[str, dict[str, object]] = {}
     for name in registry.names() if given else ():
         known = described(registry.codec_class(name).Options)
@@ -272,7 +279,8 @@ def decoder_options(given: dict[str, object]) -> dict[str, dict[str, object]]:
 
 
 def receive(settings: Scenario, radio: RadioSettings, session: Session) -> int:
-    """Receive until a limit of the session is reached, the recording ends, or a signal comes. Returns the exit status.
+    """Receive until a limit of the session is reached, the recording ends, or a signal comes. Returns the
+    exit status.
 
     Raises HscError for options, a radio, a recording or a folder that cannot be had.
     """

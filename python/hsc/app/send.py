@@ -2,9 +2,9 @@
 
     Message Encoder - OFDM Transmitter - [fading_model] - channel_model - OFDM Receiver - Symbol Channel (losses) - Message Decoder
 
-Noise of a sample has the variance of the noise of a carrier, 10^(-SNR/10) (docs/architecture.md, conventions). Fading is flat and
-slow: `fading_model`'s sum of sinusoids with FADING_DOPPLER, so that a burst sees nearly one gain. Losses are packets taken out after
-the OFDM receiver, before messages are put together.
+Noise of a sample has the variance of the noise of a carrier, 10^(-SNR/10) (docs/architecture.md,
+conventions). Fading is flat and slow: `fading_model`'s sum of sinusoids with FADING_DOPPLER, so that a burst
+sees nearly one gain. Losses are packets taken out after the OFDM receiver, before messages are put together.
 """
 
 from __future__ import annotations
@@ -48,7 +48,9 @@ MULTIPATH = np.array([1, 0, 0, 0.5j, 0, 0, 0, -0.32 + 0j], np.complex64)
 
 
 class _collector(MessageBlock):  # noqa: N801
-    """Keeps what a transmission gave: the header sent, the packets' SNRs, the image, that of the analog part alone, the first failure."""
+    """Keeps what a transmission gave: the header sent, the packets' SNRs, the image, that of the analog part
+    alone, the first failure.
+    """
 
     def __init__(self) -> None:
         super().__init__("Collector")

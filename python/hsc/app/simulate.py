@@ -14,9 +14,11 @@ from .link import Outcome, Scenario, Stopwatch, create_codecs, decode
 
 
 def transmit(image: np.ndarray, settings: Scenario) -> Outcome:
-    """Send one uint8 (H, W, C) image over the symbol channel. Every packet sees one channel gain, which the receiver knows.
+    """Send one uint8 (H, W, C) image over the symbol channel. Every packet sees one channel gain, which the
+    receiver knows.
 
-    The ledger counts what the same packets cost as OFDM bursts. Raises HscError for an image, option or budget that cannot be served.
+    The ledger counts what the same packets cost as OFDM bursts. Raises HscError for an image, option or
+    budget that cannot be served.
     """
     if settings.channel not in channel.KINDS:
         raise HscError(

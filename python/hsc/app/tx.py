@@ -3,8 +3,8 @@
     Image Source - Message Encoder - [Packet Repeater] - OFDM Transmitter - Radio Sink
                          [Link Adaptation] - [Feedback Receiver]
 
-The Image Source sends an image only when fewer than AHEAD are between it and the air: what the OFDM Transmitter reports as sent releases
-the next one.
+The Image Source sends an image only when fewer than AHEAD are between it and the air: what the OFDM
+Transmitter reports as sent releases the next one.
 """
 
 from __future__ import annotations
@@ -52,7 +52,8 @@ class Schedule:
         loop: again and again.
         repeat: so many times, each time all of them in order.
         interval: least time between two images [s].
-        feedback: address at which a receiver says what it gets; None for none. The link then adapts, and lost packets are sent again.
+        feedback: address at which a receiver says what it gets; None for none. The link then adapts, and lost
+            packets are sent again.
         target_psnr: quality that images shall have over an adaptive link [dB], None for none.
     """
 

@@ -13,7 +13,8 @@ _PROBE_SECONDS = 60
 
 
 class Window:
-    """An Image Viewer in its window. Everything here is for the main thread; a signal handler that raises would abort the process.
+    """An Image Viewer in its window. Everything here is for the main thread; a signal handler that raises
+    would abort the process.
 
     Args:
         title: of the window.

@@ -1,4 +1,6 @@
-"""The OFDM air interface over a simulated sample stream: packets delivered, noise added, clocks followed, noise ignored."""
+"""The OFDM air interface over a simulated sample stream: packets delivered, noise added, clocks followed,
+noise ignored.
+"""
 
 from __future__ import annotations
 
@@ -161,7 +163,9 @@ def _false_packets(numerology: Numerology, samples: int) -> int:
 
 
 def _under_leak(numerology: Numerology, level_db: float) -> dict[str, int]:
-    """Packets of _GROUP that arrive at 20 dB SNR at each CFO, with a constant of `level_db` over a unit-power carrier in the samples."""
+    """Packets of _GROUP that arrive at 20 dB SNR at each CFO, with a constant of `level_db` over a unit-power
+    carrier in the samples.
+    """
     arrived = {}
     for cfo in LEAK_CFOS:
         rng = np.random.default_rng(6)
@@ -177,7 +181,9 @@ def _under_leak(numerology: Numerology, level_db: float) -> dict[str, int]:
 
 
 def _search_speed(samples: int) -> dict[str, list[float]]:
-    """Rates of the search in noise with what looks like a preamble to a correlation, best of three runs each, taken in turn."""
+    """Rates of the search in noise with what looks like a preamble to a correlation, best of three runs each,
+    taken in turn.
+    """
     background = noise(samples, 1.0, np.random.default_rng(7))
     sweep = np.exp(2j * np.pi * 1e-8 * np.arange(samples) ** 2).astype(np.complex64)
     streams = {"noise alone": background}
@@ -202,7 +208,9 @@ def _rate(stream: np.ndarray, numerologies: tuple[Numerology, ...]) -> float:
 
 
 def _block_losses(mcs_name: str, packets: int) -> Series:
-    """Share of LDPC blocks lost against SNR, beside the code's own threshold: what synchronisation and estimation cost."""
+    """Share of LDPC blocks lost against SNR, beside the code's own threshold: what synchronisation and
+    estimation cost.
+    """
     numerology, rng = PRESETS["ofdm64"], np.random.default_rng(5)
     size = digital.payload_bytes_per_block(mcs_name)
     blocks = 4096 // digital.symbols_per_block(mcs_name)

@@ -1,7 +1,8 @@
-"""HSC end to end against JPEG 2000 at the same channel uses, MCS, packets and symbol channel, in the same run.
+"""HSC end to end against JPEG 2000 at the same channel uses, MCS, packets and symbol channel, in the same
+run.
 
-The reference codes the whole image with JPEG 2000 (OpenJPEG through pillow) and sends it as one digital stream: the usual
-separate design. Images are synthetic textures, so that the bench needs no files.
+The reference codes the whole image with JPEG 2000 (OpenJPEG through pillow) and sends it as one digital
+stream: the usual separate design. Images are synthetic textures, so that the bench needs no files.
 """
 
 from __future__ import annotations
@@ -60,7 +61,9 @@ def texture(seed: int, shape: tuple[int, int, int]) -> np.ndarray:
 
 
 def hsc_alone(codec: Codec, image: np.ndarray, link: Link) -> tuple[Stages, float]:
-    """One uint8 (H, W, C) image through codec, packets and symbol channel, in turn: seconds of each stage, PSNR [dB]."""
+    """One uint8 (H, W, C) image through codec, packets and symbol channel, in turn: seconds of each stage,
+    PSNR [dB].
+    """
     clock = _Clock()
     message = codec.encode(image, link)
     clock.lap("encode")
@@ -87,7 +90,9 @@ def _jpeg2000(image: np.ndarray) -> tuple[Stages, float]:
 
 
 def _compress(image: np.ndarray, budget: int) -> bytes:
-    """The JPEG 2000 file of at most `budget` bytes: rate control aims at the ratio, and is asked again for less when it misses."""
+    """The JPEG 2000 file of at most `budget` bytes: rate control aims at the ratio, and is asked again for
+    less when it misses.
+    """
     ratio = image.size / budget
     while True:
         file = io.BytesIO()

@@ -1,9 +1,10 @@
 """Our LDPC code and demapper against GNU Radio's, on the same soft bits, in CPU seconds: what one core does.
 
-gr-fec's decoder takes the parameter `sigma` and forms likelihood ratios exp(−y / (2 sigma²)) (gr-fec 3.10.5, awgn_bp). For symbols ±1 in
-noise of standard deviation σ that is right for sigma = σ / 2, so both are run: sigma = σ, as its name suggests, and sigma = σ / 2. Even
-then products of likelihood ratios overflow now and then, which is its error floor. Later GNU Radio versions dropped the parameter; there
-only one pair of rows is made.
+gr-fec's decoder takes the parameter `sigma` and forms likelihood ratios exp(−y / (2 sigma²)) (gr-fec 3.10.5,
+awgn_bp). For symbols ±1 in noise of standard deviation σ that is right for sigma = σ / 2, so both are run:
+sigma = σ, as its name suggests, and sigma = σ / 2. Even then products of likelihood ratios overflow now and
+then, which is its error floor. Later GNU Radio versions dropped the parameter; there only one pair of rows is
+made.
 """
 
 from __future__ import annotations
@@ -25,9 +26,11 @@ REFERENCE_SHARE = 8
 
 
 def run(words: int = WORDS) -> list[dict]:
-    """Rows of {name, unit, ours, reference, reference_name, ratio}; ratio is ours / reference, None when the reference is 0.
+    """Rows of {name, unit, ours, reference, reference_name, ratio}; ratio is ours / reference, None when the
+    reference is 0.
 
-    `words` codewords go through ours, an eighth of them through GNU Radio's, best of three runs each. Needs GNU Radio.
+    `words` codewords go through ours, an eighth of them through GNU Radio's, best of three runs each. Needs
+    GNU Radio.
     """
     code = ldpc.code(RATE)
     rng = np.random.default_rng(1)
@@ -56,7 +59,8 @@ def _encoder_row(code: ldpc.Code, alist: Path, words: int, rng: np.random.Genera
 def _decoder_rows(code: ldpc.Code, alist: Path, words: int, rng: np.random.Generator) -> list[dict]:
     from gnuradio import fec
 
-    # gr-fec orders the information bits in its own way, so its encoder makes the words and any codeword of H serves ours
+    # gr-fec orders the information bits in its own way, so its encoder makes the words and any codeword of H
+    # serves ours
     bits = rng.integers(0, 2, (words, code.k), dtype=np.uint8)
     _, coded = _flowgraph(fec.encoder(fec.ldpc_encoder_make(str(alist)), 1, 1), bits)
     coded = coded.reshape(words, code.n)

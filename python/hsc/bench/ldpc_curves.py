@@ -1,4 +1,6 @@
-"""Error rates of the LDPC codes and the thresholds of the MCS table, on AWGN. `phy/mcs.py` holds these thresholds, rounded up to 0.1 dB."""
+"""Error rates of the LDPC codes and the thresholds of the MCS table, on AWGN. `phy/mcs.py` holds these
+thresholds, rounded up to 0.1 dB.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ _DESCRIPTION = (
 
 
 def run(command: str, progress: Callable[[str], None], largest_run: int = LARGEST_RUN) -> Curves:
-    """FER and BER of every rate against Eb/N0, and the threshold of every MCS; `largest_run` codewords a point at most."""
+    """FER and BER of every rate against Eb/N0, and the threshold of every MCS; `largest_run` codewords a
+    point at most.
+    """
     series = []
     for rate in ldpc.RATES:
         progress(f"rate {rate}")
@@ -45,7 +49,9 @@ def run(command: str, progress: Callable[[str], None], largest_run: int = LARGES
 def bpsk_point(
     rate: str, ebn0_db: float, largest_run: int = LARGEST_RUN, seed: int = 1
 ) -> tuple[float, float, float]:
-    """FER and BER of the information bits with BPSK at an Eb/N0 [dB], and codewords sent; ends after 200 wrong ones."""
+    """FER and BER of the information bits with BPSK at an Eb/N0 [dB], and codewords sent; ends after 200
+    wrong ones.
+    """
     code = ldpc.code(rate)
     rng = np.random.default_rng(seed)
     sigma = np.float32(np.sqrt(code.n / code.k / 2) * 10 ** (-ebn0_db / 20))
@@ -76,7 +82,9 @@ def block_error_rate(name: str, snr_db: float, blocks: int = 6000, seed: int = 2
 
 
 def threshold_db(name: str) -> float:
-    """Es/N0 [dB] at which an MCS loses one block in a hundred, log-linear between the points of a 0.25 dB grid."""
+    """Es/N0 [dB] at which an MCS loses one block in a hundred, log-linear between the points of a 0.25 dB
+    grid.
+    """
     snr_db = mcs.by_name(name).threshold_db
     rate = block_error_rate(name, snr_db)
     step = 0.25 if rate > TARGET else -0.25

@@ -1,7 +1,9 @@
-"""HSC in steady real time: what a run of the whole link gave, as rows. Pure; the flowgraphs are in app/bench_ends.py.
+"""HSC in steady real time: what a run of the whole link gave, as rows. Pure; the flowgraphs are in
+app/bench_ends.py.
 
-Each row compares with something that was measured in the same run: the codec without a flowgraph, one frame after the other; the
-nominal sample rate; the frames that the camera offered; all cores; the queues at the beginning.
+Each row compares with something that was measured in the same run: the codec without a flowgraph, one frame
+after the other; the nominal sample rate; the frames that the camera offered; all cores; the queues at the
+beginning.
 """
 
 from __future__ import annotations
@@ -74,7 +76,8 @@ class LinkRun:
     Attributes:
         sample_rate: nominal [samples/s].
         seconds: length of the measurement.
-        offered, dropped: frames of the camera, and those of them that a newer one replaced before their turn came.
+        offered, dropped: frames of the camera, and those of them that a newer one replaced before their turn
+            came.
         received: images in that time.
         latencies: from a frame's capture to its image, of each image [s].
         numbers, psnrs_db: message id, and so the frame, and PSNR [dB] of each image.
@@ -108,7 +111,8 @@ class Alone:
 
 
 def load_frames(path: Path, limit: int = MAX_FRAMES) -> list[np.ndarray]:
-    """The first `limit` frames of a folder of images, an animation or a video file: uint8 (SIZE, SIZE, 3), cropped to a square.
+    """The first `limit` frames of a folder of images, an animation or a video file: uint8 (SIZE, SIZE, 3),
+    cropped to a square.
 
     Raises HscError when there are none.
     """
@@ -188,7 +192,9 @@ def summary(
     receive: Sequence[dict],
     shares: Mapping[str, float],
 ) -> LinkRun:
-    """What the reports of both ends say of the time from `begin` to `end`. Raises HscError when they say nothing of it."""
+    """What the reports of both ends say of the time from `begin` to `end`. Raises HscError when they say
+    nothing of it.
+    """
     steady = [
         [report for report in reports if begin <= report["time"] <= end] for reports in (transmit, receive)
     ]

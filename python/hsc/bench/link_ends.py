@@ -1,10 +1,12 @@
-"""The two ends of `bench link`, each a process of its own as on two machines. They tell what happens as lines of JSON.
+"""The two ends of `bench link`, each a process of its own as on two machines. They tell what happens as lines
+of JSON.
 
     camera - Message Encoder - OFDM Transmitter - channel - Radio Sink (zmq)
     Radio Source (zmq) - OFDM Receiver - Message Decoder - observer
 
-The camera gives frames faster than the link takes them. It keeps the newest one only, and hands it over when the encoder is free and no
-more than AHEAD messages wait to be sent: queues cannot grow, no frame waits for another one, and what is left out is counted.
+The camera gives frames faster than the link takes them. It keeps the newest one only, and hands it over when
+the encoder is free and no more than AHEAD messages wait to be sent: queues cannot grow, no frame waits for
+another one, and what is left out is counted.
 """
 
 from __future__ import annotations
@@ -152,7 +154,9 @@ class _transmit_end(gr.top_block):  # noqa: N801
 
 
 class _observer(MessageBlock):  # noqa: N801
-    """Compares images with the camera's frames. Attributes: images: (message id, time, PSNR [dB], whole) of each."""
+    """Compares images with the camera's frames. Attributes: images: (message id, time, PSNR [dB], whole) of
+    each.
+    """
 
     def __init__(self, frames: Sequence[np.ndarray]) -> None:
         super().__init__("Observer")

@@ -21,7 +21,8 @@ _END = "from hsc.app.bench_ends import serve; serve(*sys.argv[1:])"
 
 
 def run(frames: Path | None, rates: Sequence[float], seconds: float, rank: int | None = None) -> list[dict]:
-    """Rows for each sample rate [samples/s], measured for so long [s]; `rank` of the CR, or within the budget when None.
+    """Rows for each sample rate [samples/s], measured for so long [s]; `rank` of the CR, or within the budget
+    when None.
 
     Raises HscError when there are no frames, or an end does not run.
     """
@@ -35,7 +36,9 @@ def run(frames: Path | None, rates: Sequence[float], seconds: float, rank: int |
 
 
 def measure(frames: Path, sample_rate: float, seconds: float, sending: Sending) -> LinkRun:
-    """Run both ends, and watch them in their steady state for `seconds`, or until _LEAST images have come when that is later."""
+    """Run both ends, and watch them in their steady state for `seconds`, or until _LEAST images have come
+    when that is later.
+    """
     with tempfile.TemporaryDirectory(prefix="gr-hsc-") as folder:
         arguments = str(frames), str(sample_rate), f"zmq:ipc://{folder}/air", json.dumps(sending.rank)
         with Process("receive", _END, "receive", *arguments) as receive:

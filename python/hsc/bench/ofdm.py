@@ -1,9 +1,11 @@
-"""Our OFDM receiver against GNU Radio's `digital.ofdm_rx`, each as the only consumer of a flowgraph, on the same samples.
+"""Our OFDM receiver against GNU Radio's `digital.ofdm_rx`, each as the only consumer of a flowgraph, on the
+same samples.
 
-The stream `mixed` holds bursts of both formats in turn, half of the samples each, so that both receivers search the same samples and each
-decodes its own bursts.
-In `back to back` each receives nothing but its own format: ours with the symbol of gap that belongs to a burst, the reference without a gap
-and with one. The reference is `digital.ofdm_tx` at its defaults (64 carriers, CP 16, BPSK, CRC-32, no FEC), our bursts are `ofdm64`.
+The stream `mixed` holds bursts of both formats in turn, half of the samples each, so that both receivers
+search the same samples and each decodes its own bursts. In `back to back` each receives nothing but its own
+format: ours with the symbol of gap that belongs to a burst, the reference without a gap and with one. The
+reference is `digital.ofdm_tx` at its defaults (64 carriers, CP 16, BPSK, CRC-32, no FEC), our bursts are
+`ofdm64`.
 """
 
 from __future__ import annotations
@@ -35,7 +37,8 @@ class Result:
 
     Attributes:
         rate: samples over wall time [MS/s].
-        core_rate: samples over CPU time of all threads [MS/s]: what one core would do, and what a busy machine hardly changes.
+        core_rate: samples over CPU time of all threads [MS/s]: what one core would do, and what a busy
+            machine hardly changes.
         packets: packets received.
     """
 
@@ -45,7 +48,9 @@ class Result:
 
 
 def run() -> list[dict]:
-    """Rows of {name, unit, ours, reference, reference_name, ratio}; ratio is ours / reference. Needs GNU Radio."""
+    """Rows of {name, unit, ours, reference, reference_name, ratio}; ratio is ours / reference. Needs GNU
+    Radio.
+    """
     rng = np.random.default_rng(1)
     burst, long_burst, frame = (
         _our_burst(rng, DEFAULT_PACKET_SYMBOLS),

@@ -1,4 +1,6 @@
-"""`tx` and `rx` as processes in real time, over ZeroMQ and `channel`, and over a driver: images lost, their quality, restarts."""
+"""`tx` and `rx` as processes in real time, over ZeroMQ and `channel`, and over a driver: images lost, their
+quality, restarts.
+"""
 
 from __future__ import annotations
 
@@ -62,7 +64,9 @@ class Command:
             return [moment for moment, line in self.lines if moment > after and text in line]
 
     def when(self, text: str, after: float = 0.0, count: int = 1) -> float:
-        """Time of the first line after `after` that holds `text`, or of line number `count`. Raises HscError when it does not come."""
+        """Time of the first line after `after` that holds `text`, or of line number `count`. Raises HscError
+        when it does not come.
+        """
         with self.changed:
             if not self.changed.wait_for(lambda: len(self.times(text, after)) >= count, _PATIENCE):
                 raise HscError(
@@ -80,7 +84,9 @@ class Command:
 
 @contextmanager
 def commands(program: Sequence[str] = ()) -> Iterator[Callable[..., Command]]:
-    """A function that starts a gr-hsc command; what still runs at the end is killed. `program`: what is run instead of this package."""
+    """A function that starts a gr-hsc command; what still runs at the end is killed. `program`: what is run
+    instead of this package.
+    """
     running: list[Command] = []
     program = program or (sys.executable, "-m", f"{__package__.rsplit('.', 1)[0]}.app")
 
@@ -154,7 +160,9 @@ def _series(name: str, points: list[dict[str, float]]) -> Series:
 
 
 def prepare(sources: Sequence[Path], folder: Path, side: int = SIDE, digits: bool = True) -> list[Path]:
-    """Copies of the images, large ones cut to `side` pixels, digits (unless they are to be left out) and photographs in turns."""
+    """Copies of the images, large ones cut to `side` pixels, digits (unless they are to be left out) and
+    photographs in turns.
+    """
     folder.mkdir()
     loaded = [(path, image_files.load(path).pixels) for path in sources]
     small = [(p, x) for p, x in loaded if max(x.shape[:2]) <= SIDE and digits]
@@ -184,7 +192,9 @@ def over_zmq(start: Start, snr_db: float) -> tuple[Sequence[object], Sequence[ob
 
 
 def over_hscloop(start: Start, snr_db: float) -> tuple[Sequence[object], Sequence[object]]:
-    """Options of tx and of rx over the tests' SoapySDR driver, which simulates two radios and what is between them."""
+    """Options of tx and of rx over the tests' SoapySDR driver, which simulates two radios and what is between
+    them.
+    """
     radio = f"soapy:driver=hscloop,name=evaluate-{os.getpid()}-{snr_db:g},loss=60"
     tuning = ("--freq", "433M", "--rate", "1M", "--gain", 30)
     path = f"snr={snr_db:g},echoes=3:-6/7:-10"

@@ -1,4 +1,6 @@
-"""Processes of this package, for benches: started from wherever it lies, their lines read as they come, their memory told."""
+"""Processes of this package, for benches: started from wherever it lies, their lines read as they come, their
+memory told.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,8 @@ from ..paths import PACKAGE
 
 _LINES = 100_000
 _POLL = 0.05  # s
-_WITH_PARENT = "import ctypes; ctypes.CDLL(None).prctl(1, 15)"  # PR_SET_PDEATHSIG: SIGTERM when the bench has been killed
+# PR_SET_PDEATHSIG: SIGTERM when the bench has been killed
+_WITH_PARENT = "import ctypes; ctypes.CDLL(None).prctl(1, 15)"
 
 
 class Process:

@@ -68,14 +68,17 @@ def account(entries: Sequence[Mapping], messages_sent: int, packets_sent: int) -
 
 
 def gaps(ids: Sequence[int]) -> int:
-    """Message ids left out between the first and the last one of a sequence that counts up modulo 65536, each once."""
+    """Message ids left out between the first and the last one of a sequence that counts up modulo 65536, each
+    once.
+    """
     return sum((later - earlier) % (1 << 16) - 1 for earlier, later in zip(ids, ids[1:], strict=False))
 
 
 def growth(times: Sequence[float], memory: Sequence[float]) -> float:
     """Largest growth of memory over its value after SETTLE seconds, or half way when that is sooner.
 
-    Values are medians over WINDOW seconds: a reading in the middle of a codec's work holds what it is about to give back.
+    Values are medians over WINDOW seconds: a reading in the middle of a codec's work holds what it is about
+    to give back.
 
     Raises HscError when there are fewer than three readings.
     """

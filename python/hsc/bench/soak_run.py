@@ -70,7 +70,9 @@ class Finding:
 
 
 class _Log:
-    """Lines of received.jsonl as they come. Images that are written down already are deleted, so that the disk does not fill."""
+    """Lines of received.jsonl as they come. Images that are written down already are deleted, so that the
+    disk does not fill.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder, self._read = folder, 0

@@ -1,6 +1,8 @@
-"""What movement, drift, interferers and level steps within a packet cost, over a simulated sample stream at 1 MS/s.
+"""What movement, drift, interferers and level steps within a packet cost, over a simulated sample stream at 1
+MS/s.
 
-The yardstick is told the channel of every symbol: the mean squared error of symbols weighed by their true noise variance.
+The yardstick is told the channel of every symbol: the mean squared error of symbols weighed by their true
+noise variance.
 """
 
 from __future__ import annotations
@@ -156,7 +158,9 @@ def _receive(numerology: Numerology, samples: np.ndarray, packet: Packet) -> Rec
 
 
 def _true_noise(numerology: Numerology, size: int, gains: dict[int, np.ndarray]) -> np.ndarray:
-    """Noise variance over channel power of each payload symbol, the channel taken in the middle of its OFDM symbol."""
+    """Noise variance over channel power of each payload symbol, the channel taken in the middle of its OFDM
+    symbol.
+    """
     rows = numerology.payload_rows(size)
     row, column = np.divmod(payload_mapping(numerology, rows).place[:size], numerology.data)
     middle = (
@@ -209,7 +213,9 @@ def _impairments(numerology: Numerology, size: int) -> dict[str, _Impair]:
 
 
 def _single(numerology: Numerology, size: int, impair: _Impair, packets: int) -> dict[str, float]:
-    """Packets one by one over a still path: share delivered, error of head and tail, weighed error and what was claimed [dB]."""
+    """Packets one by one over a still path: share delivered, error of head and tail, weighed error and what
+    was claimed [dB].
+    """
     rng, found = np.random.default_rng(2), []
     order = np.argsort(payload_mapping(numerology, numerology.payload_rows(size)).place[:size], kind="stable")
     for index in range(packets):

@@ -1,6 +1,8 @@
-"""GNU Radio blocks that know no system: thin wrappers around phy, channel, metrics and whatever codec is registered.
+"""GNU Radio blocks that know no system: thin wrappers around phy, channel, metrics and whatever codec is
+registered.
 
-`from gnuradio import hsc; hsc.image_source(...)`. Blocks of one system are in its room, `systems/NAME/blocks.py`.
+`from gnuradio import hsc; hsc.image_source(...)`. Blocks of one system are in its room,
+`systems/NAME/blocks.py`.
 """
 
 from ..codecs import registry

@@ -1,4 +1,6 @@
-"""The adaptive link: Link Adaptation, Packet Repeater, Repeat Requester, and the return path between processes."""
+"""The adaptive link: Link Adaptation, Packet Repeater, Repeat Requester, and the return path between
+processes.
+"""
 
 from __future__ import annotations
 
@@ -22,8 +24,9 @@ _WAITING = 16  # records that a socket holds; older ones are dropped
 class link_adaptation(MessageBlock):
     """Chooses MCS, CR rank, DA split and repair share from what a receiver reports.
 
-    Message ports: in `reports` (`Snr`); out `link` (`LinkSetting`), for the port `snr` of a Message Encoder: the robust setting at the
-    start, another whenever a report changes it, and the robust one again when reports stop.
+    Message ports: in `reports` (`Snr`); out `link` (`LinkSetting`), for the port `snr` of a Message Encoder:
+    the robust setting at the start, another whenever a report changes it, and the robust one again when
+    reports stop.
 
     Args:
         psnr_db: quality that images shall have [dB], for codecs with such an option; None for none.
@@ -142,8 +145,10 @@ class repeat_requester(MessageBlock):
     Message ports: in `packets` (`ReceivedPacket` and `Tick`, from the OFDM Receiver); out `naks` (`Nak`).
 
     Args:
-        wait: a message is asked for when none of its packets came for so long [samples]; more than the way there and back takes.
-        rounds: requests a message. The Message Decoder's `hold` must be longer than `wait` and the way there and back.
+        wait: a message is asked for when none of its packets came for so long [samples]; more than the way
+            there and back takes.
+        rounds: requests a message. The Message Decoder's `hold` must be longer than `wait` and the way there
+            and back.
     """
 
     def __init__(self, wait: int = 100_000, rounds: int = 2) -> None:
@@ -220,7 +225,8 @@ class feedback_receiver(MessageBlock):
     Message ports: out `reports` (`Snr`) and `naks` (`Nak`).
 
     Args:
-        address: of the receiver's PUB socket, such as "tcp://192.168.1.7:5560". It need not be there yet, and may come again.
+        address: of the receiver's PUB socket, such as "tcp://192.168.1.7:5560". It need not be there yet, and
+            may come again.
 
     Attributes:
         counters: `records` taken, `refused` for what was none.

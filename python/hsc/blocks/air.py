@@ -28,15 +28,18 @@ _PAUSE = 0.005  # between two looks whether the receiver may go on [s]
 
 
 class ofdm_transmitter(Ports, gr.sync_block):
-    """Packets to OFDM bursts. Message ports: in `packets` (`Packet`), out `sent` (`Sent` for each message, `Failed` for one refused).
+    """Packets to OFDM bursts. Message ports: in `packets` (`Packet`), out `sent` (`Sent` for each message,
+    `Failed` for one refused).
 
-    Stream out: complex samples; one sample at `amplitude` 1 has a mean power of used carriers / FFT length within a burst, and the
-    noise variance of a sample is that of a carrier. Radios with a full scale of 1 need about 0.2, which leaves room for peaks.
+    Stream out: complex samples; one sample at `amplitude` 1 has a mean power of used carriers / FFT length
+    within a burst, and the noise variance of a sample is that of a carrier. Radios with a full scale of 1
+    need about 0.2, which leaves room for peaks.
 
     Args:
         numerology: preset of `phy.ofdm`.
         amplitude: factor on all samples.
-        continuous: zeros while there is nothing to send, as a radio needs them; else the stream waits for the next packet.
+        continuous: zeros while there is nothing to send, as a radio needs them; else the stream waits for the
+            next packet.
         gap: zeros after each burst, besides the symbol of gap that is part of it [samples].
         trailing: zeros after the last burst, before the stream ends [samples].
         queue: packets that may wait; a message that begins when more do is refused.
@@ -157,17 +160,19 @@ class ofdm_transmitter(Ports, gr.sync_block):
 class ofdm_receiver(Ports, gr.basic_block):
     """OFDM bursts to packets. Stream in: complex samples.
 
-    Message ports: out `packets` (`ReceivedPacket`, and `Tick` in between), and `symbols`, the payload of each packet as a plain PDU of
-    complex numbers, for GNU Radio's own sinks.
+    Message ports: out `packets` (`ReceivedPacket`, and `Tick` in between), and `symbols`, the payload of each
+    packet as a plain PDU of complex numbers, for GNU Radio's own sinks.
 
     Args:
         numerology: preset of `phy.ofdm`, or "auto": all are looked for, and any of them may come at any time.
-        tick: distance of the `Tick` PDUs, which carry the sample clock [samples]. They come at its multiples, however the samples come.
-            The clock begins with a Tick of 0 in every run of the flowgraph.
+        tick: distance of the `Tick` PDUs, which carry the sample clock [samples]. They come at its multiples,
+            however the samples come. The clock begins with a Tick of 0 in every run of the flowgraph.
 
     Attributes:
-        hold_while: while this is true the receiver takes no samples; only for a source that can wait, such as a file. None for never.
-        counters: besides those of all blocks `detections` and `header_errors`, as `phy.receiver.Counters` has them.
+        hold_while: while this is true the receiver takes no samples; only for a source that can wait, such as
+            a file. None for never.
+        counters: besides those of all blocks `detections` and `header_errors`, as `phy.receiver.Counters` has
+            them.
 
     Raises:
         HscError: unknown numerology.
@@ -177,7 +182,8 @@ class ofdm_receiver(Ports, gr.basic_block):
         gr.basic_block.__init__(self, name="OFDM Receiver", in_sig=[np.complex64], out_sig=None)
         self.open_ports({}, ("packets",))
         self.message_port_register_out(_SYMBOLS)
-        # A history is the one way a sink can ask for a larger buffer: a call of `work` costs 0.15 ms, whatever it brings.
+        # A history is the one way a sink can ask for a larger buffer: a call of `work` costs 0.15 ms,
+        # whatever it brings.
         self.set_history(_BUFFER)
         self._numerologies, self._tick = presets(numerology), max(1, tick)
         self.hold_while: Callable[[], bool] | None = None
@@ -188,7 +194,8 @@ class ofdm_receiver(Ports, gr.basic_block):
         return super().start()
 
     def forecast(self, _: int, ninputs: int) -> list[int]:
-        # With the forecast of a sync block the scheduler, which takes the history for new samples, halves what it brings again and again.
+        # With the forecast of a sync block the scheduler, which takes the history for new samples, halves
+        # what it brings again and again.
         return [_BUFFER] * ninputs
 
     def general_work(self, input_items: list[np.ndarray], _: list[np.ndarray]) -> int:

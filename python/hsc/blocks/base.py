@@ -1,12 +1,15 @@
-"""What all blocks share: message ports that cannot kill a block, bounded queues, counters, and an orderly end.
+"""What all blocks share: message ports that cannot kill a block, bounded queues, counters, and an orderly
+end.
 
-How a flowgraph ends by itself: the source of images sends an `End` PDU after the last one. Each block passes it on behind its last
-output and finishes; the OFDM Transmitter ends the sample stream. The OFDM Receiver, whose stream has then run dry, sends the `End` of
-the receive side. GNU Radio's own `done` message is ignored: it comes from the first neighbour that finishes, whatever the others
-still have to say, and may overtake messages that wait in a queue.
+How a flowgraph ends by itself: the source of images sends an `End` PDU after the last one. Each block passes
+it on behind its last output and finishes; the OFDM Transmitter ends the sample stream. The OFDM Receiver,
+whose stream has then run dry, sends the `End` of the receive side. GNU Radio's own `done` message is ignored:
+it comes from the first neighbour that finishes, whatever the others still have to say, and may overtake
+messages that wait in a queue.
 
-How it runs again: after `stop` and `start`, or `lock` and `unlock`, which is the same to a block, PDUs of the former run still wait
-in queues. They are handled, but an `End` among them is not: it says that a block had ended which runs again now.
+How it runs again: after `stop` and `start`, or `lock` and `unlock`, which is the same to a block, PDUs of the
+former run still wait in queues. They are handled, but an `End` among them is not: it says that a block had
+ended which runs again now.
 """
 
 from __future__ import annotations
@@ -40,7 +43,9 @@ Handler = Callable[[Any], None]
 
 @lru_cache(maxsize=1)
 def limit_torch_threads() -> None:
-    """Leave one core to the sample-rate threads: inference with all cores starves them, and gains little itself."""
+    """Leave one core to the sample-rate threads: inference with all cores starves them, and gains little
+    itself.
+    """
     import torch
 
     torch.set_num_threads(max(1, (os.cpu_count() or 2) - 1))
@@ -66,10 +71,13 @@ class Ports:
         """Register message ports.
 
         Args:
-            inputs: port -> handler for each kind of PDU that it takes. A handler may raise: the block reports it and goes on.
-            outputs: ports, to which `End` and `Failed` are passed on. The port `status` comes in addition: it tells of every failure.
+            inputs: port -> handler for each kind of PDU that it takes. A handler may raise: the block reports
+                it and goes on.
+            outputs: ports, to which `End` and `Failed` are passed on. The port `status` comes in addition: it
+                tells of every failure.
             ends: input ports on which `End` must have come before the block ends; all of them when None.
-            queue: a PDU is dropped, and counted, when more than `queue` younger ones wait on the same port; None for no limit.
+            queue: a PDU is dropped, and counted, when more than `queue` younger ones wait on the same port;
+                None for no limit.
         """
         self.counters = Counter()
         self._outputs, self._ended = outputs, set()
@@ -89,7 +97,9 @@ class Ports:
         )
 
     def start(self) -> bool:
-        """Called by the scheduler; a flowgraph may run more than once. Blocks that override this or `stop` call it too."""
+        """Called by the scheduler; a flowgraph may run more than once. Blocks that override this or `stop`
+        call it too.
+        """
         self._ended.clear()
         self._began = time.monotonic()
         return True
@@ -119,7 +129,9 @@ class Ports:
         """All inputs have ended: hand out what is left. The End PDU follows."""
 
     def fail(self, message_id: int | None, reason: str) -> None:
-        """Count a failure, log one line, tell `status`, and pass it on in place of the message when it is known which."""
+        """Count a failure, log one line, tell `status`, and pass it on in place of the message when it is
+        known which.
+        """
         self.counters["errors"] += 1
         if self.counters["errors"] <= _LOGGED or self.counters["errors"] % _LOGGED == 0:
             self.logger.error(f"{reason} (error {self.counters['errors']})")
@@ -130,7 +142,9 @@ class Ports:
 
     @contextmanager
     def contain(self, message_id: int | None) -> Iterator[None]:
-        """Turn any exception into a failure of this message: one that left a handler would end the block's thread without a word."""
+        """Turn any exception into a failure of this message: one that left a handler would end the block's
+        thread without a word.
+        """
         try:
             yield
         except HscError as error:
@@ -211,7 +225,8 @@ class MessageBlock(Ports, gr.basic_block):
 def new_samples(block: Any, items: np.ndarray) -> np.ndarray:
     """What a call of `work` brings behind the history, of the first stream input.
 
-    The history is zeros when a flowgraph starts; after lock and unlock GNU Radio takes the stream's first samples for it.
+    The history is zeros when a flowgraph starts; after lock and unlock GNU Radio takes the stream's first
+    samples for it.
     """
     history = block.history() - 1
     return items if block.nitems_read(0) == 0 and items[:history].any() else items[history:]
@@ -291,7 +306,8 @@ class Joiner:
 
 
 class PartsBlock(MessageBlock):
-    """Base of the blocks that join the parts of a message by its id, and go on without a part that failed or never came.
+    """Base of the blocks that join the parts of a message by its id, and go on without a part that failed or
+    never came.
 
     Args:
         name: of the block.

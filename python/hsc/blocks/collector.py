@@ -33,7 +33,9 @@ class PacketCollector(MessageBlock):
         return super().start()
 
     def begin_run(self) -> None:
-        """The sample clock begins again: at the block's start, and once more behind what waited since the former run."""
+        """The sample clock begins again: at the block's start, and once more behind what waited since the
+        former run.
+        """
         self._assembler.begin_run()
 
     @abstractmethod
@@ -72,9 +74,9 @@ class PacketCollector(MessageBlock):
 class message_demux(PacketCollector):
     """Puts the streams of each message together again; what did not arrive is marked.
 
-    Message ports: in `packets` (`ReceivedPacket` and `Tick`); out `analog` and `digital` (`ReceivedSymbols`), and `snr` (`Snr`), for the
-    transmitter. A message leaves when its last packet is in, or when the sample clock says that none of its packets came for `hold`
-    samples.
+    Message ports: in `packets` (`ReceivedPacket` and `Tick`); out `analog` and `digital` (`ReceivedSymbols`),
+    and `snr` (`Snr`), for the transmitter. A message leaves when its last packet is in, or when the sample
+    clock says that none of its packets came for `hold` samples.
 
     Args:
         hold: patience with a message of which packets are missing [samples].

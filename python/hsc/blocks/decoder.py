@@ -27,16 +27,19 @@ _PARTIAL, _PACKETS = pmt.intern("partial"), pmt.intern("packets")
 class message_decoder(PacketCollector):
     """Packets to images through the codec that each message names.
 
-    Message ports: in `packets` (`ReceivedPacket` and `Tick`); out `images`, `analog_only`, the image as it would be had no
-    digital stream arrived (made only when somebody listens), `partial`, images of messages that are still incomplete, and `snr` (`Snr`),
-    for the transmitter. Partial images are made in a thread of their own and change nothing of the final one, which they never follow;
-    the first one of a message shows the codec's base alone, as far as it came: the SR of HSC, the digital base of hybrids.
+    Message ports: in `packets` (`ReceivedPacket` and `Tick`); out `images`, `analog_only`, the image as it
+    would be had no digital stream arrived (made only when somebody listens), `partial`, images of messages
+    that are still incomplete, and `snr` (`Snr`), for the transmitter. Partial images are made in a thread of
+    their own and change nothing of the final one, which they never follow; the first one of a message shows
+    the codec's base alone, as far as it came: the SR of HSC, the digital base of hybrids.
 
     Args:
         options: codec name -> options of its receiver.
         hold: patience with a message of which packets are missing [samples].
-        partial: least distance of partial images on the sample clock [samples]; those that there is no time for are skipped. 0: none.
-        max_pixels: packets of messages that claim a larger image are refused: what is kept and decoded has to fit into memory.
+        partial: least distance of partial images on the sample clock [samples]; those that there is no time
+            for are skipped. 0: none.
+        max_pixels: packets of messages that claim a larger image are refused: what is kept and decoded has to
+            fit into memory.
     """
 
     def __init__(

@@ -16,8 +16,8 @@ from .link_block import LinkBlock
 class message_encoder(LinkBlock):
     """Images to packets through a whole codec.
 
-    Message ports: in `images` (`Image`) and `snr` (optional, `Snr`: what the receiver measured is what the next image is made for, or
-    `LinkSetting`: what a Link Adaptation made of it); out `packets` (`Packet`).
+    Message ports: in `images` (`Image`) and `snr` (optional, `Snr`: what the receiver measured is what the
+    next image is made for, or `LinkSetting`: what a Link Adaptation made of it); out `packets` (`Packet`).
 
     Args:
         codec: name in the registry of codecs.

@@ -38,8 +38,9 @@ def wire(
 class image_transmitter(gr.hier_block2):
     """Images to samples with any codec: Message Encoder and OFDM Transmitter.
 
-    Message ports: in `images` (`Image`) and `snr` (optional, `Snr`, from the receiver); out `sent` (`Sent`, or `Failed` for an image that
-    could not be sent) and `status`. Stream out: complex samples. Arguments are those of `message_encoder` and `ofdm_transmitter`.
+    Message ports: in `images` (`Image`) and `snr` (optional, `Snr`, from the receiver); out `sent` (`Sent`,
+    or `Failed` for an image that could not be sent) and `status`. Stream out: complex samples. Arguments are
+    those of `message_encoder` and `ofdm_transmitter`.
 
     Raises:
         HscError: as these do.
@@ -80,8 +81,8 @@ class image_transmitter(gr.hier_block2):
 class image_receiver(gr.hier_block2):
     """Samples to images with any codec: OFDM Receiver and Message Decoder.
 
-    Stream in: complex samples. Message ports: out `images`, `analog_only` and `partial` (`Image`), `snr` (`Snr`, for the transmitter),
-    `packets` and `symbols` (as of `ofdm_receiver`), `status`.
+    Stream in: complex samples. Message ports: out `images`, `analog_only` and `partial` (`Image`), `snr`
+    (`Snr`, for the transmitter), `packets` and `symbols` (as of `ofdm_receiver`), `status`.
 
     Args:
         options: codec name -> options of its receiver.

@@ -23,7 +23,9 @@ _READING = 10.0  # that an image in the making is waited for when the flowgraph 
 
 
 def _paths(patterns: str | Sequence[str], say: Callable[[str], object]) -> list[Path]:
-    """Files, folders and glob patterns -> image files; `say` is told what is left out. Raises HscError when a pattern has none."""
+    """Files, folders and glob patterns -> image files; `say` is told what is left out. Raises HscError when a
+    pattern has none.
+    """
     named: list[Path] = []
     for pattern in [patterns] if isinstance(patterns, str) else patterns:
         matches = _matches(pattern)
@@ -48,15 +50,18 @@ def _matches(pattern: str) -> list[Path]:
 class image_source(MessageBlock):
     """Reads image files and sends them as `Image` PDUs, then `End`.
 
-    Message ports: in `next` (optional, `Sent` or `Failed`): releases one more image; out `images`. What was changed on the way from a
-    file to its pixels is logged, and comes with the first image of the file as `notices`.
+    Message ports: in `next` (optional, `Sent` or `Failed`): releases one more image; out `images`. What was
+    changed on the way from a file to its pixels is logged, and comes with the first image of the file as
+    `notices`.
 
     Args:
-        files: a file, folder or glob pattern, or a list of them; what is not there is looked for among the module's examples.
+        files: a file, folder or glob pattern, or a list of them; what is not there is looked for among the
+            module's examples.
         repeat: start again after the last image instead of ending.
         interval: least time between two images [s].
         in_flight: images sent before the first message on `next` comes; 0 does not wait for `next` at all.
-        first_id: message id of the first image, the others count up, also when the flowgraph runs again; -1 for a random one.
+        first_id: message id of the first image, the others count up, also when the flowgraph runs again; -1
+            for a random one.
         delay: before the first image, for a radio that has to settle [s].
 
     Raises:
@@ -133,7 +138,9 @@ class image_source(MessageBlock):
         self.counters["sent"] += 1
 
     def _notices(self, loaded: image_files.SourceImage) -> str | None:
-        """What was changed on the way from the file to the pixels, once for each file: logged, and sent with the image."""
+        """What was changed on the way from the file to the pixels, once for each file: logged, and sent with
+        the image.
+        """
         if not loaded.notes or loaded.path in self._noted:
             return None
         self._noted.add(loaded.path)
@@ -168,7 +175,8 @@ class image_sink(MessageBlock):
 
     Args:
         folder: where to write; made when it is not there. Empty: write nothing, keep the last images only.
-        keep: how many images stay in `images`, a dictionary of message id -> uint8 (H, W, C); the oldest leave first.
+        keep: how many images stay in `images`, a dictionary of message id -> uint8 (H, W, C); the oldest
+            leave first.
     """
 
     def __init__(self, folder: str = "", keep: int = 16) -> None:
@@ -198,8 +206,8 @@ class image_sink(MessageBlock):
 class quality_meter(MessageBlock):
     """Compares received images with those that were sent, joined by message id.
 
-    Message ports: in `reference` and `received` (`Image`); out `images`, the received image with the name of the reference, and
-    `quality`: PSNR, MSE and MS-SSIM. A message that never came is a `Failed` on both.
+    Message ports: in `reference` and `received` (`Image`); out `images`, the received image with the name of
+    the reference, and `quality`: PSNR, MSE and MS-SSIM. A message that never came is a `Failed` on both.
 
     Attributes:
         results: message id -> `Quality` of the last `keep` images.

@@ -16,11 +16,13 @@ _SNR = pmt.intern("snr")
 
 
 class LinkBlock(MessageBlock):
-    """Base of the blocks that make something for a link: they are told of it, and learn from `snr` what the receiver measured.
+    """Base of the blocks that make something for a link: they are told of it, and learn from `snr` what the
+    receiver measured.
 
     Args:
         name: of the block.
-        inputs, outputs: ports as of `open_ports`; `snr` (optional, `Snr`, or `LinkSetting` of a Link Adaptation) comes in addition.
+        inputs, outputs: ports as of `open_ports`; `snr` (optional, `Snr`, or `LinkSetting` of a Link
+            Adaptation) comes in addition.
         link: what is known of the link at first.
     """
 
@@ -58,7 +60,9 @@ class LinkBlock(MessageBlock):
         )
 
     def _informed(self, handler: Handler) -> Handler:
-        """First what waits on port `snr`: GNU Radio empties one port's queue before it looks at the next, and images may always wait."""
+        """First what waits on port `snr`: GNU Radio empties one port's queue before it looks at the next, and
+        images may always wait.
+        """
 
         def handle(message: pdu.Pdu) -> None:
             while self.nmsgs(_SNR):

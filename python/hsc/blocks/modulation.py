@@ -12,7 +12,9 @@ from .base import MessageBlock
 
 
 class analog_modulator(MessageBlock):
-    """Real values to complex symbols of unit mean power. Message ports: in `analog` (`Analog`), out `symbols` (`Symbols`)."""
+    """Real values to complex symbols of unit mean power. Message ports: in `analog` (`Analog`), out `symbols`
+    (`Symbols`).
+    """
 
     def __init__(self) -> None:
         super().__init__("Analog Modulator")

@@ -19,7 +19,8 @@ class message_mux(MessageBlock):
     Message ports: in `analog` and `digital` (`Symbols`); out `packets` (`Packet`).
 
     Args:
-        inputs: which ports are connected: "both", "analog" or "digital". A message waits for its part on each of them.
+        inputs: which ports are connected: "both", "analog" or "digital". A message waits for its part on each
+            of them.
         packet_symbols: largest number of payload symbols in a packet.
 
     Raises:

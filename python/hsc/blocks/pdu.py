@@ -1,8 +1,8 @@
 """PDU schema: the one place where metadata keys are defined. Written down in docs/pdu.md.
 
-A PDU is a pair of a metadata dictionary and a uniform vector (GNU Radio's convention). Here each kind is a dataclass: its
-fields are the metadata keys, typed and bounded on both sides, and at most one field is the vector. `to_pdu()` writes,
-`parse()` reads; whatever is wrong with a PDU is one HscError.
+A PDU is a pair of a metadata dictionary and a uniform vector (GNU Radio's convention). Here each kind is a
+dataclass: its fields are the metadata keys, typed and bounded on both sides, and at most one field is the
+vector. `to_pdu()` writes, `parse()` reads; whatever is wrong with a PDU is one HscError.
 """
 
 from __future__ import annotations
@@ -84,7 +84,9 @@ def _agree(received: np.ndarray | None, count: int, name: str) -> None:
 
 @dataclass(frozen=True)
 class Image(Pdu):
-    """An image at a port. What a receiver knows of the link comes along: measured SNR, packets of the message, packets received."""
+    """An image at a port. What a receiver knows of the link comes along: measured SNR, packets of the
+    message, packets received.
+    """
 
     kind: ClassVar[str] = "image"
     message_id: int = _key(_ID)
@@ -109,7 +111,9 @@ class Image(Pdu):
 
 @dataclass(frozen=True)
 class Generated(Pdu):
-    """The image G that the semantic decoder makes of the SR, or that the transmitter predicts; empty when nothing of the SR arrived."""
+    """The image G that the semantic decoder makes of the SR, or that the transmitter predicts; empty when
+    nothing of the SR arrived.
+    """
 
     kind: ClassVar[str] = "generated"
     message_id: int = _key(_ID)
@@ -132,7 +136,9 @@ class Generated(Pdu):
 
 @dataclass(frozen=True)
 class Analog(Pdu):
-    """Real values of an analog stream. Received: with the variance of each value's error, inf where it was lost."""
+    """Real values of an analog stream. Received: with the variance of each value's error, inf where it was
+    lost.
+    """
 
     kind: ClassVar[str] = "analog"
     message_id: int = _key(_ID)
@@ -157,7 +163,9 @@ class Analog(Pdu):
 
 @dataclass(frozen=True)
 class Digital(Pdu):
-    """Bytes of digital stream number `stream` of `streams`; `streams` 0: the message has none. Received: with what was lost."""
+    """Bytes of digital stream number `stream` of `streams`; `streams` 0: the message has none. Received: with
+    what was lost.
+    """
 
     kind: ClassVar[str] = "digital"
     message_id: int = _key(_ID)
@@ -210,7 +218,9 @@ class Features(Pdu):
 
 @dataclass(frozen=True)
 class Symbols(Pdu):
-    """A modulated stream at the transmitter: stream 0 is analog and has a scale, 1 … `streams` are digital and have an MCS."""
+    """A modulated stream at the transmitter: stream 0 is analog and has a scale, 1 … `streams` are digital
+    and have an MCS.
+    """
 
     kind: ClassVar[str] = "symbols"
     message_id: int = _key(_ID)
@@ -297,7 +307,9 @@ class Packet(Pdu):
 
 @dataclass(frozen=True)
 class ReceivedPacket(Pdu):
-    """A packet after equalisation. It has no `message_id` of its own: that it is lost does not mean that its message is."""
+    """A packet after equalisation. It has no `message_id` of its own: that it is lost does not mean that its
+    message is.
+    """
 
     kind: ClassVar[str] = "received_packet"
     header: packet.Header = _key(header_key())
@@ -329,7 +341,8 @@ class ReceivedPacket(Pdu):
 
 @dataclass(frozen=True)
 class Tick(Pdu):
-    """The receiver's sample clock: it has searched the stream up to `sample_index`; of the last burst the end may be missing.
+    """The receiver's sample clock: it has searched the stream up to `sample_index`; of the last burst the end
+    may be missing.
 
     0 is the beginning: of the first run of a flowgraph, and again of each later one.
     """
@@ -340,7 +353,9 @@ class Tick(Pdu):
 
 @dataclass(frozen=True)
 class Sent(Pdu):
-    """The last sample of a message has left the transmitter. The header describes the whole message, and so its channel uses."""
+    """The last sample of a message has left the transmitter. The header describes the whole message, and so
+    its channel uses.
+    """
 
     kind: ClassVar[str] = "sent"
     header: packet.Header = _key(header_key())
@@ -356,7 +371,8 @@ class Sent(Pdu):
 
 @dataclass(frozen=True)
 class Snr(Pdu):
-    """What a receiver measured of one message, on its way back to the transmitter, which may send the next one accordingly.
+    """What a receiver measured of one message, on its way back to the transmitter, which may send the next
+    one accordingly.
 
     `blocks` are the LDPC blocks of the packets that came, `lost_blocks` how many of these failed.
     """
@@ -452,7 +468,9 @@ class RadioStatus(Pdu):
 
 @dataclass(frozen=True)
 class Failed(Pdu):
-    """A message that a block could not serve, passed on in place of it so that nothing waits for it; without id on `status` only."""
+    """A message that a block could not serve, passed on in place of it so that nothing waits for it; without
+    id on `status` only.
+    """
 
     kind: ClassVar[str] = "failed"
     block: str = _key(text_key(64))
@@ -464,8 +482,8 @@ class Failed(Pdu):
 class End(Pdu):
     """Nothing follows. Each block passes it on after its last output, and ends.
 
-    `began`: when the run began in which it was sent [s, time.monotonic]; a block that has been stopped since ignores it. An End without
-    it always counts.
+    `began`: when the run began in which it was sent [s, time.monotonic]; a block that has been stopped since
+    ignores it. An End without it always counts.
     """
 
     kind: ClassVar[str] = "end"
@@ -482,7 +500,9 @@ KINDS: dict[str, type[Pdu]] = {
 
 
 def parse(message: Any) -> Pdu:
-    """PMT -> PDU. Raises HscError, and nothing else, for whatever is not one of KINDS with its keys in type and bounds."""
+    """PMT -> PDU. Raises HscError, and nothing else, for whatever is not one of KINDS with its keys in type
+    and bounds.
+    """
     try:
         return _parse(message)
     except (

@@ -1,4 +1,6 @@
-"""Metadata keys and vectors of PDUs: how a value is written to a PMT, and read from one with type and bounds checked."""
+"""Metadata keys and vectors of PDUs: how a value is written to a PMT, and read from one with type and bounds
+checked.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +19,9 @@ from ..phy.numerology import PRESETS
 MAX_VECTOR_ITEMS = 1 << 26
 _DTYPES = {"u8": np.uint8, "s32": np.int32, "f32": np.float32, "c32": np.complex64}
 _IS = {"u8": pmt.is_u8vector, "s32": pmt.is_s32vector, "f32": pmt.is_f32vector, "c32": pmt.is_c32vector}
-# Vectors cross in PMT's serial form, big-endian after 8 bytes: tag, type, number of items, length of padding, padding (pmt_serial_tags.h).
-# The binding's own functions make a Python object of every item: 4 (c32) to 80 (u8) times as slow, measured with 4096 to 12288 items.
+# Vectors cross in PMT's serial form, big-endian after 8 bytes: tag, type, number of items, length of padding,
+# padding (pmt_serial_tags.h). The binding's own functions make a Python object of every item: 4 (c32) to 80
+# (u8) times as slow, measured with 4096 to 12288 items.
 _SERIAL = {
     "u8": (b"\x0a\x00", "u1"),
     "s32": (b"\x0a\x05", ">i4"),
@@ -30,7 +33,9 @@ _SERIAL_HEADER = 8
 
 @dataclass(frozen=True)
 class Key:
-    """How a metadata value is written to a PMT and read from one; `read` raises HscError for a wrong type or a value out of bounds."""
+    """How a metadata value is written to a PMT and read from one; `read` raises HscError for a wrong type or
+    a value out of bounds.
+    """
 
     write: Callable[[Any], Any]
     read: Callable[[Any], Any]

@@ -11,11 +11,14 @@ from ..phy.packet import Header, ReceivedPacket
 
 LARGEST_MESSAGE = 1 << 20  # symbols: what a header claims beyond is not decoded before it has come
 _STOP_SECONDS = 1.0
-_FORGET = 0.98  # of the seconds that an image took, each time one is not begun for that: the machine may have been busy just then
+# of the seconds that an image took, each time one is not begun for that: the machine may have been busy just
+# then
+_FORGET = 0.98
 
 
 def in_time(received: int, count: int, elapsed: float, seconds: float) -> bool:
-    """Whether what takes `seconds` is ready before the rest of a message is there, at the pace of the packets so far.
+    """Whether what takes `seconds` is ready before the rest of a message is there, at the pace of the packets
+    so far.
 
     Args:
         received, count: packets that came, and all of the message.
@@ -26,10 +29,12 @@ def in_time(received: int, count: int, elapsed: float, seconds: float) -> bool:
 
 
 class ProgressiveDecoder:
-    """Runs `decode` in a thread of its own on the newest state of the newest message; what it cannot keep up with is skipped.
+    """Runs `decode` in a thread of its own on the newest state of the newest message; what it cannot keep up
+    with is skipped.
 
-    Nothing waits for it: `offer` and `close` return at once, except for the time that publishing an image takes. An image that would
-    not be ready before the message is complete is not begun: it would take time of the final one.
+    Nothing waits for it: `offer` and `close` return at once, except for the time that publishing an image
+    takes. An image that would not be ready before the message is complete is not begun: it would take time of
+    the final one.
 
     Args:
         decode: packets of one message, incomplete -> what `publish` takes. May raise.
@@ -65,7 +70,9 @@ class ProgressiveDecoder:
             thread.join(_STOP_SECONDS)
 
     def offer(self, packets: list[ReceivedPacket]) -> bool:
-        """The packets of a message so far, at least one; takes the place of what still waits. False when nothing will come of it."""
+        """The packets of a message so far, at least one; takes the place of what still waits. False when
+        nothing will come of it.
+        """
         header, now = packets[0].header, time.monotonic()
         if self._begun is None or self._begun[0] != header.layout:
             self._begun = header.layout, now

@@ -1,4 +1,6 @@
-"""Semantic Encoder and Decoder of whichever system has them: each brings blocks of its own, and here they are chosen by codec."""
+"""Semantic Encoder and Decoder of whichever system has them: each brings blocks of its own, and here they are
+chosen by codec.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ def semantic_encoder(codec: str = "hsc", **options: object) -> MessageBlock:
 
 
 def semantic_decoder(codec: str = "hsc", **options: object) -> MessageBlock:
-    """The Semantic Decoder of a codec: what its Semantic Encoder made, as it was received, in. As `semantic_encoder`."""
+    """The Semantic Decoder of a codec: what its Semantic Encoder made, as it was received, in. As
+    `semantic_encoder`.
+    """
     return _made(codec, registry.entry(codec).semantic_decoder, "Decoder", options)
 
 

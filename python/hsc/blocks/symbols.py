@@ -14,9 +14,10 @@ from .base import MessageBlock
 class symbol_channel(MessageBlock):
     """A channel for packets, or for the bytes of digital streams.
 
-    Message ports: in `in`: `Packet`, which comes out as `ReceivedPacket` after one channel gain that the receiver knows, `Digital`,
-    which comes out with flipped bits, or `ReceivedPacket`, which is lost or not: an erasure channel behind an OFDM Receiver; out `out`.
-    The channel uses that packets took are the sample clock of the `Tick` PDUs.
+    Message ports: in `in`: `Packet`, which comes out as `ReceivedPacket` after one channel gain that the
+    receiver knows, `Digital`, which comes out with flipped bits, or `ReceivedPacket`, which is lost or not:
+    an erasure channel behind an OFDM Receiver; out `out`. The channel uses that packets took are the sample
+    clock of the `Tick` PDUs.
 
     Args:
         kind: "ideal", "awgn", "rayleigh" or "rician".
@@ -24,7 +25,8 @@ class symbol_channel(MessageBlock):
         loss: probability that a packet or a byte stream is lost.
         flip: probability that a bit of a `Digital` PDU is flipped (binary symmetric channel).
         rician_k: power of the line-of-sight part over that of the scattered part.
-        seed: of noise, fading and losses, the same in every run of the flowgraph; -1 for a different one in each.
+        seed: of noise, fading and losses, the same in every run of the flowgraph; -1 for a different one in
+            each.
 
     Raises:
         HscError: unknown kind, or a probability outside 0 to 1.

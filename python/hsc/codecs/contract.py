@@ -1,7 +1,8 @@
-"""What a codec has to give. Packets, blocks, command line, sweeps, training and the ledger of channel uses then serve it.
+"""What a codec has to give. Packets, blocks, command line, sweeps, training and the ledger of channel uses
+then serve it.
 
-A codec is one transmission system without GNU Radio and without channel: both ends make the same class, each with options of its own.
-It keeps nothing from one image to the next, so that threads may share it.
+A codec is one transmission system without GNU Radio and without channel: both ends make the same class, each
+with options of its own. It keeps nothing from one image to the next, so that threads may share it.
 """
 
 from __future__ import annotations
@@ -40,10 +41,12 @@ class Codec(ABC):
     Attributes:
         name: as it is registered.
         Options: dataclass of its options, each field an `options.option`.
-        base: the part of its messages that gives an image by itself, None when there is none: what is shown first of a message.
+        base: the part of its messages that gives an image by itself, None when there is none: what is shown
+            first of a message.
         weights: names of the weights that it loads; `*` stands for any characters.
-        without_losses: options of a transmitter on a channel that loses no packets, such as a small share of repair symbols for the
-            LDPC blocks that AMC lets through broken: what fair comparisons over such channels use.
+        without_losses: options of a transmitter on a channel that loses no packets, such as a small share of
+            repair symbols for the LDPC blocks that AMC lets through broken: what fair comparisons over such
+            channels use.
     """
 
     name: ClassVar[str]
@@ -57,14 +60,17 @@ class Codec(ABC):
 
     @abstractmethod
     def encode(self, image: np.ndarray, link: Link = Link()) -> Message:  # noqa: B008 - frozen
-        """uint8 (H, W, C) image -> message within the link's CBR. Raises HscError for an image or a budget it cannot serve."""
+        """uint8 (H, W, C) image -> message within the link's CBR. Raises HscError for an image or a budget it
+        cannot serve.
+        """
 
     @abstractmethod
     def decode(self, received: ReceivedMessage) -> Decoded:
         """Received message -> image, from whatever arrived. Raises HscError when nothing usable did."""
 
     def adapted(self, setting: LinkSetting) -> Codec:
-        """This codec as a link adaptation wants it for the next image; itself where there is nothing to choose.
+        """This codec as a link adaptation wants it for the next image; itself where there is nothing to
+        choose.
 
         SNR, MCS and CBR of the setting come with the `Link` that `encode` is given.
         """
@@ -76,7 +82,8 @@ class Codec(ABC):
 
     @classmethod
     def describe(cls, parameters: bytes) -> dict[str, object]:
-        """What a message's parameters say, for metrics.json and pictures: plain values by name, the most telling first.
+        """What a message's parameters say, for metrics.json and pictures: plain values by name, the most
+        telling first.
 
         Raises HscError for parameters that no version of this codec sends.
         """

@@ -1,6 +1,8 @@
-"""Options of codecs: dataclasses whose fields carry their own documentation, and their values checked against it.
+"""Options of codecs: dataclasses whose fields carry their own documentation, and their values checked against
+it.
 
-One declaration serves the constructor, `--option NAME=VALUE` of the command line, `gr-hsc codecs NAME`, and the shorthands of a system.
+One declaration serves the constructor, `--option NAME=VALUE` of the command line, `gr-hsc codecs NAME`, and
+the shorthands of a system.
 """
 
 from __future__ import annotations
@@ -41,7 +43,8 @@ def option(
         default: its value where nothing is given.
         doc: what it is, one sentence, unit in brackets.
         ends: where it matters. What both need each is given for itself: nothing but the channel joins them.
-        read: text of the command line -> value; raises HscError. None: a number, a Python literal, anything else is text.
+        read: text of the command line -> value; raises HscError. None: a number, a Python literal, anything
+            else is text.
         secret: the value is never written down.
     """
     return field(default=default, metadata={"doc": doc, "ends": ends, "read": read, "secret": secret})
@@ -129,7 +132,9 @@ def _described(name: str, hint: Any, default: object, about: Mapping[str, Any]) 
 
 
 def options_of(kind: type[T], codec: str, given: Mapping[str, object]) -> T:
-    """`kind(**given)`, `kind` being the dataclass of a codec's options. Raises HscError for one that there is not, or a wrong value."""
+    """`kind(**given)`, `kind` being the dataclass of a codec's options. Raises HscError for one that there is
+    not, or a wrong value.
+    """
     known = described(kind)
     for name, value in given.items():
         if name not in known:

@@ -1,7 +1,9 @@
-"""All systems that are there: those of this package, those that installed packages bring, and those that a program registers.
+"""All systems that are there: those of this package, those that installed packages bring, and those that a
+program registers.
 
-A package of this one brings a system as `systems/NAME/__init__.py` with a `SYSTEM`. Any other brings one through an entry point of the
-group `gnuradio.hsc.systems`, whose value is a `System`. Both are looked up when they are first asked for.
+A package of this one brings a system as `systems/NAME/__init__.py` with a `SYSTEM`. Any other brings one
+through an entry point of the group `gnuradio.hsc.systems`, whose value is a `System`. Both are looked up when
+they are first asked for.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""How a system is declared: its codecs, and where its networks' recipes, its figures, blocks and weights are found.
+"""How a system is declared: its codecs, and where its networks' recipes, its figures, blocks and weights are
+found.
 
 A declaration imports nothing heavy. What it names as "module:attribute" is imported when it is first needed.
 """
@@ -21,10 +22,11 @@ class CodecEntry:
 
     Attributes:
         name: what users type.
-        number: in the packet header: part of the air interface, never used again for another codec. 200 to 255 are for codecs from
-            outside this package.
+        number: in the packet header: part of the air interface, never used again for another codec. 200 to
+            255 are for codecs from outside this package.
         codec: "module:class" of its `contract.Codec`.
-        semantic_encoder, semantic_decoder: "module:class" of its GNU Radio blocks of that name; empty when it has none of its own.
+        semantic_encoder, semantic_decoder: "module:class" of its GNU Radio blocks of that name; empty when it
+            has none of its own.
     """
 
     name: str
@@ -42,7 +44,8 @@ class Shorthand:
         flag: such as "--rank".
         options: dataclass of options that has the field.
         field: its name; type, choices and help come from there.
-        only_receiver: with a field that both ends have: the flag gives the receiver's value, where it is to be another.
+        only_receiver: with a field that both ends have: the flag gives the receiver's value, where it is to
+            be another.
         excludes: flags that cannot be given together with it.
     """
 

@@ -1,7 +1,7 @@
 """What a link's budget and SNR allow: channel uses, the MCS, bytes. `within` holds every codec to its budget.
 
-A codec makes a message for a number of channel uses and raises `TooFew` when they do not hold it; the least CBR that does is found here,
-by making the message, and a message is measured before it leaves.
+A codec makes a message for a number of channel uses and raises `TooFew` when they do not hold it; the least
+CBR that does is found here, by making the message, and a message is measured before it leaves.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from ..phy import analog, digital
 from ..phy import mcs as mcs_table
 
 DEFAULT_CBR = 1 / 6
-LARGEST_CBR = 1e5  # one pixel takes up to 10^4 channel uses: whole LDPC blocks, at the most robust MCS, with repair symbols
+# one pixel takes up to 10^4 channel uses: whole LDPC blocks, at the most robust MCS, with repair symbols
+LARGEST_CBR = 1e5
 ROBUST_MCS = "BPSK-1/2"
 _UPWARDS = Context(prec=4, rounding=ROUND_CEILING)
 
@@ -25,7 +26,8 @@ class TooFew(HscError):
 
     Attributes:
         reason: what does not fit into how much.
-        needed: the least that it may fit into: channel uses where a codec raises this, bytes where a source coder does.
+        needed: the least that it may fit into: channel uses where a codec raises this, bytes where a source
+            coder does.
     """
 
     def __init__(
@@ -38,7 +40,8 @@ class TooFew(HscError):
 def within(
     link: Link, shape: tuple[int, int, int], make: Callable[[int], Message], usual: float = DEFAULT_CBR
 ) -> Message:
-    """The message of an image (H, W, C) within the link's CBR; where it has none, within the usual one or the least that holds the image.
+    """The message of an image (H, W, C) within the link's CBR; where it has none, within the usual one or the
+    least that holds the image.
 
     Args:
         link, shape: say how many channel uses of payload there are.
@@ -95,7 +98,9 @@ def least_cbr(uses: int, shape: tuple[int, int, int]) -> float:
 
 
 def channel_uses(link: Link, shape: tuple[int, int, int], usual: float = DEFAULT_CBR) -> int:
-    """Complex channel uses of payload that the link's CBR, else the usual one, gives an image (H, W, C). HscError for a CBR of 0."""
+    """Complex channel uses of payload that the link's CBR, else the usual one, gives an image (H, W, C).
+    HscError for a CBR of 0.
+    """
     cbr = usual if link.cbr is None else link.cbr
     if not 0 < cbr <= LARGEST_CBR:
         raise HscError(
@@ -105,7 +110,9 @@ def channel_uses(link: Link, shape: tuple[int, int, int], usual: float = DEFAULT
 
 
 def mcs(link: Link, margin_db: float = 1.0) -> str:
-    """The link's MCS; else the one that carries most at its SNR less a margin [dB]; else, the SNR being unknown, the most robust."""
+    """The link's MCS; else the one that carries most at its SNR less a margin [dB]; else, the SNR being
+    unknown, the most robust.
+    """
     if link.mcs is not None:
         return mcs_table.by_name(link.mcs).name
     return ROBUST_MCS if link.snr_db is None else mcs_table.best_for(link.snr_db, margin_db).name

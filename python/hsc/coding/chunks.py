@@ -1,4 +1,5 @@
-"""A digital stream as a row of checked chunks: what arrived intact from the beginning is used, the rest is left alone.
+"""A digital stream as a row of checked chunks: what arrived intact from the beginning is used, the rest is
+left alone.
 
 A chunk is its payload's length (LEB128, at most 3 bytes), a CRC-16 of length and payload, and the payload.
 """

@@ -1,9 +1,10 @@
-"""A still from quantised 8 x 8 DCT coefficients: one quantiser step, one entropy table for each frequency and colour.
+"""A still from quantised 8 x 8 DCT coefficients: one quantiser step, one entropy table for each frequency and
+colour.
 
     CRC-16 | step, 1 byte | table of each band, 4 bits | entropy code
 
-Colours go through a DCT of length 3, whose first output is brightness. The tables are two-sided geometric distributions worked out in
-integers, so that every machine has the same.
+Colours go through a DCT of length 3, whose first output is brightness. The tables are two-sided geometric
+distributions worked out in integers, so that every machine has the same.
 """
 
 from __future__ import annotations
@@ -25,7 +26,9 @@ _HEADER = 3
 
 
 def fit(image: np.ndarray, n_bytes: int) -> bytes:
-    """uint8 (H, W, C) -> the finest step that takes at most `n_bytes`. Raises `budget.TooFew` when the coarsest needs more."""
+    """uint8 (H, W, C) -> the finest step that takes at most `n_bytes`. Raises `budget.TooFew` when the
+    coarsest needs more.
+    """
     bands = _forward(image)
     low, high = (
         -1,
@@ -75,7 +78,9 @@ def _length(bands: np.ndarray, code: int) -> int:
 
 
 def _quantised(bands: np.ndarray, code: int) -> tuple[np.ndarray, np.ndarray]:
-    """Levels of each band, DC as differences, int64 (bands, n); and the table that takes fewest bits for each, (bands,)."""
+    """Levels of each band, DC as differences, int64 (bands, n); and the table that takes fewest bits for
+    each, (bands,).
+    """
     levels = np.rint(bands / _step(code)).astype(np.int64)
     levels[:: _BLOCK**2] = np.diff(levels[:: _BLOCK**2], axis=1, prepend=0)
     magnitude = np.minimum(np.abs(levels), _LARGEST + 1)
@@ -118,7 +123,9 @@ def _layout(shape: tuple[int, int, int]) -> tuple[int, int]:
 
 
 def _forward(image: np.ndarray) -> np.ndarray:
-    """uint8 (H, W, C) -> orthonormal coefficients about mid-grey, float64 (bands, blocks): colours, then frequencies row by row."""
+    """uint8 (H, W, C) -> orthonormal coefficients about mid-grey, float64 (bands, blocks): colours, then
+    frequencies row by row.
+    """
     height, width, channels = image.shape
     padded = (
         np.pad(image, ((0, -height % _BLOCK), (0, -width % _BLOCK), (0, 0)), "edge").astype(np.float64) - 128

@@ -1,8 +1,9 @@
-"""Entropy coding of integers with static tables: asymmetric numeral systems (Duda 2013), package constriction.
+"""Entropy coding of integers with static tables: asymmetric numeral systems (Duda 2013), package
+constriction.
 
-Tables are integers out of 2^24, so that two machines cannot disagree about a symbol however they compute floating point. Values of one
-table stand together in the code, tables in ascending order; behind them stand the escaped values, 16 bits each. The coder is a stack:
-what is decoded first was encoded last.
+Tables are integers out of 2^24, so that two machines cannot disagree about a symbol however they compute
+floating point. Values of one table stand together in the code, tables in ascending order; behind them stand
+the escaped values, 16 bits each. The coder is a stack: what is decoded first was encoded last.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ _WORD = 4
 
 
 class EntropyTables:
-    """Static tables. Row t gives the probabilities, out of 2^24, of the values offset[t], offset[t] + 1, … and last of the escape.
+    """Static tables. Row t gives the probabilities, out of 2^24, of the values offset[t], offset[t] + 1, …
+    and last of the escape.
 
     Args:
         probabilities: integers (T, S), S ≥ 2, each at least 1, every row with sum 2^24.
@@ -114,7 +116,8 @@ class EntropyTables:
 
     @cached_property
     def _models(self) -> list[Categorical]:
-        # constriction gives every symbol 1 and shares the rest by floor(weight · rest / sum): weights with that sum stay as they are.
+        # constriction gives every symbol 1 and shares the rest by floor(weight · rest / sum): weights with
+        # that sum stay as they are.
         return [Categorical(row, perfect=False) for row in (self.probabilities - 1).astype(np.float64)]
 
     def _symbols(self, values: np.ndarray, table: np.ndarray) -> np.ndarray:
@@ -123,7 +126,9 @@ class EntropyTables:
         return np.where(inside, symbols, self.escape).astype(np.int32)
 
     def _grouped(self, table: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Order that puts equal rows together, bounds and row of each group. Raises HscError for a row there is not."""
+        """Order that puts equal rows together, bounds and row of each group. Raises HscError for a row there
+        is not.
+        """
         table = np.asarray(table)
         if table.ndim != 1 or table.size > MOST_VALUES:
             raise HscError(
@@ -151,7 +156,8 @@ def tables_from_density(density: np.ndarray, offset: np.ndarray) -> EntropyTable
     """Probabilities -> integer tables.
 
     Args:
-        density: float (T, S) ≥ 0, probability of offset[t] + s in row t; what a row lacks of 1 goes to the escape.
+        density: float (T, S) ≥ 0, probability of offset[t] + s in row t; what a row lacks of 1 goes to the
+            escape.
         offset: integers (T,).
 
     Raises:

@@ -1,7 +1,8 @@
 """Protection of a digital stream against lost blocks: RaptorQ (RFC 6330), package raptorq.
 
-The source symbols come first and are the data themselves, repair symbols follow; any K of all symbols, and seldom one or two more, give the
-K source symbols back. A symbol has the payload of one LDPC block, so that a lost block is one lost symbol.
+The source symbols come first and are the data themselves, repair symbols follow; any K of all symbols, and
+seldom one or two more, give the K source symbols back. A symbol has the payload of one LDPC block, so that a
+lost block is one lost symbol.
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ _ALIGNMENT = 8
 
 
 def repair_symbols(source_symbols: int, repair_share: float) -> int:
-    """Repair symbols R for K source symbols, so that R / (K + R) is at least `repair_share`, 0…0.9. Raises HscError for another share."""
+    """Repair symbols R for K source symbols, so that R / (K + R) is at least `repair_share`, 0…0.9. Raises
+    HscError for another share.
+    """
     if not 0 <= repair_share <= LARGEST_SHARE:
         raise HscError(f"the repair share is {repair_share}: give 0 (none) to {LARGEST_SHARE}")
     return math.ceil(round(repair_share * source_symbols / (1 - repair_share), 9))
@@ -43,7 +46,8 @@ def protect(data: bytes, repair_share: float, symbol_bytes: int) -> bytes:
     Args:
         data: any bytes.
         repair_share: repair symbols / all symbols, 0…0.9.
-        symbol_bytes: bytes of a symbol, as many as an LDPC block carries (`phy.digital.payload_bytes_per_block`).
+        symbol_bytes: bytes of a symbol, as many as an LDPC block carries
+            (`phy.digital.payload_bytes_per_block`).
 
     Raises:
         HscError: a share or symbol out of range, or data of more than 56403 symbols.
@@ -75,8 +79,8 @@ def recover(received: ReceivedDigital, source_bytes: int, symbol_bytes: int) -> 
         symbol_bytes: as for `protect`.
 
     Returns:
-        data, bytes (source_bytes,), zeros where lost; and which bytes are there, bool (source_bytes,): all of them when enough
-        symbols arrived, else those that arrived themselves.
+        data, bytes (source_bytes,), zeros where lost; and which bytes are there, bool (source_bytes,): all of
+        them when enough symbols arrived, else those that arrived themselves.
 
     Raises:
         HscError: a stream that is shorter than its data, or symbols out of range.

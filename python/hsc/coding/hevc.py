@@ -1,13 +1,16 @@
-"""One image through HEVC intra (ITU-T H.265, x265 and libde265 by pillow-heif), 10 bit, 4:4:4 (grey: 4:0:0): the paper's BPG.
+"""One image through HEVC intra (ITU-T H.265, x265 and libde265 by pillow-heif), 10 bit, 4:4:4 (grey: 4:0:0):
+the paper's BPG.
 
 A HEIF file holds some 350 bytes round the picture that the receiver can make again. Sent are
 
-    CRC-32 of the rest | halvings of the size, 1 byte | length of the next field, 1 byte | decoder configuration | the one NAL unit
+    CRC-32 of the rest | halvings of the size, 1 byte | length of the next field, 1 byte | decoder
+    configuration | the one NAL unit
 
-The decoder configuration (hvcC of ISO/IEC 14496-15: VPS, SPS, PPS) is deflated against a typical one, which leaves 5 to 45 bytes of it.
-The receiver writes the boxes of the container anew from the shape it knows. A size that came through the channel is compared with that
-shape before anything is decoded. Where the coarsest quantiser still gives too many bytes the picture is coded at 1/2, 1/4 or 1/8 of its
-size; above that full size is always better (measured on Kodak).
+The decoder configuration (hvcC of ISO/IEC 14496-15: VPS, SPS, PPS) is deflated against a typical one, which
+leaves 5 to 45 bytes of it. The receiver writes the boxes of the container anew from the shape it knows. A
+size that came through the channel is compared with that shape before anything is decoded. Where the coarsest
+quantiser still gives too many bytes the picture is coded at 1/2, 1/4 or 1/8 of its size; above that full size
+is always better (measured on Kodak).
 """
 
 from __future__ import annotations
@@ -28,11 +31,12 @@ from .budget import TooFew
 
 _MOST_HALVINGS, _QUALITIES_PER_HALVING = 3, 18
 LOWEST, HIGHEST = -_MOST_HALVINGS * _QUALITIES_PER_HALVING, 3 * 52 - 1
-# Chroma QP offsets (Cb and Cr) within one step of the luma QP: three qualities to a QP, 2 to 5 % apart in bytes. x265's own for 4:4:4,
-# made for the eye, is +6; by the PSNR of RGB -1 is best, and its neighbours lie on the same curve. 0 would mean +6 to x265.
+# Chroma QP offsets (Cb and Cr) within one step of the luma QP: three qualities to a QP, 2 to 5 % apart in
+# bytes. x265's own for 4:4:4, made for the eye, is +6; by the PSNR of RGB -1 is best, and its neighbours lie
+# on the same curve. 0 would mean +6 to x265.
 _CHROMA_OFFSETS = (1, -1, -2)
-# Everything for PSNR: no psychovisual rate distortion. One thread: one picture gives x265 nothing to share out, and the bytes do not
-# depend on the number of cores.
+# Everything for PSNR: no psychovisual rate distortion. One thread: one picture gives x265 nothing to share
+# out, and the bytes do not depend on the number of cores.
 _ENCODER = {
     "preset": "slow",
     "tune": "psnr",
@@ -60,7 +64,8 @@ _TYPICAL_CONFIGURATION = bytes.fromhex(
 def encode(image: np.ndarray, quality: int) -> bytes:
     """uint8 (H, W, C), C = 1 or 3 -> bytes.
 
-    `quality` 0 (QP 51) to 155 (QP 0); each 18 below 0 halve the picture's size, down to -54. Raises HscError when x265 refuses the image.
+    `quality` 0 (QP 51) to 155 (QP 0); each 18 below 0 halve the picture's size, down to -54. Raises HscError
+    when x265 refuses the image.
     """
     if not LOWEST <= quality <= HIGHEST:
         raise ValueError(f"HEVC quality is {LOWEST} to {HIGHEST}, not {quality}")
@@ -110,7 +115,9 @@ def typical_quality(bytes_per_pixel: float) -> int:
 
 
 def fit(image: np.ndarray, n_bytes: int) -> bytes:
-    """uint8 (H, W, C) -> the largest quality of at most `n_bytes`. Raises `budget.TooFew` when the lowest needs more."""
+    """uint8 (H, W, C) -> the largest quality of at most `n_bytes`. Raises `budget.TooFew` when the lowest
+    needs more.
+    """
     wanted = math.log(max(n_bytes, 1))
     low, high = (LOWEST - 1, None), (HIGHEST + 1, None)  # quality, ln(bytes) - wanted
     quality = typical_quality(max(n_bytes, 1) / (image.shape[0] * image.shape[1]))
@@ -219,7 +226,9 @@ def _inflate(data: bytes) -> bytes:
 
 
 def _picture_size(configuration: bytes) -> tuple[int, int] | None:
-    """Height and width in the SPS of an hvcC record that holds one VPS, SPS and PPS each; None for anything else."""
+    """Height and width in the SPS of an hvcC record that holds one VPS, SPS and PPS each; None for anything
+    else.
+    """
     units, position = {}, 23
     for _ in range(configuration[22] if len(configuration) > 22 else 0):
         kind, count, length = struct.unpack_from(">BHH", configuration.ljust(position + 5, b"\0"), position)
@@ -235,7 +244,9 @@ def _picture_size(configuration: bytes) -> tuple[int, int] | None:
 
 
 def _sps_size(sps: bytes) -> tuple[int, int] | None:
-    """Height and width in luma samples of a sequence parameter set, H.265 section 7.3.2.2; None for what cannot be read."""
+    """Height and width in luma samples of a sequence parameter set, H.265 section 7.3.2.2; None for what
+    cannot be read.
+    """
     plain = sps.replace(b"\0\0\3", b"\0\0")[2:64]  # without emulation prevention and NAL header
     bits = "".join(f"{byte:08b}" for byte in plain)
     if bits[4:7] != "000":  # sps_max_sub_layers_minus1

@@ -1,8 +1,10 @@
-"""Arrays and images through JPEG2000 (ISO/IEC 15444-1, OpenJPEG by glymur), without what both sides can rebuild.
+"""Arrays and images through JPEG2000 (ISO/IEC 15444-1, OpenJPEG by glymur), without what both sides can
+rebuild.
 
-The main header (SIZ, COD, QCD) depends on the array's size and the coding mode only, so the receiver makes it again by coding an
-array of zeros, and the decoder never sees a size that came through the channel. Sent are the bytes between SOD and EOC: of a 16-bit
-array as they are, of an image as chunks of one quality layer each, so that whatever arrived from the beginning is an image.
+The main header (SIZ, COD, QCD) depends on the array's size and the coding mode only, so the receiver makes it
+again by coding an array of zeros, and the decoder never sees a size that came through the channel. Sent are
+the bytes between SOD and EOC: of a 16-bit array as they are, of an image as chunks of one quality layer each,
+so that whatever arrived from the beginning is an image.
 """
 
 from __future__ import annotations
@@ -34,18 +36,24 @@ _TRIES = 4
 
 
 def encode(levels: np.ndarray, ratio: float = 1.0) -> bytes:
-    """uint16 (rows, columns) -> packet data. `ratio` 1 is reversible (5/3 wavelet), above it the compression ratio wanted (9/7)."""
+    """uint16 (rows, columns) -> packet data. `ratio` 1 is reversible (5/3 wavelet), above it the compression
+    ratio wanted (9/7).
+    """
     return _codestream(levels, ratio).split(_SOD, 1)[1].removesuffix(_EOC)
 
 
 def decode(packets: bytes, shape: tuple[int, int], reversible: bool) -> np.ndarray | None:
-    """Packet data -> uint16 array of `shape`, or None when OpenJPEG refuses it. Check a CRC before: OpenJPEG guesses at damage."""
+    """Packet data -> uint16 array of `shape`, or None when OpenJPEG refuses it. Check a CRC before: OpenJPEG
+    guesses at damage.
+    """
     levels = _decode(_main_header(shape, reversible), packets)
     return levels.astype(np.uint16) if levels is not None and levels.shape == shape else None
 
 
 def encode_image(image: np.ndarray, n_bytes: int) -> bytes:
-    """uint8 (H, W, C), C = 1 or 3 -> chunks of one quality layer each, at most `n_bytes` together. Raises `TooFew` when no layer fits."""
+    """uint8 (H, W, C), C = 1 or 3 -> chunks of one quality layer each, at most `n_bytes` together. Raises
+    `TooFew` when no layer fits.
+    """
     best, budget, least = b"", max(n_bytes, 1), math.inf
     for _ in range(_TRIES):  # OpenJPEG keeps to a size nearly
         data = b"".join(frame(layer) for layer in _layers(image, budget))
@@ -62,7 +70,9 @@ def encode_image(image: np.ndarray, n_bytes: int) -> bytes:
 
 
 def decode_image(data: bytes, received: np.ndarray | None, shape: tuple[int, int, int]) -> np.ndarray | None:
-    """Image of the layers that came whole, uint8 of `shape`; None when the first did not come. Any bytes are safe."""
+    """Image of the layers that came whole, uint8 of `shape`; None when the first did not come. Any bytes are
+    safe.
+    """
     layers = intact_prefix(data, received)[:LAYERS]
     if not layers:
         return None
@@ -87,7 +97,9 @@ def _layers(image: np.ndarray, n_bytes: int) -> list[bytes]:
 
 
 def _packet_lengths(header: bytes) -> list[int]:
-    """Lengths of all packets, from the PLT segments of a tile-part header (annex A.7.3): 7 bits to a byte, high bit: more follow."""
+    """Lengths of all packets, from the PLT segments of a tile-part header (annex A.7.3): 7 bits to a byte,
+    high bit: more follow.
+    """
     lengths, value = [], 0
     position = header.index(_SOT) + 12
     while header[position : position + 2] == _PLT:

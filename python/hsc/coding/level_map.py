@@ -1,8 +1,9 @@
-"""Maps of small integers that vary smoothly, such as the logarithmic powers of chunks, in about half a bit to an entry.
+"""Maps of small integers that vary smoothly, such as the logarithmic powers of chunks, in about half a bit to
+an entry.
 
-An entry is predicted from its left and upper neighbours; what is left is range coded (package constriction) with counts that both ends
-adapt alike, one table for each context. Entries of one anti-diagonal do not depend on each other and are coded together. Everything is
-integers: no machine decodes differently.
+An entry is predicted from its left and upper neighbours; what is left is range coded (package constriction)
+with counts that both ends adapt alike, one table for each context. Entries of one anti-diagonal do not depend
+on each other and are coded together. Everything is integers: no machine decodes differently.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Golomb-Rice coding of rows of integers, whole arrays at a time (Rice, JPL publication 79-22).
 
-Every row has its own parameter p; the rows stand one after another in one array. The unary parts of all values come first and the p-bit
-remainders after them, so that encoder and decoder are vectorised; a row of zeros costs nothing but its parameter. Everything is integers:
-no machine decodes differently.
+Every row has its own parameter p; the rows stand one after another in one array. The unary parts of all
+values come first and the p-bit remainders after them, so that encoder and decoder are vectorised; a row of
+zeros costs nothing but its parameter. Everything is integers: no machine decodes differently.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ ALL_ZERO = 15
 
 
 def encode(values: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Integers, |value| ≤ 2²⁰, in rows of `lengths` -> parameter of each row, 0…15, and the coded bits, uint8 0/1."""
+    """Integers, |value| ≤ 2²⁰, in rows of `lengths` -> parameter of each row, 0…15, and the coded bits, uint8
+    0/1.
+    """
     folded, lengths = _fold(values), np.asarray(lengths, np.int64)
     parameters = _best_parameters(folded, lengths)
     widths = np.repeat(parameters, lengths)

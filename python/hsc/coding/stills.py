@@ -1,4 +1,6 @@
-"""Stills as source coders make them, HEVC intra (BPG in the papers) or JPEG 2000, by bytes, and at Shannon's limit."""
+"""Stills as source coders make them, HEVC intra (BPG in the papers) or JPEG 2000, by bytes, and at Shannon's
+limit.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ def fit(image: np.ndarray, n_bytes: int, source: str) -> bytes:
 
 
 def decode(stream: ReceivedDigital, shape: tuple[int, int, int], source: str) -> np.ndarray:
-    """A code as far as it arrived -> uint8 (H, W, C). Raises HscError when nothing usable did, with HEVC when anything is missing."""
+    """A code as far as it arrived -> uint8 (H, W, C). Raises HscError when nothing usable did, with HEVC when
+    anything is missing.
+    """
     if source == "hevc":
         return hevc.decode(stream.data, shape)  # its CRC finds lost blocks
     image = jpeg2000.decode_image(stream.data, stream.received, shape)
@@ -30,10 +34,12 @@ def decode(stream: ReceivedDigital, shape: tuple[int, int, int], source: str) ->
 
 
 def capacity_image(image: np.ndarray, cbr: float | None, snr_db: float, source: str = "hevc") -> np.ndarray:
-    """The still at Shannon's limit, log2(1 + SNR) bits in every channel use: the bound of separate coding with this source coder.
+    """The still at Shannon's limit, log2(1 + SNR) bits in every channel use: the bound of separate coding
+    with this source coder.
 
-    Over a fading channel call it with the SNR of each fade, gain included: the transmitter is then taken to know every fade, and the mean
-    over fades is the best that separate coding at constant power can do. One that does not know them is bound by an outage capacity below.
+    Over a fading channel call it with the SNR of each fade, gain included: the transmitter is then taken to
+    know every fade, and the mean over fades is the best that separate coding at constant power can do. One
+    that does not know them is bound by an outage capacity below.
 
     Args:
         image: uint8 (H, W, C).

@@ -1,7 +1,9 @@
-"""Hadamard whitening of analog values of unlike power (Jakubczak and Katabi, SoftCast), with the LLSE receiver for lost values.
+"""Hadamard whitening of analog values of unlike power (Jakubczak and Katabi, SoftCast), with the LLSE
+receiver for lost values.
 
-Strong and weak values are mixed in groups of 16 before they are sent. When some of a group are lost, the others still tell most of the
-strong ones: what is lost is about the power of the weakest, not a share of the whole.
+Strong and weak values are mixed in groups of 16 before they are sent. When some of a group are lost, the
+others still tell most of the strong ones: what is lost is about the power of the weakest, not a share of the
+whole.
 """
 
 from __future__ import annotations
@@ -15,7 +17,9 @@ _EVEN = 1.01  # largest ratio of noise variances in a group that counts as equal
 
 
 def order(strength: torch.Tensor) -> torch.Tensor:
-    """Integers (n,) → the order, strongest first, that `mix` wants. Equal ones keep their places: the same on every machine."""
+    """Integers (n,) → the order, strongest first, that `mix` wants. Equal ones keep their places: the same on
+    every machine.
+    """
     return torch.argsort(strength, descending=True, stable=True)
 
 
@@ -25,7 +29,9 @@ def mixed_length(count: int) -> int:
 
 
 def mix(values: torch.Tensor) -> torch.Tensor:
-    """Values in `order`, float (n,) → as sent, float (16·ceil(n/16),): a group is every (n/16)-th value; neighbours are of two groups."""
+    """Values in `order`, float (n,) → as sent, float (16·ceil(n/16),): a group is every (n/16)-th value;
+    neighbours are of two groups.
+    """
     padded = torch.zeros(mixed_length(len(values)))
     padded[: len(values)] = values
     return (_matrix() @ padded.reshape(GROUP, -1)).flatten()
@@ -58,7 +64,9 @@ def unmix(
 def _solve(
     received: torch.Tensor, noise: torch.Tensor, prior: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Groups of unequal noise, (16, G) each: x̂ = P Hᵀ (H P Hᵀ + N)⁻¹ y. A lost value has weight 0: its row is left out."""
+    """Groups of unequal noise, (16, G) each: x̂ = P Hᵀ (H P Hᵀ + N)⁻¹ y. A lost value has weight 0: its row
+    is left out.
+    """
     matrix = _matrix().double()
     seen = torch.isfinite(noise).T.double()  # (G, 16)
     mixed = matrix[None] * prior.T.double()[:, None]  # H P

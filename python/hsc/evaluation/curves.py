@@ -109,7 +109,9 @@ def load(name: str, folder: Path = RESULTS) -> Curves:
 
 
 def mean_and_confidence(samples: np.ndarray) -> tuple[list[float], list[float]]:
-    """Samples (points, n) -> mean and half width of its 95 % confidence interval (Student's t, 0 for n = 1), each (points,)."""
+    """Samples (points, n) -> mean and half width of its 95 % confidence interval (Student's t, 0 for n = 1),
+    each (points,).
+    """
     from scipy.stats import t
 
     samples = np.atleast_2d(samples)
@@ -121,8 +123,8 @@ def mean_and_confidence(samples: np.ndarray) -> tuple[list[float], list[float]]:
 def crossing(
     x: Sequence[float], y: Sequence[float], level_x: Sequence[float], level_y: Sequence[float]
 ) -> float | None:
-    """Smallest x from which the curve (x, y) lies below the curve (level_x, level_y), both linearly interpolated; the second
-    curve keeps its last value beyond its end. None when it never does."""
+    """Smallest x from which the curve (x, y) lies below the curve (level_x, level_y), both linearly
+    interpolated; the second curve keeps its last value beyond its end. None when it never does."""
     grid = np.unique(np.concatenate([x, np.linspace(min(x), max(x), 2001)]))
     below = np.interp(grid, x, y) < np.interp(grid, level_x, level_y)
     if not below[-1]:

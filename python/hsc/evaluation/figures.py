@@ -17,7 +17,9 @@ _CBR_PANELS = (("cbr", "CBR, payload only"), ("cbr_with_overhead", "CBR with eve
 
 
 def draw(curves: Curves, folder: Path) -> Path:
-    """Draw `folder`/<name>.png. Raises HscError for a result without a figure, or a folder that cannot be written."""
+    """Draw `folder`/<name>.png. Raises HscError for a result without a figure, or a folder that cannot be
+    written.
+    """
     return draw_as(curves.name, curves, folder / f"{curves.name}.png")
 
 

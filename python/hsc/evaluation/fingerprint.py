@@ -1,4 +1,5 @@
-"""What a codec is made of: the program text that it uses and the checksums of its weights, as one short fingerprint.
+"""What a codec is made of: the program text that it uses and the checksums of its weights, as one short
+fingerprint.
 
 Comments, docstrings and layout do not count.
 """
@@ -23,7 +24,8 @@ _NOT_OF_ONE_CODEC = f"{_PACKAGE}.codecs.registry"
 def of_codec(codec: str) -> str:
     """Fingerprint of a registered codec. Raises HscError for an unknown name.
 
-    Its weights are those whose name begins with its own, hyphens read as underscores, or with a text constant of its programs.
+    Its weights are those whose name begins with its own, hyphens read as underscores, or with a text constant
+    of its programs.
     """
     modules = sources(f"{_PACKAGE}.{registry.module(codec)}")
     parts = [modules[name] for name in sorted(modules)]
@@ -55,7 +57,9 @@ def _constants(program: str) -> set[str]:
 
 
 def sources(start: str) -> dict[str, str]:
-    """Program text of module `start` and of every module of codecs, nn and phy that it imports, directly or not, by name."""
+    """Program text of module `start` and of every module of codecs, nn and phy that it imports, directly or
+    not, by name.
+    """
     found: dict[str, str] = {}
     waiting = [start]
     while waiting:
@@ -69,7 +73,9 @@ def sources(start: str) -> dict[str, str]:
 
 @functools.cache
 def _read(name: str) -> tuple[str, tuple[str, ...]]:
-    """Program text of a module without docstrings and comments, and the modules that count which it imports anywhere."""
+    """Program text of a module without docstrings and comments, and the modules that count which it imports
+    anywhere.
+    """
     spec = _spec(name)
     if spec is None or not spec.origin or not Path(spec.origin).is_file():
         return "", ()

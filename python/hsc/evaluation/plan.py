@@ -1,4 +1,6 @@
-"""Plans: which points make which curve. A figure is data; measuring it (`sweep`) and drawing it (`figures`) know nothing of codecs."""
+"""Plans: which points make which curve. A figure is data; measuring it (`sweep`) and drawing it (`figures`)
+know nothing of codecs.
+"""
 
 from __future__ import annotations
 
@@ -29,8 +31,8 @@ class Case:
         codec, options: the transmitter's codec.
         receiver: options of the receiver's codec; it is not told the transmitter's.
         mcs: fixed MCS, or None for the codec's choice.
-        knows: what the transmitter believes of the SNR: its "mean", the "gain" of this very image (a return path that is faster than
-            the fading), or "nothing" (a one-way link: one message for every SNR).
+        knows: what the transmitter believes of the SNR: its "mean", the "gain" of this very image (a return
+            path that is faster than the fading), or "nothing" (a one-way link: one message for every SNR).
     """
 
     label: str
@@ -149,7 +151,8 @@ def _believed(case: Case, image: str, reception: Reception) -> float | None:
 def available(cases: Iterable[Case], say: Say, losses: bool = False) -> list[Case]:
     """Those cases whose codec can be made; of the others it is said why not.
 
-    A codec that sends repair symbols keeps its own share of them where packets will be lost (`losses`), and else sends few.
+    A codec that sends repair symbols keeps its own share of them where packets will be lost (`losses`), and
+    else sends few.
     """
     found = []
     for case in cases:
@@ -200,7 +203,9 @@ def _samples(planned: PlannedCurve, outcome: Outcome) -> Samples:
 
 
 def _series(plan: Plan, planned: PlannedCurve, outcome: Outcome) -> Series | str:
-    """Means over images and seeds, with the confidence interval over images (seeds of an image are averaged first)."""
+    """Means over images and seeds, with the confidence interval over images (seeds of an image are averaged
+    first).
+    """
     places = [
         [[outcome.measured[p] for p in image if p in outcome.measured] for image in place]
         for place in planned.points

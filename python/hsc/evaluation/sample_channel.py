@@ -1,4 +1,6 @@
-"""A sample-level channel, independent of the receiver that it tests: clock offset, echoes, movement, CFO, drift, tones, noise."""
+"""A sample-level channel, independent of the receiver that it tests: clock offset, echoes, movement, CFO,
+drift, tones, noise.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,9 @@ def noise(size: int, variance: float, rng: np.random.Generator) -> np.ndarray:
 
 
 def resample(samples: np.ndarray, ppm: float) -> np.ndarray:
-    """What a receiver samples whose clock is `ppm` fast: FFT interpolation by 8, then cubic Lagrange; error below -70 dB."""
+    """What a receiver samples whose clock is `ppm` fast: FFT interpolation by 8, then cubic Lagrange; error
+    below -70 dB.
+    """
     if ppm == 0:
         return samples
     guard = 64
@@ -95,7 +99,9 @@ def drifting(samples: np.ndarray, rate: float) -> np.ndarray:
 
 
 def tone(size: int, frequency: float, power_db: float) -> np.ndarray:
-    """A steady carrier, complex64 (size,), of a mean power over that of a unit-power sample [dB], at `frequency` cycles per sample."""
+    """A steady carrier, complex64 (size,), of a mean power over that of a unit-power sample [dB], at
+    `frequency` cycles per sample.
+    """
     turn = np.exp(2j * np.pi * frequency * np.arange(size))
     return (10 ** (power_db / 20) * turn).astype(np.complex64)
 
@@ -110,7 +116,9 @@ def channel(
     taps: dict[int, complex] | None = None,
     phase: float = 0.0,
 ) -> np.ndarray:
-    """Clock offset, echoes, CFO [subcarriers] with a start phase, and noise of Es/N0 = snr_db on a unit-power carrier."""
+    """Clock offset, echoes, CFO [subcarriers] with a start phase, and noise of Es/N0 = snr_db on a unit-power
+    carrier.
+    """
     samples = echoes(resample(samples, ppm), taps or {0: 1.0})
     turn = np.exp(1j * (phase + 2 * np.pi * cfo / numerology.n_fft * np.arange(len(samples))))
     return (samples * turn).astype(np.complex64) + noise(len(samples), 10 ** (-snr_db / 10), rng)

@@ -1,8 +1,10 @@
-"""Sweeps: independent points measured in parallel by Dask, kept in a file as they come, and never measured twice.
+"""Sweeps: independent points measured in parallel by Dask, kept in a file as they come, and never measured
+twice.
 
-Points that share a `Sending` share one encode. Every record is kept under a key made of the point and a `fingerprint` of its codec's
-programs and weights, so that a sweep resumes where it was stopped, figures share points, and what is new is measured anew.
-Random numbers derive from the point (`transmission.generator`): a parallel or resumed sweep gives the same figures.
+Points that share a `Sending` share one encode. Every record is kept under a key made of the point and a
+`fingerprint` of its codec's programs and weights, so that a sweep resumes where it was stopped, figures share
+points, and what is new is measured anew. Random numbers derive from the point (`transmission.generator`): a
+parallel or resumed sweep gives the same figures.
 """
 
 from __future__ import annotations
@@ -45,7 +47,9 @@ class Store:
     """Records of points in a JSON-lines file. A line that a killed run left unfinished is passed over."""
 
     def __init__(self, path: Path, fresh: bool = False):
-        """Open `path`, or make it; `fresh` leaves what it holds unused. Raises HscError when it cannot be read or made."""
+        """Open `path`, or make it; `fresh` leaves what it holds unused. Raises HscError when it cannot be
+        read or made.
+        """
         self.path = path
         self.records: dict[str, Measured] = {}
         self.times: dict[
@@ -87,7 +91,9 @@ class Store:
 
 @dataclass
 class Outcome:
-    """What a sweep gave: `measured` for every point that could be measured, `errors` for those in which a program failed."""
+    """What a sweep gave: `measured` for every point that could be measured, `errors` for those in which a
+    program failed.
+    """
 
     measured: dict[Point, Measured] = field(default_factory=dict)
     pictures: dict[Point, np.ndarray] = field(default_factory=dict)
@@ -126,7 +132,8 @@ def run(
         images: for each image identity its pixels, uint8 (H, W, C).
         store: where records are found and kept; None keeps nothing.
         workers: processes of the local cluster; None for one a core, 0 measures in this process without Dask.
-        scheduler: address of a Dask scheduler, whose workers have this module installed; None for a local cluster.
+        scheduler: address of a Dask scheduler, whose workers have this module installed; None for a local
+            cluster.
         progress: told (encodes done, encodes in all).
         pictures: points whose received picture is wanted; they are always measured.
 
@@ -149,7 +156,9 @@ def run(
 
 
 def _take(job: Job, results: list[Result] | str, outcome: Outcome, store: Store | None) -> None:
-    """Results of a job, or why it failed, into the outcome and the store. What failed is not stored: the next run tries again."""
+    """Results of a job, or why it failed, into the outcome and the store. What failed is not stored: the next
+    run tries again.
+    """
     for index, reception in enumerate(job.receptions):
         point = Point(job.sending, reception)
         if isinstance(results, str) or index >= len(results):
@@ -170,7 +179,9 @@ Result = tuple[Measured | str, np.ndarray | None]
 
 
 def run_job(job: Job, image: np.ndarray, wanted: Collection[Point] = ()) -> list[Result]:
-    """Measure one job, on one thread of torch: for each reception the figures, or the error of the program, and the picture if wanted."""
+    """Measure one job, on one thread of torch: for each reception the figures, or the error of the program,
+    and the picture if wanted.
+    """
     import torch
 
     torch.set_num_threads(1)
@@ -224,7 +235,9 @@ def _on_dask(
 
 
 def find_scheduler(address: str) -> None:
-    """See that a Dask scheduler answers at `address`, such as tcp://127.0.0.1:8786. Raises HscError when none does."""
+    """See that a Dask scheduler answers at `address`, such as tcp://127.0.0.1:8786. Raises HscError when none
+    does.
+    """
     import distributed
 
     async def identity() -> dict[str, Any]:
@@ -290,7 +303,9 @@ def _plain(point: Point) -> dict[str, Any]:
 
 
 def expected_seconds(store: Store, points: Iterable[Point], workers: int) -> float | None:
-    """Expected time of the points that `store` lacks [s], from the times of their codecs in it; None when it knows nothing of one."""
+    """Expected time of the points that `store` lacks [s], from the times of their codecs in it; None when it
+    knows nothing of one.
+    """
     total = 0.0
     for job in jobs_of(p for p in points if store.get(p) is None):
         if not (known := store.times.get(job.sending.codec)):

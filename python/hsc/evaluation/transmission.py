@@ -1,8 +1,9 @@
 """One image through one codec and one channel: what every point of a sweep measures.
 
-Codec, modem, channel, modem, codec; quality of the image that came, and every channel use. The papers' channel has one gain for a
-whole image, known to the receiver (HDA-DeepSC eqs. (6) and (7)), and headers are left out of it; `through="ofdm"` sends the same
-packets, headers included, through the OFDM modem and a sample-level channel instead.
+Codec, modem, channel, modem, codec; quality of the image that came, and every channel use. The papers'
+channel has one gain for a whole image, known to the receiver (HDA-DeepSC eqs. (6) and (7)), and headers are
+left out of it; `through="ofdm"` sends the same packets, headers included, through the OFDM modem and a
+sample-level channel instead.
 """
 
 from __future__ import annotations
@@ -70,7 +71,8 @@ class Reception:
         seed: of fading and noise, together with the image: the same fade and noise for every codec and SNR.
         options: of the receiver's codec; it is not told the transmitter's.
         through: "symbols", or "ofdm" for the sample-level channel with carrier, phase and clock offset.
-        loss: share of the packets that is dropped, any of them with equal chance; rounded, but at least one when it is not 0.
+        loss: share of the packets that is dropped, any of them with equal chance; rounded, but at least one
+            when it is not 0.
     """
 
     channel: str = "awgn"
@@ -94,9 +96,10 @@ class Measured:
     """What became of an image.
 
     Attributes:
-        psnr_db, ms_ssim_db: of the received image; MS-SSIM is None below 161 pixels a side. Where nothing usable arrived, the image
-            is mid-grey.
-        cbr, cbr_with_overhead: channel uses / (C·H·W), payload alone and with every overhead of the OFDM air interface.
+        psnr_db, ms_ssim_db: of the received image; MS-SSIM is None below 161 pixels a side. Where nothing
+            usable arrived, the image is mid-grey.
+        cbr, cbr_with_overhead: channel uses / (C·H·W), payload alone and with every overhead of the OFDM air
+            interface.
         analog_uses, digital_uses: complex channel uses of the payload.
         digital_bytes: bytes of the digital streams.
         snr_measured_db: by the receiver; None when nothing came.
@@ -130,7 +133,9 @@ def image_id(name: str, image: np.ndarray) -> str:
 
 
 def generator(image: str, reception: Reception) -> np.random.Generator:
-    """Random numbers of fading and noise. They depend on the image and the seed alone, so that curves are compared on equal draws."""
+    """Random numbers of fading and noise. They depend on the image and the seed alone, so that curves are
+    compared on equal draws.
+    """
     return np.random.default_rng([reception.seed, zlib.crc32(image.encode())])
 
 
@@ -156,7 +161,8 @@ def carry(
         kind: one of `channel.KINDS`.
         snr_db: mean Es/N0 [dB].
         normal: source of random numbers.
-        one_gain: one channel gain for the message (HDA-DeepSC, section V-A); False: one for each stream (HSC eqs. (3)-(5)).
+        one_gain: one channel gain for the message (HDA-DeepSC, section V-A); False: one for each stream (HSC
+            eqs. (3)-(5)).
         lost: for each packet whether it is dropped; None for no losses.
 
     Returns:
@@ -198,8 +204,8 @@ def carry_ofdm(
     numerology: Numerology,
     lost: Sequence[bool] | None = None,
 ) -> AssembledMessage | None:
-    """A message as OFDM bursts over one flat gain with carrier, phase and clock offset, as the OFDM receiver finds it; None when
-    no packet came. `lost` drops packets after the receiver."""
+    """A message as OFDM bursts over one flat gain with carrier, phase and clock offset, as the OFDM receiver
+    finds it; None when no packet came. `lost` drops packets after the receiver."""
     h = complex(channel.gain(kind, (1,), channel.numpy_normal(rng))[0])
     offsets = {
         "cfo": rng.uniform(-_CFO, _CFO),
@@ -230,9 +236,11 @@ def dropped(count: int, share: float, rng: np.random.Generator) -> np.ndarray:
 def measure(
     sending: Sending, receptions: Sequence[Reception], image: np.ndarray
 ) -> Iterator[tuple[Measured, np.ndarray]]:
-    """Encode uint8 (H, W, C) once, and receive it under every reception: figures and picture of each, in order.
+    """Encode uint8 (H, W, C) once, and receive it under every reception: figures and picture of each, in
+    order.
 
-    HscErrors of encoder and decoder count as a mid-grey image, with the reason. Raises HscError when a codec cannot be made.
+    HscErrors of encoder and decoder count as a mid-grey image, with the reason. Raises HscError when a codec
+    cannot be made.
     """
     if sending.codec == CAPACITY:
         yield from _measure_capacity(sending, receptions, image)
@@ -295,7 +303,9 @@ def _receive(
 def _measure_capacity(
     sending: Sending, receptions: Sequence[Reception], image: np.ndarray
 ) -> Iterator[tuple[Measured, np.ndarray]]:
-    """Bits at log2(1 + |h|² SNR) for each channel use, with the gain known to the transmitter: no separate design can do better."""
+    """Bits at log2(1 + |h|² SNR) for each channel use, with the gain known to the transmitter: no separate
+    design can do better.
+    """
     from ..coding.stills import capacity_image
 
     for reception in receptions:

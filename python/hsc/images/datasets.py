@@ -1,7 +1,8 @@
 """Training and test data, read from a folder laid out as `docs/training.md` says.
 
-The folder comes from a path argument or from the environment variable HSC_DATA. MNIST: four gzip'd idx files in `mnist/`
-(LeCun, Cortes, Burges; the idx format is described on the data set's page). Photographs: JPEG files in `photos/train/`.
+The folder comes from a path argument or from the environment variable HSC_DATA. MNIST: four gzip'd idx files
+in `mnist/` (LeCun, Cortes, Burges; the idx format is described on the data set's page). Photographs: JPEG
+files in `photos/train/`.
 """
 
 from __future__ import annotations
@@ -31,7 +32,9 @@ def data_folder(path: str | Path | None = None) -> Path:
 
 
 def mnist(split: str = "train", path: str | Path | None = None) -> np.ndarray:
-    """MNIST digits, uint8 (60000 or 10000, 28, 28). `split` is "train" or "test". Raises HscError when missing or damaged."""
+    """MNIST digits, uint8 (60000 or 10000, 28, 28). `split` is "train" or "test". Raises HscError when
+    missing or damaged.
+    """
     file = data_folder(path) / "mnist" / _MNIST_FILES[split]
     count = _MNIST_COUNT[split]
     try:
@@ -58,7 +61,9 @@ class Photos:
     shapes: np.ndarray
 
     def crops(self, rng: np.random.Generator, count: int, size: int) -> np.ndarray:
-        """`count` random crops, uint8 (count, size, size, 3), flipped at random; images are drawn in proportion to their area."""
+        """`count` random crops, uint8 (count, size, size, 3), flipped at random; images are drawn in
+        proportion to their area.
+        """
         area = self.shapes.prod(1)
         out = np.empty((count, size, size, 3), np.uint8)
         for slot, index in enumerate(rng.choice(len(area), count, p=area / area.sum())):
@@ -67,7 +72,8 @@ class Photos:
 
     def _crop(self, rng: np.random.Generator, index: int, size: int) -> np.ndarray:
         height, width = self.shapes[index]
-        # Half of the crops are averaged 2 x 2 where the image allows: a second scale, and free of JPEG artefacts.
+        # Half of the crops are averaged 2 x 2 where the image allows: a second scale, and free of JPEG
+        # artefacts.
         step = 2 if min(height, width) >= 2 * size and rng.random() < 0.5 else 1
         span = size * step
         top, left = rng.integers(height - span + 1), rng.integers(width - span + 1)
@@ -85,7 +91,9 @@ class Photos:
 
 
 def photos(path: str | Path | None = None, cache: str | Path | None = None) -> Photos:
-    """The training photographs, decoded once into `cache` (a folder; default: memory only). Raises HscError when there are none."""
+    """The training photographs, decoded once into `cache` (a folder; default: memory only). Raises HscError
+    when there are none.
+    """
     folder = data_folder(path) / "photos" / "train"
     if cache is not None and (Path(cache) / "shapes.npy").is_file():
         shapes = np.load(Path(cache) / "shapes.npy")
@@ -113,7 +121,9 @@ def _decode(folder: Path) -> tuple[np.ndarray, np.ndarray]:
 
 
 def kodak(path: str | Path | None = None) -> list[np.ndarray]:
-    """The Kodak test photographs in `kodak/*.png`, uint8 (H, W, 3), in the order of their names. For evaluation only."""
+    """The Kodak test photographs in `kodak/*.png`, uint8 (H, W, 3), in the order of their names. For
+    evaluation only.
+    """
     from PIL import Image
 
     files = sorted((data_folder(path) / "kodak").glob("*.png"))

@@ -1,4 +1,6 @@
-"""Image files: any format that pillow or pillow-heif reads becomes uint8 (H, W, C) with one or three channels."""
+"""Image files: any format that pillow or pillow-heif reads becomes uint8 (H, W, C) with one or three
+channels.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,8 @@ from ..phy.packet import MAX_SIDE
 from . import pixels as image_pixels
 
 MIN_SIDE = 8
-# What pillow identifies, but does not decode by itself: it would run Ghostscript or a plugin that nobody has installed.
+# What pillow identifies, but does not decode by itself: it would run Ghostscript or a plugin that nobody has
+# installed.
 _NOT_DECODED = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}
 _MAX_PIPE = 1 << 30  # bytes read from a pipe; the largest image that can be sent has fewer
 
@@ -54,7 +57,8 @@ def _formats() -> tuple[tuple[str, ...], frozenset[str]]:
 def find(paths: Iterable[Path], say: Callable[[str], object] = lambda _: None) -> list[Path]:
     """Files named, and the images in folders named (sorted; without hidden files and subfolders).
 
-    A missing file and a folder without images stay in the list: `load` says so, and the others are still sent.
+    A missing file and a folder without images stay in the list: `load` says so, and the others are still
+    sent.
 
     Args:
         paths: files and folders.
@@ -95,8 +99,9 @@ def _no_image_in(folder: Path) -> HscError:
 def load(path: Path) -> SourceImage:
     """Read one image file, or a pipe.
 
-    EXIF orientation is applied, and grey stays grey. Deep values become 8 bit, transparency is put on white or black, of several
-    pictures one is taken, CMYK and the like become RGB: each of these is noted (`image_pixels`).
+    EXIF orientation is applied, and grey stays grey. Deep values become 8 bit, transparency is put on white
+    or black, of several pictures one is taken, CMYK and the like become RGB: each of these is noted
+    (`image_pixels`).
 
     Raises:
         HscError: missing, unreadable or damaged file, or sides outside MIN_SIDE to MAX_SIDE pixels.

@@ -1,4 +1,6 @@
-"""An opened image file -> pixels uint8 (H, W, C), and in words what was changed: deep values, transparency, colour models, frames."""
+"""An opened image file -> pixels uint8 (H, W, C), and in words what was changed: deep values, transparency,
+colour models, frames.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +46,8 @@ class _Stored:
 
 
 def read(file: ImageFile.ImageFile) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Decode an image: pixels uint8 (H, W, C) with C = 1 or 3, and notes. Raises as pillow does, and ValueError without finite values.
+    """Decode an image: pixels uint8 (H, W, C) with C = 1 or 3, and notes. Raises as pillow does, and
+    ValueError without finite values.
 
     EXIF orientation is applied; grey stays grey. Of several pictures it is the one that the file shows first.
     """
@@ -70,7 +73,9 @@ def know_camera_tiffs() -> None:
 
 
 def _lay_out(file: TiffImagePlugin.TiffImageFile) -> None:
-    """Samples of 10, 12 or 14 bits: one after another, as TIFF 6.0 has them, or each in 16 bits, as many cameras write them."""
+    """Samples of 10, 12 or 14 bits: one after another, as TIFF 6.0 has them, or each in 16 bits, as many
+    cameras write them.
+    """
     tags = file.tag_v2
     bits = tags.get(_BITS, (1,))
     if bits not in ((b,) for b in _CAMERA_BITS):
@@ -136,7 +141,8 @@ def _alpha(image: Image.Image, stored: _Stored) -> np.ndarray:
 
 
 def on_background(pixels: np.ndarray, alpha: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Put a picture with transparency on white, or on black when it is light: pixels, and a note where that changes anything.
+    """Put a picture with transparency on white, or on black when it is light: pixels, and a note where that
+    changes anything.
 
     Light is a mean luma, weighted by opacity, of LIGHT and more.
 
@@ -179,9 +185,9 @@ def _deep(image: Image.Image, stored: _Stored) -> tuple[np.ndarray, list[str]]:
 def _range(values: np.ndarray, mode: str, stored: _Stored) -> tuple[float, float, int]:
     """Values that are shown as black and as white, and how many are not finite.
 
-    Floats in [0, 1] and 16-bit integers have a range by definition, or by the file's BitsPerSample; other floats and integers have that
-    of their finite values. TIFF files of cameras hold 8, 10 or 12 bits in 16 and do not say so: values that would all look black
-    are taken for that.
+    Floats in [0, 1] and 16-bit integers have a range by definition, or by the file's BitsPerSample; other
+    floats and integers have that of their finite values. TIFF files of cameras hold 8, 10 or 12 bits in 16
+    and do not say so: values that would all look black are taken for that.
     """
     finite = values[np.isfinite(values)]
     if not finite.size:
@@ -199,7 +205,9 @@ def _range(values: np.ndarray, mode: str, stored: _Stored) -> tuple[float, float
 
 
 def to_eight_bit(values: np.ndarray, first: float, last: float) -> np.ndarray:
-    """Values (H, W) -> uint8, `first` to 0 and `last` to 255, either of which may be the larger; beyond them it is cut, NaN is `first`."""
+    """Values (H, W) -> uint8, `first` to 0 and `last` to 255, either of which may be the larger; beyond them
+    it is cut, NaN is `first`.
+    """
     if values.dtype.itemsize == 2:  # a table of all 16-bit values is much smaller than an image of floats
         return to_eight_bit(np.arange(1 << 16), first, last)[values]
     scaled = values.astype(np.float64)

@@ -1,11 +1,15 @@
-"""DiffSDNet's noise schedule and reverse process (HDA-DeepSC, section IV), and DDPM sampling (Ho et al., NeurIPS 2020) beside it.
+"""DiffSDNet's noise schedule and reverse process (HDA-DeepSC, section IV), and DDPM sampling (Ho et al.,
+NeurIPS 2020) beside it.
 
 How the paper's formulas are read here, v⁽⁰⁾ being the values scaled to unit mean power:
-- Eq. (31) divides x̂ = x + σε by √(1 + σ²) (printed: √(1 + σ)), so that the squares of the two weights sum to 1, as (26) demands.
-- Eq. (33) finds the step whose noise is that of x̃: γ̄² = σ²/(1 + σ²). Printed is 1/√(1 + σ), the weight of the signal, in an interval
-  of γ̄ that runs backwards. Between whole steps log(1 − γ̄²) is interpolated, so that the start t̃ matches the noise exactly.
-- With (32) 0 dB is t̃ = 11.3 and 20 dB is t̃ = 1. N denoising steps cut the way from t̃ to 0 into N equal parts, each one step of (28)
-  with the γ of that part, 1 − (1 − γ̄²(t)) / (1 − γ̄²(s)); t̃ whole and N = t̃ is algorithm 3 as printed.
+- Eq. (31) divides x̂ = x + σε by √(1 + σ²) (printed: √(1 + σ)), so that the squares of the two weights sum to
+  1, as (26) demands.
+- Eq. (33) finds the step whose noise is that of x̃: γ̄² = σ²/(1 + σ²). Printed is 1/√(1 + σ), the weight of
+  the signal, in an interval of γ̄ that runs backwards. Between whole steps log(1 − γ̄²) is interpolated, so
+  that the start t̃ matches the noise exactly.
+- With (32) 0 dB is t̃ = 11.3 and 20 dB is t̃ = 1. N denoising steps cut the way from t̃ to 0 into N equal
+  parts, each one step of (28) with the γ of that part, 1 − (1 − γ̄²(t)) / (1 − γ̄²(s)); t̃ whole and N = t̃
+  is algorithm 3 as printed.
 - For Gaussian values and an exact ε, the deterministic steps end in the MMSE estimate, whatever their number.
 """
 
@@ -36,7 +40,9 @@ def kept(t: torch.Tensor) -> torch.Tensor:
 
 
 def start(noise_variance: torch.Tensor) -> torch.Tensor:
-    """t̃ in [0, T], float32: where γ̄² = σ²/(1 + σ²), eq. (33); σ² relative to unit mean power of the values, any shape."""
+    """t̃ in [0, T], float32: where γ̄² = σ²/(1 + σ²), eq. (33); σ² relative to unit mean power of the values,
+    any shape.
+    """
     wanted = -torch.log1p(noise_variance.double())
     table = _LOG_KEPT.to(noise_variance.device)
     after = torch.searchsorted(-table, -wanted.contiguous()).clamp(1, STEPS)
@@ -58,7 +64,8 @@ def reverse(
     Args:
         noisy: x̃ of eq. (31).
         t: (B,) start step t̃.
-        random: False: each step goes to the mean, σ⁽ᵗ⁾ = 0 (DiffSDNet). True: it draws from q(v⁽ˢ⁾ | v⁽ᵗ⁾, v⁽⁰⁾) around the mean (DDPM).
+        random: False: each step goes to the mean, σ⁽ᵗ⁾ = 0 (DiffSDNet). True: it draws from q(v⁽ˢ⁾ | v⁽ᵗ⁾,
+            v⁽⁰⁾) around the mean (DDPM).
     """
     v = noisy
     for step in range(steps, 0, -1):

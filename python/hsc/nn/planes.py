@@ -11,7 +11,9 @@ MOST_PIXELS = 1 << 24
 
 
 def to_planes(image: np.ndarray) -> torch.Tensor:
-    """uint8 image (H, W, C), C = 1 or 3, → float32 planes (1, 3, H, W) in [0, 1]; grey becomes three equal planes. Raises HscError."""
+    """uint8 image (H, W, C), C = 1 or 3, → float32 planes (1, 3, H, W) in [0, 1]; grey becomes three equal
+    planes. Raises HscError.
+    """
     if image.dtype != np.uint8 or image.ndim != 3:
         raise HscError(f"an image is uint8 (H, W, C), not {image.dtype} {image.shape}: convert it first")
     check_shape(image.shape)

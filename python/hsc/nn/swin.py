@@ -1,6 +1,7 @@
 """Residual Swin Transformer block (Liu et al., Swin Transformer, ICCV 2021; HDA-DeepSC, section III-A 1).
 
-Feature maps are (B, C, h, w) of any size; inside, they are padded to whole windows and the padding is masked out of the attention.
+Feature maps are (B, C, h, w) of any size; inside, they are padded to whole windows and the padding is masked
+out of the attention.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ MASKED = -1e4
 
 
 class SwinLayer(nn.Module):
-    """One Swin Transformer layer: window attention and a two-layer perceptron, each after a layer norm and around a shortcut."""
+    """One Swin Transformer layer: window attention and a two-layer perceptron, each after a layer norm and
+    around a shortcut.
+    """
 
     def __init__(self, width: int, heads: int, window: int, shift: int, ratio: int = 4) -> None:
         super().__init__()
@@ -28,7 +31,9 @@ class SwinLayer(nn.Module):
         self.position = nn.Parameter(torch.zeros((2 * window - 1) ** 2, heads))
 
     def forward(self, tokens: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
-        """Tokens (B, h, w, C), h and w multiples of the window → the same shape. `mask`: (windows, M², M²) added to the scores."""
+        """Tokens (B, h, w, C), h and w multiples of the window → the same shape. `mask`: (windows, M², M²)
+        added to the scores.
+        """
         tokens = tokens + self._attend(self.norm1(tokens), mask)
         return tokens + self.mlp(self.norm2(tokens))
 
@@ -70,7 +75,8 @@ class ResidualSwinBlock(nn.Module):
 
     Args:
         width: channels C of the feature map.
-        layers, heads, window: Swin layers, attention heads, side of a window in tokens (the paper: 6, 6, width 120).
+        layers, heads, window: Swin layers, attention heads, side of a window in tokens (the paper: 6, 6,
+            width 120).
     """
 
     def __init__(
@@ -120,7 +126,9 @@ def _relative(size: int) -> torch.Tensor:
 @lru_cache(maxsize=32)
 @torch.inference_mode(False)
 def _mask(height: int, width: int, size: int, shift: int, device: torch.device) -> torch.Tensor | None:
-    """Scores' mask (windows, M², M²): no attention across the border that a shift wraps round, none to padding. None: no mask needed."""
+    """Scores' mask (windows, M², M²): no attention across the border that a shift wraps round, none to
+    padding. None: no mask needed.
+    """
     padded_height, padded_width = height + -height % size, width + -width % size
     if not shift and (padded_height, padded_width) == (height, width):
         return None

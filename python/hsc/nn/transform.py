@@ -1,6 +1,8 @@
-"""The linear start of the learned codecs: a fixed colour transform and the 8 × 8 DCT, as a convolution and its inverse.
+"""The linear start of the learned codecs: a fixed colour transform and the 8 × 8 DCT, as a convolution and
+its inverse.
 
-Initialised like this, a codec's analog path is SoftCast (Jakubczak and Katabi, SIGCOMM 2010) on 8 × 8 blocks before any training.
+Initialised like this, a codec's analog path is SoftCast (Jakubczak and Katabi, SIGCOMM 2010) on 8 × 8 blocks
+before any training.
 """
 
 from __future__ import annotations
@@ -31,7 +33,9 @@ def zigzag(size: int = BLOCK) -> np.ndarray:
 
 
 def basis() -> np.ndarray:
-    """Kernels of the 120 kept coefficients, float64 (120, 3, 8, 8), orthonormal: 64 of luma, 28 of each colour difference."""
+    """Kernels of the 120 kept coefficients, float64 (120, 3, 8, 8), orthonormal: 64 of luma, 28 of each
+    colour difference.
+    """
     dct, order = dct_matrix(), zigzag()
     kernels = []
     for plane, kept in enumerate(_KEPT):
@@ -41,7 +45,9 @@ def basis() -> np.ndarray:
 
 
 class BlockTransform(nn.Module):
-    """Image (B, 3, H, W) in [0, 1], sides multiples of 8 ↔ coefficients (B, 120, H/8, W/8). The kernels are trained further."""
+    """Image (B, 3, H, W) in [0, 1], sides multiples of 8 ↔ coefficients (B, 120, H/8, W/8). The kernels are
+    trained further.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -64,7 +70,9 @@ class BlockTransform(nn.Module):
 
 
 def pad(images: torch.Tensor, multiple: int) -> torch.Tensor:
-    """Extend (B, 3, H, W) below and to the right to multiples of `multiple`: by reflection, or by repetition where it is too small."""
+    """Extend (B, 3, H, W) below and to the right to multiples of `multiple`: by reflection, or by repetition
+    where it is too small.
+    """
     height, width = images.shape[-2:]
     bottom, right = -height % multiple, -width % multiple
     mode = "reflect" if bottom < height and right < width else "replicate"

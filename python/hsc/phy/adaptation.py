@@ -1,7 +1,9 @@
-"""The adaptive link: what a receiver reports, what a transmitter makes of it, and which packets it sends again.
+"""The adaptive link: what a receiver reports, what a transmitter makes of it, and which packets it sends
+again.
 
-MCS by outer-loop link adaptation (a margin over the threshold table that grows with lost blocks and shrinks without), as cellular systems
-have it; K. I. Pedersen et al., "Frequency domain scheduling for OFDMA with limited and noisy channel feedback", IEEE VTC Fall 2007.
+MCS by outer-loop link adaptation (a margin over the threshold table that grows with lost blocks and shrinks
+without), as cellular systems have it; K. I. Pedersen et al., "Frequency domain scheduling for OFDMA with
+limited and noisy channel feedback", IEEE VTC Fall 2007.
 """
 
 from __future__ import annotations
@@ -39,7 +41,8 @@ class Report:
         message_id: 0 … 65535.
         snr_db: mean Es/N0 [dB].
         packets, received: packets of the message, and how many came.
-        blocks, lost_blocks: LDPC blocks of the packets that came, and how many of them failed; 0 when nobody counted.
+        blocks, lost_blocks: LDPC blocks of the packets that came, and how many of them failed; 0 when nobody
+            counted.
     """
 
     message_id: int
@@ -99,7 +102,9 @@ def _sealed(body: bytes) -> bytes:
 
 
 def unpack_record(data: bytes) -> Report | Nak | None:
-    """What came back over the return path, None for anything that is not a whole and possible record. Never raises on any bytes."""
+    """What came back over the return path, None for anything that is not a whole and possible record. Never
+    raises on any bytes.
+    """
     if not 4 <= len(data) <= LARGEST_RECORD or crc16(data[:-2]) != int.from_bytes(data[-2:], "big"):
         return None
     body = data[:-2]
@@ -129,7 +134,8 @@ class Policy:
 
     Attributes:
         psnr_db: quality of an image [dB], for codecs that have such an option; None for none.
-        cbr: most payload channel uses / (C·H·W) of an image; None leaves it to the codec. `cbr_for` turns a time into it.
+        cbr: most payload channel uses / (C·H·W) of an image; None leaves it to the codec. `cbr_for` turns a
+            time into it.
         margin_db: least distance of the MCS's threshold from the SNR [dB].
         hysteresis_db: how much more the SNR must be for a faster MCS [dB].
         patience: reports in a row that must allow a faster MCS.
@@ -253,7 +259,9 @@ def _repair_share(loss: float) -> float:
 def cbr_for(
     seconds: float, shape: Sequence[int], sample_rate: float, numerology: Numerology, packet_symbols: int
 ) -> float:
-    """CBR of an image (H, W, C) that is on the air for so long, every overhead included. Raises HscError when no packet fits."""
+    """CBR of an image (H, W, C) that is on the air for so long, every overhead included. Raises HscError when
+    no packet fits.
+    """
     per_packet = numerology.burst_length(packet_symbols)
     packets = seconds * sample_rate / per_packet
     if packets * packet_symbols < numerology.data:
@@ -311,7 +319,8 @@ class RepeatBuffer:
 class MissingPackets:
     """Which packets of open messages to ask for, and when: at a receiver.
 
-    A message is asked for when none of its packets came for `wait` samples, and again after each further `wait` samples, `rounds` times.
+    A message is asked for when none of its packets came for `wait` samples, and again after each further
+    `wait` samples, `rounds` times.
 
     Attributes:
         wait: [samples]; `rounds` + 1 times as long must be less than the receiver's patience.
@@ -338,7 +347,9 @@ class MissingPackets:
         self._open.pop(layout, None)
 
     def due(self, sample_index: int) -> list[Nak]:
-        """Requests to be sent now. Only packets with digital symbols are asked for: analog ones are a sprinkling of erasures."""
+        """Requests to be sent now. Only packets with digital symbols are asked for: analog ones are a
+        sprinkling of erasures.
+        """
         wanted = []
         for layout, heard in self._open.items():
             if heard.asked >= self.rounds or sample_index - heard.newest < self.wait:

@@ -1,7 +1,8 @@
 """Analog streams: real values ↔ complex symbols of unit mean power, two values to a symbol.
 
-The scale is the root mean square of a symbol before normalisation. It travels as a 16-bit code on a logarithmic axis, and the
-transmitter divides by the *decoded* scale, so that the receiver works with the very number that was used.
+The scale is the root mean square of a symbol before normalisation. It travels as a 16-bit code on a
+logarithmic axis, and the transmitter divides by the *decoded* scale, so that the receiver works with the very
+number that was used.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ _LARGEST_NOISE = 1e12
 
 
 def encode_scale(scale: float) -> int:
-    """Scale ≥ 0 → code 0 … 65535 in steps of 1/1024 octave, 1.0 in the middle; 0 stands for a scale below 2^-32.
+    """Scale ≥ 0 → code 0 … 65535 in steps of 1/1024 octave, 1.0 in the middle; 0 stands for a scale below
+    2^-32.
 
     HscError for a scale of 2^32 or more.
     """
@@ -42,10 +44,11 @@ def symbol_count(n_values: int) -> int:
 
 
 def modulate(values: np.ndarray) -> tuple[np.ndarray, int]:
-    """Real values, float (n,) → symbols, complex64 (ceil(n / 2),), of unit mean power, and the 16-bit code of the scale.
+    """Real values, float (n,) → symbols, complex64 (ceil(n / 2),), of unit mean power, and the 16-bit code of
+    the scale.
 
-    Values 2i and 2i + 1 are the real and the imaginary part of symbol i; an odd length is filled up with a zero. The power is 1 to
-    0.07 %, the step of the code. Raises HscError for values that are not finite.
+    Values 2i and 2i + 1 are the real and the imaginary part of symbol i; an odd length is filled up with a
+    zero. The power is 1 to 0.07 %, the step of the code. Raises HscError for values that are not finite.
     """
     values = np.asarray(values, dtype=np.float64).ravel()
     if not np.isfinite(values).all():
@@ -71,8 +74,8 @@ def demodulate(
         scale_code: the code that came with the stream.
 
     Returns:
-        ReceivedAnalog of 2m values; a value has the variance N0 / 2 · scale². Symbols that are not finite or above 10^6
-        count as lost.
+        ReceivedAnalog of 2m values; a value has the variance N0 / 2 · scale². Symbols that are not finite or
+        above 10^6 count as lost.
     """
     scale = decode_scale(scale_code)
     symbols = np.asarray(symbols, dtype=np.complex64).ravel()
@@ -90,7 +93,9 @@ def demodulate(
 
 
 def mmse(stream: ReceivedAnalog, prior_variance: np.ndarray | float) -> np.ndarray:
-    """Linear MMSE estimates, float32 (n,), of zero-mean values of the given variance, (n,) or one for all: v · σ² / (σ² + noise)."""
+    """Linear MMSE estimates, float32 (n,), of zero-mean values of the given variance, (n,) or one for all: v
+    · σ² / (σ² + noise).
+    """
     prior = np.broadcast_to(np.asarray(prior_variance, dtype=np.float32), stream.values.shape)
     total = prior + stream.noise_variance
     gain = np.where(np.isfinite(total) & (total > 0), prior / np.where(total > 0, total, 1), 0)

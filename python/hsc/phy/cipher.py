@@ -1,8 +1,10 @@
-"""AES-256-GCM (NIST SP 800-38D) around a chunk of a digital stream; without a key the same call protects by CRC-32 only.
+"""AES-256-GCM (NIST SP 800-38D) around a chunk of a digital stream; without a key the same call protects by
+CRC-32 only.
 
-Sealed with a key: 8 random bytes, ciphertext, 16-byte tag. The 12-byte nonce is the random bytes followed by the chunk's index, so a
-chunk cannot be taken for another, and the index is not sent. Random bytes are drawn for every chunk: one key serves 2^32 messages
-before two nonces of the same index are likely to be equal. Sealed without a key: data, CRC-32 of index and data.
+Sealed with a key: 8 random bytes, ciphertext, 16-byte tag. The 12-byte nonce is the random bytes followed by
+the chunk's index, so a chunk cannot be taken for another, and the index is not sent. Random bytes are drawn
+for every chunk: one key serves 2^32 messages before two nonces of the same index are likely to be equal.
+Sealed without a key: data, CRC-32 of index and data.
 """
 
 from __future__ import annotations
@@ -35,7 +37,9 @@ def new_key() -> bytes:
 
 
 def parse_key(text: str) -> bytes:
-    """64 hexadecimal digits, or the name of a file that holds them -> 32 bytes. Raises HscError, which never shows the key."""
+    """64 hexadecimal digits, or the name of a file that holds them -> 32 bytes. Raises HscError, which never
+    shows the key.
+    """
     digits = text.strip()
     if not _HEX.fullmatch(digits):
         try:

@@ -1,7 +1,7 @@
 """CRC-16/CCITT-FALSE and CRC-32, over one byte string or over many rows at once.
 
-CRC-16/CCITT-FALSE: polynomial x^16 + x^12 + x^5 + 1, initial value 0xFFFF, no reflection, no final XOR (ITU-T V.41's polynomial).
-A row followed by its own CRC, high byte first, has CRC 0.
+CRC-16/CCITT-FALSE: polynomial x^16 + x^12 + x^5 + 1, initial value 0xFFFF, no reflection, no final XOR (ITU-T
+V.41's polynomial). A row followed by its own CRC, high byte first, has CRC 0.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ def crc32(data: bytes | bytearray | memoryview | np.ndarray) -> int:
 def crc16_rows(rows: np.ndarray) -> np.ndarray:
     """CRC-16/CCITT-FALSE of every row: uint8 (B, n) → uint16 (B,).
 
-    A CRC is affine over GF(2): the CRC of n zeros, XOR one table entry per byte that depends on its value and its place.
+    A CRC is affine over GF(2): the CRC of n zeros, XOR one table entry per byte that depends on its value and
+    its place.
     """
     rows = np.atleast_2d(np.asarray(rows, dtype=np.uint8))
     batch, length = rows.shape

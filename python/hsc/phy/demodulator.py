@@ -19,7 +19,8 @@ from .packet import HEADER_BYTES, HEADER_SYMBOLS, Header, ReceivedPacket, decode
 from .preamble import preamble_carriers
 from .qam import modulate as qam_modulate
 
-# Of the header's hard decisions this share must agree with the header that was decoded: 0.92 do at 0 dB, 0.5 by chance (± 0.02).
+# Of the header's hard decisions this share must agree with the header that was decoded: 0.92 do at 0 dB, 0.5
+# by chance (± 0.02).
 _AGREEMENT = 0.7
 
 
@@ -64,7 +65,9 @@ class _Course:
 
 
 class Demodulator:
-    """From the samples of one burst, sample 0 being its first, to the header and then to the equalised payload."""
+    """From the samples of one burst, sample 0 being its first, to the header and then to the equalised
+    payload.
+    """
 
     def __init__(self, numerology: Numerology):
         self.numerology = numerology
@@ -83,7 +86,9 @@ class Demodulator:
         self.header_length = self._length(numerology.overhead_symbols)
 
     def payload_length(self, payload_symbols: int) -> int:
-        """Samples from the start of the burst that `payload` needs, the most that the clocks may differ included."""
+        """Samples from the start of the burst that `payload` needs, the most that the clocks may differ
+        included.
+        """
         rows = self.numerology.overhead_symbols + self.numerology.payload_rows(payload_symbols)
         return self._length(rows) + int(np.ceil(est.MAX_DRIFT * rows * self.numerology.symbol))
 
@@ -132,7 +137,9 @@ class Demodulator:
         )
 
     def _constant_in(self, rows: np.ndarray, cfo: float) -> complex:
-        """The constant in the samples that explains preamble and header rows (rows, used), from which `cfo` was taken away, best."""
+        """The constant in the samples that explains preamble and header rows (rows, used), from which `cfo`
+        was taken away, best.
+        """
         one = est.occupied_carriers(
             self.numerology, np.ones(self.header_length, np.complex64), self._first_window, len(rows), cfo
         )
@@ -157,7 +164,9 @@ class Demodulator:
         return values.reshape(-1, HEADER_SYMBOLS).sum(axis=0) * _BIT_ZERO
 
     def payload(self, samples: np.ndarray, burst: Burst, start: int) -> ReceivedPacket:
-        """Equalise the payload of a burst whose header is known; `start` is the index of its first sample in the stream."""
+        """Equalise the payload of a burst whose header is known; `start` is the index of its first sample in
+        the stream.
+        """
         n, header_rows = self.numerology, self.numerology.overhead_symbols
         if burst.leak:
             samples = without_moving_part(
@@ -213,9 +222,11 @@ class Demodulator:
     def _follow(
         self, rows: np.ndarray, channel: np.ndarray, variance: np.ndarray, course: _Course
     ) -> tuple[np.ndarray, np.ndarray, float]:
-        """Channel and noise variance of the payload, (used,) where they stay as they were in the header, else (payload rows, used).
+        """Channel and noise variance of the payload, (used,) where they stay as they were in the header, else
+        (payload rows, used).
 
-        Also the drift [samples per row]. Where the channel moves, phase and drift were fitted to what it was not: the rows are turned anew.
+        Also the drift [samples per row]. Where the channel moves, phase and drift were fitted to what it was
+        not: the rows are turned anew.
 
         Args:
             rows: all rows of the burst, (count, used), turned back by `course`.
@@ -250,9 +261,12 @@ class Demodulator:
     def _moved(
         self, rows: np.ndarray, channel: np.ndarray, variance: np.ndarray, course: _Course, noise: np.ndarray
     ) -> tracking.Deviation | None:
-        """How the channel deviates from `channel`; the rows are turned to where that holds, or left alone when it does not."""
+        """How the channel deviates from `channel`; the rows are turned to where that holds, or left alone
+        when it does not.
+        """
         n, index = self.numerology, np.arange(len(rows))
-        # the phase of a sum of paths that fade jumps: only its mean rate is kept, from the middle of the known rows on
+        # the phase of a sum of paths that fade jumps: only its mean rate is kept, from the middle of the
+        # known rows on
         back = course.phase - course.rate * (index - self._middle)
         turns = (-2 * np.pi / n.n_fft) * np.outer(index - est.REFERENCE_ROW, n.carriers)
         at_pilots = (
@@ -289,7 +303,9 @@ class Demodulator:
 
 @dataclass(frozen=True)
 class _ReceivedMapping:
-    """For payload symbol i: entry of the flattened (rows, used) grid, its carrier, and the conjugate of the phase it was sent with."""
+    """For payload symbol i: entry of the flattened (rows, used) grid, its carrier, and the conjugate of the
+    phase it was sent with.
+    """
 
     entry: np.ndarray
     carrier: np.ndarray
@@ -312,7 +328,8 @@ _BIT_ZERO = float(qam_modulate(np.zeros(1, np.uint8), 1)[0].real)
 def _decode(llr: np.ndarray) -> tuple[Header | None, np.ndarray]:
     """624 LLRs -> header and its BPSK symbols, or None.
 
-    Where noise is low the information bits are right as they stand, and the CRC says so; else the LDPC decoder is asked.
+    Where noise is low the information bits are right as they stand, and the CRC says so; else the LDPC
+    decoder is asked.
     """
     header = unpack(np.packbits(llr[: 8 * HEADER_BYTES] < 0).tobytes())
     for candidate in (header, None):
@@ -325,7 +342,9 @@ def _decode(llr: np.ndarray) -> tuple[Header | None, np.ndarray]:
 
 
 def _reencode(header: Header) -> np.ndarray:
-    """The 624 BPSK symbols of a header, as `packet.encode_header`, by adding rows of the generator matrix: ten times as fast."""
+    """The 624 BPSK symbols of a header, as `packet.encode_header`, by adding rows of the generator matrix:
+    ten times as fast.
+    """
     bits = np.unpackbits(np.frombuffer(pack(header), np.uint8))
     coded = np.unpackbits(np.bitwise_xor.reduce(_generator()[bits > 0], axis=0))[:HEADER_SYMBOLS]
     return qam_modulate(coded, 1)

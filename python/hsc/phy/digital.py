@@ -1,8 +1,9 @@
 """Digital streams: bytes ↔ QAM symbols, one LDPC codeword to a block.
 
-A block's information bits are its payload bytes, zero bits up to the code's length (0 to 4 of them), and a CRC-16 of the payload
-in the last 16. The codeword is interleaved, so that the bits of one QAM symbol lie far apart in it, scrambled, and mapped;
-672 bits fill whole symbols of every modulation. The last block's payload is filled up with zero bytes.
+A block's information bits are its payload bytes, zero bits up to the code's length (0 to 4 of them), and a
+CRC-16 of the payload in the last 16. The codeword is interleaved, so that the bits of one QAM symbol lie far
+apart in it, scrambled, and mapped; 672 bits fill whole symbols of every modulation. The last block's payload
+is filled up with zero bytes.
 """
 
 from __future__ import annotations
@@ -118,7 +119,9 @@ def _information(payload: np.ndarray, k: int) -> np.ndarray:
 
 
 def _check(bits: np.ndarray, ok: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Decoded information bits (B, k) and the decoder's verdict → payload, uint8 (B, size), and which blocks are good, bool (B,)."""
+    """Decoded information bits (B, k) and the decoder's verdict → payload, uint8 (B, size), and which blocks
+    are good, bool (B,).
+    """
     size = (bits.shape[1] - CRC_BITS) // 8
     payload = np.packbits(bits[:, : size * 8], axis=1)
     tail = bits[:, size * 8 :]

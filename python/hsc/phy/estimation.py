@@ -1,7 +1,9 @@
-"""What the receiver estimates from known symbols: channel, noise, rotation, clock drift. Whole packets at a time, no decisions.
+"""What the receiver estimates from known symbols: channel, noise, rotation, clock drift. Whole packets at a
+time, no decisions.
 
-Conventions: row s of a burst is its s-th OFDM symbol, the preamble being rows 0 and 1. All estimates are referred to row `REFERENCE_ROW`,
-between the two. `drift` is how much later each row comes than the one before it, in samples, beyond its nominal length.
+Conventions: row s of a burst is its s-th OFDM symbol, the preamble being rows 0 and 1. All estimates are
+referred to row `REFERENCE_ROW`, between the two. `drift` is how much later each row comes than the one before
+it, in samples, beyond its nominal length.
 """
 
 from __future__ import annotations
@@ -21,16 +23,19 @@ _EXPECTED_DRIFT = 30e-6
 _PHASE_PILOTS = 64
 _LEAST_LOADING = 1e-7
 _ECHO_ROUNDS, _ECHO_FLOOR, _ECHO_LEAST = 8, 1e-4, 1e-7
-# Gauss-Newton on the drift ends after so many steps, or when the last row's outer pilots turn by less than this [rad].
+# Gauss-Newton on the drift ends after so many steps, or when the last row's outer pilots turn by less than
+# this [rad].
 _DRIFT_STEPS, _DRIFT_TOLERANCE = 4, 3e-3
 
 
 class ChannelEstimator:
-    """Linear MMSE estimate of an impulse response no longer than the cyclic prefix, with an eighth of it to spare at both ends.
+    """Linear MMSE estimate of an impulse response no longer than the cyclic prefix, with an eighth of it to
+    spare at both ends.
 
-    The FFT windows start `margin` samples before the end of the cyclic prefix of the first path; the spare taps take up the tails of
-    paths that fall between samples. All taps are taken to be equally strong beforehand (van de Beek et al., "On channel estimation in
-    OFDM systems", VTC 1995), which makes the estimate a diagonal weighting in the eigenvectors of the Gram matrix.
+    The FFT windows start `margin` samples before the end of the cyclic prefix of the first path; the spare
+    taps take up the tails of paths that fall between samples. All taps are taken to be equally strong
+    beforehand (van de Beek et al., "On channel estimation in OFDM systems", VTC 1995), which makes the
+    estimate a diagonal weighting in the eigenvectors of the Gram matrix.
 
     Args:
         numerology: which carriers there are.
@@ -54,16 +59,20 @@ class ChannelEstimator:
         self._cross = self.response.conj().T @ self.response
 
     def estimate(self, matched: np.ndarray, noise_variance: float) -> np.ndarray:
-        """Sum over rows of conj(known) · received, (used,), and its noise variance per unit of weight -> channel, complex64 (used,)."""
+        """Sum over rows of conj(known) · received, (used,), and its noise variance per unit of weight ->
+        channel, complex64 (used,).
+        """
         power = float(np.vdot(matched, matched).real) / matched.size / self._weight**2
         loading = max(self.taps * noise_variance / max(power, 1e-30), _LEAST_LOADING * self._gram[-1])
         return self._modes @ ((self._adjoint @ matched) / (self._gram + loading).astype(np.float32))
 
     def echoes(self, channel: np.ndarray, noise_variance: float) -> np.ndarray:
-        """Power of the path of each delay of a channel, (used,) -> float (taps,), as few paths as explain it but for `noise_variance`.
+        """Power of the path of each delay of a channel, (used,) -> float (taps,), as few paths as explain it
+        but for `noise_variance`.
 
-        Each round weighs a delay by the power that the one before gave it (FOCUSS: I. F. Gorodnitsky and B. D. Rao, "Sparse signal
-        reconstruction from limited data using FOCUSS", IEEE Trans. Signal Process. 45 (3), 1997).
+        Each round weighs a delay by the power that the one before gave it (FOCUSS: I. F. Gorodnitsky and B.
+        D. Rao, "Sparse signal reconstruction from limited data using FOCUSS", IEEE Trans. Signal Process. 45
+        (3), 1997).
         """
         matched = self.response.conj().T @ channel
         error = max(noise_variance, _ECHO_FLOOR * float(np.vdot(channel, channel).real) / channel.size)
@@ -79,15 +88,17 @@ class ChannelEstimator:
 
 
 def window_margin(numerology: Numerology) -> int:
-    """Samples by which an FFT window starts before the end of the cyclic prefix of the first path, as long as no echoes are known."""
+    """Samples by which an FFT window starts before the end of the cyclic prefix of the first path, as long as
+    no echoes are known.
+    """
     return numerology.cp // 8
 
 
 def best_margin(numerology: Numerology, channel: np.ndarray, noise_variance: float) -> int:
     """The margin that puts the windows in the middle of what the echoes leave of the cyclic prefix.
 
-    Symbol edges ring between samples, so distance from both counts. The last echo is the last delay with a thousandth of the strongest
-    one's power, or what stands out of the noise of the preamble.
+    Symbol edges ring between samples, so distance from both counts. The last echo is the last delay with a
+    thousandth of the strongest one's power, or what stands out of the noise of the preamble.
     """
     taper = _taper(numerology)
     grid = np.zeros(numerology.n_fft, np.complex64)
@@ -114,7 +125,8 @@ def occupied_carriers(
     cfo: float,
     shift: np.ndarray | None = None,
 ) -> np.ndarray:
-    """FFT of `rows` windows, one symbol apart from sample `first` on, with `cfo` taken away: complex64 (rows, used).
+    """FFT of `rows` windows, one symbol apart from sample `first` on, with `cfo` taken away: complex64 (rows,
+    used).
 
     Args:
         samples: contiguous complex64; the oscillator's phase counts from the first of them.
@@ -138,7 +150,9 @@ def occupied_carriers(
 
 
 def fit_rotation(phasors: np.ndarray) -> tuple[float, float]:
-    """Phasors of consecutive rows, complex (rows,) -> radians per row and phase at the first: periodogram, then least squares."""
+    """Phasors of consecutive rows, complex (rows,) -> radians per row and phase at the first: periodogram,
+    then least squares.
+    """
     rows = len(phasors)
     size = 1 << max(6, (4 * rows - 1).bit_length())
     spectrum = fft.fft(phasors, size)
@@ -167,11 +181,13 @@ def _index(rows: int) -> np.ndarray:
 def fit_drift(
     numerology: Numerology, pilots: np.ndarray, noise_variance: float
 ) -> tuple[float, tuple[float, float]]:
-    """Pilot rows from row 2 on, times conjugate channel and known values, complex (rows, pilots) -> drift [samples per row], rotation.
+    """Pilot rows from row 2 on, times conjugate channel and known values, complex (rows, pilots) -> drift
+    [samples per row], rotation.
 
-    A search without phase over ±60 ppm where the drift would turn the outer pilots by more than a radian, then least squares on the
-    phases with the prior that a drift is some 30 ppm, a constant delay and the common phase of each row being unknown.
-    `noise_variance` is that of the received carriers. The rotation is that of `fit_rotation` once the drift is undone.
+    A search without phase over ±60 ppm where the drift would turn the outer pilots by more than a radian,
+    then least squares on the phases with the prior that a drift is some 30 ppm, a constant delay and the
+    common phase of each row being unknown. `noise_variance` is that of the received carriers. The rotation is
+    that of `fit_rotation` once the drift is undone.
     """
     slope = (-2 * np.pi / numerology.n_fft) * numerology.carriers[
         numerology.pilot_index
@@ -207,7 +223,9 @@ def fit_drift(
 
 
 def smooth_phase(numerology: Numerology, phasors: np.ndarray, rotation: tuple[float, float]) -> np.ndarray:
-    """Phase of each row, float (rows,): a straight line, and what is left smoothed over the neighbours that give 64 pilots together."""
+    """Phase of each row, float (rows,): a straight line, and what is left smoothed over the neighbours that
+    give 64 pilots together.
+    """
     rate, phase = rotation
     line = phase + rate * np.arange(len(phasors))
     length = min(2 * (_PHASE_PILOTS // numerology.pilots // 2) + 1, 2 * ((len(phasors) - 1) // 2) + 1)
@@ -218,7 +236,8 @@ def smooth_phase(numerology: Numerology, phasors: np.ndarray, rotation: tuple[fl
 def smooth_variance(raw: np.ndarray, samples: float) -> np.ndarray:
     """Mean |residual|² of each carrier over `samples` symbols -> float32 noise variance of each carrier.
 
-    Smoothed over the neighbours that give about 64 samples together; a carrier that stands out from them by more than chance keeps its own.
+    Smoothed over the neighbours that give about 64 samples together; a carrier that stands out from them by
+    more than chance keeps its own.
     """
     length = min(2 * round(32 / samples) + 1, len(raw) // 2 * 2 - 1)
     outlier = 1 + 6 / np.sqrt(samples)

@@ -1,7 +1,8 @@
-"""Permutations and pseudo-random signs that depend on nothing but a length, so that both ends and all machines agree.
+"""Permutations and pseudo-random signs that depend on nothing but a length, so that both ends and all
+machines agree.
 
-The permutation steps through its input by the golden section: any run of its output comes from places spread evenly over the input,
-which is what turns the loss of a packet into a sprinkling of erasures.
+The permutation steps through its input by the golden section: any run of its output comes from places spread
+evenly over the input, which is what turns the loss of a packet into a sprinkling of erasures.
 """
 
 from __future__ import annotations
@@ -32,11 +33,13 @@ def inverse(order: np.ndarray) -> np.ndarray:
 
 @lru_cache(maxsize=8)
 def bit_permutation(n: int, bits_per_symbol: int) -> np.ndarray:
-    """Interleaver of a codeword of n bits over its QAM symbols, int32 (n,), read-only; n is a multiple of `bits_per_symbol`.
+    """Interleaver of a codeword of n bits over its QAM symbols, int32 (n,), read-only; n is a multiple of
+    `bits_per_symbol`.
 
-    Bit b of symbol j is taken from place b · m + permutation(m)[j], m = n / bits_per_symbol: the bits of one symbol come from different
-    slices of the codeword, and consecutive symbols from far apart. Measured on AWGN at rates 1/2 to 3/4 it gains 0.1 dB over
-    `permutation(n)`, because the slice that gets the sign bit of a level holds the information bits with most checks.
+    Bit b of symbol j is taken from place b · m + permutation(m)[j], m = n / bits_per_symbol: the bits of one
+    symbol come from different slices of the codeword, and consecutive symbols from far apart. Measured on
+    AWGN at rates 1/2 to 3/4 it gains 0.1 dB over `permutation(n)`, because the slice that gets the sign bit
+    of a level holds the information bits with most checks.
     """
     m = n // bits_per_symbol
     order = (np.arange(bits_per_symbol, dtype=np.int32) * m + permutation(m)[:, None]).ravel()
@@ -70,7 +73,9 @@ def _permutation(n: int) -> np.ndarray:
 
 
 def _stride(n: int) -> int:
-    """The integer coprime with n that is nearest to the golden section of n; integer arithmetic, so that machines cannot disagree."""
+    """The integer coprime with n that is nearest to the golden section of n; integer arithmetic, so that
+    machines cannot disagree.
+    """
     golden = (n * 6180339887498949 + 5 * 10**15) // 10**16
     return (
         next(s for step in range(n + 1) for s in (golden + step, golden - step) if s > 0 and gcd(s, n) == 1)

@@ -1,7 +1,8 @@
-"""The IEEE 802.11ad LDPC codes, n = 672, rates 1/2, 5/8, 3/4 and 13/16 (IEEE Std 802.11ad-2012, clause 21.3.8).
+"""The IEEE 802.11ad LDPC codes, n = 672, rates 1/2, 5/8, 3/4 and 13/16 (IEEE Std 802.11ad-2012, clause
+21.3.8).
 
-Encoding is the back substitution that the block lower triangular parity part allows; decoding is in `ldpc_decoder`. Bits are uint8 0/1;
-LLR > 0 means bit 0.
+Encoding is the back substitution that the block lower triangular parity part allows; decoding is in
+`ldpc_decoder`. Bits are uint8 0/1; LLR > 0 means bit 0.
 """
 
 from __future__ import annotations
@@ -74,18 +75,21 @@ class Code:
         """Layered normalised min-sum with early stop for each codeword.
 
         Args:
-            llr: natural log likelihood ratios, float (B, n), > 0 for bit 0. NaN counts as 0, infinities as certain.
+            llr: natural log likelihood ratios, float (B, n), > 0 for bit 0. NaN counts as 0, infinities as
+                certain.
             iterations: at most this many passes over all checks, at least 1.
 
         Returns:
-            Information bits, uint8 (B, k), and bool (B,): they belong to a codeword that was found, and the LLRs were not all 0.
+            Information bits, uint8 (B, k), and bool (B,): they belong to a codeword that was found, and the
+            LLRs were not all 0.
         """
         llr = np.asarray(llr)
         if llr.ndim != 2 or llr.shape[1] != self.n:
             raise HscError(f"LDPC decoder takes rows of {self.n} LLRs, not an array of shape {llr.shape}")
         words, ok = self._decoder.decode(llr, iterations)
-        # The last parity bits take part in one or two checks only and may stay wrong when all else is settled. A wrong information bit,
-        # on the other hand, changes dozens of parity bits. (A word without any information is all zeros and stays lost.)
+        # The last parity bits take part in one or two checks only and may stay wrong when all else is
+        # settled. A wrong information bit, on the other hand, changes dozens of parity bits. (A word without
+        # any information is all zeros and stays lost.)
         doubtful = np.flatnonzero(~ok & words.any(axis=1))
         slips = self.encode(words[doubtful, : self.k]) != words[doubtful]
         ok[doubtful] = np.count_nonzero(slips, axis=1) <= _PARITY_SLIPS
@@ -93,7 +97,8 @@ class Code:
 
 
 class ShortenedCode:
-    """The first `k` information bits of a code; the other information bits are zeros that are known and not sent.
+    """The first `k` information bits of a code; the other information bits are zeros that are known and not
+    sent.
 
     Attributes:
         n, k: bits sent and information bits of a codeword.

@@ -1,8 +1,9 @@
 """Layered normalised min-sum decoding of quasi-cyclic LDPC codes on 8-bit messages, many codewords at once.
 
-Layered schedule: Hocevar, "A reduced complexity decoder architecture via layered decoding of LDPC codes", SiPS 2004. Normalised min-sum:
-Chen and Fossorier, "Near optimum universal belief propagation based decoding of LDPC codes", IEEE Trans. Commun. 50(3), 2002.
-The codewords lie along the contiguous axis, so that every numpy call is one SIMD loop over bytes.
+Layered schedule: Hocevar, "A reduced complexity decoder architecture via layered decoding of LDPC codes",
+SiPS 2004. Normalised min-sum: Chen and Fossorier, "Near optimum universal belief propagation based decoding
+of LDPC codes", IEEE Trans. Commun. 50(3), 2002. The codewords lie along the contiguous axis, so that every
+numpy call is one SIMD loop over bytes.
 """
 
 from __future__ import annotations
@@ -11,12 +12,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-# 9 · 64: rows start on cache lines, and their stride is not a power of two, which would throw the caches of one column together
+# 9 · 64: rows start on cache lines, and their stride is not a power of two, which would throw the caches of
+# one column together
 BATCH = 576
 
-# 8-bit arithmetic that cannot overflow: |posterior| <= CHANNEL_LIMIT + 4 · 25 = 119, 4 being the largest column weight and 25 the largest
-# message, 4/5 of MESSAGE_LIMIT. Messages must be able to outweigh the channel, or wrong parity bits hold each other up: with 31, 30
-# and 16 here six times as many blocks of 16QAM-1/2 fail at 9 dB (4e-5), for 0.02 dB at the threshold.
+# 8-bit arithmetic that cannot overflow: |posterior| <= CHANNEL_LIMIT + 4 · 25 = 119, 4 being the largest
+# column weight and 25 the largest message, 4/5 of MESSAGE_LIMIT. Messages must be able to outweigh the
+# channel, or wrong parity bits hold each other up: with 31, 30 and 16 here six times as many blocks of
+# 16QAM-1/2 fail at 9 dB (4e-5), for 0.02 dB at the threshold.
 _CHANNEL_LIMIT = 19
 _MESSAGE_LIMIT = 31
 _CHANNEL_MEAN = 10.0
@@ -30,7 +33,8 @@ class Layer:
     """Checks that share no bit, all of one degree: filler bits, which are always 0, make up for missing ones.
 
     Attributes:
-        rows: (degree · checks,) bits of the checks: first the first bit of every check, then the second of every check, …
+        rows: (degree · checks,) bits of the checks: first the first bit of every check, then the second of
+            every check, …
         degree: bits in a check. start: place of the layer's first message.
     """
 
@@ -60,7 +64,9 @@ class MinSumDecoder:
             self._add_layer(base[group], lift)
 
     def decode(self, llr: np.ndarray, iterations: int) -> tuple[np.ndarray, np.ndarray]:
-        """LLRs, float (B, n) → hard decisions, uint8 (B, n), and bool (B,): all checks hold, for a word that was not erased altogether."""
+        """LLRs, float (B, n) → hard decisions, uint8 (B, n), and bool (B,): all checks hold, for a word that
+        was not erased altogether.
+        """
         words = np.empty(llr.shape, dtype=np.uint8)
         ok = np.zeros(len(llr), dtype=bool)
         work = self._load(llr[:BATCH])
@@ -145,7 +151,8 @@ class _Work:
 
     Attributes:
         posterior: int8 (n + fillers, B). messages: int8 (edges, B).
-        owner: row of the caller's array. age: iterations done. informed: False where every LLR was 0. All (B,).
+        owner: row of the caller's array. age: iterations done. informed: False where every LLR was 0. All
+            (B,).
     """
 
     posterior: np.ndarray
@@ -263,7 +270,8 @@ def _two_smallest(values: np.ndarray, scratch: _Scratch) -> tuple[np.ndarray, np
 
 
 def quantise(llr: np.ndarray) -> np.ndarray:
-    """LLRs, float (B, n) → int8 (n, B), each codeword scaled by its own mean magnitude, erasures left out and certain bits capped.
+    """LLRs, float (B, n) → int8 (n, B), each codeword scaled by its own mean magnitude, erasures left out and
+    certain bits capped.
 
     Min-sum does not care for the scale: it only has to use the 8 bits well. NaN becomes 0.
     """

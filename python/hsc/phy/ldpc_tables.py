@@ -1,7 +1,8 @@
 """Base matrices of the IEEE 802.11ad LDPC codes (IEEE Std 802.11ad-2012, clause 21.3.8): n = 672, Z = 42.
 
-An entry s ≥ 0 is the Z × Z identity with its columns rotated right by s: row r has its one in column (r + s) mod Z. −1 is the zero
-matrix. The last columns, one per row, are block lower triangular: that is what makes encoding a back substitution.
+An entry s ≥ 0 is the Z × Z identity with its columns rotated right by s: row r has its one in column (r + s)
+mod Z. −1 is the zero matrix. The last columns, one per row, are block lower triangular: that is what makes
+encoding a back substitution.
 """
 
 from __future__ import annotations

@@ -1,14 +1,16 @@
-"""The receiver's carrier leak: a constant that its mixer adds to the samples, at 0 Hz of the stream wherever the carriers of a burst lie.
+"""The receiver's carrier leak: a constant that its mixer adds to the samples, at 0 Hz of the stream wherever
+the carriers of a burst lie.
 
-A burst has no constant part but by chance, so its mean is the leak and a chance that falls with its length. What is known of a burst takes
-that chance away (`Demodulator.header`).
+A burst has no constant part but by chance, so its mean is the leak and a chance that falls with its length.
+What is known of a burst takes that chance away (`Demodulator.header`).
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-# |mean|² over what chance makes of it, from which on it is a leak: one burst in 10⁴, and one block in 10⁷, comes so far without.
+# |mean|² over what chance makes of it, from which on it is a leak: one burst in 10⁴, and one block in 10⁷,
+# comes so far without.
 _OF_BURST, _OF_BLOCK = 9.0, 16.0
 # Samples whose mean shows how a leak moves: chance is 14 dB below the carrier of 64 that it hits.
 _BLOCK = 2048
@@ -21,7 +23,9 @@ def constant_part(samples: np.ndarray) -> complex:
 
 
 def without_moving_part(samples: np.ndarray) -> np.ndarray:
-    """Samples, complex64 (n,), without a leak that moves slowly: straight lines between the means of blocks, where one stands out."""
+    """Samples, complex64 (n,), without a leak that moves slowly: straight lines between the means of blocks,
+    where one stands out.
+    """
     blocks = len(samples) // _BLOCK
     if blocks == 0:
         return samples

@@ -1,8 +1,9 @@
 """Channel-use ledger: what every complex channel use of a message is spent on.
 
-A channel use is one carrier of one OFDM symbol. Samples that carry no new symbol (cyclic prefix, preamble, gap) are counted
-in the same currency: a burst of n samples occupies n · used carriers / n_fft channel uses, because guard carriers are left
-empty. The kinds sum to that figure exactly (they are fractions), so nothing is counted twice and nothing is left out.
+A channel use is one carrier of one OFDM symbol. Samples that carry no new symbol (cyclic prefix, preamble,
+gap) are counted in the same currency: a burst of n samples occupies n · used carriers / n_fft channel uses,
+because guard carriers are left empty. The kinds sum to that figure exactly (they are fractions), so nothing
+is counted twice and nothing is left out.
 """
 
 from __future__ import annotations
@@ -30,11 +31,12 @@ class Ledger:
         fec: LDPC parity.
         crc: CRC-16 of the LDPC blocks.
         block_padding: spare bits of the LDPC blocks.
-        side_information: the part of the headers that the codec needs (parameters and scale), with its share of coding.
+        side_information: the part of the headers that the codec needs (parameters and scale), with its share
+            of coding.
         header: the rest of the headers, with padding up to whole OFDM symbols.
         symbol_padding: empty carriers of each packet's last OFDM symbol.
-        pilots, preamble, cyclic_prefix, gap: the air interface. The cyclic prefix is that of header and payload symbols;
-            the preamble's own is part of the preamble.
+        pilots, preamble, cyclic_prefix, gap: the air interface. The cyclic prefix is that of header and
+            payload symbols; the preamble's own is part of the preamble.
     """
 
     analog: Fraction = Fraction(0)

@@ -1,7 +1,8 @@
-"""Lines: steady carriers in the stream, such as a transmitter's carrier leak or a tone, and how the search is rid of them.
+"""Lines: steady carriers in the stream, such as a transmitter's carrier leak or a tone, and how the search is
+rid of them.
 
-A line correlates perfectly with itself, as a preamble does. A notch takes it out of the stream before the search, once for all of
-the numerologies.
+A line correlates perfectly with itself, as a preamble does. A notch takes it out of the stream before the
+search, once for all of the numerologies.
 """
 
 from __future__ import annotations
@@ -14,11 +15,14 @@ from scipy import fft
 from scipy.signal import windows
 
 Lines = tuple[float, ...]
-# A steady carrier that holds this share of the energy is a line; of so many at most. In noise the strongest bin of 1024 has 0.014 ± 0.002.
+# A steady carrier that holds this share of the energy is a line; of so many at most. In noise the strongest
+# bin of 1024 has 0.014 ± 0.002.
 _LINE_SHARE, _MOST_LINES = 0.05, 3
-# Of a Blackman-Harris window: noise bandwidth [bins], bins beside its own that a carrier between two reaches, and what it has beyond.
+# Of a Blackman-Harris window: noise bandwidth [bins], bins beside its own that a carrier between two reaches,
+# and what it has beyond.
 _BANDWIDTH, _SKIRT, _SIDELOBES = 2.0044, np.arange(-5, 6), 1e-9
-# Frequencies are on a grid of so many in a cycle per sample, so that tables serve again for a carrier that stays.
+# Frequencies are on a grid of so many in a cycle per sample, so that tables serve again for a carrier that
+# stays.
 _LINE_GRID = 1 << 17
 # Samples from one knot of a notch to the next: it is 1/100 cycle per sample wide.
 BLOCK = 32
@@ -33,8 +37,8 @@ _ROW = 64  # turns that are computed at once
 def find_lines(samples: np.ndarray) -> Lines:
     """Frequencies [cycles per sample] of the strongest steady carriers in samples (n,), strongest first.
 
-    A carrier leak is one: the receiver's at 0, a transmitter's at its carrier frequency offset. A burst has none: its carriers change
-    with every symbol. Carriers closer than ten bins count as one.
+    A carrier leak is one: the receiver's at 0, a transmitter's at its carrier frequency offset. A burst has
+    none: its carriers change with every symbol. Carriers closer than ten bins count as one.
     """
     size = len(samples)
     taper = _taper(size)
@@ -51,11 +55,13 @@ def find_lines(samples: np.ndarray) -> Lines:
 
 
 def without(samples: np.ndarray, lines: Lines) -> np.ndarray:
-    """Samples, complex64 (n,), without the lines: all but the first and the last `EDGE`. n is a multiple of BLOCK.
+    """Samples, complex64 (n,), without the lines: all but the first and the last `EDGE`. n is a multiple of
+    BLOCK.
 
-    What a notch takes away is a quadratic spline with a knot in each block, turned by the line; its coefficients are the means of the
-    samples, turned back, over the same B-splines. So nothing is left of a steady carrier of any level. What one notch lets through is
-    steady still, and the next one takes out its own line.
+    What a notch takes away is a quadratic spline with a knot in each block, turned by the line; its
+    coefficients are the means of the samples, turned back, over the same B-splines. So nothing is left of a
+    steady carrier of any level. What one notch lets through is steady still, and the next one takes out its
+    own line.
     """
     for line in lines:
         splines, turns = _SPLINES * _turns(line, BLOCK), _turns(line * BLOCK, len(samples) // BLOCK)
@@ -84,7 +90,9 @@ def moving_sum(x: np.ndarray, length: int) -> np.ndarray:
 
 
 def _offset(power: np.ndarray, peak: int) -> float:
-    """Where between -0.5 and 0.5 bins beside the peak the top of a parabola through the logarithms of three powers lies."""
+    """Where between -0.5 and 0.5 bins beside the peak the top of a parabola through the logarithms of three
+    powers lies.
+    """
     before, top, after = (float(power[at % len(power)]) for at in (peak - 1, peak, peak + 1))
     before, after = math.log(before / top + 1e-12), math.log(after / top + 1e-12)
     return 0.5 * (before - after) / (before + after) if before + after < 0 else 0.0

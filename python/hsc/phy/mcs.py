@@ -9,8 +9,9 @@ from ..errors import HscError
 
 _MODULATIONS = {"BPSK": 1, "QPSK": 2, "16QAM": 4, "64QAM": 6}
 
-# Es/N0 [dB] from which fewer than one block in a hundred is lost on AWGN (30 iterations, max-log LLRs), rates in rising order.
-# Measured by `./gr-hsc evaluate ldpc`, kept in evaluation/results/ldpc.json, rounded up to 0.1 dB.
+# Es/N0 [dB] from which fewer than one block in a hundred is lost on AWGN (30 iterations, max-log LLRs), rates
+# in rising order. Measured by `./gr-hsc evaluate ldpc`, kept in evaluation/results/ldpc.json, rounded up to
+# 0.1 dB.
 _THRESHOLDS_DB = {
     "BPSK": (-0.8, 0.6, 2.0, 3.0),
     "QPSK": (2.2, 3.6, 5.0, 6.0),
@@ -71,7 +72,8 @@ def by_index(index: int) -> Mcs:
 
 
 def best_for(snr_db: float, margin_db: float = 1.0) -> Mcs:
-    """The MCS that carries most bits per channel use of those whose threshold is at least `margin_db` below `snr_db` [dB].
+    """The MCS that carries most bits per channel use of those whose threshold is at least `margin_db` below
+    `snr_db` [dB].
 
     The most robust one when none is.
     """

@@ -1,4 +1,6 @@
-"""OFDM numerology: which carriers a symbol has, and how long each part of a burst is. Nothing here depends on data."""
+"""OFDM numerology: which carriers a symbol has, and how long each part of a burst is. Nothing here depends on
+data.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,8 @@ class Numerology:
         cp: cyclic prefix [samples].
         used: occupied carriers, half of them on each side of the empty DC carrier.
         pilots: of these, carriers that are known in every header and payload symbol.
-        boost_db: power of the preamble over that of the payload [dB]; its crest factor is lower by more than that.
+        boost_db: power of the preamble over that of the payload [dB]; its crest factor is lower by more than
+            that.
     """
 
     name: str
@@ -101,7 +104,9 @@ AUTO = "auto"
 
 
 def presets(name: str) -> tuple[Numerology, ...]:
-    """What a receiver looks for: all presets for `AUTO`, else the one of this name. Raises HscError for an unknown one."""
+    """What a receiver looks for: all presets for `AUTO`, else the one of this name. Raises HscError for an
+    unknown one.
+    """
     return tuple(PRESETS.values()) if name == AUTO else (preset(name),)
 
 

@@ -1,4 +1,6 @@
-"""The transmitter: a packet as one burst of samples. The air interface is written down in docs/air-interface.md."""
+"""The transmitter: a packet as one burst of samples. The air interface is written down in
+docs/air-interface.md.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,9 @@ _PILOT_OFFSET, _HEADER_OFFSET, _PADDING_OFFSET = 1000, 2000, 3000
 
 @dataclass(frozen=True)
 class Mapping:
-    """Where the symbols of a block of rows go: symbol i times `phases[i]` to place `place[i]` of the flattened (rows, data) grid."""
+    """Where the symbols of a block of rows go: symbol i times `phases[i]` to place `place[i]` of the
+    flattened (rows, data) grid.
+    """
 
     place: np.ndarray
     phases: np.ndarray
@@ -37,7 +41,9 @@ class Mapping:
 
 @lru_cache(maxsize=16)
 def header_mapping(numerology: Numerology) -> Mapping:
-    """Mapping of the header's coded bits, repeated in a cycle until the last header row is full: (header_symbols · data,)."""
+    """Mapping of the header's coded bits, repeated in a cycle until the last header row is full:
+    (header_symbols · data,).
+    """
     size = numerology.header_symbols * numerology.data
     return Mapping(permutation(size), pn_signs(size, _HEADER_OFFSET))
 
@@ -57,7 +63,9 @@ def pilot_symbols(numerology: Numerology, rows: int) -> np.ndarray:
 
 @lru_cache(maxsize=16)
 def _header_frame(numerology: Numerology) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The header rows with pilots only, (header_symbols, used); for each place its flat entry and its coded bit."""
+    """The header rows with pilots only, (header_symbols, used); for each place its flat entry and its coded
+    bit.
+    """
     mapping = header_mapping(numerology)
     empty = _with_pilots(
         numerology,
@@ -81,9 +89,11 @@ def header_grid(numerology: Numerology, coded: np.ndarray) -> np.ndarray:
 
 
 def modulate(packet: Packet, numerology: Numerology) -> np.ndarray:
-    """Packet -> burst, complex64 (numerology.burst_length(payload_symbols),), ending with one symbol of zeros.
+    """Packet -> burst, complex64 (numerology.burst_length(payload_symbols),), ending with one symbol of
+    zeros.
 
-    Payload carriers have the power of `packet.symbols`. Raises HscError when there are not as many symbols as the header says.
+    Payload carriers have the power of `packet.symbols`. Raises HscError when there are not as many symbols as
+    the header says.
     """
     symbols = np.asarray(packet.symbols, np.complex64)
     if symbols.shape != (packet.header.payload_symbols,) or symbols.size > MAX_PACKET_SYMBOLS:

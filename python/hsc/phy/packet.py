@@ -1,7 +1,8 @@
-"""Packet header, splitting a message over numbered packets, and putting it together again from those that arrived.
+"""Packet header, splitting a message over numbered packets, and putting it together again from those that
+arrived.
 
-Every packet repeats the whole layout of its message, so that a receiver may start with any packet and knows what it lacks.
-The format is written down in docs/packet-format.md.
+Every packet repeats the whole layout of its message, so that a receiver may start with any packet and knows
+what it lacks. The format is written down in docs/packet-format.md.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ MAX_MESSAGE_SYMBOLS = 1 << 24
 MAX_SIDE = 1 << 14
 DEFAULT_PACKET_SYMBOLS = 4096
 
-# version and channels, codec, message id, index, count, height, width, analog symbols, scale, 2 x (MCS, bytes), parameters, reserved
+# version and channels, codec, message id, index, count, height, width, analog symbols, scale, 2 x (MCS,
+# bytes), parameters, reserved
 _LAYOUT = struct.Struct(">BBHHHHH3sHB3sB3s8sx")
 _NO_MCS = 0xFF
 _REMEMBERED = 16  # messages that left
@@ -62,7 +64,9 @@ class Header:
         return replace(self, index=0)
 
     def slices(self, index: int | None = None) -> list[slice]:
-        """Symbols of each stream (analog first) that packet `index` carries. Digital slices end between LDPC blocks."""
+        """Symbols of each stream (analog first) that packet `index` carries. Digital slices end between LDPC
+        blocks.
+        """
         i = self.index if index is None else index
         parts = [slice(self.analog_symbols * i // self.count, self.analog_symbols * (i + 1) // self.count)]
         for name, n_bytes in self.digital:
@@ -84,7 +88,9 @@ class Header:
 
 
 def pack(header: Header) -> bytes:
-    """Header -> 36 bytes, the last two a CRC-16 over the rest. Raises HscError when a field does not fit the format."""
+    """Header -> 36 bytes, the last two a CRC-16 over the rest. Raises HscError when a field does not fit the
+    format.
+    """
     h, w, c = header.shape
     if not (1 <= h <= MAX_SIDE and 1 <= w <= MAX_SIDE and c in (1, 3)):
         raise HscError(
@@ -112,7 +118,9 @@ def pack(header: Header) -> bytes:
 
 
 def unpack(data: bytes) -> Header | None:
-    """36 received bytes -> Header, or None when the CRC fails or a field is impossible. Never raises on any bytes."""
+    """36 received bytes -> Header, or None when the CRC fails or a field is impossible. Never raises on any
+    bytes.
+    """
     if len(data) != HEADER_BYTES or crc16(data[:-2]) != int.from_bytes(data[-2:], "big"):
         return None
     first, codec, message_id, index, count, h, w, n_analog, scale, m0, n0, m1, n1, parameters = (
@@ -161,7 +169,9 @@ def decode_headers(llr: np.ndarray) -> list[Header | None]:
 
 @dataclass(frozen=True)
 class Packet:
-    """Header and its slice of the message's symbols, complex64 (header.payload_symbols,), analog before digital."""
+    """Header and its slice of the message's symbols, complex64 (header.payload_symbols,), analog before
+    digital.
+    """
 
     header: Header
     symbols: np.ndarray
@@ -194,7 +204,9 @@ class ReceivedPacket:
 
 @dataclass(frozen=True)
 class Modulated:
-    """A whole message as symbols: the layout header and one complex64 array for each stream, analog first (maybe empty)."""
+    """A whole message as symbols: the layout header and one complex64 array for each stream, analog first
+    (maybe empty).
+    """
 
     header: Header
     streams: tuple[np.ndarray, ...]
@@ -210,7 +222,9 @@ def assemble(
     digital_streams: list[tuple[np.ndarray, str, int]],
     packet_symbols: int = DEFAULT_PACKET_SYMBOLS,
 ) -> Modulated:
-    """Modulated streams -> `Modulated`. Each digital stream is (symbols, MCS name, bytes). Raises HscError as `pack` does."""
+    """Modulated streams -> `Modulated`. Each digital stream is (symbols, MCS name, bytes). Raises HscError as
+    `pack` does.
+    """
     if not 1 <= packet_symbols <= MAX_PACKET_SYMBOLS // 2:
         raise HscError(f"{packet_symbols} symbols in a packet: choose 1 to {MAX_PACKET_SYMBOLS // 2}")
     total = len(analog_symbols) + sum(len(s) for s, _, _ in digital_streams)
@@ -230,7 +244,9 @@ def assemble(
 
 
 def split(message: Modulated) -> list[Packet]:
-    """Message -> packets. Analog symbols are interleaved over all packets, so that a lost packet is a sprinkling of erasures."""
+    """Message -> packets. Analog symbols are interleaved over all packets, so that a lost packet is a
+    sprinkling of erasures.
+    """
     first, *rest = message.streams
     streams = [first[interleaver.permutation(len(first))], *rest]
     headers = [replace(message.header, index=i) for i in range(message.header.count)]
@@ -270,7 +286,9 @@ class AssembledMessage:
 
 
 def join(packets: list[ReceivedPacket]) -> AssembledMessage:
-    """Received packets of one message (at least one) -> its symbols in order, erasures where packets are missing."""
+    """Received packets of one message (at least one) -> its symbols in order, erasures where packets are
+    missing.
+    """
     header = packets[0].header.layout
     sizes = [header.analog_symbols, *(digital.symbol_count(n, name) for name, n in header.digital)]
     streams = [(np.zeros(n, np.complex64), np.full(n, np.inf, np.float32)) for n in sizes]
@@ -311,14 +329,16 @@ def _same_content(a: ReceivedPacket, b: ReceivedPacket) -> bool:
 
 @dataclass
 class MessageAssembler:
-    """Collects packets of several messages, in any order, and gives each message back once: whole, or as far as it came.
+    """Collects packets of several messages, in any order, and gives each message back once: whole, or as far
+    as it came.
 
-    A message leaves whole as soon as its last packet is in; else when `max_open` newer messages have begun, when
-    `expire` finds it older than `hold` samples, or on `flush`. Memory is bounded by `max_open` messages of
-    MAX_MESSAGE_SYMBOLS symbols; late packets of a message that already left are counted in `late`.
+    A message leaves whole as soon as its last packet is in; else when `max_open` newer messages have begun,
+    when `expire` finds it older than `hold` samples, or on `flush`. Memory is bounded by `max_open` messages
+    of MAX_MESSAGE_SYMBOLS symbols; late packets of a message that already left are counted in `late`.
 
-    A transmitter that was restarted may use a message id again, even with the same layout. Its packets are told from those of the
-    former message by `memory` samples that lie between them, or by a packet that came before and now holds something else.
+    A transmitter that was restarted may use a message id again, even with the same layout. Its packets are
+    told from those of the former message by `memory` samples that lie between them, or by a packet that came
+    before and now holds something else.
     """
 
     max_open: int = 4
@@ -358,7 +378,9 @@ class MessageAssembler:
         return [self._leave(key) for key, index in last.items() if index + hold < sample_index]
 
     def begin_run(self) -> None:
-        """The sample clock begins again at 0: messages that left may come again, those still open wait for the rest from now on."""
+        """The sample clock begins again at 0: messages that left may come again, those still open wait for
+        the rest from now on.
+        """
         self._left.clear()
         for parts in self._open.values():
             parts.update({index: replace(packet, sample_index=0) for index, packet in parts.items()})
@@ -375,7 +397,9 @@ class MessageAssembler:
         return message
 
     def _begin_again(self, key: Header) -> AssembledMessage:
-        """What came before a message of the same layout began anew: packets come in order, so that is where the index last fell."""
+        """What came before a message of the same layout began anew: packets come in order, so that is where
+        the index last fell.
+        """
         parts = list(self._open.pop(key).values())
         falls = [i for i in range(1, len(parts)) if parts[i].header.index < parts[i - 1].header.index]
         cut = falls[-1] if falls else len(parts)

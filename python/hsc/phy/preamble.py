@@ -1,8 +1,10 @@
-"""The two known symbols that open a burst: a Schmidl-Cox symbol (even carriers, two equal halves), then one of all carriers.
+"""The two known symbols that open a burst: a Schmidl-Cox symbol (even carriers, two equal halves), then one
+of all carriers.
 
-Both begin as QPSK from the PN sequence, of 64 starting points the one with the lowest crest factor; a few rounds of clipping in time that
-keep the carriers' amplitudes bring it down by 3 dB more. Both ends compute the same, to float32 rounding.
-Source: T. M. Schmidl and D. C. Cox, "Robust frequency and timing synchronization for OFDM", IEEE Trans. Commun. 45 (12), 1997.
+Both begin as QPSK from the PN sequence, of 64 starting points the one with the lowest crest factor; a few
+rounds of clipping in time that keep the carriers' amplitudes bring it down by 3 dB more. Both ends compute
+the same, to float32 rounding. Source: T. M. Schmidl and D. C. Cox, "Robust frequency and timing
+synchronization for OFDM", IEEE Trans. Commun. 45 (12), 1997.
 """
 
 from __future__ import annotations
@@ -23,7 +25,8 @@ _CLIPPING_LEVEL = 1.3
 
 @lru_cache(maxsize=16)
 def preamble_carriers(numerology: Numerology) -> np.ndarray:
-    """complex64 (2, used): both symbols on the occupied carriers, boost included; odd carriers of the first are empty.
+    """complex64 (2, used): both symbols on the occupied carriers, boost included; odd carriers of the first
+    are empty.
 
     Each has the same energy, so the carriers of the first are sqrt(2) stronger.
     """
@@ -50,7 +53,9 @@ def preamble_samples(numerology: Numerology) -> np.ndarray:
 
 
 def symbols_to_samples(numerology: Numerology, carriers: np.ndarray) -> np.ndarray:
-    """complex64 (rows, used) -> samples (rows · symbol,): orthonormal IFFT, cyclic prefix in front of each row."""
+    """complex64 (rows, used) -> samples (rows · symbol,): orthonormal IFFT, cyclic prefix in front of each
+    row.
+    """
     grid = np.zeros((len(carriers), numerology.n_fft), np.complex64)
     half = numerology.used // 2
     grid[:, -half:], grid[:, 1 : half + 1] = carriers[:, :half], carriers[:, half:]

@@ -1,7 +1,9 @@
-"""BPSK, QPSK, 16QAM and 64QAM with IEEE 802.11 Gray mapping (IEEE Std 802.11-2012, clause 18.3.5.8), unit mean power.
+"""BPSK, QPSK, 16QAM and 64QAM with IEEE 802.11 Gray mapping (IEEE Std 802.11-2012, clause 18.3.5.8), unit
+mean power.
 
-The first half of a symbol's bits chooses the real level, the second half the imaginary one; BPSK is real. LLR > 0 means bit 0.
-Noise variance is that of the complex noise, N0 = E|w|²; inf marks a symbol that was lost, its LLRs are 0.
+The first half of a symbol's bits chooses the real level, the second half the imaginary one; BPSK is real. LLR
+> 0 means bit 0. Noise variance is that of the complex noise, N0 = E|w|²; inf marks a symbol that was lost,
+its LLRs are 0.
 """
 
 from __future__ import annotations
@@ -18,7 +20,9 @@ _LARGEST_SYMBOL = 100.0
 
 
 def modulate(bits: np.ndarray, bits_per_symbol: int) -> np.ndarray:
-    """Bits, uint8 0/1 (n · bits_per_symbol,) → symbols, complex64 (n,). HscError when the bits do not fill whole symbols."""
+    """Bits, uint8 0/1 (n · bits_per_symbol,) → symbols, complex64 (n,). HscError when the bits do not fill
+    whole symbols.
+    """
     points = constellation(bits_per_symbol)
     bits = np.asarray(bits, dtype=np.uint8).ravel()
     if bits.size % bits_per_symbol:
@@ -34,10 +38,12 @@ def modulate(bits: np.ndarray, bits_per_symbol: int) -> np.ndarray:
 def demodulate(
     symbols: np.ndarray, noise_variance: np.ndarray | float, bits_per_symbol: int, exact: bool = False
 ) -> np.ndarray:
-    """Symbols, complex (n,), with noise variance, float (n,) or one for all → LLRs, float32 (n · bits_per_symbol,).
+    """Symbols, complex (n,), with noise variance, float (n,) or one for all → LLRs, float32 (n ·
+    bits_per_symbol,).
 
-    Max-log by default: the nearest point with the bit 0 against the nearest with the bit 1. `exact` sums over all points.
-    Symbols or noise variances that are NaN or infinite give LLR 0; a noise variance below 1e-6 counts as 1e-6.
+    Max-log by default: the nearest point with the bit 0 against the nearest with the bit 1. `exact` sums over
+    all points. Symbols or noise variances that are NaN or infinite give LLR 0; a noise variance below 1e-6
+    counts as 1e-6.
     """
     levels, labels = _axis(bits_per_symbol)
     symbols = np.asarray(symbols, dtype=np.complex64).ravel()
@@ -60,7 +66,9 @@ def demodulate(
 
 @lru_cache(maxsize=4)
 def constellation(bits_per_symbol: int) -> np.ndarray:
-    """All points, complex64 (2^bits_per_symbol,), indexed by the symbol's bits, first bit most significant. Read-only."""
+    """All points, complex64 (2^bits_per_symbol,), indexed by the symbol's bits, first bit most significant.
+    Read-only.
+    """
     levels, labels = _axis(bits_per_symbol)
     weights = 1 << np.arange(labels.shape[1])[::-1]
     by_label = np.empty(len(levels), dtype=np.float32)

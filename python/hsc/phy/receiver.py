@@ -26,10 +26,11 @@ _SEARCH_BLOCK = 1 << 14
 _LINE_SAMPLES, _STRETCH = 1 << 10, 1 << 14
 # Samples that must be there before the search sees the last one: the notches look ahead, in blocks.
 _LATE = EDGE + BLOCK
-# Runs of hits that are so many symbols apart have nothing to do with each other. One stands out whose 1 - |P| / R is this share of the mean
-# of the two before, which noise alone makes of one in thirty.
+# Runs of hits that are so many symbols apart have nothing to do with each other. One stands out whose 1 - |P|
+# / R is this share of the mean of the two before, which noise alone makes of one in thirty.
 _APART, _OUTSTANDING = 8, 0.6
-_REMEMBERED = 8  # stretches whose steady carriers are kept: the searches for several numerologies are never further apart
+# stretches whose steady carriers are kept: the searches for several numerologies are never further apart
+_REMEMBERED = 8
 
 
 @dataclass
@@ -85,7 +86,8 @@ class _Search:
         block: samples that it takes at once.
         needed: no progress is possible before this many samples are in.
         found: a preamble whose header is not read yet.
-        last: ends of the last two runs of hits, and by how much |P| / R was less than 1 there, float64 (2, 2).
+        last: ends of the last two runs of hits, and by how much |P| / R was less than 1 there, float64 (2,
+            2).
     """
 
     numerology: Numerology
@@ -104,7 +106,9 @@ class _Search:
         self.proceed(position)
 
     def proceed(self, position: int) -> None:
-        """All before `position` is searched. A run of hits from there on must be complete, and its header is not there any sooner."""
+        """All before `position` is searched. A run of hits from there on must be complete, and its header is
+        not there any sooner.
+        """
         sync = self.sync
         self.position = position
         self.needed = position + max(
@@ -112,10 +116,11 @@ class _Search:
         )
 
     def tell_apart(self, starts: np.ndarray, ratio: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Which of the next runs of hits are candidates, and which may be, bool (runs,) each, by where they start and their |P| / R.
+        """Which of the next runs of hits are candidates, and which may be, bool (runs,) each, by where they
+        start and their |P| / R.
 
-        Three close together are rare in noise and around a preamble; a carrier's that moves are so all along, each much like those
-        before. From the third on only one that stands out may be a preamble.
+        Three close together are rare in noise and around a preamble; a carrier's that moves are so all along,
+        each much like those before. From the third on only one that stands out may be a preamble.
         """
         ends, rest = np.hstack([self.last, [starts + self.sync.span, 1 - ratio]])
         self.last = np.stack([ends[-2:], rest[-2:]])
@@ -195,11 +200,15 @@ class BurstReceiver:
         self._resume(0)
 
     def push(self, samples: np.ndarray) -> list[ReceivedPacket]:
-        """Take complex samples (n,) and return the packets whose last sample is among them. Never raises on any values."""
+        """Take complex samples (n,) and return the packets whose last sample is among them. Never raises on
+        any values.
+        """
         return list(self.packets(samples))
 
     def packets(self, samples: np.ndarray) -> Iterator[ReceivedPacket]:
-        """As `push`, each packet as soon as it is there. A burst is given one try: a mistake in it is not met again."""
+        """As `push`, each packet as soon as it is there. A burst is given one try: a mistake in it is not met
+        again.
+        """
         samples, taken = self._clean(samples), 0
         while taken < len(samples):
             # a piece ends with what the search of a stretch needs behind it
@@ -229,7 +238,9 @@ class BurstReceiver:
         return np.where(good, samples, np.complex64(0))
 
     def _next(self) -> Callable[[], ReceivedPacket | None] | None:
-        """The next step, in the order in which the samples for it come: so no numerology is favoured, however the stream is cut."""
+        """The next step, in the order in which the samples for it come: so no numerology is favoured, however
+        the stream is cut.
+        """
         if self._receiving is not None:
             return (
                 partial(self._read_payload, self._receiving)
@@ -242,7 +253,9 @@ class BurstReceiver:
         return partial(self._search if search.found is None else self._read_header, search)
 
     def _search(self, search: _Search) -> None:
-        """Look for a preamble from its position on, on a grid of the absolute sample index, whatever the pieces were."""
+        """Look for a preamble from its position on, on a grid of the absolute sample index, whatever the
+        pieces were.
+        """
         sync = search.sync
         first = -(-search.position // sync.step) * sync.step
         stop = min(first + search.block, (first // _STRETCH + 1) * _STRETCH)
@@ -275,7 +288,8 @@ class BurstReceiver:
             self._confirm(search, part, places[chosen], runs.cfo[:count][chosen])
 
     def _part_from(self, first: int, lookback: int) -> _Part:
-        """What is there of the stretch that sample `first` is in and of what its searches need behind it, from `lookback` before on.
+        """What is there of the stretch that sample `first` is in and of what its searches need behind it,
+        from `lookback` before on.
 
         It is made once for all searches, as they go on side by side.
         """
@@ -295,7 +309,9 @@ class BurstReceiver:
         return part
 
     def _lines_of(self, stretch: int) -> Lines:
-        """Steady carriers to be left out in a stretch of the stream, from the samples before it (from its own in the first)."""
+        """Steady carriers to be left out in a stretch of the stream, from the samples before it (from its own
+        in the first).
+        """
         if stretch not in self._lines:
             end = max(stretch * _STRETCH, _LINE_SAMPLES)
             recent = {known: lines for known, lines in self._lines.items() if known > stretch - _REMEMBERED}
@@ -303,7 +319,9 @@ class BurstReceiver:
         return self._lines[stretch]
 
     def _confirm(self, search: _Search, part: _Part, at: np.ndarray, cfo: np.ndarray) -> None:
-        """Check candidates in order, few at first and then more at a time, and keep the first that is a preamble."""
+        """Check candidates in order, few at first and then more at a time, and keep the first that is a
+        preamble.
+        """
         done, size = 0, 4
         while done < len(at):
             found = search.sync.confirm(part.samples, at[done : done + size], cfo[done : done + size])

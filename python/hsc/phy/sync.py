@@ -1,7 +1,9 @@
-"""Finding bursts: a Schmidl-Cox search over the stream, then a matched filter over the whole preamble at every even integer CFO.
+"""Finding bursts: a Schmidl-Cox search over the stream, then a matched filter over the whole preamble at
+every even integer CFO.
 
-Source: T. M. Schmidl and D. C. Cox, "Robust frequency and timing synchronization for OFDM", IEEE Trans. Commun. 45 (12), 1997,
-equations (5) to (8). Here P also takes in the cyclic prefix, which is as periodic as the symbol itself.
+Source: T. M. Schmidl and D. C. Cox, "Robust frequency and timing synchronization for OFDM", IEEE Trans.
+Commun. 45 (12), 1997, equations (5) to (8). Here P also takes in the cyclic prefix, which is as periodic as
+the symbol itself.
 """
 
 from __future__ import annotations
@@ -18,20 +20,25 @@ from .numerology import Numerology
 from .preamble import preamble_samples
 
 MAX_INTEGER_CFO = 8
-# |P| / R that makes a candidate. In noise one window of 48 samples in 2 000 passes; a preamble at 0 dB is at 0.62 ± 0.06.
+# |P| / R that makes a candidate. In noise one window of 48 samples in 2 000 passes; a preamble at 0 dB is at
+# 0.62 ± 0.06.
 _CANDIDATE = 0.39
-# Share of the window's energy that must fit the preamble: exp(-20) of all noise windows pass, and never less than 0.06.
+# Share of the window's energy that must fit the preamble: exp(-20) of all noise windows pass, and never less
+# than 0.06.
 _CONFIRM_EXPONENT, _CONFIRM_LEAST = 20.0, 0.06
 # Share of its energy over which a constant part of the samples is a carrier leak that turns their phase.
 _LEAK_SHARE = 0.1
 # Share of the energy below which what is left of a window is rounding: float32 errors are a thirtieth of it.
 _ROUNDING = 1e-5
-# |P| / R all over the band, beside a carrier: a preamble at 0 dB is at 0.6 and one in a hundred below 0.45, where one window of noise in a
-# hundred is above. Less energy than this share of the whole does not count, for it is what the window lets through of a strong carrier.
+# |P| / R all over the band, beside a carrier: a preamble at 0 dB is at 0.6 and one in a hundred below 0.45,
+# where one window of noise in a hundred is above. Less energy than this share of the whole does not count,
+# for it is what the window lets through of a strong carrier.
 _WIDE, _LEAST_LEFT = 0.45, 0.01
-# The matched filter turns back by CFOs of a grid of so many in a subcarrier: at most 0.07 rad are left at its ends.
+# The matched filter turns back by CFOs of a grid of so many in a subcarrier: at most 0.07 rad are left at its
+# ends.
 _CFO_GRID = 128
-# A path counts as the first when it has an eighth of the strongest one's power: the sidelobes of the preamble are below.
+# A path counts as the first when it has an eighth of the strongest one's power: the sidelobes of the preamble
+# are below.
 _FIRST_PATH = 0.125
 
 
@@ -101,7 +108,8 @@ class Candidates:
 class Synchroniser:
     """Finds preambles of one numerology in an array of samples.
 
-    A constant part, such as the receiver's carrier leak, correlates perfectly with itself: it is projected out of every window.
+    A constant part, such as the receiver's carrier leak, correlates perfectly with itself: it is projected
+    out of every window.
 
     Attributes:
         step: samples from one entry of the metric to the next.
@@ -124,10 +132,12 @@ class Synchroniser:
         self._confirm = max(_CONFIRM_LEAST, _CONFIRM_EXPONENT / (2 * numerology.symbol))
 
     def metric(self, samples: np.ndarray, cells: Cells | None = None) -> tuple[np.ndarray, np.ndarray]:
-        """Samples (n,) -> P and R on every `step`-th sample: correlation of the two halves, complex64, and their mean energy, float32.
+        """Samples (n,) -> P and R on every `step`-th sample: correlation of the two halves, complex64, and
+        their mean energy, float32.
 
-        Entry i is for the window that starts at sample i · step; entries whose windows do not fit are left out. Both are without the
-        windows' means. `cells` are those of the samples, of size `step`, where they are known.
+        Entry i is for the window that starts at sample i · step; entries whose windows do not fit are left
+        out. Both are without the windows' means. `cells` are those of the samples, of size `step`, where they
+        are known.
         """
         if len(samples) < self.window + self.half:
             return np.zeros(0, np.complex64), np.zeros(0, np.float32)
@@ -149,7 +159,9 @@ class Synchroniser:
         return correlation, (left[:-shift] + left[shift:]) / 2
 
     def candidates(self, correlation: np.ndarray, mean_energy: np.ndarray) -> Candidates:
-        """The runs of hits, each as long as the span. One that reaches past the last entry counts too: its maximum may lie beyond."""
+        """The runs of hits, each as long as the span. One that reaches past the last entry counts too: its
+        maximum may lie beyond.
+        """
         ratio, span = np.abs(correlation) / np.maximum(mean_energy, 1e-30), self.span // self.step
         hits = (ratio > _CANDIDATE).nonzero()[0]
         if not hits.size:
@@ -166,8 +178,8 @@ class Synchroniser:
     def wide_band(self, samples: np.ndarray, candidates: np.ndarray) -> np.ndarray:
         """Which candidates (indices into `samples`) correlate all over the band, bool (candidates,).
 
-        A carrier that moves is told apart here, at a fraction of what `confirm` costs: P / R once more, from the spectra of the
-        two windows, where no bin counts for more than two ordinary ones.
+        A carrier that moves is told apart here, at a fraction of what `confirm` costs: P / R once more, from
+        the spectra of the two windows, where no bin counts for more than two ordinary ones.
         """
         entries, taper = self._windows
         windows = _centred(samples[candidates[:, None, None] + entries])
@@ -181,7 +193,8 @@ class Synchroniser:
         return (np.abs(product.sum(axis=1)) > _WIDE / 2 * left) & (left > _LEAST_LEFT * energy.sum(axis=1))
 
     def confirm(self, samples: np.ndarray, candidates: np.ndarray, cfo: np.ndarray) -> Sync | None:
-        """The first of the candidates (indices into `samples`, with their fractional CFO) that is a preamble, or None.
+        """The first of the candidates (indices into `samples`, with their fractional CFO) that is a preamble,
+        or None.
 
         Needs `lookback` samples before and `lookahead` after each candidate.
         """
@@ -203,7 +216,8 @@ class Synchroniser:
                 earlier = shape[shift, max(0, lag - self.numerology.cp) : lag + 1]
                 lag -= len(earlier) - 1 - int(np.argmax(earlier >= _FIRST_PATH * earlier[-1]))
                 integer = 2 * shift - MAX_INTEGER_CFO
-                # where there is next to no leak, taking the mean away only takes away from the carrier that lies there
+                # where there is next to no leak, taking the mean away only takes away from the carrier that
+                # lies there
                 leak = float(
                     np.vdot(received[row], received[row]).real - np.vdot(segments[row], segments[row]).real
                 )
@@ -213,7 +227,9 @@ class Synchroniser:
         return None
 
     def _fractional(self, symbol: np.ndarray, near: float) -> float:
-        """Fractional CFO from the halves of the first symbol, echoes kept out by half of its cyclic prefix; the turn nearest to `near`."""
+        """Fractional CFO from the halves of the first symbol, echoes kept out by half of its cyclic prefix;
+        the turn nearest to `near`.
+        """
         body = symbol[self.numerology.cp // 2 :]
         cfo = float(np.angle(np.vdot(body[: -self.half], body[self.half :])) / np.pi)
         return cfo + 2 * round((near - cfo) / 2)
@@ -233,7 +249,9 @@ class Synchroniser:
 
     @cached_property
     def _templates(self) -> np.ndarray:
-        """complex64 (hypotheses, length): conjugate spectra of the preamble at -8, -6 .. 8 subcarriers, unit energy."""
+        """complex64 (hypotheses, length): conjugate spectra of the preamble at -8, -6 .. 8 subcarriers, unit
+        energy.
+        """
         preamble = preamble_samples(self.numerology)
         spectrum = np.conj(fft.fft(preamble / np.linalg.norm(preamble), self._length))
         shifts = [

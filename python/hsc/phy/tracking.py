@@ -1,10 +1,12 @@
-"""How channel and noise change within a packet, from what pilots and powers show. No decisions: analog symbols have none.
+"""How channel and noise change within a packet, from what pilots and powers show. No decisions: analog
+symbols have none.
 
-The channel of a packet is what preamble and header gave, plus a deviation that is a Gaussian process over time and carriers: over time its
-spectrum is flat within an unknown Doppler shift, so that its principal components are the discrete prolate spheroidal sequences (T. Zemen
-and C. F. Mecklenbräuker, "Time-variant channel estimation using discrete prolate spheroidal sequences", IEEE Trans. Signal Process. 53 (9),
-2005); over the carriers it has the echoes of the preamble's channel, each changing by itself. Doppler shift and size of the deviation
-are those under which the pilots are most likely.
+The channel of a packet is what preamble and header gave, plus a deviation that is a Gaussian process over
+time and carriers: over time its spectrum is flat within an unknown Doppler shift, so that its principal
+components are the discrete prolate spheroidal sequences (T. Zemen and C. F. Mecklenbräuker, "Time-variant
+channel estimation using discrete prolate spheroidal sequences", IEEE Trans. Signal Process. 53 (9), 2005);
+over the carriers it has the echoes of the preamble's channel, each changing by itself. Doppler shift and size
+of the deviation are those under which the pilots are most likely.
 """
 
 from __future__ import annotations
@@ -27,19 +29,23 @@ _SCALES = (3.0, 1.0, 0.3, 0.1, 0.03, 0.01, 3e-3, 1e-3)
 _EVIDENCE = 8.0
 _GATE_ROWS = 16
 _LEAST_TO_MOVE = 3  # rows: fewer do not tell a movement from a difference
-# Drifts are tried in steps that turn the outermost pilots of the last row by so much [rad], then in finer ones, so many on each side.
+# Drifts are tried in steps that turn the outermost pilots of the last row by so much [rad], then in finer
+# ones, so many on each side.
 _COARSE, _FINE, _FINER = 0.5, 0.1, 3
-# How seldom a power may stand out by chance; rows whose powers are averaged; pilots whose noise is, in no fewer rows than these.
+# How seldom a power may stand out by chance; rows whose powers are averaged; pilots whose noise is, in no
+# fewer rows than these.
 _CHANCE = 1e-7
 # Of the powers of Gaussian values the median is 0.69 of the mean, and with a tone beside them more.
 _LEAST_MEDIAN = 0.5
-# A carrier so many times as strong as expected holds an interferer, whatever its spectrum. Below, a codec may have put its strongest values
-# there: HSC's photographs give some carriers twice the mean power. Those change with every row, and a tone does not.
+# A carrier so many times as strong as expected holds an interferer, whatever its spectrum. Below, a codec may
+# have put its strongest values there: HSC's photographs give some carriers twice the mean power. Those change
+# with every row, and a tone does not.
 _MUCH_STRONGER = 4.0
 # One carrier of white values in so many has a line that stands out of its spectrum as far as a tone's must.
 _ONE_LINE_IN = 100
 _POWER_ROWS, _NOISE_SAMPLES, _LEAST_ROWS = 32, 64, 4
-# Echoes are taken to have at least this share of the strongest one, for those that were in a fade during the preamble.
+# Echoes are taken to have at least this share of the strongest one, for those that were in a fade during the
+# preamble.
 _LEAST_ECHO = 1e-5
 
 
@@ -59,7 +65,9 @@ class Deviation:
 
 
 def steps(residual: np.ndarray) -> np.ndarray:
-    """Half the energy of each row's change from the row before, which is the variance where there is noise alone: one row less."""
+    """Half the energy of each row's change from the row before, which is the variance where there is noise
+    alone: one row less.
+    """
     step = residual[1:] - residual[:-1]
     return (step.real**2 + step.imag**2) * np.float32(0.5)
 
@@ -73,7 +81,9 @@ def pilot_noise(energy: np.ndarray) -> np.ndarray:
 
 
 def moves(residual: np.ndarray, noise: np.ndarray) -> bool:
-    """Whether residuals (rows, pilots) keep a value over some rows that noise, (pilots,), and the error of the channel do not explain."""
+    """Whether residuals (rows, pilots) keep a value over some rows that noise, (pilots,), and the error of
+    the channel do not explain.
+    """
     rows, pilots = residual.shape
     starts, lengths = _blocks(rows, _GATE_ROWS)
     sums = np.add.reduceat(residual, starts, axis=0)
@@ -91,7 +101,8 @@ class Pilots:
         values: complex (rows, pilots), received over known.
         places: int (pilots,), which of the used carriers they are.
         noise: float (pilots,), noise variance.
-        turns: float (rows, pilots), by how much [rad] a clock drift that is greater by one unit turns each of them.
+        turns: float (rows, pilots), by how much [rad] a clock drift that is greater by one unit turns each of
+            them.
         reach: how much less and how much more the drift may be, in that unit; 0 lies between.
     """
 
@@ -107,7 +118,8 @@ def deviation(
 ) -> Deviation | None:
     """The most likely deviation of the channel, None when a still one is as likely.
 
-    A clock drift that was fitted to a channel taken to be still is wrong where it moves: what is missing is found with the deviation.
+    A clock drift that was fitted to a channel taken to be still is wrong where it moves: what is missing is
+    found with the deviation.
 
     Args:
         channel: complex (used,), that of the preamble.
@@ -141,7 +153,8 @@ class _Model:
 
     Attributes:
         scale: float (pilots,), one over the standard deviation of the noise.
-        modes: complex (pilots, modes), orthonormal combinations of pilots with unit noise that are independent of each other.
+        modes: complex (pilots, modes), orthonormal combinations of pilots with unit noise that are
+            independent of each other.
         strength: float (modes,), power of each when all echoes have changed altogether.
         across: complex (used, modes), covariance of the carriers with them.
         power: float, of a carrier.
@@ -198,7 +211,9 @@ class _Motion:
 
 
 def _most_likely(white: np.ndarray, model: _Model) -> _Motion | None:
-    """The Doppler shift and size of the change that suit modes (rows, modes) best, None when no change does as well."""
+    """The Doppler shift and size of the change that suit modes (rows, modes) best, None when no change does
+    as well.
+    """
     rows = len(white)
     if rows < _LEAST_TO_MOVE:
         return None
@@ -220,7 +235,9 @@ def _most_likely(white: np.ndarray, model: _Model) -> _Motion | None:
 
 @lru_cache(maxsize=64)
 def _sequences(rows: int, bandwidth: float) -> tuple[np.ndarray, np.ndarray]:
-    """Orthonormal sequences, float (rows, count), and the power of each in a process of unit power, float (count,)."""
+    """Orthonormal sequences, float (rows, count), and the power of each in a process of unit power, float
+    (count,).
+    """
     half = min(bandwidth, 0.49 * rows)
     count = min(rows, int(np.ceil(2 * half)) + 3)
     sequences, ratios = dpss(rows, half, count, return_ratios=True)
@@ -228,7 +245,8 @@ def _sequences(rows: int, bandwidth: float) -> tuple[np.ndarray, np.ndarray]:
 
 
 def noise_changes(energy: np.ndarray, variance: np.ndarray) -> np.ndarray | None:
-    """Factor by which noise is above what preamble and header showed, float (rows,), from the pilots' `steps`; None when it nowhere is.
+    """Factor by which noise is above what preamble and header showed, float (rows,), from the pilots'
+    `steps`; None when it nowhere is.
 
     `variance` is that of the pilots in preamble and header, (pilots,).
     """
@@ -249,9 +267,11 @@ def noise_changes(energy: np.ndarray, variance: np.ndarray) -> np.ndarray | None
 
 
 def interference(rows: np.ndarray, expected: np.ndarray) -> np.ndarray | None:
-    """Noise variance that payload powers show beyond what is known, float32 (rows, used); None when they show none.
+    """Noise variance that payload powers show beyond what is known, float32 (rows, used); None when they show
+    none.
 
-    Payload carriers have unit mean power, so a carrier that is stronger over many rows than channel and noise make it holds an interferer.
+    Payload carriers have unit mean power, so a carrier that is stronger over many rows than channel and noise
+    make it holds an interferer.
 
     Args:
         rows: complex (rows, used), payload as received.
@@ -286,10 +306,12 @@ def interference(rows: np.ndarray, expected: np.ndarray) -> np.ndarray | None:
 
 
 def _holds_more(rows: np.ndarray, columns: np.ndarray, surely: np.ndarray) -> np.ndarray:
-    """Of the chosen carriers, bool (used,), of complex rows (rows, used) those whose power is not that of their values alone.
+    """Of the chosen carriers, bool (used,), of complex rows (rows, used) those whose power is not that of
+    their values alone.
 
-    Analog values may have far longer tails than noise: what they exceed it by is in a few rows only, so the median says nothing of it.
-    They may be strong throughout, too: then no line stands out of their spectrum along the rows, unless they are `surely` too strong.
+    Analog values may have far longer tails than noise: what they exceed it by is in a few rows only, so the
+    median says nothing of it. They may be strong throughout, too: then no line stands out of their spectrum
+    along the rows, unless they are `surely` too strong.
     """
     found = np.zeros(columns.shape, bool)
     if columns.any():
@@ -306,7 +328,9 @@ def _holds_more(rows: np.ndarray, columns: np.ndarray, surely: np.ndarray) -> np
 
 @lru_cache(maxsize=64)
 def _blocks(rows: int, length: int) -> tuple[np.ndarray, np.ndarray]:
-    """Blocks of `length` rows, the last one longer: where they begin, (blocks,), and their lengths, float32 (blocks, 1)."""
+    """Blocks of `length` rows, the last one longer: where they begin, (blocks,), and their lengths, float32
+    (blocks, 1).
+    """
     starts = np.arange(max(rows // length, 1)) * length
     return starts, np.diff(starts, append=rows)[:, None].astype(np.float32)
 

@@ -1,16 +1,19 @@
-"""Radios: addresses, settings, and what each kind of radio can do. Only the standard library; the blocks are in blocks/radio.py.
+"""Radios: addresses, settings, and what each kind of radio can do. Only the standard library; the blocks are
+in blocks/radio.py.
 
 An address names a radio, its driver's arguments behind the first colon:
 
     soapy:driver=hackrf[,serial=…]        any radio that SoapySDR has a driver for
     uhd:type=b200[,serial=…]              a USRP, by UHD itself
     zmq:tcp://127.0.0.1:5555              another process; the transmitter binds, receivers connect
-    file:capture.sigmf-meta[,speed=4]     a SigMF recording, at `speed` times real time (0: as fast as it is read)
+    file:capture.sigmf-meta[,speed=4]     a SigMF recording, at `speed` times real time (0: as fast as it is
+    read)
     sim[:snr=20,cfo=1000,ppm=5]           a simulated channel between sink and source of one process
 
-ZeroMQ: the transmitter's PUB socket binds, receivers' SUB sockets connect. Whichever end is started again, the other finds it without help.
-A message is raw complex64, little-endian. What no receiver takes is dropped as on the air: each side keeps at most ZMQ_QUEUE messages of
-ZMQ_SAMPLES samples. The transmitter is paced by its own sample clock; a receiver that hears nothing gives zeros at its own.
+ZeroMQ: the transmitter's PUB socket binds, receivers' SUB sockets connect. Whichever end is started again,
+the other finds it without help. A message is raw complex64, little-endian. What no receiver takes is dropped
+as on the air: each side keeps at most ZMQ_QUEUE messages of ZMQ_SAMPLES samples. The transmitter is paced by
+its own sample clock; a receiver that hears nothing gives zeros at its own.
 """
 
 from __future__ import annotations
@@ -38,7 +41,8 @@ class RadioPreset:
         name: as people call it.
         drivers: values of SoapySDR's `driver` key.
         sample_rates: lowest and highest [samples/s].
-        rx_gain, tx_gain: lowest, highest and default overall gain [dB]; the driver has the last word on the limits.
+        rx_gain, tx_gain: lowest, highest and default overall gain [dB]; the driver has the last word on the
+            limits.
         frequencies: lowest and highest [Hz].
         bits: of its converters.
         settling: after a start or a change of frequency, until levels hold [s].
@@ -139,8 +143,10 @@ class RadioSettings:
         gain: overall gain [dB]; None for the preset's.
         antenna: name of the driver's; empty leaves it to the driver.
         bandwidth: of the analog filter [Hz]; 0 leaves it to the driver.
-        ppm: by how much the radio's crystal is fast [ppm]; undone by the driver's correction, or else by tuning.
-        back_off_db: of a transmitter: mean power of its bursts below full scale [dB]; None measures what OFDM needs.
+        ppm: by how much the radio's crystal is fast [ppm]; undone by the driver's correction, or else by
+            tuning.
+        back_off_db: of a transmitter: mean power of its bursts below full scale [dB]; None measures what OFDM
+            needs.
 
     Raises:
         HscError: one of these is impossible; the text says which and what to give.
@@ -184,7 +190,9 @@ class RadioSettings:
 
 
 def tuned(frequency: float, ppm: float) -> float:
-    """What a radio without a correction of its own is told so that its carrier lies at `frequency` [Hz] though its crystal is fast."""
+    """What a radio without a correction of its own is told so that its carrier lies at `frequency` [Hz]
+    though its crystal is fast.
+    """
     return frequency / (1 + ppm * 1e-6)
 
 

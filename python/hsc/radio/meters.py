@@ -23,7 +23,8 @@ class LevelMeter:
     """Level of a stream of samples.
 
     Args:
-        full_scale: a sample whose real or imaginary part reaches this is clipped; inf where there is no converter.
+        full_scale: a sample whose real or imaginary part reaches this is clipped; inf where there is no
+            converter.
 
     Attributes:
         samples, clipped: since it was made.
@@ -35,7 +36,9 @@ class LevelMeter:
         self._reset()
 
     def push(self, samples: np.ndarray) -> None:
-        """Take complex64 samples (n,), contiguous. What is not finite counts as clipped where there is a full scale, not for the level."""
+        """Take complex64 samples (n,), contiguous. What is not finite counts as clipped where there is a full
+        scale, not for the level.
+        """
         self.samples += samples.size
         if not samples.size:
             return
@@ -57,7 +60,9 @@ class LevelMeter:
         self._nonzero += int(np.count_nonzero(samples))
 
     def read(self) -> tuple[float | None, float | None]:
-        """Peak of real and imaginary parts, and RMS of the samples that are not zero, since the last call [dB over 1]; None without any."""
+        """Peak of real and imaginary parts, and RMS of the samples that are not zero, since the last call [dB
+        over 1]; None without any.
+        """
         level = (
             (_decibels(self._peak), _decibels(math.sqrt(self._power / self._nonzero)))
             if self._nonzero
@@ -79,8 +84,9 @@ def _decibels(level: float) -> float:
 class SampleClock:
     """Counts the samples that a radio should have moved by its sample rate, and did not.
 
-    Drivers move samples in blocks, and hold some back: the count is compared with the wall clock by its best moment within each window.
-    What is missing in a whole window, beyond what crystals differ, is lost, unless it comes later: a queue in software may be that long.
+    Drivers move samples in blocks, and hold some back: the count is compared with the wall clock by its best
+    moment within each window. What is missing in a whole window, beyond what crystals differ, is lost, unless
+    it comes later: a queue in software may be that long.
 
     Attributes:
         sample_rate: [samples/s].
@@ -121,7 +127,8 @@ class SampleClock:
 
 
 def crest_db(samples: np.ndarray, clip_rate: float) -> float:
-    """Level that all but a share `clip_rate` of the samples keep within, real and imaginary part each, over the RMS [dB].
+    """Level that all but a share `clip_rate` of the samples keep within, real and imaginary part each, over
+    the RMS [dB].
 
     Args:
         samples: complex64 (n,); zeros, the gaps between bursts, do not count.
@@ -139,7 +146,9 @@ def crest_db(samples: np.ndarray, clip_rate: float) -> float:
 
 
 def amplitude(back_off_db: float) -> float:
-    """Factor on samples of the OFDM Transmitter at amplitude 1 that puts the mean power of a burst `back_off_db` below full scale."""
+    """Factor on samples of the OFDM Transmitter at amplitude 1 that puts the mean power of a burst
+    `back_off_db` below full scale.
+    """
     return 10 ** (-back_off_db / 20) / math.sqrt(PAYLOAD_POWER)
 
 
@@ -153,7 +162,9 @@ def ofdm_crest_db() -> float:
 
 
 def sink_amplitude(settings: RadioSettings) -> float:
-    """Factor of a transmitter on samples of amplitude 1: for the back-off of the settings, or for the one that its peaks ask for."""
+    """Factor of a transmitter on samples of amplitude 1: for the back-off of the settings, or for the one
+    that its peaks ask for.
+    """
     if settings.back_off_db is not None:
         return amplitude(settings.back_off_db)
     return 1.0 if settings.parsed.floating else amplitude(ofdm_crest_db() + settings.preset.headroom_db)

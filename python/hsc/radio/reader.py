@@ -1,4 +1,6 @@
-"""SigMF recordings as a radio: what a `.sigmf-meta` file says, and the samples (SigMF 1.x; https://sigmf.org). Pure."""
+"""SigMF recordings as a radio: what a `.sigmf-meta` file says, and the samples (SigMF 1.x;
+https://sigmf.org). Pure.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,9 @@ _EXTENSION = "hsc"
 
 @dataclass(frozen=True)
 class SampleFormat:
-    """How a complex sample is stored: two numbers of this dtype, of which `zero` stands for 0, `zero + unit` for 1."""
+    """How a complex sample is stored: two numbers of this dtype, of which `zero` stands for 0, `zero + unit`
+    for 1.
+    """
 
     dtype: np.dtype
     zero: float = 0.0

@@ -1,8 +1,9 @@
-"""Recordings in SigMF: NAME.sigmf-data holds the samples, NAME.sigmf-meta says what they are and where packets lie.
+"""Recordings in SigMF: NAME.sigmf-data holds the samples, NAME.sigmf-meta says what they are and where
+packets lie.
 
 Format: SigMF 1.2 (https://sigmf.org); `radio_file` reads it. Keys of our own have the prefix `hsc:`. Global:
-`hsc:numerology`, of the packets. Captures: `hsc:full_scale`, the amplitude that the integer 32768 of ci16_le stands
-for: a sample is integer / 32768 * full_scale. Annotations: `packet_annotation`.
+`hsc:numerology`, of the packets. Captures: `hsc:full_scale`, the amplitude that the integer 32768 of ci16_le
+stands for: a sample is integer / 32768 * full_scale. Annotations: `packet_annotation`.
 """
 
 from __future__ import annotations
@@ -58,8 +59,9 @@ def packet_annotation(
 ) -> dict[str, Any]:
     """SigMF annotation of a received packet; `numerology` is that of a packet that does not say it.
 
-    Keys besides SigMF's own: `hsc:codec`, `hsc:message_id`, `hsc:packet` of `hsc:packets`, `hsc:shape` (H, W, C), `hsc:analog_symbols` of
-    the message, `hsc:digital` ([MCS, bytes] of each stream), `hsc:snr_db` (Es/N0), `hsc:cfo_hz`, `hsc:sfo_ppm`.
+    Keys besides SigMF's own: `hsc:codec`, `hsc:message_id`, `hsc:packet` of `hsc:packets`, `hsc:shape` (H, W,
+    C), `hsc:analog_symbols` of the message, `hsc:digital` ([MCS, bytes] of each stream), `hsc:snr_db`
+    (Es/N0), `hsc:cfo_hz`, `hsc:sfo_ppm`.
     """
     header, numerology = packet.header, preset(packet.numerology) if packet.numerology else numerology
     if numerology is None:
@@ -95,7 +97,8 @@ def codec_name(number: int) -> str:
 
 
 class FullScale:
-    """The amplitude that the largest integer stands for, by the samples as they come: a live recording is written once.
+    """The amplitude that the largest integer stands for, by the samples as they come: a live recording is
+    written once.
 
     It begins at 1, what converters have, and is a power of two, so that nothing is lost of samples that
     were such integers before. A peak above it raises it to 12 dB above that peak. Where none of `PERIOD`
@@ -140,9 +143,9 @@ def _power_of_two(level: float) -> float:
 class RecordingWriter:
     """Writes a recording while it is being made: valid from the first sample on, complete after `flush`.
 
-    The files are made when the first sample comes, and not before. Samples come in runs, one for each start of a
-    flowgraph; each begins a capture. Metadata are renewed now and then; annotations wait in an unnamed file, not in
-    memory. One thread may write samples while another adds packets.
+    The files are made when the first sample comes, and not before. Samples come in runs, one for each start
+    of a flowgraph; each begins a capture. Metadata are renewed now and then; annotations wait in an unnamed
+    file, not in memory. One thread may write samples while another adds packets.
 
     Args:
         name: of the recording, with or without suffix.
@@ -221,7 +224,8 @@ class RecordingWriter:
         """Begin a run. Returns its number.
 
         Args:
-            captures: of a recording that the samples come from, the first from sample 0 on: they are written again.
+            captures: of a recording that the samples come from, the first from sample 0 on: they are written
+                again.
         """
         with self._lock:
             self._runs.append(self.samples)
@@ -229,7 +233,9 @@ class RecordingWriter:
             return len(self._runs) - 1
 
     def write(self, samples: np.ndarray) -> None:
-        """Add complex64 samples (n,). Raises HscError when the disk refuses or is nearly full; no more are taken then."""
+        """Add complex64 samples (n,). Raises HscError when the disk refuses or is nearly full; no more are
+        taken then.
+        """
         if self.ended or not len(samples):
             return
         try:
@@ -315,7 +321,8 @@ class RecordingWriter:
             start = self._runs[run] + annotation["core:sample_start"]
             if self.ended and start >= self.samples:
                 return
-            # SigMF wants them in order: a burst that seems to begin before the former one is moved by those few samples.
+            # SigMF wants them in order: a burst that seems to begin before the former one is moved by those
+            # few samples.
             annotation["core:sample_start"] = self._last = max(self._last, start)
             self._lines.write(("," if self._count else "") + json.dumps(annotation, allow_nan=False) + "\n")
             self._count += 1

@@ -24,7 +24,9 @@ def export(
     detail: str = "",
     exact: tuple[str, ...] = (),
 ) -> Path:
-    """Write weights and card into the run's folder. `detail` is added to the data's description; `exact`: see `weights.save`."""
+    """Write weights and card into the run's folder. `detail` is added to the data's description; `exact`: see
+    `weights.save`.
+    """
     recipe = run.recipe
     about = {
         "recipe": {
@@ -40,7 +42,9 @@ def export(
 
 
 def ship(run: Run, model: nn.Module, steps: int, measure: Callable[[], dict[str, float]]) -> dict[str, float]:
-    """Export a model, put what was exported into it, and measure that; the figures go into the card and are returned."""
+    """Export a model, put what was exported into it, and measure that; the figures go into the card and are
+    returned.
+    """
     export(run, model.state_dict(), steps, {})
     model.load_state_dict(weights.load(run.recipe.name, run.out))
     figures = measure()

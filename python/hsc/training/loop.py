@@ -1,4 +1,6 @@
-"""The training loop: one for all recipes, on a CPU, a GPU, or many of them (accelerate, `torchrun`), resumable at any moment."""
+"""The training loop: one for all recipes, on a CPU, a GPU, or many of them (accelerate, `torchrun`),
+resumable at any moment.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,8 @@ WARM_UP = 100
 CHECKPOINT_SECONDS = 120.0
 SLOW = 0.1  # pace of the submodules that a model names in `slow`: they are good from the start
 
-# Loss and MSE per pixel, both scalar, of a model at a share of the schedule, on a batch that the function draws itself.
+# Loss and MSE per pixel, both scalar, of a model at a share of the schedule, on a batch that the function
+# draws itself.
 Loss = Callable[[nn.Module, float], tuple[torch.Tensor, torch.Tensor]]
 
 
@@ -55,7 +58,8 @@ class Run:
         recipe: what is trained.
         out: folder for checkpoint, weights and card; also where a decoded copy of the photographs is kept.
         path: data folder; None: $HSC_DATA.
-        minutes: shortens the schedule to the time there is, that of earlier parts of the run included; None: no limit.
+        minutes: shortens the schedule to the time there is, that of earlier parts of the run included; None:
+            no limit.
         report: called after every step, in the first process of a parallel run.
         shipped: folder of the weights that the recipe's system comes with.
     """
@@ -77,7 +81,9 @@ class Run:
         return datasets.photos(self.path, self.out / "photos")
 
     def weights(self, name: str) -> dict[str, torch.Tensor]:
-        """Weights to start from: those of an earlier run in `out`, else the shipped ones. Raises HscError when there are none."""
+        """Weights to start from: those of an earlier run in `out`, else the shipped ones. Raises HscError
+        when there are none.
+        """
         return weights.load(name, self.out if (self.out / f"{name}.safetensors").is_file() else self.shipped)
 
 
@@ -106,12 +112,16 @@ def accelerator() -> Accelerator:
 
 
 def mixed_precision(device: torch.device) -> bool:
-    """Whether bfloat16 is faster there than float32: on a CPU without AVX-512 it is ten times slower (measured)."""
+    """Whether bfloat16 is faster there than float32: on a CPU without AVX-512 it is ten times slower
+    (measured).
+    """
     return device.type != "cpu" or torch.backends.cpu.get_cpu_capability() not in ("DEFAULT", "AVX2")
 
 
 class _Objective(nn.Module):
-    """A model with its loss as one module: the processes of a parallel run add up gradients of what its `forward` calls."""
+    """A model with its loss as one module: the processes of a parallel run add up gradients of what its
+    `forward` calls.
+    """
 
     def __init__(self, model: nn.Module, loss: Loss) -> None:
         super().__init__()
@@ -166,7 +176,9 @@ def fit(model: nn.Module, loss: Loss, run: Run, method: Method) -> tuple[nn.Modu
 
 
 def fit_images(model: nn.Module, loss: Callable, run: Run) -> tuple[nn.Module, int]:
-    """`fit` for losses of the form (model, images (B, C, H, W), recipe), on the recipe's images and in bfloat16 where that is faster."""
+    """`fit` for losses of the form (model, images (B, C, H, W), recipe), on the recipe's images and in
+    bfloat16 where that is faster.
+    """
     source, device = batches(run), accelerator().device
     slow = tuple(f"{name}." for name in getattr(model, "slow", ()))
 

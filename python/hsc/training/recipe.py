@@ -1,4 +1,6 @@
-"""What is trained: a recipe is one set of weights, and its sizes, seeds and rates. Systems bring theirs; the loop is in `loop.py`."""
+"""What is trained: a recipe is one set of weights, and its sizes, seeds and rates. Systems bring theirs; the
+loop is in `loop.py`.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +14,7 @@ from ..errors import HscError
 
 if TYPE_CHECKING:
     import torch
+    from torch import nn
 
     from .loop import Run
 
@@ -52,8 +55,13 @@ class Recipe(ABC):
     seed: int = 1
 
     @abstractmethod
+    def build(self) -> nn.Module:
+        """The untrained network."""
+
+    @abstractmethod
     def train(self, run: Run, start: dict[str, torch.Tensor] | None) -> dict[str, float]:
-        """Train, export weights with their card into the run's folder, and return the card's figures on held-out data.
+        """Train, export weights with their card into the run's folder, and return the card's figures on
+        held-out data.
 
         `start`: weights to start from, or None for the family's own start.
         """

@@ -1,7 +1,8 @@
 """Trained weights: safetensors files, each with a JSON card beside it. Never pickle.
 
-Matrices and kernels are stored as int8 with one float16 scale per row (first index), or as float16, as the card says; what is loaded
-is float32. Integer tensors are tables that both ends must agree on: they are stored and loaded as they are.
+Matrices and kernels are stored as int8 with one float16 scale per row (first index), or as float16, as the
+card says; what is loaded is float32. Integer tensors are tables that both ends must agree on: they are stored
+and loaded as they are.
 """
 
 from __future__ import annotations
@@ -28,7 +29,9 @@ def names(folder: Path = FOLDER) -> tuple[str, ...]:
 
 
 def card(name: str, folder: Path = FOLDER) -> dict:
-    """The card of some weights: recipe, data, seed, steps, figures, storage, sha256. Raises HscError when missing or unreadable."""
+    """The card of some weights: recipe, data, seed, steps, figures, storage, sha256. Raises HscError when
+    missing or unreadable.
+    """
     try:
         return json.loads((folder / f"{name}.json").read_text())
     except (OSError, ValueError) as error:
@@ -38,7 +41,9 @@ def card(name: str, folder: Path = FOLDER) -> dict:
 
 
 def load(name: str, folder: Path = FOLDER) -> dict[str, torch.Tensor]:
-    """State dictionary of `name`, float32. Raises HscError when the file is missing, damaged or not the one its card names."""
+    """State dictionary of `name`, float32. Raises HscError when the file is missing, damaged or not the one
+    its card names.
+    """
     wanted = card(name, folder).get("sha256")
     try:
         raw = (folder / f"{name}.safetensors").read_bytes()

@@ -138,7 +138,8 @@ def test_dct_base_fits_and_its_code_is_near_the_ideal_length(n_bytes):
         len(data)
         < dct_base._tables().bits(levels.ravel(), np.repeat(numbers, levels.shape[1])) / 8 + 3 + 96 + 8
     )
-    # uniform rounding: no coefficient is off by more than half a step, so neither is their mean square above a quarter
+    # uniform rounding: no coefficient is off by more than half a step, so neither is their mean square above
+    # a quarter
     error = np.square(dct_base._forward(dct_base.decode(data, image.shape)) - bands).mean()
     assert error < dct_base._step(data[2]) ** 2 / 4 + 0.5
 

@@ -59,7 +59,9 @@ def test_hevc_quality_is_monotonous_over_the_halvings_of_the_size():
 
 
 def test_hevc_sends_little_beside_the_picture(tmp_path):
-    """Against a HEIF file of libheif's with the same settings: the container is not sent, and the picture is the same."""
+    """Against a HEIF file of libheif's with the same settings: the container is not sent, and the picture is
+    the same.
+    """
     image = photograph(256, 384)
     file = hevc._heif(image, 60)
     sent = hevc.encode(image, 60)

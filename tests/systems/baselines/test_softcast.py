@@ -90,7 +90,9 @@ def test_values_are_white():
 
 
 def test_lost_values_match_a_direct_estimator():
-    """Values lost at random: the decoder's mean squared error is that of a dense LLSE for one group, computed here."""
+    """Values lost at random: the decoder's mean squared error is that of a dense LLSE for one group, computed
+    here.
+    """
     rng = np.random.default_rng(3)
     power = 4.0 ** -np.arange(16)
     mixing = hadamard(16) / 4
@@ -187,7 +189,8 @@ def test_smooth_level_maps_take_less_than_independent_entries():
     assert len(level_map.encode(levels)) < 0.5 * entropy
 
 
-# level_map.encode of np.add.outer(np.arange(4), np.arange(6)) % 7 as one plane: what is on the air must not change.
+# level_map.encode of np.add.outer(np.arange(4), np.arange(6)) % 7 as one plane: what is on the air must not
+# change.
 GOLDEN_LEVELS = bytes.fromhex("46c8baabc5817171")
 
 

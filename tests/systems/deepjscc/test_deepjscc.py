@@ -1,4 +1,6 @@
-"""DeepJSCC and DeepJSCC-Q: the linear path against theory, the codecs over a channel, losses, budgets and damaged messages."""
+"""DeepJSCC and DeepJSCC-Q: the linear path against theory, the codecs over a channel, losses, budgets and
+damaged messages.
+"""
 
 from __future__ import annotations
 
@@ -72,7 +74,9 @@ def test_gains_spend_unit_power_and_beat_softcast_at_low_snr():
 
 
 def test_receiver_is_the_linear_mmse_estimator():
-    """Against the textbook formula C_xy C_yy⁻¹ y with dense matrices over a 4 × 6 map; with uneven noise and losses too."""
+    """Against the textbook formula C_xy C_yy⁻¹ y with dense matrices over a 4 × 6 map; with uneven noise and
+    losses too.
+    """
     spectrum = steep_spectrum(1)
     gains = spectrum.gains(4, 6, torch.tensor([3.0]), torch.tensor([1]))
     impulses = torch.eye(24).reshape(24, 1, 4, 6)
@@ -242,7 +246,9 @@ def test_soft_decisions_are_the_posterior_mean():
 
 @pytest.mark.parametrize(("levels", "published"), [(2, 0.3634), (4, 0.1188), (8, 0.03744), (16, 0.01154)])
 def test_quantiser_is_the_best_uniform_one(levels, published):
-    """Distortions of Max, IRE Trans. Inform. Theory 1960, table II; the error is told for values without bias."""
+    """Distortions of Max, IRE Trans. Inform. Theory 1960, table II; the error is told for values without
+    bias.
+    """
     best = constellation.quantiser(levels)
     assert best.error * best.unit**2 == pytest.approx(published / (1 - published), rel=0.01)
     values = torch.randn(200_000, generator=torch.Generator().manual_seed(1))

@@ -1,4 +1,6 @@
-"""DiffSDNet, DDPM sampling and DnCNN: schedule and sampler against theory, the untrained predictor, the shipped weights, recipes."""
+"""DiffSDNet, DDPM sampling and DnCNN: schedule and sampler against theory, the untrained predictor, the
+shipped weights, recipes.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,7 @@ from gnuradio.hsc.systems.deepjscc import denoise, denoiser_training
 from gnuradio.hsc.systems.deepjscc.denoisers import Denoiser, DnCnn, NoisePredictor, as_received
 from gnuradio.hsc.systems.deepjscc.network import VALUES
 from gnuradio.hsc.systems.deepjscc.spectrum import dct2
-from gnuradio.hsc.training.recipes import recipe
+from gnuradio.hsc.training.recipe import recipe
 from PIL import Image
 from support import ROOT
 
@@ -229,7 +231,9 @@ def test_dct_of_maps_is_orthonormal():
 
 
 def test_a_decoder_that_is_told_nothing_takes_values_for_exact(noisy):
-    """With noise the image is worse, and a denoiser then gives most of it back; without noise it makes no difference."""
+    """With noise the image is worse, and a denoiser then gives most of it back; without noise it makes no
+    difference.
+    """
     photo, message, received = noisy
     told, untold = (
         registry.create("deepjscc", informed=informed).decode(received).image for informed in (True, False)

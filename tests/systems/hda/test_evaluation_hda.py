@@ -1,4 +1,6 @@
-"""Plans of the HDA evaluation on stand-in codecs: figures measured, saved and drawn; what the transmitter knows; the papers' numbers."""
+"""Plans of the HDA evaluation on stand-in codecs: figures measured, saved and drawn; what the transmitter
+knows; the papers' numbers.
+"""
 
 import json
 import re

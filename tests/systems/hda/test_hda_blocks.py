@@ -1,11 +1,13 @@
-"""HDA-DeepSC and DeepJSCC from their parts: the same image as from the whole codec; keys, tampering, lost parts, the way back."""
+"""HDA-DeepSC and DeepJSCC from their parts: the same image as from the whole codec; keys, tampering, lost
+parts, the way back.
+"""
 
 import numpy as np
 import pytest
 from gnuradio import gr, hsc
 from gnuradio.hsc import metrics, modem
 from gnuradio.hsc.app import samples
-from gnuradio.hsc.blocks import hybrid, pdu
+from gnuradio.hsc.blocks import pdu
 from gnuradio.hsc.codecs import registry
 from gnuradio.hsc.errors import HscError
 from gnuradio.hsc.images import files as image_files
@@ -15,6 +17,7 @@ from gnuradio.hsc.phy.mcs import best_for
 from gnuradio.hsc.symbol_link import cross
 from gnuradio.hsc.systems.deepjscc import denoise
 from gnuradio.hsc.systems.deepjscc.denoisers import Denoiser
+from gnuradio.hsc.systems.hda import blocks
 from PIL import Image
 from test_blocks import Watched
 from test_flowgraph import Eraser, run, silence
@@ -41,7 +44,9 @@ def pixels(path):
 
 
 class Parts(gr.top_block):
-    """Figure 2 of the paper over a block that turns packets into received ones; `touch` stands between Digital Demodulator and Fusion."""
+    """Figure 2 of the paper over a block that turns packets into received ones; `touch` stands between
+    Digital Demodulator and Fusion.
+    """
 
     def __init__(self, files, channel=None, key=KEY, receiver_key=KEY, touch=None):
         super().__init__("parts")
@@ -158,7 +163,9 @@ def test_without_the_digital_part_the_message_fails_and_the_next_is_served(crops
 
 
 class OverOfdm(gr.top_block):
-    """HDA Transmitter → noise → HDA Receiver, beside it an Image Receiver and an eavesdropper; `snr` goes back."""
+    """HDA Transmitter → noise → HDA Receiver, beside it an Image Receiver and an eavesdropper; `snr` goes
+    back.
+    """
 
     def __init__(self, files, noise):
         from gnuradio import channels
@@ -185,7 +192,9 @@ class OverOfdm(gr.top_block):
 
 
 class Log(hsc.blocks.base.MessageBlock):
-    """Remembers what was sent and measured, and lets the next image go when the receiver has told of the last one."""
+    """Remembers what was sent and measured, and lets the next image go when the receiver has told of the last
+    one.
+    """
 
     def __init__(self):
         super().__init__("Log")
@@ -212,7 +221,9 @@ class Log(hsc.blocks.base.MessageBlock):
 
 
 def test_hierarchical_blocks_through_ofdm_with_the_way_back(crops):
-    """The first image goes out without knowledge of the link, the next ones at the MCS for what the receiver measured."""
+    """The first image goes out without knowledge of the link, the next ones at the MCS for what the receiver
+    measured.
+    """
     top = OverOfdm(str(crops), 10 ** (-11 / 20))
     run(top)
     assert top.log.snr == pytest.approx([11, 11, 11], abs=0.7)
@@ -251,12 +262,12 @@ def test_parts_of_another_codec_and_features_of_another_size_are_refused():
 def test_key_of_a_block(tmp_path):
     (tmp_path / "key").write_text(KEY)
     assert (
-        hybrid.key_bytes(str(tmp_path / "key"))
-        == hybrid.key_bytes(KEY)
-        == hybrid.key_bytes(bytes.fromhex(KEY))
+        blocks.key_bytes(str(tmp_path / "key"))
+        == blocks.key_bytes(KEY)
+        == blocks.key_bytes(bytes.fromhex(KEY))
         == bytes.fromhex(KEY)
     )
-    assert hybrid.key_bytes("") is None is hybrid.key_bytes(None)
+    assert blocks.key_bytes("") is None is blocks.key_bytes(None)
     block = hsc.hda_fusion(KEY)
     with pytest.raises(HscError):
         block.set_key("secret")
@@ -266,7 +277,9 @@ def test_key_of_a_block(tmp_path):
 
 @pytest.mark.parametrize("kind", ["none", "dncnn"])
 def test_denoiser_between_the_parts_of_deepjscc_is_the_codecs_option(crops, kind, monkeypatch):
-    """Analog Demodulator, Denoiser, Semantic Decoder: the image that the codec makes with that denoiser; here an untrained one."""
+    """Analog Demodulator, Denoiser, Semantic Decoder: the image that the codec makes with that denoiser; here
+    an untrained one.
+    """
     untrained = Denoiser("dncnn").eval()
     monkeypatch.setattr(denoise, "load_denoiser", lambda _: untrained)
     image = pixels(crops / "crop1.png")

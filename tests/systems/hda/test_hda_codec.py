@@ -208,7 +208,9 @@ def test_anything_received_gives_an_image_or_an_error(parameters, data, seed, na
 
 
 def test_tables_do_not_depend_on_precision_threads_or_batch():
-    """What both ends must agree on comes from integers: the same in half precision, with other threads, alone or in a batch."""
+    """What both ends must agree on comes from integers: the same in half precision, with other threads, alone
+    or in a batch.
+    """
     network = models.load(models.PROFILES[0]).network
     latents = torch.from_numpy(np.random.default_rng(1).integers(-5, 6, (3, 32, 4, 6)))
     wanted = network.log_powers(latents, 6, 1)

@@ -1,4 +1,6 @@
-"""Parts of the HDA codecs: whitening, water-filling, activity, densities, tables, regions, the digital stream."""
+"""Parts of the HDA codecs: whitening, water-filling, activity, densities, tables, regions, the digital
+stream.
+"""
 
 import hashlib
 import itertools

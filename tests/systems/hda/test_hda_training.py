@@ -1,7 +1,5 @@
 """Training of HDA-DeepSC at toy size: the linear start, the losses, one recipe through all stages, resumed."""
 
-import dataclasses
-
 import numpy as np
 import pytest
 import torch
@@ -11,8 +9,10 @@ from gnuradio.hsc.systems.hda import fit, hevc_fit, models, training
 from gnuradio.hsc.systems.hda import network as hda
 from gnuradio.hsc.systems.hda.fourier import SpectralTransform
 from gnuradio.hsc.systems.hda.objective import STAGES, Draw, balanced, draw, semantic_distortion, stage_loss
-from gnuradio.hsc.training import loop, recipes
+from gnuradio.hsc.training import loop
+from gnuradio.hsc.training.recipe import recipe
 from PIL import Image
+from support.recipes import shrink
 
 
 def smooth_photos(count: int, size: int) -> np.ndarray:
@@ -110,11 +110,9 @@ def test_conditions_cover_what_the_codec_serves():
 
 def test_recipe_runs_through_its_stages_and_resumes(folder, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(fit, "DENSITY_STEPS", 5)
-    small = dataclasses.replace(recipes.RECIPES["hda-deepsc"], steps=4, batch=2, crop=64, samples=3)
-    monkeypatch.setitem(recipes.RECIPES, "hda-deepsc", small)
-    monkeypatch.setattr(
-        training, "SCHEDULES", {"hda": tuple((stage, (i + 1) / 4) for i, stage in enumerate(STAGES))}
-    )
+    stages = tuple((stage, (i + 1) / 4) for i, stage in enumerate(STAGES))
+    small = {"batch": 2, "crop": 64, "samples": 3, "stages": stages}
+    shrink(monkeypatch, "hda-deepsc", steps=4, **small)
     monkeypatch.setattr(training, "KODAK_SECONDS", 0.0)
     out = tmp_path / "runs"
     figures = train.train("hda-deepsc", folder, out=out)
@@ -124,15 +122,14 @@ def test_recipe_runs_through_its_stages_and_resumes(folder, tmp_path, monkeypatc
     assert state["log_power"].dtype == torch.int16
     assert state["tables"].shape == (12, 256, 82) and state["activity_tables"].shape == (12, 4, 32, 82)
     assert weights.card("hda-deepsc", out)["steps"] == 4
-    monkeypatch.setitem(recipes.RECIPES, "hda-deepsc", dataclasses.replace(small, steps=5))
+    shrink(monkeypatch, "hda-deepsc", steps=5, **small)
     train.train("hda-deepsc", folder, resume=True, out=out)
     assert weights.card("hda-deepsc", out)["steps"] == 5
 
 
 @pytest.mark.parametrize("name", ["hda-deepsc-da3", "hda-semantic-module"])
 def test_recipes_of_parts_save_these_parts(folder, tmp_path, monkeypatch, name):
-    small = dataclasses.replace(recipes.RECIPES[name], steps=2, batch=2, crop=64, samples=3)
-    monkeypatch.setitem(recipes.RECIPES, name, small)
+    shrink(monkeypatch, name, steps=2, batch=2, crop=64, samples=3)
     assert all(np.isfinite(value) for value in train.train(name, folder, out=tmp_path / "runs").values())
     own = set(weights.load(name, tmp_path / "runs"))
     if name == "hda-semantic-module":
@@ -147,8 +144,7 @@ def test_recipes_of_parts_save_these_parts(folder, tmp_path, monkeypatch, name):
 def test_decoder_behind_hevc_bases_trains_and_tables_are_fitted(folder, tmp_path, monkeypatch):
     for constant, value in (("CROPS", 2), ("SIZE", 64), ("PAIRS", 3)):
         monkeypatch.setattr(hevc_fit, constant, value)
-    small = dataclasses.replace(recipes.RECIPES["hda-hevc"], steps=3, batch=2, crop=64)
-    monkeypatch.setitem(recipes.RECIPES, "hda-hevc", small)
+    shrink(monkeypatch, "hda-hevc", steps=3, batch=2, crop=64)
     energies = list(train.train("hda-hevc", folder, out=tmp_path / "runs").values())
     assert energies[0] < energies[3] - 1 and energies[3] < energies[6] - 1, "coarser bases leave more over"
     state, shipped = weights.load("hda-hevc", tmp_path / "runs"), weights.load("hda-deepsc")
@@ -173,7 +169,7 @@ def test_an_interrupted_decoder_behind_hevc_bases_goes_on_where_it_stopped(tmp_p
         if seen == [1, 2, 3]:
             raise KeyboardInterrupt
 
-    run = loop.Run(recipes.recipe("hda-hevc", steps=5, batch=2, crop=64), tmp_path, report=report)
+    run = loop.Run(recipe("hda-hevc", steps=5, batch=2, crop=64), tmp_path, report=report)
     with pytest.raises(KeyboardInterrupt):
         hevc_fit.train_decoder(network, pairs, run)
     kept = torch.load(run.checkpoint, weights_only=True)

@@ -269,7 +269,9 @@ def test_a_tenth_of_the_sr_lost_still_gives_an_image():
 
 
 def test_what_a_lost_packet_took_from_the_sr_is_taken_from_its_neighbours(monkeypatch):
-    """One packet of five, as the interleaver spreads it: filled from the neighbours the image is better by 1.5 dB."""
+    """One packet of five, as the interleaver spreads it: filled from the neighbours the image is better by
+    1.5 dB.
+    """
     image = np.asarray(Image.open(PHOTO).convert("RGB"))
     message = hsc.HscCodec(rank=0).encode(image)
     n = message.analog.size // 2

@@ -78,7 +78,8 @@ class _Driven(Device):
                 f"{preset.name} is half duplex: it cannot be Radio Sink and Radio Source at once, use one radio for each"
             )
         self._call(lambda: self.chain.append(self.open(address.target)))
-        # gr-soapy writes a line for each call of a driver that fails, thousands a second; the monitor tells once when samples stay away.
+        # gr-soapy writes a line for each call of a driver that fails, thousands a second; the monitor tells
+        # once when samples stay away.
         self.block.set_log_level("off")
         self.block.set_blkd_input_timer_value(
             1
@@ -238,7 +239,9 @@ class _Zmq(Device):
 
 
 def _subscription(settings: RadioSettings) -> ZmqFeed:
-    """The socket of a source, which is tried once: the other end need not be there, but the address must be possible."""
+    """The socket of a source, which is tried once: the other end need not be there, but the address must be
+    possible.
+    """
     feed = ZmqFeed(settings.parsed.target)
     feed.open()
     feed.close()
@@ -268,7 +271,9 @@ def _pipe() -> Pipe:
 
 
 class _Simulated(Device):
-    """Sink and source of one process, the channel is at the source: noise of variance 10^(-snr/10), CFO [Hz], clock offset [ppm]."""
+    """Sink and source of one process, the channel is at the source: noise of variance 10^(-snr/10), CFO [Hz],
+    clock offset [ppm].
+    """
 
     def __init__(self, settings: RadioSettings, side: str) -> None:
         super().__init__(settings, side)
@@ -308,7 +313,9 @@ _KINDS = {"soapy": _Soapy, "uhd": _Uhd, "zmq": _Zmq, "sim": _Simulated, "file": 
 
 
 def make_device(settings: RadioSettings, side: str) -> Device:
-    """The radio of these settings. `uhd` goes through SoapyUHD where gr-uhd is not installed. Raises HscError when it cannot be opened."""
+    """The radio of these settings. `uhd` goes through SoapyUHD where gr-uhd is not installed. Raises HscError
+    when it cannot be opened.
+    """
     kind = _KINDS[settings.parsed.scheme]
     if kind is _Uhd:
         try:

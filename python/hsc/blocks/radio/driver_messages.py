@@ -1,8 +1,10 @@
-"""What drivers write to the standard error stream, counted: the only place where gr-soapy and UHD tell of a lost sample.
+"""What drivers write to the standard error stream, counted: the only place where gr-soapy and UHD tell of a
+lost sample.
 
-gr-soapy writes `sO` for an overflow and `sU` for an underflow, UHD `O` and `U` (also `D`, `L`, `S`), without an end of line, and
-neither has a counter (gr-soapy/lib/source_impl.cc, sink_impl.cc; UHD manual, "General application notes"). While a radio runs, the
-file descriptor is a pipe; whatever is not such a mark goes on to where it went before.
+gr-soapy writes `sO` for an overflow and `sU` for an underflow, UHD `O` and `U` (also `D`, `L`, `S`), without
+an end of line, and neither has a counter (gr-soapy/lib/source_impl.cc, sink_impl.cc; UHD manual, "General
+application notes"). While a radio runs, the file descriptor is a pipe; whatever is not such a mark goes on to
+where it went before.
 """
 
 from __future__ import annotations
@@ -53,7 +55,8 @@ class DriverMessages:
         self._thread.start()
 
     def _restore(self) -> None:
-        # Closes the pipe's last writing end, unless a child process has inherited it: then the thread stays, and so does its copy.
+        # Closes the pipe's last writing end, unless a child process has inherited it: then the thread stays,
+        # and so does its copy.
         os.dup2(self._original, _STDERR)
         self._thread.join(0.5)
 

@@ -1,4 +1,6 @@
-"""Radio Sink and Radio Source: one pair of blocks for every radio, and for what stands in for one. Addresses: hsc/radio.py."""
+"""Radio Sink and Radio Source: one pair of blocks for every radio, and for what stands in for one. Addresses:
+hsc/radio.py.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +46,9 @@ class _radio(gr.hier_block2):  # noqa: N801
 
     @property
     def counters(self) -> Counter[str]:
-        """`samples`, `clipped`, `overruns`, `underruns`, `timeouts`, `lost`, `errors` since the start (docs/pdu.md)."""
+        """`samples`, `clipped`, `overruns`, `underruns`, `timeouts`, `lost`, `errors` since the start
+        (docs/pdu.md).
+        """
         return self.monitor.counters
 
     @property
@@ -83,8 +87,9 @@ class _radio(gr.hier_block2):  # noqa: N801
 class radio_sink(_radio):  # noqa: N801
     """Samples to a radio. Stream in: complex samples as the OFDM Transmitter makes them at amplitude 1.
 
-    A radio with converters gets them `back_off_db` below full scale, limited to it; zmq, file and sim get them as they are unless a
-    back-off is given. Message ports: out `radio` (`RadioStatus`, every second) and `status` (`Failed`, when the radio has vanished).
+    A radio with converters gets them `back_off_db` below full scale, limited to it; zmq, file and sim get
+    them as they are unless a back-off is given. Message ports: out `radio` (`RadioStatus`, every second) and
+    `status` (`Failed`, when the radio has vanished).
 
     Args: those of `RadioSettings`.
 
@@ -120,7 +125,8 @@ class radio_sink(_radio):  # noqa: N801
 class radio_source(_radio):  # noqa: N801
     """Samples from a radio. Stream out: complex samples, full scale 1.
 
-    Message ports: out `radio` (`RadioStatus`, every second) and `status` (`Failed`, when the radio has vanished; its stream ends then).
+    Message ports: out `radio` (`RadioStatus`, every second) and `status` (`Failed`, when the radio has
+    vanished; its stream ends then).
 
     Args: those of `RadioSettings`; `back_off_db` has no meaning here.
 
@@ -149,7 +155,9 @@ class radio_source(_radio):  # noqa: N801
 
 
 def _limiter() -> list[gr.basic_block]:
-    """Real and imaginary parts to [-1, 1]: some drivers wrap around beyond. A complex sample is a pair of floats."""
+    """Real and imaginary parts to [-1, 1]: some drivers wrap around beyond. A complex sample is a pair of
+    floats.
+    """
     return [
         blocks.vector_to_stream(gr.sizeof_float, 2),
         analog.rail_ff(-1.0, 1.0),

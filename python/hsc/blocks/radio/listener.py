@@ -1,6 +1,8 @@
-"""Samples from another process (ZeroMQ) or from the sink of this one (`sim`): a source that goes on when the other end falls silent.
+"""Samples from another process (ZeroMQ) or from the sink of this one (`sim`): a source that goes on when the
+other end falls silent.
 
-gr-zeromq's own source stops the stream until the other end is back, and with it the receiver's sample clock; a radio does not.
+gr-zeromq's own source stops the stream until the other end is back, and with it the receiver's sample clock;
+a radio does not.
 """
 
 from __future__ import annotations
@@ -142,7 +144,8 @@ class pipe_sink(gr.sync_block):  # noqa: N801
 
 
 class listener(gr.sync_block):  # noqa: N801
-    """Stream out: what a feed gives; after `patience` of silence zeros, as many as the sample rate asks for since the last sample.
+    """Stream out: what a feed gives; after `patience` of silence zeros, as many as the sample rate asks for
+    since the last sample.
 
     Args:
         feed: where samples come from.

@@ -45,7 +45,8 @@ _SYSTEM, _DONE = pmt.intern("system"), pmt.cons(pmt.intern("done"), pmt.from_lon
 
 
 class radio_monitor(Ports, gr.sync_block):  # noqa: N801
-    """Stream in: the radio's samples. Message ports: out `radio` (`RadioStatus` every second and at the end, `End`), `status` (`Failed`).
+    """Stream in: the radio's samples. Message ports: out `radio` (`RadioStatus` every second and at the end,
+    `End`), `status` (`Failed`).
 
     Args:
         settings: of the radio.

@@ -37,7 +37,9 @@ class _annotator(MessageBlock):  # noqa: N801
         self._writer.add(received.packet, self._run)
 
     def _tick(self, tick: pdu.Tick) -> None:
-        """A receiver's clock begins anew in every run; what it found before may come when the next one has begun."""
+        """A receiver's clock begins anew in every run; what it found before may come when the next one has
+        begun.
+        """
         if tick.sample_index <= self._last_tick:
             self._run = min(self._run + 1, self._started - 1)
         self._last_tick = tick.sample_index
@@ -51,9 +53,9 @@ class _annotator(MessageBlock):  # noqa: N801
 class recorder(gr.hier_block2):  # noqa: N801
     """Samples to a SigMF recording, packets to its annotations.
 
-    Stream in: complex samples. Message ports: in `packets` (`ReceivedPacket` and `Tick` of an OFDM Receiver on the same samples); `status`.
-    The files are made when the first sample comes. What is there when a process is killed is a valid recording.
-    A flowgraph that runs again adds to it: each run is a capture.
+    Stream in: complex samples. Message ports: in `packets` (`ReceivedPacket` and `Tick` of an OFDM Receiver
+    on the same samples); `status`. The files are made when the first sample comes. What is there when a
+    process is killed is a valid recording. A flowgraph that runs again adds to it: each run is a capture.
 
     Args:
         name: of the recording; `name.sigmf-data` and `name.sigmf-meta` are written.
@@ -69,7 +71,8 @@ class recorder(gr.hier_block2):  # noqa: N801
         counters: `samples` recorded, `clipped`, `lost` (not recorded, the disk being full).
 
     Raises:
-        HscError: an unknown format or numerology, a recording of that name, or a folder that cannot be written.
+        HscError: an unknown format or numerology, a recording of that name, or a folder that cannot be
+            written.
     """
 
     def __init__(
@@ -111,5 +114,7 @@ class recorder(gr.hier_block2):  # noqa: N801
         return self.sink.counters
 
     def follow(self, captures: Sequence[Capture]) -> None:
-        """The samples come from a recording: times and carriers of its captures are written again. Before a start."""
+        """The samples come from a recording: times and carriers of its captures are written again. Before a
+        start.
+        """
         self.sink.captures = captures

@@ -46,7 +46,8 @@ class sample_file_source(Ports, gr.sync_block):  # noqa: N801
 class sample_file_sink(Ports, gr.basic_block):  # noqa: N801
     """Stream in: samples for a recording; every run begins a capture.
 
-    Message port: `status` (`Failed` when samples are not recorded, or not as they were; the flowgraph goes on).
+    Message port: `status` (`Failed` when samples are not recorded, or not as they were; the flowgraph goes
+    on).
 
     Args:
         writer: of the recording.

@@ -45,7 +45,9 @@ class ViewerWidget(QtWidgets.QWidget):
         return self._hint
 
     def refresh(self) -> None:
-        """There is something new to paint. At most one signal waits for the GUI's thread, however often this is called."""
+        """There is something new to paint. At most one signal waits for the GUI's thread, however often this
+        is called.
+        """
         if not self._pending:
             self._pending = True
             self.changed.emit()
@@ -77,12 +79,14 @@ class ViewerWidget(QtWidgets.QWidget):
 
 
 class image_viewer(MessageBlock):
-    """Shows each image as it builds up, the original beside it, former images, constellations, SNR and PSNR, and which packets came.
+    """Shows each image as it builds up, the original beside it, former images, constellations, SNR and PSNR,
+    and which packets came.
 
-    Message ports, all of them optional: in `images` (`Image`, or `Generated`, which then is an image for good), `partial` (`Image` or
-    `Generated`, of messages that are still incomplete), `original` (`Image`, as it was sent), `packets` (`ReceivedPacket` and `Tick`),
-    `snr` (`Snr`; not needed beside `packets`), `quality` (`Quality`; not needed beside `original`), and `status` (`Failed` and
-    `RadioStatus`, whose last line is shown).
+    Message ports, all of them optional: in `images` (`Image`, or `Generated`, which then is an image for
+    good), `partial` (`Image` or `Generated`, of messages that are still incomplete), `original` (`Image`, as
+    it was sent), `packets` (`ReceivedPacket` and `Tick`), `snr` (`Snr`; not needed beside `packets`),
+    `quality` (`Quality`; not needed beside `original`), and `status` (`Failed` and `RadioStatus`, whose last
+    line is shown).
 
     Args:
         title: line above the picture.

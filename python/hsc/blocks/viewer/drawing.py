@@ -1,4 +1,6 @@
-"""How the Image Viewer looks: pure functions from a `View` to pixels, with Qt's painter. Needs PyQt5 and a QGuiApplication, no display."""
+"""How the Image Viewer looks: pure functions from a `View` to pixels, with Qt's painter. Needs PyQt5 and a
+QGuiApplication, no display.
+"""
 
 from __future__ import annotations
 
@@ -265,7 +267,9 @@ def _points(
 
 
 def _polygon(x: np.ndarray, y: np.ndarray) -> QtGui.QPolygonF:
-    """Coordinates as Qt takes them, written into its memory: a call for each point would take longer than to draw them."""
+    """Coordinates as Qt takes them, written into its memory: a call for each point would take longer than to
+    draw them.
+    """
     polygon = QtGui.QPolygonF(len(x))
     if len(x):
         memory = polygon.data()
@@ -349,7 +353,9 @@ def _curve(
 
 
 def cells(states: np.ndarray, most: int = _MOST_CELLS) -> np.ndarray:
-    """States of packets, uint8 (n,) -> at most `most` cells; one that stands for several packets shows what most needs attention."""
+    """States of packets, uint8 (n,) -> at most `most` cells; one that stands for several packets shows what
+    most needs attention.
+    """
     if len(states) <= most:
         return states
     edges = np.arange(most + 1) * len(states) // most

@@ -1,4 +1,6 @@
-"""What the Image Viewer knows: bounded, and without GNU Radio or Qt. The block fills it in one thread, the window reads it in another."""
+"""What the Image Viewer knows: bounded, and without GNU Radio or Qt. The block fills it in one thread, the
+window reads it in another.
+"""
 
 from __future__ import annotations
 
@@ -63,7 +65,9 @@ class Picture:
 
 @dataclass(frozen=True)
 class PacketMap:
-    """The packets of one message: `states` is uint8 (count,) of PacketState, `codec` and `streams` are what its header says."""
+    """The packets of one message: `states` is uint8 (count,) of PacketState, `codec` and `streams` are what
+    its header says.
+    """
 
     message_id: int
     states: np.ndarray
@@ -191,7 +195,9 @@ class ViewerModel:
         stage: str = "",
         partial: bool = False,
     ) -> None:
-        """An image, uint8 (H, W, C): the final one of its message, or a partial one, which is ignored once the final one has come."""
+        """An image, uint8 (H, W, C): the final one of its message, or a partial one, which is ignored once
+        the final one has come.
+        """
         with self._lock:
             original = self._originals.get(message_id)
         psnr_db = None
@@ -231,7 +237,9 @@ class ViewerModel:
     def add_packet(
         self, header: Header, symbols: np.ndarray, noise_variance: np.ndarray, snr_db: float
     ) -> None:
-        """A received packet: equalised symbols, complex64, analog ones first; the noise variance of each; its SNR [dB]."""
+        """A received packet: equalised symbols, complex64, analog ones first; the noise variance of each; its
+        SNR [dB].
+        """
         analog = next((part.stop - part.start for part in header.slices()), 0)
         usable = np.isfinite(noise_variance) & np.isfinite(symbols)
         schemes = sorted({name for name, n_bytes in header.digital if n_bytes})

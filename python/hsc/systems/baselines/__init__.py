@@ -1,4 +1,6 @@
-"""What the systems are measured against: separate source and channel coding, SoftCast, conventional hybrid transmission."""
+"""What the systems are measured against: separate source and channel coding, SoftCast, conventional hybrid
+transmission.
+"""
 
 from ...codecs.system import CodecEntry, System
 

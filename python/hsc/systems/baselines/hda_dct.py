@@ -1,9 +1,11 @@
-"""Conventional hybrid digital-analog transmission ([30] of the HDA-DeepSC paper): a digital base and its residual as SoftCast.
+"""Conventional hybrid digital-analog transmission ([30] of the HDA-DeepSC paper): a digital base and its
+residual as SoftCast.
 
     image ─▶ base (HEVC intra or quantised DCT) ─▶ digital stream 0, at a conservative MCS
       └─ image − base ─▶ SoftCast ─▶ analog stream, and its side information as digital stream 1
 
-Without the residual's side information the receiver shows the base; without the base it shows the residual on mid-grey.
+Without the residual's side information the receiver shows the base; without the base it shows the residual on
+mid-grey.
 """
 
 from __future__ import annotations
@@ -64,7 +66,9 @@ class HdaDctCodec(Codec):
     base = Base("digital", "digital base")
 
     def encode(self, image: np.ndarray, link: Link = Link()) -> Message:  # noqa: B008 - frozen
-        """uint8 (H, W, C) -> message of one analog and two digital streams. Raises HscError when the budget is too small."""
+        """uint8 (H, W, C) -> message of one analog and two digital streams. Raises HscError when the budget
+        is too small.
+        """
         check_shape(image.shape)
         return budget.within(link, image.shape, lambda uses: self._message(image, uses, link))
 
@@ -143,7 +147,9 @@ class HdaDctCodec(Codec):
 
 
 def _unpack(parameters: bytes) -> tuple[str, int, int]:
-    """Base, its bytes, and bytes of the side information. Raises HscError for what no version of this codec sends."""
+    """Base, its bytes, and bytes of the side information. Raises HscError for what no version of this codec
+    sends.
+    """
     number, *lengths = _PARAMETERS.unpack_from(parameters.ljust(_PARAMETERS.size, b"\0"))
     if number >= len(BASES):
         raise HscError("not a message of hda_dct: transmitter and receiver differ, update both")

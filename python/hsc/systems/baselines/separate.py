@@ -1,8 +1,9 @@
-"""Separate source and channel coding: HEVC intra (BPG in the papers) or JPEG2000, then LDPC and QAM at one MCS.
+"""Separate source and channel coding: HEVC intra (BPG in the papers) or JPEG2000, then LDPC and QAM at one
+MCS.
 
-The still is driven to the largest quality that fits the budget. There is a cliff, which is the point of this baseline: with JPEG2000 the
-quality layers before the first lost block are an image, with HEVC one lost block loses the image and `decode` raises HscError; curves
-count that as a mid-grey image.
+The still is driven to the largest quality that fits the budget. There is a cliff, which is the point of this
+baseline: with JPEG2000 the quality layers before the first lost block are an image, with HEVC one lost block
+loses the image and `decode` raises HscError; curves count that as a mid-grey image.
 """
 
 from __future__ import annotations
@@ -42,7 +43,9 @@ class SeparateCodec(Codec):
     Options = SeparateOptions
 
     def encode(self, image: np.ndarray, link: Link = Link()) -> Message:  # noqa: B008 - frozen
-        """uint8 (H, W, C) -> message of one digital stream. Raises HscError for an image that the budget does not hold."""
+        """uint8 (H, W, C) -> message of one digital stream. Raises HscError for an image that the budget does
+        not hold.
+        """
         check_shape(image.shape)
         mcs = budget.mcs(link, self.options.margin_db)
         return budget.within(link, image.shape, lambda uses: self._message(image, uses, mcs))
@@ -61,7 +64,9 @@ class SeparateCodec(Codec):
         )
 
     def decode(self, received: ReceivedMessage) -> Decoded:
-        """Received message -> image. Raises HscError when nothing usable came, with HEVC when anything is missing."""
+        """Received message -> image. Raises HscError when nothing usable came, with HEVC when anything is
+        missing.
+        """
         source = self.describe(received.parameters)["source"]
         if not received.digital:
             raise HscError("nothing of the image arrived: use a more robust MCS or send it again")

@@ -1,7 +1,8 @@
 """SoftCast (Jakubczak and Katabi, MobiCom 2011) as a codec: everything analog but the side information.
 
-The side information, some 130 bytes for 768 x 512 pixels, goes as a digital stream at the most robust MCS, with RaptorQ repair symbols
-against lost packets: nothing can be decoded without it. One signal serves every receiver: what is sent does not depend on the SNR.
+The side information, some 130 bytes for 768 x 512 pixels, goes as a digital stream at the most robust MCS,
+with RaptorQ repair symbols against lost packets: nothing can be decoded without it. One signal serves every
+receiver: what is sent does not depend on the SNR.
 """
 
 from __future__ import annotations
@@ -45,7 +46,9 @@ class SoftCastCodec(Codec):
     without_losses = {"repair_share": 0.03}
 
     def encode(self, image: np.ndarray, link: Link = Link()) -> Message:  # noqa: B008 - frozen
-        """uint8 (H, W, C) -> message of one analog and one digital stream. Raises HscError when the budget is too small."""
+        """uint8 (H, W, C) -> message of one analog and one digital stream. Raises HscError when the budget is
+        too small.
+        """
         check_shape(image.shape)
         mcs = link.mcs or budget.ROBUST_MCS
         return budget.within(link, image.shape, lambda uses: self._message(image, uses, mcs))
@@ -89,7 +92,8 @@ def _unpack(parameters: bytes) -> tuple[str, int]:
 def fill(
     planes: np.ndarray, uses: int, mcs: str, options: SoftCastOptions
 ) -> tuple[softcast_transform.Coded, DigitalStream]:
-    """Planes, float (C, H, W) -> as many chunks as `uses` channel uses hold beside their own side information.
+    """Planes, float (C, H, W) -> as many chunks as `uses` channel uses hold beside their own side
+    information.
 
     Raises `budget.TooFew` when they hold none.
     """
@@ -117,7 +121,9 @@ def fill(
 
 
 def recovered(stream: ReceivedDigital, n_bytes: int) -> bytes:
-    """`n_bytes` that were protected, as far as the blocks that came tell. Raises HscError for a length that is impossible."""
+    """`n_bytes` that were protected, as far as the blocks that came tell. Raises HscError for a length that
+    is impossible.
+    """
     size = stream.block_bytes or erasure.LARGEST_SYMBOL
     data, _ = erasure.recover(stream, n_bytes, size)
     return data

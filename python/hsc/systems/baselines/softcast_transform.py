@@ -1,12 +1,14 @@
-"""SoftCast's analog layer (Jakubczak and Katabi, "A cross-layer design for scalable mobile video", MobiCom 2011).
+"""SoftCast's analog layer (Jakubczak and Katabi, "A cross-layer design for scalable mobile video", MobiCom
+2011).
 
     planes ─▶ colour KLT ─▶ DCT ─▶ chunks of like power ─▶ the strongest, gain g = λ^(−1/4) ─▶ Hadamard ─▶ values
                     angles, means            levels of λ: which chunks, which gains ─▶ side information (bytes)
 
-Chunks are rectangles of the spectrum, 64 x 64 coefficients for 768 x 512 pixels, narrower towards frequency 0 where power falls steeply:
-half a decibel better than 32 x 32 everywhere, with fewer chunks. The power λ of each chunk is sent in steps of 3 dB, which costs 0.04 dB.
-Both ends derive the choice of chunks, their order and their gains from these levels alone. The receiver is the linear least squares
-estimator (LLSE) for the noise variance of each value, lost values included.
+Chunks are rectangles of the spectrum, 64 x 64 coefficients for 768 x 512 pixels, narrower towards frequency 0
+where power falls steeply: half a decibel better than 32 x 32 everywhere, with fewer chunks. The power λ of
+each chunk is sent in steps of 3 dB, which costs 0.04 dB. Both ends derive the choice of chunks, their order
+and their gains from these levels alone. The receiver is the linear least squares estimator (LLSE) for the
+noise variance of each value, lost values included.
 """
 
 from __future__ import annotations
@@ -86,14 +88,18 @@ class _Bands:
 
 @dataclass(frozen=True)
 class _Chunks:
-    """Which chunks are sent and how strong: numbers of the chunks in sending order, and the power that both ends ascribe to them."""
+    """Which chunks are sent and how strong: numbers of the chunks in sending order, and the power that both
+    ends ascribe to them.
+    """
 
     order: np.ndarray
     power: np.ndarray
 
     @property
     def gain(self) -> np.ndarray:
-        """g ∝ λ^(−1/4): the power of what is sent is ∝ √λ, the allocation of least total error at high SNR (eq. (3) of the paper)."""
+        """g ∝ λ^(−1/4): the power of what is sent is ∝ √λ, the allocation of least total error at high SNR
+        (eq. (3) of the paper).
+        """
         return self.power**-0.25
 
 
@@ -128,8 +134,8 @@ def decode(
 ) -> np.ndarray:
     """Side information and received values -> planes, float64 (C, H, W) in grey levels, not clipped.
 
-    Values that are lost, or all of them when `received` is None, count as unknown. Raises HscError for side information that is damaged
-    or that does not belong to these values. Any bytes are safe.
+    Values that are lost, or all of them when `received` is None, count as unknown. Raises HscError for side
+    information that is damaged or that does not belong to these values. Any bytes are safe.
     """
     check_shape(shape)
     if len(side_information) < _FIXED.size or crc16(side_information[2:]) != int.from_bytes(
@@ -152,10 +158,11 @@ def decode(
 def closed_form_error(
     planes: np.ndarray, coded: Coded, noise_variance: float, transform: str = "image"
 ) -> float:
-    """Mean squared error [grey level²] that theory expects over the decoded planes when every value has this noise variance.
+    """Mean squared error [grey level²] that theory expects over the decoded planes when every value has this
+    noise variance.
 
-    Chunks that are sent leave the error of the LLSE, w² n / g² + (1 − w)² λ with w = P / (P + n), P = g² λ̂ (λ̂ as both ends see it, λ as
-    it is); the others their power.
+    Chunks that are sent leave the error of the LLSE, w² n / g² + (1 − w)² λ with w = P / (P + n), P = g² λ̂
+    (λ̂ as both ends see it, λ as it is); the others their power.
     """
     channels, height, width = planes.shape
     _, floor, *rest = _FIXED.unpack_from(coded.side)
@@ -196,7 +203,9 @@ def _levels(power: np.ndarray, chosen: np.ndarray) -> tuple[int, np.ndarray]:
 
 
 def _sent(floor: int, levels: np.ndarray) -> _Chunks:
-    """The receiver's view: strongest chunks first, equal ones in their order; a level stands for the middle of its octave."""
+    """The receiver's view: strongest chunks first, equal ones in their order; a level stands for the middle
+    of its octave.
+    """
     order = np.argsort(-levels, kind="stable")[: np.count_nonzero(levels)]
     return _Chunks(order, 2.0 ** ((floor - (1 << 15)) / _FLOOR_STEPS + levels[order] - 0.5))
 
@@ -276,7 +285,8 @@ def _edges(size: int, side: int) -> np.ndarray:
 def _forward(planes: np.ndarray, transform: str) -> tuple[np.ndarray, _Bands]:
     """Planes (C, H, W) -> mosaic of orthonormal DCT coefficients, and its chunks.
 
-    "image": the DCT of the whole plane. "block8": the 8 x 8 DCT, coefficients of one frequency side by side as an image of blocks.
+    "image": the DCT of the whole plane. "block8": the 8 x 8 DCT, coefficients of one frequency side by side
+    as an image of blocks.
     """
     channels, height, width = planes.shape
     bands = _bands((height, width, channels), transform)

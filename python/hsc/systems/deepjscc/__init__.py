@@ -1,4 +1,6 @@
-"""DeepJSCC and DeepJSCC-Q: one analog stream (HDA-DeepSC's benchmark "analog DeepSC"), with denoisers at the receiver."""
+"""DeepJSCC and DeepJSCC-Q: one analog stream (HDA-DeepSC's benchmark "analog DeepSC"), with denoisers at the
+receiver.
+"""
 
 from ...codecs.system import CodecEntry, Shorthand, System
 from .options import DeepJsccOptions

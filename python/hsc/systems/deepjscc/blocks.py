@@ -21,7 +21,8 @@ CODECS = {each.name: each for each in (DeepJsccCodec, DeepJsccQCodec)}
 class deepjscc_semantic_encoder(LinkBlock):
     """Images to the analog values of DeepJSCC or DeepJSCC-Q, which are all of their message.
 
-    Message ports: in `images` (`Image`) and `snr` (optional, `Snr`, from the receiver); out `analog` (`Analog`).
+    Message ports: in `images` (`Image`) and `snr` (optional, `Snr`, from the receiver); out `analog`
+    (`Analog`).
 
     Args:
         codec: "deepjscc" or "deepjscc_q".
@@ -80,7 +81,8 @@ def _made(codec: str) -> Codec:
 
 
 class denoiser(MessageBlock):
-    """Received analog values of DeepJSCC to better ones, with the variance of the error that is left: HDA-DeepSC, section IV.
+    """Received analog values of DeepJSCC to better ones, with the variance of the error that is left:
+    HDA-DeepSC, section IV.
 
     Message ports: in `analog` (`Analog`), out `analog` (`Analog`).
 

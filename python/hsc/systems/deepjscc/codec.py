@@ -1,4 +1,6 @@
-"""DeepJSCC: a learned codec whose message is one analog stream (HDA-DeepSC's benchmark "analog DeepSC", section V-A 3)."""
+"""DeepJSCC: a learned codec whose message is one analog stream (HDA-DeepSC's benchmark "analog DeepSC",
+section V-A 3).
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,8 @@ class AnalogParameters:
 
     Attributes:
         count: values a token, 1 to 64.
-        snr_db: SNR that the transmitter counted on, in steps of 0.25 dB from −10 to 40; 40 also stands for "not known".
+        snr_db: SNR that the transmitter counted on, in steps of 0.25 dB from −10 to 40; 40 also stands for
+            "not known".
         levels: levels of a value, a power of two; 0 when it is not quantised.
     """
 
@@ -59,7 +62,9 @@ class AnalogParameters:
 
     @staticmethod
     def choose(shape: tuple[int, int, int], uses: int, link: Link, levels: int = 0) -> AnalogParameters:
-        """Parameters for an image of `shape` in `uses` channel uses. Raises `budget.TooFew` when not one value a token fits."""
+        """Parameters for an image of `shape` in `uses` channel uses. Raises `budget.TooFew` when not one
+        value a token fits.
+        """
         tokens = math.prod(token_shape(shape))
         count = min(VALUES, 2 * uses // tokens)
         if count < 1:
@@ -86,7 +91,9 @@ def token_shape(shape: tuple[int, int, int]) -> tuple[int, int]:
 def received_maps(
     analog: ReceivedAnalog | None, shape: tuple[int, int, int], count: int
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Received stream → values and noise variances (1, 64, h, w), inf where lost or not sent. Raises HscError when nothing came."""
+    """Received stream → values and noise variances (1, 64, h, w), inf where lost or not sent. Raises HscError
+    when nothing came.
+    """
     height, width = token_shape(shape)
     n = count * height * width
     if analog is None or not n <= len(analog.values) <= n + 1 or not analog.received[:n].any():
@@ -126,7 +133,8 @@ def denoise_maps(
 
 
 def denoise_received(received: ReceivedMessage, kind: str, steps: int) -> ReceivedMessage:
-    """A received message of this codec with its analog stream denoised, as the Denoiser block does it. Raises HscError.
+    """A received message of this codec with its analog stream denoised, as the Denoiser block does it. Raises
+    HscError.
 
     Values and noise variance are as `denoise.denoise` describes them; what was lost stays lost.
     """
@@ -152,7 +160,9 @@ class DeepJsccCodec(Codec):
 
     @torch.no_grad()
     def encode(self, image: np.ndarray, link: Link = Link()) -> Message:  # noqa: B008 - frozen
-        """uint8 (H, W, C) → message of at most 64 values for each 8 × 8 pixels. Raises HscError for an image or budget it cannot serve."""
+        """uint8 (H, W, C) → message of at most 64 values for each 8 × 8 pixels. Raises HscError for an image
+        or budget it cannot serve.
+        """
         pixels = planes.to_planes(image)
         return budget.within(link, image.shape, lambda uses: self._message(image.shape, pixels, uses, link))
 

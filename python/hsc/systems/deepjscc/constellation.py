@@ -1,8 +1,10 @@
-"""A fixed constellation for DeepJSCC (DeepJSCC-Q: Tung, Kurka, Jankowski, Gündüz, IEEE JSAC 2022): every value is one of L levels.
+"""A fixed constellation for DeepJSCC (DeepJSCC-Q: Tung, Kurka, Jankowski, Gündüz, IEEE JSAC 2022): every
+value is one of L levels.
 
-A symbol of two values is then a point of L²-QAM. Levels are the odd numbers ±1, ±3 … ±(L − 1). Before they are quantised, all values of
-a message are mixed by a fixed rotation, which makes them Gaussian: a quiet part of an image then has values as large as a loud one, the
-levels fit all of them, and the error of the quantiser is like white noise.
+A symbol of two values is then a point of L²-QAM. Levels are the odd numbers ±1, ±3 … ±(L − 1). Before they
+are quantised, all values of a message are mixed by a fixed rotation, which makes them Gaussian: a quiet part
+of an image then has values as large as a loud one, the levels fit all of them, and the error of the quantiser
+is like white noise.
 """
 
 from __future__ import annotations
@@ -24,7 +26,9 @@ _REACH = torch.arange(-4.0, 5.0) * SPACING  # neighbours that soft decisions loo
 @lru_cache(maxsize=64)
 @torch.inference_mode(False)
 def rotation(count: int) -> torch.Tensor:
-    """Orthonormal matrix (count, count): a DCT with its columns in a fixed random order, entries of nearly equal size."""
+    """Orthonormal matrix (count, count): a DCT with its columns in a fixed random order, entries of nearly
+    equal size.
+    """
     return torch.from_numpy(dct_matrix(count)[:, np.random.RandomState(count).permutation(count)]).float()
 
 
@@ -36,15 +40,19 @@ def signs(shape: tuple[int, int, int]) -> torch.Tensor:
 
 
 def mix(values: torch.Tensor, count: int) -> torch.Tensor:
-    """First `count` channels of (B, ≥count, h, w) → mixed values (B, count, h, w): every one a sum over all, so Gaussian and alike."""
+    """First `count` channels of (B, ≥count, h, w) → mixed values (B, count, h, w): every one a sum over all,
+    so Gaussian and alike.
+    """
     rotated = torch.einsum("ij,bjhw->bihw", rotation(count).to(values.device), values[:, :count])
     return dct2(rotated * signs(tuple(rotated.shape[1:])).to(values.device))
 
 
 def unmix(mixed: torch.Tensor, variance: torch.Tensor, channels: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Received mixed values and their error variance (inf where lost), (B, k, h, w) → values and variances, (B, channels, h, w).
+    """Received mixed values and their error variance (inf where lost), (B, k, h, w) → values and variances,
+    (B, channels, h, w).
 
-    What was lost is taken as zero: the share that came makes up for it by a factor, and the rest counts as noise on all values.
+    What was lost is taken as zero: the share that came makes up for it by a factor, and the rest counts as
+    noise on all values.
     """
     matrix, pattern = (
         rotation(mixed.shape[1]).to(mixed.device),
@@ -70,7 +78,9 @@ def decide(units: torch.Tensor, levels: int) -> torch.Tensor:
 
 
 def soft_decide(units: torch.Tensor, levels: int, temperature: float = 1.0) -> torch.Tensor:
-    """`decide` with the gradient of a soft decision (straight through): a mean of the levels, weighted by exp(−(u − l)²/temperature)."""
+    """`decide` with the gradient of a soft decision (straight through): a mean of the levels, weighted by
+    exp(−(u − l)²/temperature).
+    """
     points = torch.arange(1 - levels, levels, 2, dtype=units.dtype, device=units.device)
     soft = (torch.softmax(-(units[..., None] - points).square() / temperature, -1) * points).sum(-1)
     return soft + (decide(units, levels) - soft).detach()
@@ -140,7 +150,8 @@ def soft_receive(
 def receive(
     units: torch.Tensor, variance: torch.Tensor, levels: int, rms: torch.Tensor | float, channels: int
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Received levels (B, k, h, w) and their noise variances, both in units → values and error variances, (B, channels, h, w).
+    """Received levels (B, k, h, w) and their noise variances, both in units → values and error variances, (B,
+    channels, h, w).
 
     `rms`: `scale` of the mixed values that were sent.
     """

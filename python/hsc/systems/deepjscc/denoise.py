@@ -1,4 +1,6 @@
-"""Denoising of the received values of DeepJSCC before they are decoded: DiffSDNet (HDA-DeepSC, section IV), DDPM sampling, DnCNN."""
+"""Denoising of the received values of DeepJSCC before they are decoded: DiffSDNet (HDA-DeepSC, section IV),
+DDPM sampling, DnCNN.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ def check(kind: str | None, steps: int) -> None:
 
 
 def taken_for_exact(values: torch.Tensor, variance: torch.Tensor) -> torch.Tensor:
-    """Noise variance for a decoder that is not told of any: next to nothing where values arrived, inf where they did not."""
+    """Noise variance for a decoder that is not told of any: next to nothing where values arrived, inf where
+    they did not.
+    """
     there = torch.isfinite(variance)
     power = values[there].square().mean() if there.any() else values.new_ones(())
     return torch.where(there, _LEAST_VARIANCE * power, torch.inf)
@@ -47,16 +51,19 @@ def denoise(
     spectrum: torch.Tensor,
     informed: bool = True,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Better values and their noise variance, for a decoder that begins with linear estimates: see `Denoiser.hand_on`.
+    """Better values and their noise variance, for a decoder that begins with linear estimates: see
+    `Denoiser.hand_on`.
 
-    Not `informed`, the values are the denoiser's estimates as they are, for a decoder that takes them for exact. The networks know one
-    noise level for a message: the mean over its values, a lost value counting as pure noise of the values' power.
+    Not `informed`, the values are the denoiser's estimates as they are, for a decoder that takes them for
+    exact. The networks know one noise level for a message: the mean over its values, a lost value counting as
+    pure noise of the values' power.
 
     Args:
         values: (1, 64, h, w), unbiased; 0 where lost.
         variance: noise variance of each, inf where lost or not sent.
         kind, steps: see `KINDS`; DnCNN takes one step.
-        spectrum: prior spectrum of the values over the maps' DCT, any scale, 0 for channels that are not sent.
+        spectrum: prior spectrum of the values over the maps' DCT, any scale, 0 for channels that are not
+            sent.
 
     Returns:
         Both (1, 64, h, w); what was lost stays lost.

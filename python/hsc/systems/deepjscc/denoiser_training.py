@@ -1,4 +1,6 @@
-"""Training of the denoisers of DeepJSCC: the same values, the same noise levels and the same time for DnCNN and for DiffSDNet."""
+"""Training of the denoisers of DeepJSCC: the same values, the same noise levels and the same time for DnCNN
+and for DiffSDNet.
+"""
 
 from __future__ import annotations
 
@@ -78,7 +80,9 @@ def draw(codec: DeepJscc, images: torch.Tensor, recipe: ValueDenoiser) -> Draw:
 def dncnn_loss(
     model: Denoiser, images: torch.Tensor, recipe: ValueDenoiser, codec: DeepJscc
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Squared error of the noise that DnCNN finds (Zhang et al., eq. 1), summed over the values of a token; and that per value."""
+    """Squared error of the noise that DnCNN finds (Zhang et al., eq. 1), summed over the values of a token;
+    and that per value.
+    """
     drawn = draw(codec, images, recipe)
     error = (model.network(drawn.noisy).float() - (drawn.noisy - drawn.values)) * drawn.sent
     return error.square().mean() * VALUES, error.square().mean()
@@ -117,7 +121,8 @@ def diffusion_loss(
 def sampling_loss(
     model: Denoiser, images: torch.Tensor, recipe: ValueDenoiser, codec: DeepJscc
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Minus the mean PSNR [10 dB] of images that went through the deterministic steps and the codec's decoder; and their MSE.
+    """Minus the mean PSNR [10 dB] of images that went through the deterministic steps and the codec's
+    decoder; and their MSE.
 
     A random number of steps; gradients go through the predictions of a few of them only.
     """
@@ -148,10 +153,11 @@ LOSSES = {"dncnn": dncnn_loss, "ddpm": diffusion_loss, "diffsdnet": sampling_los
 def felt(
     error: torch.Tensor, spectrum: torch.Tensor, variance: torch.Tensor, codec: DeepJscc
 ) -> torch.Tensor:
-    """Mean square of the error of values (B, 64, h, w), weighted at every frequency by what it does to the image.
+    """Mean square of the error of values (B, 64, h, w), weighted at every frequency by what it does to the
+    image.
 
-    The receiver divides by the gain g: the weight is 1/g² = λ / spectrum, less where the noise is above the signal. The best estimate
-    is the same for any weights; a small network spends itself where they are large.
+    The receiver divides by the gain g: the weight is 1/g² = λ / spectrum, less where the noise is above the
+    signal. The best estimate is the same for any weights; a small network spends itself where they are large.
     """
     power = codec.spectrum.power(*error.shape[-2:])
     weight = power / (spectrum + variance[:, None, None, None])
@@ -162,7 +168,9 @@ def felt(
 def photo_figures(
     model: Denoiser, codec: DeepJscc, photos: list[np.ndarray], snr_db: float = 0.0, seed: int = 1
 ) -> dict[str, float]:
-    """Mean PSNR [dB] over photographs, uint8 (H, W, 3), AWGN, CBR 1/6, with and without the denoiser at 10 steps."""
+    """Mean PSNR [dB] over photographs, uint8 (H, W, 3), AWGN, CBR 1/6, with and without the denoiser at 10
+    steps.
+    """
     torch.manual_seed(seed)
     told, count, psnr = torch.tensor([snr_db]), torch.tensor([VALUES]), {"without": [], "with": []}
     for photo in photos:
@@ -184,7 +192,8 @@ def photo_figures(
 
 
 def train(run: Run, start_state: dict[str, torch.Tensor] | None) -> dict[str, float]:
-    """Train a denoiser for the weights of `deepjscc` in the run's folder, else the shipped ones; export and measure.
+    """Train a denoiser for the weights of `deepjscc` in the run's folder, else the shipped ones; export and
+    measure.
 
     Returns the figures on the card.
     """

@@ -1,7 +1,8 @@
-"""Denoising networks for received analog values, arranged as maps (B, 64, h, w): DiffSDNet's noise predictor, and DnCNN.
+"""Denoising networks for received analog values, arranged as maps (B, 64, h, w): DiffSDNet's noise predictor,
+and DnCNN.
 
-Values have unit mean power here. The noise predictor adds to the linear MMSE estimate that follows from the values' spectrum; untrained,
-it is that estimate.
+Values have unit mean power here. The noise predictor adds to the linear MMSE estimate that follows from the
+values' spectrum; untrained, it is that estimate.
 """
 
 from __future__ import annotations
@@ -62,7 +63,9 @@ class NoisePredictor(nn.Module):
         nn.init.zeros_(self.leave[-1].bias)
 
     def forward(self, noisy: torch.Tensor, t: torch.Tensor, spectrum: torch.Tensor) -> torch.Tensor:
-        """v⁽ᵗ⁾ (B, 64, h, w), t (B,), and the prior spectrum of v⁽⁰⁾ over the maps' DCT, (B, 64, h, w) → ε, same shape."""
+        """v⁽ᵗ⁾ (B, 64, h, w), t (B,), and the prior spectrum of v⁽⁰⁾ over the maps' DCT, (B, 64, h, w) → ε,
+        same shape.
+        """
         linear, clean = linear_noise(noisy, t, spectrum)
         angles = t[:, None] / STEPS * self.frequencies
         embedding = self.embed(torch.cat([angles.sin(), angles.cos()], 1))
@@ -79,10 +82,12 @@ class NoisePredictor(nn.Module):
 
 
 class DnCnn(nn.Module):
-    """DnCNN (Zhang et al., IEEE Trans. Image Process. 2017): convolutions, batch norm, ReLU; finds the noise, is not told its level.
+    """DnCNN (Zhang et al., IEEE Trans. Image Process. 2017): convolutions, batch norm, ReLU; finds the noise,
+    is not told its level.
 
-    Published for one or three channels. Noise of 64 channels hardly gets through ReLUs (in a trial of 15 minutes nothing was learned), so a
-    linear convolution runs beside them, and the layers are 8 of 96 features instead of 17 of 64.
+    Published for one or three channels. Noise of 64 channels hardly gets through ReLUs (in a trial of 15
+    minutes nothing was learned), so a linear convolution runs beside them, and the layers are 8 of 96
+    features instead of 17 of 64.
     """
 
     def __init__(self, layers: int = 8, width: int = 96) -> None:
@@ -108,7 +113,9 @@ class DnCnn(nn.Module):
 def linear_noise(
     noisy: torch.Tensor, t: torch.Tensor, spectrum: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Linear MMSE estimates of ε and of v⁽⁰⁾ from v⁽ᵗ⁾ = √k v⁽⁰⁾ + √(1 − k) ε, k = `kept(t)`, per DCT frequency. Both (B, 64, h, w)."""
+    """Linear MMSE estimates of ε and of v⁽⁰⁾ from v⁽ᵗ⁾ = √k v⁽⁰⁾ + √(1 − k) ε, k = `kept(t)`, per DCT
+    frequency. Both (B, 64, h, w).
+    """
     with torch.autocast(noisy.device.type, enabled=False):
         share = kept(t)[:, None, None, None]
         wiener = (1 - share).sqrt() / (share * spectrum + 1 - share + _TINY)
@@ -133,9 +140,11 @@ class Denoiser(nn.Module):
     def forward(
         self, values: torch.Tensor, variance: torch.Tensor, spectrum: torch.Tensor, steps: int
     ) -> torch.Tensor:
-        """Values of unit mean power (B, 64, h, w) with noise of `variance` (B,) → estimates of the values, same shape.
+        """Values of unit mean power (B, 64, h, w) with noise of `variance` (B,) → estimates of the values,
+        same shape.
 
-        `spectrum`: prior spectrum of the values, as for `NoisePredictor`; `steps`: of the noise predictors, see `diffusion.reverse`.
+        `spectrum`: prior spectrum of the values, as for `NoisePredictor`; `steps`: of the noise predictors,
+        see `diffusion.reverse`.
         """
         if self.kind == "dncnn":
             return values - self.network(values).float()
@@ -151,10 +160,11 @@ class Denoiser(nn.Module):
     def hand_on(
         self, estimates: torch.Tensor, variance: torch.Tensor, spectrum: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Estimates → values (B, 64, h, w) for a receiver that begins with linear MMSE, and their noise variance (B, 64 or 1, 1, 1).
+        """Estimates → values (B, 64, h, w) for a receiver that begins with linear MMSE, and their noise
+        variance (B, 64 or 1, 1, 1).
 
-        Noise predictors know the spectrum, so that theirs are estimates already: values of which the linear ones at the noise that was
-        are these. DnCNN's go on as received values with less noise.
+        Noise predictors know the spectrum, so that theirs are estimates already: values of which the linear
+        ones at the noise that was are these. DnCNN's go on as received values with less noise.
         """
         if self.kind != "dncnn":
             noise = variance[:, None, None, None]
@@ -168,6 +178,8 @@ class Denoiser(nn.Module):
 
 
 def as_received(estimates: torch.Tensor, spectrum: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
-    """Values (B, K, h, w), as a receiver takes them, of which `estimates` are the linear MMSE ones at a noise variance (B, K, 1, 1)."""
+    """Values (B, K, h, w), as a receiver takes them, of which `estimates` are the linear MMSE ones at a noise
+    variance (B, K, 1, 1).
+    """
     gain = torch.where(spectrum > 1e-4 * noise, (spectrum + noise) / spectrum.clamp_min(_TINY), 0)
     return dct2(dct2(estimates) * gain, inverse=True)

@@ -1,9 +1,10 @@
-"""DeepJSCC: an image as real values, one message without a digital part (the "analog DeepSC" of HDA-DeepSC, section V-A 3).
+"""DeepJSCC: an image as real values, one message without a digital part (the "analog DeepSC" of HDA-DeepSC,
+section V-A 3).
 
-Semantic codec: convolution, residual Swin Transformer block, convolution, pixel shuffle (HDA-DeepSC, section III-A 1). Channel codec:
-fully connected per token (section III-A 4), then the filter of `spectrum.py`. Untrained, it is SoftCast (Jakubczak and Katabi, SIGCOMM
-2010) with LLSE decoding on 8 × 8 blocks and across them. The values of a token are in order of their variance: a smaller budget sends
-fewer of them.
+Semantic codec: convolution, residual Swin Transformer block, convolution, pixel shuffle (HDA-DeepSC, section
+III-A 1). Channel codec: fully connected per token (section III-A 4), then the filter of `spectrum.py`.
+Untrained, it is SoftCast (Jakubczak and Katabi, SIGCOMM 2010) with LLSE decoding on 8 × 8 blocks and across
+them. The values of a token are in order of their variance: a smaller budget sends fewer of them.
 """
 
 from __future__ import annotations
@@ -62,7 +63,9 @@ class DeepJscc(nn.Module):
         self.spectrum.fit(coefficients[:, order])
 
     def gains(self, tokens: tuple[int, int], snr_db: torch.Tensor, count: torch.Tensor) -> torch.Tensor:
-        """Gains of the transmit filter, (B, 64, *tokens); both ends derive them from what the transmitter counted on."""
+        """Gains of the transmit filter, (B, 64, *tokens); both ends derive them from what the transmitter
+        counted on.
+        """
         return self.spectrum.gains(*tokens, snr_db, count)
 
     def value_spectrum(
@@ -103,6 +106,8 @@ class DeepJscc(nn.Module):
 
 
 def _exact(function, features: torch.Tensor) -> torch.Tensor:
-    """The linear path in float32, whatever precision the networks train in: its rounding would be seen above 40 dB."""
+    """The linear path in float32, whatever precision the networks train in: its rounding would be seen above
+    40 dB.
+    """
     with torch.autocast(features.device.type, enabled=False):
         return function(features.float())

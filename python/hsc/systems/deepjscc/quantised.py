@@ -1,4 +1,6 @@
-"""DeepJSCC-Q: DeepJSCC whose symbols are points of a fixed QAM constellation, for transmitters that can send nothing else."""
+"""DeepJSCC-Q: DeepJSCC whose symbols are points of a fixed QAM constellation, for transmitters that can send
+nothing else.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,9 @@ class DeepJsccQCodec(Codec):
 
     @torch.no_grad()
     def encode(self, image: np.ndarray, link: Link = Link()) -> Message:  # noqa: B008 - frozen
-        """uint8 (H, W, C) → message whose analog values are odd integers, levels of the constellation. Raises HscError."""
+        """uint8 (H, W, C) → message whose analog values are odd integers, levels of the constellation. Raises
+        HscError.
+        """
         pixels = planes.to_planes(image)
         return budget.within(link, image.shape, lambda uses: self._message(image.shape, pixels, uses, link))
 

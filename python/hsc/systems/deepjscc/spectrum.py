@@ -1,8 +1,10 @@
-"""Power allocation and linear estimation of token maps from their spectrum: SoftCast's rule, over space as well as over coefficients.
+"""Power allocation and linear estimation of token maps from their spectrum: SoftCast's rule, over space as
+well as over coefficients.
 
-A block transform leaves the lowest coefficients of neighbouring blocks alike. So every channel of a token map is filtered across the
-map before it is sent, with gains that follow from its power spectrum, and is sent as filtered values, not as frequencies: noise stays
-white, and a lost value is a gap that its neighbours fill. Filters act in the DCT of the whole map, so a map may have any size.
+A block transform leaves the lowest coefficients of neighbouring blocks alike. So every channel of a token map
+is filtered across the map before it is sent, with gains that follow from its power spectrum, and is sent as
+filtered values, not as frequencies: noise stays white, and a lost value is a gap that its neighbours fill.
+Filters act in the DCT of the whole map, so a map may have any size.
 """
 
 from __future__ import annotations
@@ -15,7 +17,8 @@ from torch import nn
 
 from ...nn.transform import dct_matrix
 
-# Frequencies of the table's entries [cycles / token]; between them the logarithm of the power is interpolated.
+# Frequencies of the table's entries [cycles / token]; between them the logarithm of the power is
+# interpolated.
 KNOTS = np.array([0, 1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2])
 _TINY = 1e-12
 _BISECTIONS = 40
@@ -37,14 +40,17 @@ def _hats(size: int) -> torch.Tensor:
 
 
 def dct2(maps: torch.Tensor, inverse: bool = False) -> torch.Tensor:
-    """Orthonormal DCT-II over the last two axes, or its inverse, in float32 whatever precision networks train in."""
+    """Orthonormal DCT-II over the last two axes, or its inverse, in float32 whatever precision networks train
+    in.
+    """
     rows, columns = (_dct(side).to(maps.device) for side in maps.shape[-2:])
     with torch.autocast(maps.device.type, enabled=False):
         return rows.T @ maps.float() @ columns if inverse else rows @ maps.float() @ columns.T
 
 
 class TokenSpectrum(nn.Module):
-    """Power spectra λ of the channels of a token map, and the linear transmitter and receiver that follow from them.
+    """Power spectra λ of the channels of a token map, and the linear transmitter and receiver that follow
+    from them.
 
     Args:
         channels: K; the channels in the order in which a smaller budget drops them, last first.
@@ -56,7 +62,9 @@ class TokenSpectrum(nn.Module):
 
     @torch.no_grad()
     def fit(self, maps: torch.Tensor) -> None:
-        """Set the spectra to those of sample maps (N, K, h, w), h and w at least 16: every knot needs a frequency beside it."""
+        """Set the spectra to those of sample maps (N, K, h, w), h and w at least 16: every knot needs a
+        frequency beside it.
+        """
         if min(maps.shape[-2:]) < 16:
             raise ValueError(
                 f"maps of {tuple(maps.shape[-2:])} tokens are too small to fit a spectrum to: 16 x 16 at least"
@@ -71,10 +79,12 @@ class TokenSpectrum(nn.Module):
         return (rows @ self.log_power @ columns.T).exp()
 
     def gains(self, height: int, width: int, snr_db: torch.Tensor, count: torch.Tensor) -> torch.Tensor:
-        """Gains g (B, K, height, width) of the transmit filter, for unit mean power of the values over the first `count` channels.
+        """Gains g (B, K, height, width) of the transmit filter, for unit mean power of the values over the
+        first `count` channels.
 
-        The least error of a linear system at that SNR (Lee and Petersen, IEEE Trans. Commun. 1976): the power of a component is
-        √(λ n / μ) − n where that is positive, n = 1/SNR; λ^(1/2), so g = λ^(−1/4), SoftCast's rule, as the SNR grows.
+        The least error of a linear system at that SNR (Lee and Petersen, IEEE Trans. Commun. 1976): the power
+        of a component is √(λ n / μ) − n where that is positive, n = 1/SNR; λ^(1/2), so g = λ^(−1/4),
+        SoftCast's rule, as the SNR grows.
 
         Args:
             snr_db: (B,) SNR that the transmitter counts on [dB].
@@ -105,7 +115,8 @@ class TokenSpectrum(nn.Module):
     def receive(
         self, values: torch.Tensor, variance: torch.Tensor, gains: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Linear MMSE estimate of the maps from noisy values: a Wiener filter; where the noise differs or values are lost, by iteration.
+        """Linear MMSE estimate of the maps from noisy values: a Wiener filter; where the noise differs or
+        values are lost, by iteration.
 
         Args:
             values: (B, K, h, w), unbiased; any finite number where lost.
@@ -113,8 +124,8 @@ class TokenSpectrum(nn.Module):
             gains: those of the transmitter.
 
         Returns:
-            The maps, and the reliability of each entry in [0, 1]: 1 − relative error of a filter for the mean noise; 0 where lost. Both
-            (B, K, h, w).
+            The maps, and the reliability of each entry in [0, 1]: 1 − relative error of a filter for the mean
+            noise; 0 where lost. Both (B, K, h, w).
         """
         power = self.power(*values.shape[-2:])
         signal = gains.square() * power  # spectrum of the values
@@ -137,7 +148,8 @@ class TokenSpectrum(nn.Module):
 
 
 def whiten(values: torch.Tensor, variance: torch.Tensor, signal: torch.Tensor) -> torch.Tensor:
-    """C_yy⁻¹ y for values with spectrum `signal` (B, K, h, w) and noise of their own variance, inf where lost; 0 there.
+    """C_yy⁻¹ y for values with spectrum `signal` (B, K, h, w) and noise of their own variance, inf where
+    lost; 0 there.
 
     Conjugate gradients, every map by itself, preconditioned by the filter for the mean noise.
     """

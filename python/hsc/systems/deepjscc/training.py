@@ -23,7 +23,9 @@ UNTOLD = 0.25  # share of transmitters that do not know the SNR
 
 @dataclass(frozen=True)
 class Hazards:
-    """Shares of images whose link fades (Rician), loses values, or has a gain of its own for every value, as OFDM carriers have."""
+    """Shares of images whose link fades (Rician), loses values, or has a gain of its own for every value, as
+    OFDM carriers have.
+    """
 
     faded: float = 0.3
     lossy: float = 0.2
@@ -32,7 +34,9 @@ class Hazards:
 
 @dataclass(frozen=True)
 class Links:
-    """One random link for each image of a batch: mean SNR [dB], the SNR its transmitter counts on, values a token; each (B,)."""
+    """One random link for each image of a batch: mean SNR [dB], the SNR its transmitter counts on, values a
+    token; each (B,).
+    """
 
     snr_db: torch.Tensor
     told_db: torch.Tensor
@@ -51,7 +55,9 @@ def draw_links(batch: int, recipe: Jscc, device: torch.device) -> Links:
 
 
 def cross(values: torch.Tensor, links: Links, hazards: Hazards) -> tuple[torch.Tensor, torch.Tensor]:
-    """Values (B, k, h, w) of any power → received values and their noise variance, inf where lost or not sent."""
+    """Values (B, k, h, w) of any power → received values and their noise variance, inf where lost or not
+    sent.
+    """
     shape, device = values.shape, values.device
 
     def share(part: float) -> torch.Tensor:
@@ -77,7 +83,9 @@ def cross(values: torch.Tensor, links: Links, hazards: Hazards) -> tuple[torch.T
 def cross_levels(
     values: torch.Tensor, links: Links, hazards: Hazards, levels: int
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """`cross` for values (B, 64, h, w) with every value sent as one of `levels`; gradients pass straight through."""
+    """`cross` for values (B, 64, h, w) with every value sent as one of `levels`; gradients pass straight
+    through.
+    """
     with torch.autocast(values.device.type, enabled=False):
         mixed = constellation.mix(values.float(), int(links.count[0]))
         rms = constellation.scale(mixed)

@@ -1,7 +1,9 @@
-"""Activity of the auxiliary part: how strong z_A is around each token, as small integers that both ends know exactly.
+"""Activity of the auxiliary part: how strong z_A is around each token, as small integers that both ends know
+exactly.
 
-The log-energy of each token's luma and colour coefficients goes through a 4 × 4 Walsh-Hadamard transform, is rounded, and travels in
-the digital part. The receiver's way back is integer arithmetic, so that both ends choose the same coefficients on every machine.
+The log-energy of each token's luma and colour coefficients goes through a 4 × 4 Walsh-Hadamard transform, is
+rounded, and travels in the digital part. The receiver's way back is integer arithmetic, so that both ends
+choose the same coefficients on every machine.
 """
 
 from __future__ import annotations
@@ -27,7 +29,9 @@ def group_channels(values: torch.Tensor) -> torch.Tensor:
 
 
 def quantise(energy: torch.Tensor, step: int) -> torch.Tensor:
-    """Whitened mean energies (B, 2, h, w), h and w multiples of 4 → latents int64 (B, 32, h/4, w/4). `step` in eighths of an octave."""
+    """Whitened mean energies (B, 2, h, w), h and w multiples of 4 → latents int64 (B, 32, h/4, w/4). `step`
+    in eighths of an octave.
+    """
     matrix = hadamard(SIDE).to(energy)
     blocks = (
         energy.clamp_min(_SMALLEST).log2().unfold(2, SIDE, SIDE).unfold(3, SIDE, SIDE)
@@ -37,7 +41,9 @@ def quantise(energy: torch.Tensor, step: int) -> torch.Tensor:
 
 
 def rows(latents: torch.Tensor, step: int) -> torch.Tensor:
-    """Latents int64 (B, 32, h, w) → rows of the power table, int64 (B, 2, 4h, 4w), 0 … 43. Integers only: exact everywhere."""
+    """Latents int64 (B, 32, h, w) → rows of the power table, int64 (B, 2, 4h, 4w), 0 … 43. Integers only:
+    exact everywhere.
+    """
     batch, _, height, width = latents.shape
     matrix = hadamard(SIDE).to(latents.device)
     spectrum = latents.reshape(batch, len(GROUPS), SIDE, SIDE, height, width).permute(0, 1, 4, 5, 2, 3)

@@ -30,7 +30,9 @@ class Selection:
 
 
 def select(log_power: torch.Tensor, values: int, snr_db: float) -> Selection:
-    """The selection that sends at most `values` coefficients of a map of log-powers int64 (120, h, w), made for `snr_db`."""
+    """The selection that sends at most `values` coefficients of a map of log-powers int64 (120, h, w), made
+    for `snr_db`.
+    """
     levels, counts = log_power.flatten().unique(return_counts=True)
     above = counts.flip(0).cumsum(0).flip(0)  # coefficients of at least each level
     fitting = torch.nonzero(above <= values)
@@ -52,7 +54,9 @@ def expected_error(log_power: torch.Tensor, selection: Selection, snr_db: float)
 def gather(
     features: torch.Tensor, log_power: torch.Tensor, selection: Selection, regions: list[Region]
 ) -> tuple[np.ndarray, list[int]]:
-    """Coefficients (120, h, w) → analog values float32 (n,), region by region, whitened, and each region's first place."""
+    """Coefficients (120, h, w) → analog values float32 (n,), region by region, whitened, and each region's
+    first place.
+    """
     layer = network.analog_layer(log_power, selection.threshold, selection.water)
     scaled, parts = layer.gain * features, []
     for region in regions:
@@ -66,7 +70,8 @@ def gather(
 def scatter(
     received: ReceivedAnalog, log_power: torch.Tensor, selection: Selection, placed: list[tuple[Region, int]]
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Received values → LLSE estimates of the coefficients and the variance of their error, (120, h, w) each, eq. (8).
+    """Received values → LLSE estimates of the coefficients and the variance of their error, (120, h, w) each,
+    eq. (8).
 
     Args:
         received: the analog stream.

@@ -1,4 +1,6 @@
-"""HDA-DeepSC as blocks, as figure 2 of the paper draws it: semantic coders, HDA Allocation, HDA Fusion, and the whole of both ends."""
+"""HDA-DeepSC as blocks, as figure 2 of the paper draws it: semantic coders, HDA Allocation, HDA Fusion, and
+the whole of both ends.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +43,9 @@ def features_shape(shape: tuple[int, int, int]) -> tuple[int, int, int]:
 
 
 def features_map(values: np.ndarray, shape: tuple[int, int, int]) -> torch.Tensor:
-    """Features of a PDU → float (120, h, w). Raises HscError for another number of them, and for an image too large to be served."""
+    """Features of a PDU → float (120, h, w). Raises HscError for another number of them, and for an image too
+    large to be served.
+    """
     check_shape(shape)
     wanted = features_shape(shape)
     if values.size != np.prod(wanted):
@@ -101,14 +105,16 @@ class hda_semantic_decoder(MessageBlock):
 
 
 class hda_allocation(LinkBlock):
-    """Features z to the essential and the auxiliary part: allocation, entropy coder, cipher, analog channel encoder, eqs. (2) to (4).
+    """Features z to the essential and the auxiliary part: allocation, entropy coder, cipher, analog channel
+    encoder, eqs. (2) to (4).
 
-    Message ports: in `features` (`Features`) and `snr` (optional, `Snr`, from the receiver: it sets the MCS and the gains of the next
-    image); out `analog` (`Analog`) and `digital` (`Digital`, with its MCS).
+    Message ports: in `features` (`Features`) and `snr` (optional, `Snr`, from the receiver: it sets the MCS
+    and the gains of the next image); out `analog` (`Analog`) and `digital` (`Digital`, with its MCS).
 
     Args:
         da_ratio: digital over analog channel uses, an upper limit; None to have it chosen.
-        key: AES-256 key of the digital part: 64 hexadecimal digits, a file that holds them, or 32 bytes; empty for none.
+        key: AES-256 key of the digital part: 64 hexadecimal digits, a file that holds them, or 32 bytes;
+            empty for none.
         repair_share: RaptorQ repair symbols over all symbols of the digital part.
         snr_db: Es/N0 to count on [dB]; None when unknown.
         cbr: budget of payload channel uses / (C·H·W); None for 1/6.
@@ -161,11 +167,12 @@ class hda_allocation(LinkBlock):
 
 
 class hda_fusion(PartsBlock):
-    """Received parts to features ẑ: channel decoder, cipher, entropy decoder and HDA fusion, eqs. (8), (10) and (11).
+    """Received parts to features ẑ: channel decoder, cipher, entropy decoder and HDA fusion, eqs. (8), (10)
+    and (11).
 
-    Message ports: in `analog` (`Analog`) and `digital` (`Digital`); out `features` (`Features`). A part that failed or never came is left
-    out. Chunks that came whole and do not open, because they were altered or the key is another, are an error of this block; the features
-    go out without them.
+    Message ports: in `analog` (`Analog`) and `digital` (`Digital`); out `features` (`Features`). A part that
+    failed or never came is left out. Chunks that came whole and do not open, because they were altered or the
+    key is another, are an error of this block; the features go out without them.
 
     Args:
         key: as of `hda_allocation`.
@@ -212,10 +219,11 @@ class hda_fusion(PartsBlock):
 
 
 class hda_transmitter(gr.hier_block2):
-    """Images to samples with HDA-DeepSC, from its parts: Semantic Encoder, HDA Allocation, modulators, Message Mux, OFDM Transmitter.
+    """Images to samples with HDA-DeepSC, from its parts: Semantic Encoder, HDA Allocation, modulators,
+    Message Mux, OFDM Transmitter.
 
-    Message ports: in `images` (`Image`) and `snr` (optional, `Snr`, from the receiver); out `sent` (`Sent` or `Failed`) and `status`.
-    Stream out: complex samples. Arguments are those of these blocks.
+    Message ports: in `images` (`Image`) and `snr` (optional, `Snr`, from the receiver); out `sent` (`Sent` or
+    `Failed`) and `status`. Stream out: complex samples. Arguments are those of these blocks.
 
     Raises:
         HscError: as these do.
@@ -266,10 +274,11 @@ class hda_transmitter(gr.hier_block2):
 
 
 class hda_receiver(gr.hier_block2):
-    """Samples to images with HDA-DeepSC, from its parts: OFDM Receiver, Message Demux, demodulators, HDA Fusion, Semantic Decoder.
+    """Samples to images with HDA-DeepSC, from its parts: OFDM Receiver, Message Demux, demodulators, HDA
+    Fusion, Semantic Decoder.
 
-    Stream in: complex samples. Message ports: out `images` (`Image`), `snr` (`Snr`, for the transmitter), `packets` and `symbols` (as of
-    `ofdm_receiver`), `status`.
+    Stream in: complex samples. Message ports: out `images` (`Image`), `snr` (`Snr`, for the transmitter),
+    `packets` and `symbols` (as of `ofdm_receiver`), `status`.
 
     Args:
         key: the transmitter's; without it, or with another, the image is what the analog part alone gives.

@@ -46,7 +46,9 @@ def semantic_decode(fused: Fused, shape: tuple[int, int, int], model: Model) -> 
 
 @torch.inference_mode()
 def allocate(z: torch.Tensor, shape: tuple[int, int, int], link: Link, options: HdaOptions) -> Message:
-    """HDA allocation and both coders, eqs. (13) to (15), (3), (4): z (120, h, w) → message. HscError for too small a CBR."""
+    """HDA allocation and both coders, eqs. (13) to (15), (3), (4): z (120, h, w) → message. HscError for too
+    small a CBR.
+    """
     return budget.within(
         link, shape, lambda uses: _allocate(z, shape, make_budget(shape, uses, link, options))
     )
@@ -152,7 +154,9 @@ def fuse(received: ReceivedMessage, key: bytes | None, model: Model, parameters:
 def _guess(
     came: Arrived, parameters: HdaParameters, network: hda.HdaNetwork, where: list[Region]
 ) -> tuple[torch.Tensor, list[tuple[Region, int]]]:
-    """What an eavesdropper can do who knows the networks and not the key: take every token for one of mean activity."""
+    """What an eavesdropper can do who knows the networks and not the key: take every token for one of mean
+    activity.
+    """
     down, across = came.coded.shape[-2:]
     row = torch.full((1, len(activity.GROUPS), 4 * down, 4 * across), activity.OFFSET)
     log_power = activity.power_table(network.log_power[parameters.quality, parameters.fineness].long(), row)[
@@ -171,7 +175,9 @@ class HdaDeepScCodec(HdaCodec):
     weights = ("hda-deepsc", *(profile.name for profile in models.PROFILES))
 
     def encode(self, image: np.ndarray, link: Link = Link()) -> Message:  # noqa: B008 - frozen
-        """uint8 (H, W, C) → message within the link's CBR. Raises HscError for an image or a CBR that cannot be served."""
+        """uint8 (H, W, C) → message within the link's CBR. Raises HscError for an image or a CBR that cannot
+        be served.
+        """
         check_shape(image.shape)
         return allocate(semantic_encode(image, models.common()), image.shape, link, self.options)
 

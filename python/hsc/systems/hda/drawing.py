@@ -1,4 +1,6 @@
-"""Figures of the HDA-DeepSC evaluation: our curves filled and drawn through, the paper's numbers as hollow squares, dashed."""
+"""Figures of the HDA-DeepSC evaluation: our curves filled and drawn through, the paper's numbers as hollow
+squares, dashed.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +40,9 @@ def paper(name: str) -> list[Series]:
 
 
 def draw_curves(curves: Curves, groups: Sequence[str] = ("",), logarithmic: bool = False):  # noqa: ANN201 - matplotlib is imported late
-    """PSNR and, where it was measured, MS-SSIM against x. Each of `groups`, the endings of labels, has its own row of panels."""
+    """PSNR and, where it was measured, MS-SSIM against x. Each of `groups`, the endings of labels, has its
+    own row of panels.
+    """
     qualities = [q for q in _QUALITIES if any(_column(s, q[0]) is not None for s in curves.series)] or list(
         _QUALITIES[:1]
     )

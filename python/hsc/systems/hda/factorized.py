@@ -1,4 +1,6 @@
-"""Non-parametric, fully factorised density of the quantised latents: HDA-DeepSC, eq. (17); form: Ballé et al., ICLR 2018, app. 6.1."""
+"""Non-parametric, fully factorised density of the quantised latents: HDA-DeepSC, eq. (17); form: Ballé et
+al., ICLR 2018, app. 6.1.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,8 @@ class FactorizedDensity(nn.Module):
         )
         self.matrices, self.biases, self.factors = nn.ParameterList(), nn.ParameterList(), nn.ParameterList()
         for inputs, outputs in zip(_FILTERS, _FILTERS[1:], strict=False):
-            # softplus(start) = 1 / outputs, but for the first: slope 1.7 of a logistic whose deviation is about 1
+            # softplus(start) = 1 / outputs, but for the first: slope 1.7 of a logistic whose deviation is
+            # about 1
             start = torch.expm1(torch.tensor((1.7 if inputs == 1 else 1.0) / outputs)).log()
             self.matrices.append(nn.Parameter(start.expand(channels, outputs, inputs).clone()))
             self.biases.append(
@@ -61,7 +64,8 @@ class FactorizedDensity(nn.Module):
 
     @torch.no_grad()
     def probabilities(self, step: float, largest: int, dead_zone: float) -> torch.Tensor:
-        """Probabilities of the indices −largest … largest and of everything beyond, float64 (channels, 2·largest + 2).
+        """Probabilities of the indices −largest … largest and of everything beyond, float64 (channels,
+        2·largest + 2).
 
         Index n ≠ 0 stands for (|n| − ½ + dead_zone)·step < |x| < (|n| + ½ + dead_zone)·step.
         """

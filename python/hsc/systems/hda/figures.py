@@ -1,8 +1,9 @@
-"""The figures and tables of the HDA-DeepSC paper (section V), and what it does not measure: steps of 1 dB, OFDM, lost packets.
+"""The figures and tables of the HDA-DeepSC paper (section V), and what it does not measure: steps of 1 dB,
+OFDM, lost packets.
 
-Each function takes image identities and gives a `Plan`. The lists of cases are the data; a codec that is not registered is left out.
-Over fading one gain holds for a whole image (section V-A), which the receiver knows and the transmitter does not, unless the label
-says so.
+Each function takes image identities and gives a `Plan`. The lists of cases are the data; a codec that is not
+registered is left out. Over fading one gain holds for a whole image (section V-A), which the receiver knows
+and the transmitter does not, unless the label says so.
 """
 
 from __future__ import annotations
@@ -50,7 +51,8 @@ GAIN_KNOWN = (
     Case("hda_deepsc, AMC on the gain", "hda_deepsc", _MIXED_DA, knows="gain"),
     Case("separate HEVC, AMC on the gain", "separate", {"source": "hevc"}, knows="gain"),
 )
-# As in the paper, whose decoder knows nothing of the noise; and our receiver, whose decoder is told its variance.
+# As in the paper, whose decoder knows nothing of the noise; and our receiver, whose decoder is told its
+# variance.
 _UNTOLD = {"informed": False}
 DENOISERS = tuple(
     Case(f"{name}{end}", "deepjscc", receiver={**denoiser, **told})
@@ -250,7 +252,9 @@ def ofdm(images: Sequence[str], quick: bool, say: Say) -> Plan:
 
 
 def eavesdropper_points(image: str, say: Say) -> dict[str, Point]:
-    """What the paper's figure 9 shows of one image, by label: separate design, with the key, and without it at several DA ratios."""
+    """What the paper's figure 9 shows of one image, by label: separate design, with the key, and without it
+    at several DA ratios.
+    """
     cases = [SEPARATE_FIXED]
     for word, receiver, ratios in (("with", {"key": KEY}, DA_RATIOS[:1]), ("without", {}, (0.2, 0.875, 3.0))):
         cases += [
@@ -340,7 +344,9 @@ def _steepest(samples: Mapping[str, Samples]) -> dict[str, object]:
 
 
 def _losses(samples: Mapping[str, Samples], labels: Sequence[str]) -> dict[str, object]:
-    """What OFDM costs against the symbol level, and what losses cost against no loss: mean, and worst of all images and seeds."""
+    """What OFDM costs against the symbol level, and what losses cost against no loss: mean, and worst of all
+    images and seeds.
+    """
     found: dict[str, object] = {}
     for label in labels:
         if (symbols := samples.get(f"{label}, symbol level")) is None or (

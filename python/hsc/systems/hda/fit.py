@@ -1,4 +1,6 @@
-"""What HDA-DeepSC takes from statistics and not from gradients: its linear start, and the tables that both ends share."""
+"""What HDA-DeepSC takes from statistics and not from gradients: its linear start, and the tables that both
+ends share.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +17,8 @@ WEIGHT_QUALITY = 7
 
 @torch.no_grad()
 def initialise(network: hda.HdaNetwork, images: torch.Tensor) -> None:
-    """The linear start from images (N, 3, S, S): scales, KLT of the hyper codec, densities, power tables. The codec then is SoftCast
-    on what a KLT coder leaves over, with known local powers."""
+    """The linear start from images (N, 3, S, S): scales, KLT of the hyper codec, densities, power tables. The
+    codec then is SoftCast on what a KLT coder leaves over, with known local powers."""
     z = set_deviation(network, images)
     network.hyper.initialise_klt(z)
     latents = network.hyper.encode(z)
@@ -28,14 +30,18 @@ def initialise(network: hda.HdaNetwork, images: torch.Tensor) -> None:
 
 @torch.no_grad()
 def set_deviation(network: hda.HdaNetwork, images: torch.Tensor) -> torch.Tensor:
-    """Set the scale of each channel of z from images (N, 3, S, S), all that the semantic codec alone needs; returns their z."""
+    """Set the scale of each channel of z from images (N, 3, S, S), all that the semantic codec alone needs;
+    returns their z.
+    """
     z = torch.cat([network.transform(part) for part in images.split(16)])
     network.deviation.copy_(z.square().mean((0, 2, 3)).sqrt())
     return z
 
 
 def fit_density(network: hda.HdaNetwork, latents: torch.Tensor) -> float:
-    """Fit eq. (17) to latents (N, 256, h, w) by eq. (24), over all qualities; returns the last bits per latent position."""
+    """Fit eq. (17) to latents (N, 256, h, w) by eq. (24), over all qualities; returns the last bits per
+    latent position.
+    """
     optimizer = torch.optim.Adam(network.density.parameters(), lr=1e-2)
     for _ in range(DENSITY_STEPS):
         some = latents[torch.randint(len(latents), (64,))]
@@ -49,7 +55,9 @@ def fit_density(network: hda.HdaNetwork, latents: torch.Tensor) -> float:
 
 @torch.no_grad()
 def fit_power(network: hda.HdaNetwork, z: torch.Tensor, latents: torch.Tensor) -> None:
-    """Set the mean powers and the power tables of z_A, every quality, from samples z (N, 120, h, w) and their latents."""
+    """Set the mean powers and the power tables of z_A, every quality, from samples z (N, 120, h, w) and their
+    latents.
+    """
     network.weight.copy_(
         _auxiliary(network, z, latents, WEIGHT_QUALITY).square().mean((0, 2, 3)).clamp_min(1e-8)
     )
@@ -79,14 +87,17 @@ def _auxiliary(network: hda.HdaNetwork, z: torch.Tensor, latents: torch.Tensor, 
 
 
 def power_by_row(row: torch.Tensor, power: torch.Tensor) -> torch.Tensor:
-    """Rows (n,) and powers (n, C) → log2 of the mean power by row, (44, C): a parabola in the row, fitted where there are tokens enough."""
+    """Rows (n,) and powers (n, C) → log2 of the mean power by row, (44, C): a parabola in the row, fitted
+    where there are tokens enough.
+    """
     count = torch.bincount(row, minlength=activity.ROWS).double()
     total = torch.zeros(activity.ROWS, power.shape[1], dtype=torch.double).index_add_(0, row, power.double())
     place = torch.arange(activity.ROWS).double() - activity.OFFSET
     enough = count > LEAST_TOKENS
     design = torch.stack([torch.ones_like(place), place, place * place], 1)
     weight = count[enough].sqrt()[:, None]
-    # A row is half an octave: only the departure from that is fitted, and held beyond the rows that were seen.
+    # A row is half an octave: only the departure from that is fitted, and held beyond the rows that were
+    # seen.
     departure = (total[enough] / count[enough][:, None]).clamp_min(1e-9).log2() - place[enough][:, None] / 2
     solution = torch.linalg.lstsq(design[enough] * weight, departure * weight).solution
     inside = place.clamp(place[enough].min(), place[enough].max())
@@ -97,7 +108,9 @@ def power_by_row(row: torch.Tensor, power: torch.Tensor) -> torch.Tensor:
 
 @torch.no_grad()
 def tables(network: hda.HdaNetwork, z: torch.Tensor, latents: torch.Tensor) -> dict[str, torch.Tensor]:
-    """Entropy tables as shipped, uint16: latents from their density, (12, 256, 82); activity from its histogram, (12, 4, 32, 82)."""
+    """Entropy tables as shipped, uint16: latents from their density, (12, 256, 82); activity from its
+    histogram, (12, 4, 32, 82).
+    """
     dense, active = [], []
     for quality in range(hda.QUALITIES):
         step = float(hda.step_size(quality))
@@ -152,7 +165,9 @@ def refit_power(network: hda.HdaNetwork, images: torch.Tensor) -> None:
 
 @torch.no_grad()
 def shipped_state(network: hda.HdaNetwork, images: torch.Tensor) -> dict[str, torch.Tensor]:
-    """Fit all tables anew to training images (N, 3, S, S) and return what the codec loads, densities left out."""
+    """Fit all tables anew to training images (N, 3, S, S) and return what the codec loads, densities left
+    out.
+    """
     z, latents = refit(network, images)
     state = {key: value for key, value in network.state_dict().items() if not key.startswith("density.")}
     return {**state, "log_power": network.log_power.to(torch.int16), **tables(network, z, latents)}

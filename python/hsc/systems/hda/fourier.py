@@ -1,4 +1,6 @@
-"""Fast Fourier convolution's spectral transform (Chi, Jiang and Mu, NeurIPS 2020): the pluggable module of HDA-DeepSC's table II."""
+"""Fast Fourier convolution's spectral transform (Chi, Jiang and Mu, NeurIPS 2020): the pluggable module of
+HDA-DeepSC's table II.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,8 @@ from torch import nn
 
 
 class SpectralTransform(nn.Module):
-    """Features → spectrum → 1 × 1 convolution over real and imaginary parts, ReLU → features: every output sees the whole image.
+    """Features → spectrum → 1 × 1 convolution over real and imaginary parts, ReLU → features: every output
+    sees the whole image.
 
     The last convolution starts at zero: the untrained module adds nothing.
     """

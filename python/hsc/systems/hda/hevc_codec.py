@@ -1,9 +1,11 @@
-"""A hybrid that the papers lack: an HEVC-intra base, and HDA-DeepSC's analog layer and semantic decoder for what it leaves over.
+"""A hybrid that the papers lack: an HEVC-intra base, and HDA-DeepSC's analog layer and semantic decoder for
+what it leaves over.
 
     image ─┬─▶ HEVC intra ─▶ base ─▶ semantic encoder ─▶ z̃ ─┐
            └─▶ semantic encoder ─▶ z ────────────────────────┴─▶ z_A = z − z̃ ─▶ analog
 
-The base and the activity of z_A are the digital part. The split of the channel uses follows the SNR: the one with the least expected error.
+The base and the activity of z_A are the digital part. The split of the channel uses follows the SNR: the one
+with the least expected error.
 """
 
 from __future__ import annotations
@@ -30,7 +32,8 @@ from .models import DECODER, Model
 from .regions import grid, regions
 
 NAME, WEIGHTS = "hda_hevc", "hda-hevc"
-# Digital shares of the channel uses that are tried, by the bits per channel use of the MCS: the dearer a bit, the more it takes.
+# Digital shares of the channel uses that are tried, by the bits per channel use of the MCS: the dearer a bit,
+# the more it takes.
 _SHARES = ((0.7, (0.3, 0.6, 0.9)), (1.5, (0.2, 0.4, 0.7)), (2.2, (0.12, 0.22, 0.35)), (9.9, (0.05, 0.1, 0.2)))
 _SMALL = 8000  # channel uses, below which an HEVC picture takes about half
 _ACTIVITY_BYTES = (7.0, 4.0, 2.5, 0.8)  # of a latent position, typically
@@ -41,7 +44,8 @@ class Tables:
     """What is fitted to HEVC's residuals.
 
     Attributes:
-        log_power: int64 (12, 4, 44, 120), as in `nn.hda`, for 12 classes of residual, weak to strong, and each fineness of the activity.
+        log_power: int64 (12, 4, 44, 120), as in `nn.hda`, for 12 classes of residual, weak to strong, and
+            each fineness of the activity.
         energy: float (12,), log2 of the mean power of each class; for the encoder only.
         entropy: tables of the 32 activity latents, of each class and fineness.
     """
@@ -53,7 +57,9 @@ class Tables:
 
 @lru_cache(maxsize=1)
 def load() -> Model:
-    """HDA-DeepSC's networks with a decoder for these bases. Raises HscError when weights are missing or damaged."""
+    """HDA-DeepSC's networks with a decoder for these bases. Raises HscError when weights are missing or
+    damaged.
+    """
     own = {key: value for key, value in weights.load(WEIGHTS).items() if key.startswith(DECODER)}
     return replace(models.common(), network=models.network(own))
 
@@ -89,7 +95,9 @@ def _with_activity(quality: int, fineness: int, features: torch.Tensor, data: by
 
 
 def _bytes_per_use(at: Budget, share: float) -> float:
-    """Bytes of the digital part for each channel use of the message when the digital part takes `share` of them."""
+    """Bytes of the digital part for each channel use of the message when the digital part takes `share` of
+    them.
+    """
     return share * at.mcs.bits_per_use / 8 * 0.95 * (1 - at.options.repair_share)
 
 
@@ -105,7 +113,9 @@ class HdaHevcCodec(HdaCodec):
     weights = (models.COMMON, WEIGHTS)
 
     def encode(self, image: np.ndarray, link: Link = Link()) -> Message:  # noqa: B008 - frozen
-        """uint8 (H, W, C) → message within the link's CBR. Raises HscError for an image or a CBR that cannot be served."""
+        """uint8 (H, W, C) → message within the link's CBR. Raises HscError for an image or a CBR that cannot
+        be served.
+        """
         check_shape(image.shape)
         z = semantic_encode(image, load())
         return budget.within(

@@ -1,4 +1,6 @@
-"""What the codec `hda_hevc` has of its own: tables fitted to what HEVC intra leaves over, and a decoder trained behind such bases."""
+"""What the codec `hda_hevc` has of its own: tables fitted to what HEVC intra leaves over, and a decoder
+trained behind such bases.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,9 @@ EMA = 0.998
 
 
 def train(run: Run, _: dict[str, torch.Tensor] | None = None) -> dict[str, float]:
-    """Fit the tables to the shipped network, whatever the start, train its decoder, export both; returns the figures on the card."""
+    """Fit the tables to the shipped network, whatever the start, train its decoder, export both; returns the
+    figures on the card.
+    """
     photos, network = run.photos(), models.network({})
     state, figures = fit_tables(photos, network)
     pairs = Pairs.make(photos, network, state["log_power"].long(), state["energy"].numpy(), run.recipe)
@@ -121,7 +125,9 @@ class Pairs:
 
 
 def draw(rng: np.random.Generator, batch: int) -> Draw:
-    """Random conditions: SNR −2 to 22 dB, the classes whose base takes a tenth to nine tenths of the channel uses there."""
+    """Random conditions: SNR −2 to 22 dB, the classes whose base takes a tenth to nine tenths of the channel
+    uses there.
+    """
     snr_db = rng.uniform(-2, 22)
     uses = 8 * BYTES_PER_PIXEL / mcs.best_for(snr_db).bits_per_use / RELIABLE
     share = uses / (3 * CBR)
@@ -146,7 +152,9 @@ def loss_of(
 
 
 def train_decoder(network: hda.HdaNetwork, pairs: Pairs, run: Run) -> tuple[hda.HdaNetwork, int]:
-    """Train the decoder of `network` behind HEVC bases; returns the moving average of the network, and the steps."""
+    """Train the decoder of `network` behind HEVC bases; returns the moving average of the network, and the
+    steps.
+    """
     network.mixed_precision = mixed_precision(accelerator().device)
     learn_decoder(network)
     rng, batch, device = np.random.default_rng(), run.recipe.batch, accelerator().device

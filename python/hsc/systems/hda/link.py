@@ -1,4 +1,6 @@
-"""What the HDA codecs share around their networks: options, header parameters, the split of the channel uses, and the digital stream."""
+"""What the HDA codecs share around their networks: options, header parameters, the split of the channel uses,
+and the digital stream.
+"""
 
 from __future__ import annotations
 
@@ -31,8 +33,8 @@ LARGEST_SHARE = 0.9  # of the channel uses that the digital part may take when n
 
 @dataclass(frozen=True)
 class HdaParameters:
-    """What every packet header says: profile and quality (a byte), the selection (two int16), fineness of the activity (2 bits), and the
-    length of the digital part before repair (22 bits)."""
+    """What every packet header says: profile and quality (a byte), the selection (two int16), fineness of the
+    activity (2 bits), and the length of the digital part before repair (22 bits)."""
 
     profile: int
     quality: int
@@ -104,7 +106,9 @@ class Budget:
 
 
 def make_budget(shape: tuple[int, int, int], uses: int, link: Link, options: HdaOptions) -> Budget:
-    """The budget of an image (H, W, C) that may take so many channel uses of a link. Raises HscError for an impossible link."""
+    """The budget of an image (H, W, C) that may take so many channel uses of a link. Raises HscError for an
+    impossible link.
+    """
     snr_db = ONE_WAY_SNR_DB if link.snr_db is None else link.snr_db
     chosen = mcs_table.by_name(budget.mcs(link))
     return Budget(uses, chosen, snr_db, options, len(regions(*shape[:2])))
@@ -137,7 +141,9 @@ def table_rows(coded: torch.Tensor) -> np.ndarray:
 
 
 def expected(split: Split, tables: EntropyTables, at: Budget) -> tuple[int, Selection, float]:
-    """Channel uses of a split's digital part, nearly; the selection of analog values beside it; the error that the tables predict."""
+    """Channel uses of a split's digital part, nearly; the selection of analog values beside it; the error
+    that the tables predict.
+    """
     bits = tables.bits(split.coded.flatten().numpy(), table_rows(split.coded))
     uses = at.digital_uses(int(bits / 8) + len(split.whole) + at.overhead + CODER_BYTES * at.count)
     selection = analog_part.select(split.log_power, at.values_beside(uses), at.snr_db)
@@ -153,7 +159,9 @@ def message(
     tables: EntropyTables,
     at: Budget,
 ) -> Message:
-    """A split → the message, within the budget. Raises `budget.TooFew` when the digital part alone is beyond it."""
+    """A split → the message, within the budget. Raises `budget.TooFew` when the digital part alone is beyond
+    it.
+    """
     plain, values = _code(split, selection, tables, regions(*shape[:2]), at.options.key)
     uses = at.digital_uses(len(plain))
     if len(values) > 2 * (at.uses - uses):  # the digital part came out longer than foreseen
@@ -243,7 +251,9 @@ def _open(
 
 @dataclass(frozen=True)
 class Fused:
-    """ẑ and the variance of its error, float (120, h, w); `lost` regions are unknown in it, `closed` chunks came and did not open."""
+    """ẑ and the variance of its error, float (120, h, w); `lost` regions are unknown in it, `closed` chunks
+    came and did not open.
+    """
 
     z: torch.Tensor
     variance: torch.Tensor
@@ -259,7 +269,9 @@ def fuse(
     selection: Selection,
     network: hda.HdaNetwork,
 ) -> Fused:
-    """Eqs. (8) and (16): z̃ (120, h, w) and the analog values → ẑ; regions that are not in `placed` are unknown."""
+    """Eqs. (8) and (16): z̃ (120, h, w) and the analog values → ẑ; regions that are not in `placed` are
+    unknown.
+    """
     z, variance = (
         torch.zeros_like(base),
         hda.analog_layer(log_power, selection.threshold, selection.water).power,
@@ -293,7 +305,9 @@ class HdaCodec(Codec):
 
     @classmethod
     def describe(cls, parameters: bytes) -> dict[str, object]:
-        """Quality of the digital part, 0 the finest; fineness of the activity; bytes of the digital part before repair."""
+        """Quality of the digital part, 0 the finest; fineness of the activity; bytes of the digital part
+        before repair.
+        """
         known = HdaParameters.unpack(parameters)
         return {
             "quality": known.quality,

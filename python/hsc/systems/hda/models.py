@@ -1,4 +1,6 @@
-"""The networks of the HDA codecs as they are shipped: the common weights, and what each DA ratio and CBR has of its own."""
+"""The networks of the HDA codecs as they are shipped: the common weights, and what each DA ratio and CBR has
+of its own.
+"""
 
 from __future__ import annotations
 
@@ -54,7 +56,8 @@ class Model:
 
     Attributes:
         latents: for every quality, the rows of its latents.
-        tables: for every quality and fineness of the activity, the rows of the latents and then of the activity latents.
+        tables: for every quality and fineness of the activity, the rows of the latents and then of the
+            activity latents.
     """
 
     network: hda.HdaNetwork
@@ -85,7 +88,9 @@ def load(profile: Profile) -> Model:
 
 
 def network(own: Mapping[str, torch.Tensor]) -> hda.HdaNetwork:
-    """The common network with some weights of its own. Raises HscError when they do not fit, or the common ones are missing."""
+    """The common network with some weights of its own. Raises HscError when they do not fit, or the common
+    ones are missing.
+    """
     state = {key: value for key, value in _common().items() if not key.endswith("tables")} | dict(own)
     made = hda.HdaNetwork()
     found = made.load_state_dict(state, strict=False)
@@ -113,13 +118,17 @@ def _common_tables() -> tuple[tuple[EntropyTables, ...], tuple[tuple[EntropyTabl
 
 
 def unpack_tables(stored: torch.Tensor) -> EntropyTables:
-    """Shipped tables, integers (R, S) of sum 2^16 per row, each less one → tables of the coder's precision. Exact."""
+    """Shipped tables, integers (R, S) of sum 2^16 per row, each less one → tables of the coder's precision.
+    Exact.
+    """
     frequency = (stored.to(torch.int64).numpy() + 1) * (TOTAL // STORED_TOTAL)
     return EntropyTables(frequency, np.full(len(frequency), -LARGEST_INDEX))
 
 
 def pack_tables(probabilities: np.ndarray) -> np.ndarray:
-    """Probabilities (R, S), last column the escape → integers (R, S) as they are shipped: at least 1, of sum 2^16, less one."""
+    """Probabilities (R, S), last column the escape → integers (R, S) as they are shipped: at least 1, of sum
+    2^16, less one.
+    """
     share = probabilities / probabilities.sum(1, keepdims=True)
     frequency = np.floor(share * (STORED_TOTAL - share.shape[1])).astype(np.int64)
     frequency[np.arange(len(frequency)), frequency.argmax(1)] += (

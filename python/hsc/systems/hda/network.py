@@ -3,8 +3,8 @@
     I ─▶ transform ─▶ RSTB ─▶ z ─┬─▶ hyper encoder ─▶ z_D ─▶ rounding ─▶ (digital) ─▶ hyper decoder ─▶ z̃ ─┐
                                  └─▶ z_A = z − z̃ ─▶ channel encoder ─▶ (analog) ─▶ channel decoder ─▶ ẑ_A ─┴▶ ẑ ─▶ RSTB ─▶ Î
 
-Linear at the start: the transform is the 8 × 8 DCT, the hyper codec a two-stage KLT, the channel codec the identity with SoftCast's
-gains, the Swin blocks add nothing. Training only adds to that.
+Linear at the start: the transform is the 8 × 8 DCT, the hyper codec a two-stage KLT, the channel codec the
+identity with SoftCast's gains, the Swin blocks add nothing. Training only adds to that.
 """
 
 from __future__ import annotations
@@ -99,8 +99,8 @@ class AnalogLayer:
 def analog_layer(log_power: torch.Tensor, threshold: int, water: int) -> AnalogLayer:
     """Coefficients and gains from integer log-powers (B, 120, h, w): those of at least `threshold` are sent.
 
-    Power p = g²λ of the minimum total LLSE error under a power constraint: p ∝ √(λ/λ₀) − 1, λ₀ = 2^(water/64): water-filling;
-    SoftCast's p ∝ √λ when λ₀ is far below.
+    Power p = g²λ of the minimum total LLSE error under a power constraint: p ∝ √(λ/λ₀) − 1, λ₀ =
+    2^(water/64): water-filling; SoftCast's p ∝ √λ when λ₀ is far below.
     """
     power = (log_power / OCTAVE).exp2()
     sent = log_power >= threshold
@@ -110,7 +110,9 @@ def analog_layer(log_power: torch.Tensor, threshold: int, water: int) -> AnalogL
 
 
 def water_level(log_power: torch.Tensor, snr_db: float) -> int:
-    """λ₀ of the water-filling, in 1/64 octave, for the log-powers of the coefficients sent, any shape, at an SNR [dB]."""
+    """λ₀ of the water-filling, in 1/64 octave, for the log-powers of the coefficients sent, any shape, at an
+    SNR [dB].
+    """
     if not log_power.numel():
         return 0
     values, counts = log_power.flatten().unique(return_counts=True)
@@ -127,7 +129,8 @@ class HdaNetwork(nn.Module):
     """All learned parts of HDA-DeepSC, and the tables that both ends share.
 
     Args:
-        spectral: put a Fourier-based module behind either Swin block (table II); the codec on the air has none.
+        spectral: put a Fourier-based module behind either Swin block (table II); the codec on the air has
+            none.
     """
 
     def __init__(self, spectral: bool = False) -> None:
@@ -162,7 +165,9 @@ class HdaNetwork(nn.Module):
         return z + unit * self._swin(self.encoder, z / unit)
 
     def decode(self, z: torch.Tensor, variance: torch.Tensor) -> torch.Tensor:
-        """Eq. (12): ẑ and the variance of its error, both (B, 120, h, w) → images (B, 3, 8h, 8w), not clamped."""
+        """Eq. (12): ẑ and the variance of its error, both (B, 120, h, w) → images (B, 3, 8h, 8w), not
+        clamped.
+        """
         unit = self.deviation[:, None, None]
         known = (variance / self.weight[:, None, None]).clamp_min(1e-6).log2() / 4
         return self.transform.inverse(z + unit * self._swin(self.decoder, z / unit + self.reliability(known)))
@@ -184,7 +189,9 @@ class HdaNetwork(nn.Module):
         return nn.functional.linear(features.movedim(1, -1), self.channel_decoder.weight).movedim(-1, 1)
 
     def activity_latents(self, features: torch.Tensor, fineness: int) -> torch.Tensor:
-        """u (B, 120, h, w) → activity latents int64 (B, 32, h/4, w/4); `fineness` is an index of ACTIVITY_STEPS."""
+        """u (B, 120, h, w) → activity latents int64 (B, 32, h/4, w/4); `fineness` is an index of
+        ACTIVITY_STEPS.
+        """
         return activity.quantise(activity.energies(features, self.weight), ACTIVITY_STEPS[fineness])
 
     def log_powers(self, latents: torch.Tensor, quality: int, fineness: int) -> torch.Tensor:
@@ -193,12 +200,16 @@ class HdaNetwork(nn.Module):
 
 
 def log_powers(table: torch.Tensor, latents: torch.Tensor, fineness: int) -> torch.Tensor:
-    """Activity latents (B, 32, h/4, w/4) and a power table (44, 120), integers → log-powers int64 (B, 120, h, w). Exact."""
+    """Activity latents (B, 32, h/4, w/4) and a power table (44, 120), integers → log-powers int64 (B, 120, h,
+    w). Exact.
+    """
     return activity.power_table(table.long(), activity.rows(latents, ACTIVITY_STEPS[fineness]))
 
 
 def llse(values: torch.Tensor, noise: torch.Tensor, layer: AnalogLayer) -> tuple[torch.Tensor, torch.Tensor]:
-    """Linear least-squares estimate of u from y = g·u + noise of the given variance (inf: erased), and the variance of its error."""
+    """Linear least-squares estimate of u from y = g·u + noise of the given variance (inf: erased), and the
+    variance of its error.
+    """
     signal = layer.gain.square() * layer.power
     weight = torch.where(
         layer.sent & torch.isfinite(noise), signal / (signal + noise), torch.zeros_like(signal)

@@ -12,7 +12,8 @@ from .models import Profile
 
 FOURIER_WEIGHT = 0.1 / 255  # λ_F = 0.1 on pixel values of 0 … 255
 BASE_WEIGHT = 0.1  # λ_z
-# λ_r, in nepers of distortion per bit and pixel value: a bit takes channel uses from the analog part, at 10 dB (2 bits a use) this many.
+# λ_r, in nepers of distortion per bit and pixel value: a bit takes channel uses from the analog part, at 10
+# dB (2 bits a use) this many.
 RATE_WEIGHT = 4.4
 FINENESS = 1  # of the activity in training
 LEAST_MSE = 1e-6
@@ -44,7 +45,9 @@ class Draw:
 
 
 def draw(rng: np.random.Generator, batch: int, profile: Profile | None = None) -> Draw:
-    """Random conditions: SNR −2 to 22 dB, now and then lost values; CBR and DA ratio of a profile, or 1/6 to 1/24 and 0.1 to 3."""
+    """Random conditions: SNR −2 to 22 dB, now and then lost values; CBR and DA ratio of a profile, or 1/6 to
+    1/24 and 0.1 to 3.
+    """
     if profile:
         cbr, share = profile.cbr, profile.da_ratio / (1 + profile.da_ratio) * rng.uniform(0.85, 1.05)
     else:
@@ -76,7 +79,9 @@ def rate_weight(snr_db: float) -> float:
 def semantic_distortion(
     images: torch.Tensor, decoded: torch.Tensor, fourier_weight: float = FOURIER_WEIGHT
 ) -> torch.Tensor:
-    """Eq. (18), mean over each image's pixel values, orthonormal transform, (B,): ‖I − Î‖² + λ_F |F(I) − F(Î)|."""
+    """Eq. (18), mean over each image's pixel values, orthonormal transform, (B,): ‖I − Î‖² + λ_F |F(I) −
+    F(Î)|.
+    """
     error = images - decoded
     squared = error.square().flatten(1).mean(1)
     if not fourier_weight:
@@ -136,7 +141,9 @@ def _transceive(
 def analog_link(
     features: torch.Tensor, log_power: torch.Tensor, at: Draw
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """u and its integer log-powers (B, 120, h, w) → û behind the analog channel and the variance of its error, one budget for the batch."""
+    """u and its integer log-powers (B, 120, h, w) → û behind the analog channel and the variance of its
+    error, one budget for the batch.
+    """
     with torch.no_grad():
         count = min(log_power.numel() - 1, int(at.values_per_token * log_power[:, 0].numel()))
         threshold = int(log_power.flatten().kthvalue(log_power.numel() - count).values) + 1

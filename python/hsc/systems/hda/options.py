@@ -11,7 +11,9 @@ from ...phy import cipher
 
 
 def read_key(text: str) -> bytes | None:
-    """A key from the command line: 64 hexadecimal digits, a file that holds them, or "none". Raises HscError for anything else."""
+    """A key from the command line: 64 hexadecimal digits, a file that holds them, or "none". Raises HscError
+    for anything else.
+    """
     return None if text == "none" else cipher.parse_key(text)
 
 

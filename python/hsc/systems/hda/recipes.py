@@ -1,4 +1,6 @@
-"""What is trained of HDA-DeepSC: the network by algorithm 1, decoders of profiles, table II's semantic codecs, and `hda_hevc`."""
+"""What is trained of HDA-DeepSC: the network by algorithm 1, decoders of profiles, table II's semantic
+codecs, and `hda_hevc`.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +11,12 @@ import torch
 from ...training.loop import Run
 from ...training.recipe import Recipe
 from .models import DECODER, PROFILES
+from .network import HdaNetwork
 
 Stages = tuple[tuple[str, float], ...]
 
-# Share of the schedule at which each stage of algorithm 1 ends. The decoder's stage costs half of the others' time and gives most.
+# Share of the schedule at which each stage of algorithm 1 ends. The decoder's stage costs half of the others'
+# time and gives most.
 ALGORITHM_1: Stages = (("semantic", 0.02), ("transceiver", 0.04), ("decoder", 0.45), ("whole", 1.0))
 SEMANTIC: Stages = (("semantic", 1.0),)
 
@@ -24,8 +28,9 @@ class HdaTraining(Recipe):
     Attributes:
         fourier: λ_F of eq. (18).
         stages: of algorithm 1, each with the share of the schedule at which it ends.
-        whole_rate: learning rate of the stage "whole" relative to the recipe's. In batches of four the whole network at the full rate lost
-            0.1 dB at 10 dB and 1.5 dB at 20 dB against the decoder trained alone (measured).
+        whole_rate: learning rate of the stage "whole" relative to the recipe's. In batches of four the whole
+            network at the full rate lost 0.1 dB at 10 dB and 1.5 dB at 20 dB against the decoder trained
+            alone (measured).
         saves: beginnings of the names of what is saved; empty: everything, tables included.
         spectral: with the Fourier-based module of table II.
     """
@@ -40,6 +45,10 @@ class HdaTraining(Recipe):
         """The stage at a share of the schedule."""
         return next(name for name, end in self.stages if fraction < end)
 
+    def build(self) -> HdaNetwork:
+        """The untrained network."""
+        return HdaNetwork(self.spectral)
+
     def train(self, run: Run, start: dict[str, torch.Tensor] | None) -> dict[str, float]:
         """As `Recipe.train`; weights as shipped, whose tables are fitted anew, or the linear start."""
         from . import training
@@ -50,6 +59,10 @@ class HdaTraining(Recipe):
 @dataclass(frozen=True, kw_only=True)
 class HevcTables(Recipe):
     """What `hda_hevc` has of its own: tables fitted to what HEVC leaves over, and a decoder."""
+
+    def build(self) -> HdaNetwork:
+        """The untrained network."""
+        return HdaNetwork()
 
     def train(self, run: Run, start: dict[str, torch.Tensor] | None) -> dict[str, float]:
         """As `Recipe.train`; from the shipped network whatever the start."""

@@ -1,4 +1,5 @@
-"""Regions: the parts of an image that the digital part codes by themselves, so that a lost chunk costs its region and no more.
+"""Regions: the parts of an image that the digital part codes by themselves, so that a lost chunk costs its
+region and no more.
 
 A region is 8 × 8 latent positions (256 × 256 pixels), less at the right and lower edge.
 """

@@ -1,7 +1,9 @@
-"""The digital part of the HDA codecs: one sealed chunk per region, and a directory of their lengths at both ends of the stream.
+"""The digital part of the HDA codecs: one sealed chunk per region, and a directory of their lengths at both
+ends of the stream.
 
-directory ‖ chunk 0 ‖ chunk 1 ‖ … ‖ directory; a directory is the chunks' lengths (3 bytes each) and a CRC-16. A chunk (`phy.cipher.seal`)
-holds its region's first place among the analog values (3 bytes) and what the codec coded for the region.
+directory ‖ chunk 0 ‖ chunk 1 ‖ … ‖ directory; a directory is the chunks' lengths (3 bytes each) and a CRC-16.
+A chunk (`phy.cipher.seal`) holds its region's first place among the analog values (3 bytes) and what the
+codec coded for the region.
 """
 
 from __future__ import annotations
@@ -33,7 +35,9 @@ class RegionPart:
 
 @dataclass(frozen=True)
 class OpenedParts:
-    """Parts that could be opened, by region; `closed` counts chunks that came whole and did not open: altered, or another key."""
+    """Parts that could be opened, by region; `closed` counts chunks that came whole and did not open:
+    altered, or another key.
+    """
 
     parts: dict[int, RegionPart]
     closed: int

@@ -18,7 +18,8 @@ from ...message import Link
 from ...phy import mcs
 
 NAMES = ("hda-table2", "hda-table4")
-# Table II: weights of the semantic codec alone, by method, with the weight λ_F of eq. (18) that they were trained with.
+# Table II: weights of the semantic codec alone, by method, with the weight λ_F of eq. (18) that they were
+# trained with.
 SEMANTIC_CODECS = {
     "MSE loss": ("hda-semantic-mse", 0.0),
     "MSE loss, Fourier-based module": ("hda-semantic-module", 0.0),
@@ -39,14 +40,18 @@ Reconstruct = Callable[[np.ndarray], np.ndarray]
 
 
 def run(name: str, images: Mapping[str, np.ndarray], command: str, progress: Progress, quick: bool) -> Curves:
-    """The result file of a table of NAMES, for photographs uint8 (H, W, 3). Raises HscError when its weights or codecs are missing."""
+    """The result file of a table of NAMES, for photographs uint8 (H, W, 3). Raises HscError when its weights
+    or codecs are missing.
+    """
     if name == "hda-table2":
         return table2(list(images.values()), command, progress)
     return table4(list(images.values()), command, progress, 1 if quick else REPEATS)
 
 
 def quality(reconstruct: Reconstruct, images: Sequence[np.ndarray]) -> tuple[list[float], list[float | None]]:
-    """PSNR and MS-SSIM [dB] of each image uint8 (H, W, 3) after `reconstruct`, a semantic encoder and decoder without channel."""
+    """PSNR and MS-SSIM [dB] of each image uint8 (H, W, 3) after `reconstruct`, a semantic encoder and decoder
+    without channel.
+    """
     received = [reconstruct(image) for image in images]
     pairs = list(zip(received, images, strict=True))
     return [metrics.psnr_db(a, b) for a, b in pairs], [metrics.ms_ssim_db(a, b) for a, b in pairs]
@@ -102,9 +107,11 @@ def semantic_codec(name: str) -> Reconstruct:
 
 
 def table4(images: Sequence[np.ndarray], command: str, progress: Progress, repeats: int = REPEATS) -> Curves:
-    """Time of transmitter and receiver of every codec over that of HEVC intra, encode and decode, alternating in one run.
+    """Time of transmitter and receiver of every codec over that of HEVC intra, encode and decode, alternating
+    in one run.
 
-    HEVC codes at the quality that fills CBR 1/6 at 10 dB, once, without searching for that quality. Each time is the best of `repeats`.
+    HEVC codes at the quality that fills CBR 1/6 at 10 dB, once, without searching for that quality. Each time
+    is the best of `repeats`.
     """
     import torch
 

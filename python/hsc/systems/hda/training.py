@@ -21,14 +21,16 @@ from .objective import draw, stage_loss, usual
 from .recipes import SEMANTIC, HdaTraining
 
 FIT_CROPS, FIT_SIZE = 200, 256
-# Learning rates relative to the recipe's: the transforms are right at the start and stretch over four decades of power.
+# Learning rates relative to the recipe's: the transforms are right at the start and stretch over four decades
+# of power.
 RATES = {"encoder": 1.0, "decoder": 1.0, "reliability": 1.0, "density": 5.0}
 LINEAR_RATE = 0.05
 METHOD = Method(
     clip=5.0, betas=(0.9, 0.99), average=0.999, pace=lambda name: RATES.get(name.split(".")[0], LINEAR_RATE)
 )
 KODAK_SECONDS, KODAK_SNRS = 1800.0, (0.0, 10.0, 20.0)
-# Batches after which the power tables are fitted anew to what the encoder has become: the gains follow from them.
+# Batches after which the power tables are fitted anew to what the encoder has become: the gains follow from
+# them.
 REFIT_BATCHES = 4000
 REPORT_CROPS = 40  # that they are fitted to for a report
 EXACT = (
@@ -142,7 +144,9 @@ def kodak_psnr(
     snr_db: float = 10.0,
     images: int = 6,
 ) -> float:
-    """Mean PSNR [dB] over a few Kodak images at a profile's CBR and DA ratio, else at 1/6 and 0.2, as in training: no packets."""
+    """Mean PSNR [dB] over a few Kodak images at a profile's CBR and DA ratio, else at 1/6 and 0.2, as in
+    training: no packets.
+    """
     device, at = next(network.parameters()).device, usual(profile or models.PROFILES[0], snr_db)
     photos = datasets.kodak(path)
     chosen = photos[:: max(1, len(photos) // images)]

@@ -12,10 +12,12 @@ HIDDEN = 256
 
 
 class Adapters(nn.Module):
-    """The two adapters for one CR rank: M' → M'/2 → M' on the SR's values, 784 → 256 → 784 on the generated image.
+    """The two adapters for one CR rank: M' → M'/2 → M' on the SR's values, 784 → 256 → 784 on the generated
+    image.
 
-    Both are added to what they adapt and start at zero, so that an untrained pair changes nothing (the paper does not say how its
-    adapters start; without the skip, training has to learn the identity through a bottleneck first).
+    Both are added to what they adapt and start at zero, so that an untrained pair changes nothing (the paper
+    does not say how its adapters start; without the skip, training has to learn the identity through a
+    bottleneck first).
     """
 
     def __init__(self, symbols: int) -> None:

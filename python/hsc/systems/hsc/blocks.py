@@ -1,4 +1,6 @@
-"""HSC as blocks, as figure 1 of the paper draws it: semantic coders, CR Projection, CR Recomposition, and the whole of both ends."""
+"""HSC as blocks, as figure 1 of the paper draws it: semantic coders, CR Projection, CR Recomposition, and the
+whole of both ends.
+"""
 
 from __future__ import annotations
 
@@ -29,8 +31,8 @@ HSC = codec.HscCodec.name
 class hsc_semantic_encoder(LinkBlock):
     """Images to their semantic representation (SR), HSC eqs. (1) and (6).
 
-    Message ports: in `images` (`Image`) and `snr` (optional, `Snr`, from the receiver); out `analog` (`Analog`, the SR) and `generated`
-    (`Generated`, what the receiver will make of it over an ideal channel).
+    Message ports: in `images` (`Image`) and `snr` (optional, `Snr`, from the receiver); out `analog`
+    (`Analog`, the SR) and `generated` (`Generated`, what the receiver will make of it over an ideal channel).
 
     Args:
         semantic: "vae" or "vqvae"; photographs are always served by the convolutional VAE.
@@ -84,7 +86,8 @@ class hsc_semantic_encoder(LinkBlock):
 class hsc_semantic_decoder(MessageBlock):
     """The received SR to the generated image G, HSC eq. (6).
 
-    Message ports: in `analog` (`Analog`, the SR); out `generated` (`Generated`, G; empty when nothing of the SR came).
+    Message ports: in `analog` (`Analog`, the SR); out `generated` (`Generated`, G; empty when nothing of the
+    SR came).
     """
 
     def __init__(self) -> None:
@@ -101,16 +104,18 @@ class hsc_semantic_decoder(MessageBlock):
 
 
 class cr_projection(PartsBlock):
-    """Image and predicted image G to the complementary representation (CR), HSC eq. (2): A and the projected image.
+    """Image and predicted image G to the complementary representation (CR), HSC eq. (2): A and the projected
+    image.
 
-    Message ports: in `images` (`Image`) and `generated` (`Generated`); out `digital` (`Digital`). Of `rank`, `psnr_db` and `cbr` at
-    most one is given; it may change at run time.
+    Message ports: in `images` (`Image`) and `generated` (`Generated`); out `digital` (`Digital`). Of `rank`,
+    `psnr_db` and `cbr` at most one is given; it may change at run time.
 
     Args:
         rank: k, 0 sends the SR alone.
         psnr_db: PSNR that the recomposed image would have over an ideal channel [dB].
         cbr: complex channel uses of SR and CR over C·H·W.
-        cr: coding, "projection", "residual" (smallest, but what the channel does to the SR stays in the image) or "paper".
+        cr: coding, "projection", "residual" (smallest, but what the channel does to the SR stays in the
+            image) or "paper".
         jpeg2000_ratio: for "paper" with a rank: 1 is reversible, above it the compression ratio.
         mcs_name: MCS that the CR is for; it decides how many bytes a CBR holds.
 
@@ -160,7 +165,8 @@ class cr_projection(PartsBlock):
         image, generated = parts["images"], parts["generated"]
         known = codec.HscParameters.unpack(generated.parameters)
         tuning = TUNINGS[known.tuning]
-        # NCR adapters are made for a rank: that of the SR at hand counts, also while the rank is being changed.
+        # NCR adapters are made for a rank: that of the SR at hand counts, also while the rank is being
+        # changed.
         amount = {"rank": known.rank} if tuning == "ncr" else self._amount
         options = options_of(HscOptions, HSC, {**amount, **self._coding, "tuning": tuning})
         if generated.pixels is None or generated.shape != image.shape:
@@ -185,7 +191,8 @@ class cr_projection(PartsBlock):
 
 
 class cr_recomposition(PartsBlock):
-    """Generated image G and received CR to the image, HSC eq. (8). Without CR the image is G, without SR it is the CR over flat grey.
+    """Generated image G and received CR to the image, HSC eq. (8). Without CR the image is G, without SR it
+    is the CR over flat grey.
 
     Message ports: in `generated` (`Generated`) and `digital` (`Digital`); out `images` (`Image`).
     """
@@ -215,11 +222,12 @@ class cr_recomposition(PartsBlock):
 
 
 class hsc_transmitter(gr.hier_block2):
-    """Images to samples with HSC, from its parts: Semantic Encoder, CR Projection, modulators, Message Mux, OFDM Transmitter.
+    """Images to samples with HSC, from its parts: Semantic Encoder, CR Projection, modulators, Message Mux,
+    OFDM Transmitter.
 
-    Sends what `image_transmitter` with codec "hsc" sends; here the rank, PSNR or CBR of the CR may change at run time.
-    Message ports: in `images` (`Image`); out `sent` (`Sent` or `Failed`), `generated` (`Generated`, the predicted G) and `status`.
-    Stream out: complex samples. Arguments are those of these blocks.
+    Sends what `image_transmitter` with codec "hsc" sends; here the rank, PSNR or CBR of the CR may change at
+    run time. Message ports: in `images` (`Image`); out `sent` (`Sent` or `Failed`), `generated` (`Generated`,
+    the predicted G) and `status`. Stream out: complex samples. Arguments are those of these blocks.
 
     Raises:
         HscError: as these do.
@@ -274,10 +282,11 @@ class hsc_transmitter(gr.hier_block2):
 
 
 class hsc_receiver(gr.hier_block2):
-    """Samples to images with HSC, from its parts: OFDM Receiver, Message Demux, demodulators, Semantic Decoder, CR Recomposition.
+    """Samples to images with HSC, from its parts: OFDM Receiver, Message Demux, demodulators, Semantic
+    Decoder, CR Recomposition.
 
-    Stream in: complex samples. Message ports: out `images` (`Image`), `generated` (`Generated`, from the SR alone), `packets`
-    and `symbols` (as of `ofdm_receiver`), `status`.
+    Stream in: complex samples. Message ports: out `images` (`Image`), `generated` (`Generated`, from the SR
+    alone), `packets` and `symbols` (as of `ofdm_receiver`), `status`.
 
     Args:
         numerology: preset of `phy.ofdm`, or "auto" for any.

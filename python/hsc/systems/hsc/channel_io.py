@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 import torch
 
-# values (B, n), unit mean square per row -> (zero-forced values (B, n), noise variance (B, 1) or (B, n), same scale)
+# values (B, n), unit mean square per row -> (zero-forced values (B, n), noise variance (B, 1) or (B, n), same
+# scale)
 ValueChannel = Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
 
 
@@ -18,5 +19,7 @@ def power_normalise(values: torch.Tensor) -> torch.Tensor:
 def shrink(
     values: torch.Tensor, noise_variance: torch.Tensor, prior_variance: torch.Tensor | float = 1.0
 ) -> torch.Tensor:
-    """Linear MMSE estimate of zero-mean values from zero-forced ones; a lost value (variance inf) becomes the prior mean 0."""
+    """Linear MMSE estimate of zero-mean values from zero-forced ones; a lost value (variance inf) becomes the
+    prior mean 0.
+    """
     return values * (prior_variance / (prior_variance + noise_variance))

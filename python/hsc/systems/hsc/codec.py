@@ -105,7 +105,8 @@ class Semantic:
 
 @dataclass(frozen=True)
 class Complementary:
-    """Outcome of the CR encoder: the digital stream, the parameters for the receiver, and what the user should know of them.
+    """Outcome of the CR encoder: the digital stream, the parameters for the receiver, and what the user
+    should know of them.
 
     `data` is empty at rank 0.
     """
@@ -116,7 +117,9 @@ class Complementary:
 
 
 def semantic_encode(image: np.ndarray, options: HscOptions) -> Semantic:
-    """uint8 image (H, W, C) -> SR and predicted G, eqs. (1) and (6). Raises HscError for an image or a model that is not served."""
+    """uint8 image (H, W, C) -> SR and predicted G, eqs. (1) and (6). Raises HscError for an image or a model
+    that is not served.
+    """
     if image.dtype != np.uint8 or image.ndim != 3:
         raise HscError(f"HSC takes uint8 images (H, W, C), not {image.dtype} of shape {image.shape}")
     shape = tuple(image.shape)
@@ -130,9 +133,11 @@ def semantic_encode(image: np.ndarray, options: HscOptions) -> Semantic:
 def noisy_predictions(
     semantic: Semantic, options: HscOptions, snr_db: float, shape: tuple[int, int, int]
 ) -> list[np.ndarray]:
-    """Some draws of G as a receiver would have it over AWGN at `snr_db`, each float32 (H, W, C); the draws are always the same ones.
+    """Some draws of G as a receiver would have it over AWGN at `snr_db`, each float32 (H, W, C); the draws
+    are always the same ones.
 
-    A target PSNR takes more of them on small images, where one draw is not like another, and AIR_LOSS_DB of the SNR.
+    A target PSNR takes more of them on small images, where one draw is not like another, and AIR_LOSS_DB of
+    the SNR.
     """
     draws = NOISE_DRAWS
     if options.psnr_db is not None:
@@ -157,10 +162,12 @@ def complementary_encode(
     """uint8 image (H, W, C) and its SR -> CR, eq. (2).
 
     Args:
-        uses: most channel uses of SR and CR. None: those of the options' CBR, else DEFAULT_CBR; with a rank or a PSNR no limit.
+        uses: most channel uses of SR and CR. None: those of the options' CBR, else DEFAULT_CBR; with a rank
+            or a PSNR no limit.
         mcs: the link's MCS, which comes before the options'.
-        noisy: G as the receiver may have it. With `cr` "auto" they choose the coding; with "projection" the error matrix is the mean
-            over them, so that A covers the channel's share of the error too; and a PSNR is that of an image made with them.
+        noisy: G as the receiver may have it. With `cr` "auto" they choose the coding; with "projection" the
+            error matrix is the mean over them, so that A covers the channel's share of the error too; and a
+            PSNR is that of an image made with them.
 
     Raises:
         HscError: rank above the image's height, or a budget that the SR alone exceeds (`budget.TooFew`).
@@ -221,7 +228,8 @@ def _complement(
     made = make(options)
     if not options.rank or noisy or options.tuning == "ncr" or image.size > SMALL_IMAGE:
         return made
-    # Near exactness one row more can move one pixel across a rounding edge: send the smallest rank that is as good as any below it.
+    # Near exactness one row more can move one pixel across a rounding edge: send the smallest rank that is as
+    # good as any below it.
     first = cr.smallest_rank(prepared.tails, NEARLY_EXACT * image.size)
     candidates = [*(make(replace(options, rank=rank)) for rank in range(max(first, 1), options.rank)), made]
     return min(
@@ -307,7 +315,9 @@ def _code_rank(prepared: cr_rate.Source, options: HscOptions, rank: int) -> tupl
 
 
 def cr_bytes(uses: int, shape: tuple[int, int, int], n_values: int, mcs: str) -> int:
-    """Bytes of CR that fit beside an image's SR: whole LDPC blocks within so many channel uses. Raises `budget.TooFew` for too few."""
+    """Bytes of CR that fit beside an image's SR: whole LDPC blocks within so many channel uses. Raises
+    `budget.TooFew` for too few.
+    """
     needed = analog.symbol_count(n_values)
     if uses < needed:
         advice = f"raise the CBR to at least {budget.least_cbr(needed, shape):g}"
@@ -339,9 +349,11 @@ def recompose(
     shape: tuple[int, int, int],
     parameters: HscParameters,
 ) -> np.ndarray:
-    """G and the received CR -> image, uint8 (H, W, C): eqs. (7) and (8), from as many rows of A as arrived intact.
+    """G and the received CR -> image, uint8 (H, W, C): eqs. (7) and (8), from as many rows of A as arrived
+    intact.
 
-    Without CR the generated image; without SR the CR over a flat grey image. Raises HscError when there is neither.
+    Without CR the generated image; without SR the CR over a flat grey image. Raises HscError when there is
+    neither.
     """
     rows = _rows(received, shape, parameters)
     if generated is None:
@@ -383,7 +395,9 @@ def _decode_cr(received: ReceivedDigital, shape: tuple[int, int, int], parameter
 
 
 class HscCodec(Codec):
-    """HSC as one codec: `encode` at the transmitter, `decode` at the receiver. Keyword arguments are the fields of `HscOptions`."""
+    """HSC as one codec: `encode` at the transmitter, `decode` at the receiver. Keyword arguments are the
+    fields of `HscOptions`.
+    """
 
     name = "hsc"
     Options = HscOptions
@@ -391,7 +405,9 @@ class HscCodec(Codec):
     weights = ("hsc-*",)
 
     def encode(self, image: np.ndarray, link: Link = Link()) -> Message:  # noqa: B008 - frozen
-        """uint8 (H, W, C) -> message with the SR as analog stream, and the CR as digital stream unless its rank is 0."""
+        """uint8 (H, W, C) -> message with the SR as analog stream, and the CR as digital stream unless its
+        rank is 0.
+        """
         shape = tuple(image.shape)
         mcs, options = self._mcs(link), self._tuned(shape, link)
         semantic = semantic_encode(image, options)
@@ -418,7 +434,9 @@ class HscCodec(Codec):
         ).name
 
     def _tuned(self, shape: tuple[int, int, int], link: Link) -> HscOptions:
-        """The options with `tuning` "auto" settled by the link's SNR, and by whether fine-tuned weights are there."""
+        """The options with `tuning` "auto" settled by the link's SNR, and by whether fine-tuned weights are
+        there.
+        """
         options = self.options
         if options.tuning != AUTO:
             return options
@@ -441,7 +459,9 @@ class HscCodec(Codec):
         )
 
     def adapted(self, setting: LinkSetting) -> HscCodec:
-        """With the target PSNR of the setting as the amount of CR, or none where nothing digital gets through."""
+        """With the target PSNR of the setting as the amount of CR, or none where nothing digital gets
+        through.
+        """
         if setting.digital and setting.psnr_db is None:
             return self
         amount = {"psnr_db": setting.psnr_db} if setting.digital else {"rank": 0}

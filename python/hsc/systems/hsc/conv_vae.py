@@ -1,8 +1,8 @@
 """A convolutional VAE for photographs of any size: the semantic codec of HSC's colour experiment.
 
-A linear path, the KLT of 16 x 16 blocks with SoftCast's power allocation (Jakubczak and Katabi, SoftCast), runs beside a residual
-network in the encoder and in the decoder. The networks' last layers start at zero, so the untrained codec already is the
-block KLT, and training only adds.
+A linear path, the KLT of 16 x 16 blocks with SoftCast's power allocation (Jakubczak and Katabi, SoftCast),
+runs beside a residual network in the encoder and in the decoder. The networks' last layers start at zero, so
+the untrained codec already is the block KLT, and training only adds.
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ MIDDLE = 0.5
 
 
 def latent_shape(height: int, width: int, channels: int) -> tuple[int, int, int]:
-    """Shape of the latent of a (height, width) image: one value per channel and 16 x 16 block, sides rounded up."""
+    """Shape of the latent of a (height, width) image: one value per channel and 16 x 16 block, sides rounded
+    up.
+    """
     return channels, -(-height // STRIDE), -(-width // STRIDE)
 
 
@@ -45,8 +47,8 @@ def _up(inputs: int, outputs: int, factor: int) -> nn.Sequential:
 class ConvVae(nn.Module):
     """Colour image (B, 3, H, W) in [0, 1] <-> latent (B, channels, ceil(H/16), ceil(W/16)).
 
-    The latent is sent as real values, so the SR takes channels/2 complex channel uses per 256 pixels: 32 channels are CBR 1/48.
-    Its power varies with the image; the analog modulator sends the scale as data.
+    The latent is sent as real values, so the SR takes channels/2 complex channel uses per 256 pixels: 32
+    channels are CBR 1/48. Its power varies with the image; the analog modulator sends the scale as data.
     """
 
     def __init__(self, channels: int = 32, widths: tuple[int, int, int] = (48, 96, 160)) -> None:
@@ -87,7 +89,9 @@ class ConvVae(nn.Module):
 
     @torch.no_grad()
     def initialise_klt(self, crops: np.ndarray) -> None:
-        """Set the linear path to the KLT of the 16 x 16 x 3 blocks of `crops`, uint8 (N, S, S, 3), gains lambda^(-1/4)."""
+        """Set the linear path to the KLT of the 16 x 16 x 3 blocks of `crops`, uint8 (N, S, S, 3), gains
+        lambda^(-1/4).
+        """
         images = torch.from_numpy(crops).permute(0, 3, 1, 2).float() / 255 - MIDDLE
         blocks = (
             functional.unfold(images, STRIDE, stride=STRIDE).transpose(1, 2).reshape(-1, 3 * STRIDE * STRIDE)
@@ -122,7 +126,8 @@ class ConvVae(nn.Module):
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Generated images through `channel` (None: ideal), and the KL divergence to N(0, 1), (B,) nats.
 
-        The channel acts on the latent at unit mean square per image; the scale is known at the receiver, as on the air.
+        The channel acts on the latent at unit mean square per image; the scale is known at the receiver, as
+        on the air.
         """
         mean, log_variance = self.posterior(images)
         latent = reparameterise(mean, log_variance) if self.training else mean
@@ -138,7 +143,9 @@ class ConvVae(nn.Module):
 
 
 def _pad(images: torch.Tensor) -> torch.Tensor:
-    """Extend below and to the right to multiples of 16: by reflection, or by repetition where the image is too small to reflect."""
+    """Extend below and to the right to multiples of 16: by reflection, or by repetition where the image is
+    too small to reflect.
+    """
     height, width = images.shape[-2:]
     bottom, right = -height % STRIDE, -width % STRIDE
     mode = "reflect" if bottom < height and right < width else "replicate"

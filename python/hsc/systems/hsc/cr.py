@@ -1,7 +1,8 @@
-"""The complementary representation of HSC (arXiv 2507.17196, section III): error matrix, its eigenvectors, recomposition.
+"""The complementary representation of HSC (arXiv 2507.17196, section III): error matrix, its eigenvectors,
+recomposition.
 
-An image X is taken as an n × (w·c) matrix: n = H rows, the colour channels of a row side by side. Full rank is n. All functions
-work in float64 on one image or on a batch in the leading dimensions.
+An image X is taken as an n × (w·c) matrix: n = H rows, the colour channels of a row side by side. Full rank
+is n. All functions work in float64 on one image or on a batch in the leading dimensions.
 """
 
 from __future__ import annotations
@@ -15,13 +16,16 @@ def as_matrix(image: np.ndarray) -> np.ndarray:
 
 
 def error_matrix(image: np.ndarray, generated: np.ndarray) -> np.ndarray:
-    """E of eq. (14): the mean over colour channels of D Dᵀ with D = X − G. Images (..., H, W, C) -> float64 (..., H, H)."""
+    """E of eq. (14): the mean over colour channels of D Dᵀ with D = X − G. Images (..., H, W, C) -> float64
+    (..., H, H).
+    """
     difference = as_matrix(image) - as_matrix(generated)
     return difference @ difference.swapaxes(-1, -2) / image.shape[-1]
 
 
 def eigen_rows(error: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Eigenvalues (..., n), largest first and not negative, and eigenvectors as rows (..., n, n): eqs. (14) and (20).
+    """Eigenvalues (..., n), largest first and not negative, and eigenvectors as rows (..., n, n): eqs. (14)
+    and (20).
 
     O(n³): about 4 s for n = 2048 on one core of 2023.
     """
@@ -30,7 +34,9 @@ def eigen_rows(error: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def closed_form_errors(eigenvalues: np.ndarray) -> np.ndarray:
-    """‖X − X̂‖²_F per colour channel for every k = 0…n at once, eq. (19): Σ_{i>k} λ_i. (..., n) -> (..., n + 1)."""
+    """‖X − X̂‖²_F per colour channel for every k = 0…n at once, eq. (19): Σ_{i>k} λ_i. (..., n) -> (..., n +
+    1).
+    """
     tails = np.cumsum(eigenvalues[..., ::-1], axis=-1)[..., ::-1]
     return np.concatenate([tails, np.zeros_like(tails[..., :1])], axis=-1)
 

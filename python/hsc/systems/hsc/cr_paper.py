@@ -1,7 +1,8 @@
 """The CR as the paper codes it: C = [Aᵀ ; A X] as one array, quantised, through JPEG2000 (section III-B).
 
-A is quantised first and made orthonormal again (QR) on both sides; A X is computed with that A, so quantising A costs energy
-compaction only. The array is k × (n + W·C), A left of A X, in slabs of rows that are chunks of their own; an MNIST image is one slab.
+A is quantised first and made orthonormal again (QR) on both sides; A X is computed with that A, so quantising
+A costs energy compaction only. The array is k × (n + W·C), A left of A X, in slabs of rows that are chunks of
+their own; an MNIST image is one slab.
 """
 
 from __future__ import annotations
@@ -43,7 +44,9 @@ def encode(matrix: np.ndarray, rows: np.ndarray, step: float, ratio: float = 1.0
 def decode(
     data: bytes, received: np.ndarray | None, n: int, columns: int, rank: int, step: float, reversible: bool
 ) -> tuple[np.ndarray, np.ndarray]:
-    """A (k', n) and A X (k', columns), k' ≤ rank being as many rows as arrived in whole slabs. Any bytes are safe."""
+    """A (k', n) and A X (k', columns), k' ≤ rank being as many rows as arrived in whole slabs. Any bytes are
+    safe.
+    """
     slab = rows_per_slab(n, columns)
     parts: list[np.ndarray] = []
     for first, payload in zip(range(0, rank, slab), intact_prefix(data, received), strict=False):

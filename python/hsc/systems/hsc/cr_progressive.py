@@ -1,10 +1,12 @@
-"""Our coding of the CR: rows of A as Householder coordinates, projections beside them, usable after every chunk.
+"""Our coding of the CR: rows of A as Householder coordinates, projections beside them, usable after every
+chunk.
 
-For every row i, in the order of the eigenvalues: the coordinates of A's row (`stiefel`), with a step that suits its eigenvalue, and
-the row of A (X − R), transformed (`row_transform`), with one common step Δ, R being the generated image or a flat one; all
-Golomb-Rice coded (`rice`) in segments of 48. A's rows are orthonormal whatever the quantisation, and A (X − R) is computed with the
-quantised A, so a coarse A costs energy compaction only. A coefficient's rounding error never exceeds the coefficient, and everything
-is orthonormal, hence every further row lowers the error or leaves it.
+For every row i, in the order of the eigenvalues: the coordinates of A's row (`stiefel`), with a step that
+suits its eigenvalue, and the row of A (X − R), transformed (`row_transform`), with one common step Δ, R being
+the generated image or a flat one; all Golomb-Rice coded (`rice`) in segments of 48. A's rows are orthonormal
+whatever the quantisation, and A (X − R) is computed with the quantised A, so a coarse A costs energy
+compaction only. A coefficient's rounding error never exceeds the coefficient, and everything is orthonormal,
+hence every further row lowers the error or leaves it.
 """
 
 from __future__ import annotations
@@ -36,7 +38,9 @@ def _row_step(code: int) -> float:
 
 
 def _row_step_code(eigenvalue: float, columns: int, n: int, channels: int, step: float) -> int:
-    """Step of A's row i such that the energy it misplaces, λ_i n δ²/12, equals the noise of the row's projections, w Δ²/12."""
+    """Step of A's row i such that the energy it misplaces, λ_i n δ²/12, equals the noise of the row's
+    projections, w Δ²/12.
+    """
     wanted = _ROW_STEP_SCALE * step * math.sqrt(columns / channels / (n * max(eigenvalue, 1e-12)))
     return int(np.clip(round(-2 * math.log2(wanted) - 1), 0, 15))
 
@@ -53,8 +57,8 @@ class Coded:
     Attributes:
         chunks: bytes, usable in order.
         ranks: rows of A after each chunk.
-        errors: squared error over the whole image after each chunk, float64; with several G that the channel may make, the error that
-            SURE of them do not exceed.
+        errors: squared error over the whole image after each chunk, float64; with several G that the channel
+            may make, the error that SURE of them do not exceed.
     """
 
     chunks: list[bytes]
@@ -90,7 +94,8 @@ def encode(
     Args:
         differences: D = X − G as a matrix, float64 (n, W·C), for each G that the receiver may have.
         source: what is projected, X − R, float64 (n, W·C).
-        of_residual: R is a G: what the receiver's own differs from it stays in the image. Else R is the same on both sides.
+        of_residual: R is a G: what the receiver's own differs from it stays in the image. Else R is the same
+            on both sides.
         rows: A, orthonormal eigenvectors, float64 (k, n).
         eigenvalues: λ, (≥ k,), of the error matrix.
         channels: C.
@@ -131,7 +136,9 @@ def encode(
 def decode(
     data: bytes, received: np.ndarray | None, n: int, columns: int, channels: int, rank: int, step_code: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """A (k', n) and A (X − R) (k', columns), k' ≤ rank being as many rows as arrived whole. Any bytes are safe."""
+    """A (k', n) and A (X − R) (k', columns), k' ≤ rank being as many rows as arrived whole. Any bytes are
+    safe.
+    """
     group = rows_per_chunk(n, columns)
     vectors: list[np.ndarray] = []
     levels: list[np.ndarray] = []

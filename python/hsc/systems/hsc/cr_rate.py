@@ -1,4 +1,6 @@
-"""How much CR to send: the rank, and the quantiser step that suits it, for a rank, a target PSNR or a byte budget."""
+"""How much CR to send: the rank, and the quantiser step that suits it, for a rank, a target PSNR or a byte
+budget.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,8 @@ class Source:
     """One image as the CR coders need it.
 
     Attributes:
-        differences: D = X − G, float64 (n, W·C), for each G that counts: the transmitter's, or those that the channel may make of it.
+        differences: D = X − G, float64 (n, W·C), for each G that counts: the transmitter's, or those that the
+            channel may make of it.
         projected: what A is applied to: X, or X − G.
         of_residual: it is X − G.
         rows, eigenvalues: of the error matrix.
@@ -42,7 +45,9 @@ class Source:
 
     @property
     def errors(self) -> np.ndarray:
-        """Squared error over the image with k = 0…n rows that are exact, for a G that both sides have or A X: (n + 1,)."""
+        """Squared error over the image with k = 0…n rows that are exact, for a G that both sides have or A X:
+        (n + 1,).
+        """
         rows = np.ascontiguousarray(
             self.rows
         )  # numpy multiplies a reversed view without BLAS, fifty times as slowly
@@ -53,7 +58,9 @@ class Source:
 
     @property
     def floor(self) -> float:
-        """Squared error over the image that no CR takes away: what the channel does to the G that X − G was made with."""
+        """Squared error over the image that no CR takes away: what the channel does to the G that X − G was
+        made with.
+        """
         if not self.of_residual:
             return 0.0
         return float(
@@ -80,10 +87,11 @@ class Source:
 def source(
     image: np.ndarray, generated: Sequence[np.ndarray], of_residual: bool, counted: Sequence[np.ndarray] = ()
 ) -> Source:
-    """Prepare an image (H, W, C) in [0, 1] with its generated image, or with several that the channel may make of it.
+    """Prepare an image (H, W, C) in [0, 1] with its generated image, or with several that the channel may
+    make of it.
 
-    The error matrix is the mean over them. `of_residual`: project X − G instead of X; G is the first then. `counted`: generated images
-    that errors are told for, the first of the others when there are none.
+    The error matrix is the mean over them. `of_residual`: project X − G instead of X; G is the first then.
+    `counted`: generated images that errors are told for, the first of the others when there are none.
     """
     matrix = cr.as_matrix(image)
     differences = tuple(matrix - cr.as_matrix(one) for one in counted or generated[:1])
@@ -93,16 +101,19 @@ def source(
 
 
 def finest_paper_step(prepared: Source) -> int:
-    """The finest step with which A X fits into JPEG2000's 16 bits: no entry exceeds the norm of a column of X."""
+    """The finest step with which A X fits into JPEG2000's 16 bits: no entry exceeds the norm of a column of
+    X.
+    """
     largest = np.linalg.norm(prepared.projected, axis=0).max()
     return min(FINEST_STEP, int(2 * np.log2(32_000 / max(largest, 1e-9))))
 
 
 def step_for_rank(tails: np.ndarray, rank: int, columns: int) -> int:
-    """The coarsest step that adds at most NOISE_SHARE to the closed-form error at `rank`; FINEST_STEP at full rank.
+    """The coarsest step that adds at most NOISE_SHARE to the closed-form error at `rank`; FINEST_STEP at full
+    rank.
 
-    The noise is counted for a tenth of all rows at least: then one row more, which takes away 1/(n − k) of the error or more, never
-    adds as much noise, and the MSE falls with the rank.
+    The noise is counted for a tenth of all rows at least: then one row more, which takes away 1/(n − k) of
+    the error or more, never adds as much noise, and the MSE falls with the rank.
     """
     noisy = max(rank, len(tails) / 10) * columns
     for code in range(COARSEST_STEP, FINEST_STEP):
@@ -143,7 +154,9 @@ def _filled(prepared: Source, data: bytes, rank: int, code: int, n_bytes: int) -
 
 
 def progressive_for_error(prepared: Source, largest_error: float) -> tuple[bytes, int, int]:
-    """Stream, rank and step code with the fewest bytes whose squared error over the image is at most `largest_error`."""
+    """Stream, rank and step code with the fewest bytes whose squared error over the image is at most
+    `largest_error`.
+    """
     if prepared.errors[0] <= largest_error:
         return b"", 0, 0
     best: tuple[bytes, int, int] | None = None

@@ -1,7 +1,7 @@
 """The curves of the HSC paper (arXiv 2507.17196, section IV), measured with this module's codec.
 
-Figures 2 and 3 are over an error-free channel, figure 4 over independent slow Rayleigh fading of SR and CR, eqs. (3)-(5).
-Header and packets are left out of the channel there, as in the paper; both CBRs are reported.
+Figures 2 and 3 are over an error-free channel, figure 4 over independent slow Rayleigh fading of SR and CR,
+eqs. (3)-(5). Header and packets are left out of the channel there, as in the paper; both CBRs are reported.
 """
 
 from __future__ import annotations
@@ -77,7 +77,8 @@ def measure(
     seed: int = 1,
     numerology: Numerology | None = None,
 ) -> list[Point]:
-    """Send images uint8 (n, H, W, C), each as one message that its transmitter makes without knowing the SNR: a point for each SNR.
+    """Send images uint8 (n, H, W, C), each as one message that its transmitter makes without knowing the SNR:
+    a point for each SNR.
 
     Args:
         options: of the codec; `tuning` is "none" unless given.
@@ -151,7 +152,9 @@ def trained_symbols(semantic: str) -> list[int]:
 def fig2(
     digits: np.ndarray, command: str, progress: Progress, ranks: Sequence[int] = range(0, 29, 2)
 ) -> Curves:
-    """SC with growing M against HSC with growing k at one M, for VAE and VQ-VAE, both codings of the CR; error-free channel."""
+    """SC with growing M against HSC with growing k at one M, for VAE and VQ-VAE, both codings of the CR;
+    error-free channel.
+    """
     found, findings = [], {"images": len(digits)}
     for semantic in ("vae", "vqvae"):
         loads, m = trained_symbols(semantic), DEFAULT_SYMBOLS[semantic]
@@ -185,7 +188,9 @@ def fig3(
     progress: Progress,
     ranks: Sequence[int] = (0, 2, 4, 8, 12, 16, 20, 24, 28),
 ) -> Curves:
-    """HSC with growing k for several M against SC with growing M: the CBR from which HSC is better, for each M."""
+    """HSC with growing k for several M against SC with growing M: the CBR from which HSC is better, for each
+    M.
+    """
     loads = trained_symbols("vae")
     progress("SC")
     sc = series(
@@ -210,8 +215,9 @@ def fig3(
 
 
 def _crossing(text: str, curve: Series, sc: Series) -> dict[str, object]:
-    """CBR from which `curve` is below the best that SC reaches with at most as many channel uses: interpolated, and the first
-    measured point; between the points lie whole LDPC blocks, so that not every interpolated CBR can be had."""
+    """CBR from which `curve` is below the best that SC reaches with at most as many channel uses:
+    interpolated, and the first measured point; between the points lie whole LDPC blocks, so that not every
+    interpolated CBR can be had."""
     level = np.minimum.accumulate(sc.y.values)
     below = np.array(curve.y.values) < np.interp(curve.x.values, sc.x.values, level)
     return {
@@ -229,9 +235,10 @@ def fig4(
 ) -> Curves:
     """MSE under Rayleigh fading against mean SNR for each k, with and without tuning.
 
-    plain: untuned, the equalised SR goes to the decoder as it is, like in the paper. none: untuned, the SR is shrunk by its noise
-    variance first, as this module's receiver always does. few-shot, ncr: the paper's two tunings. robust: not in the paper, as many
-    channel uses as plain at that k, but a longer tuned SR, CR coded as projection, and ROBUST_MCS.
+    plain: untuned, the equalised SR goes to the decoder as it is, like in the paper. none: untuned, the SR is
+    shrunk by its noise variance first, as this module's receiver always does. few-shot, ncr: the paper's two
+    tunings. robust: not in the paper, as many channel uses as plain at that k, but a longer tuned SR, CR
+    coded as projection, and ROBUST_MCS.
     """
     found: list[Series] = []
     mean: dict[tuple[str, int], float] = {}
@@ -266,7 +273,9 @@ def fig4(
 
 
 def _reductions(mean: dict[tuple[str, int], float]) -> dict[str, object]:
-    """How much lower the MSE of each kind is than that of the untuned ones, for each k and over all, averaged over the SNRs."""
+    """How much lower the MSE of each kind is than that of the untuned ones, for each k and over all, averaged
+    over the SNRs.
+    """
     found: dict[str, object] = {"paper: MSE lower by NCR [%]": PAPER_REDUCTION_PERCENT}
     for baseline in ("plain", "none"):
         for kind in ("few-shot", "ncr", "robust"):
@@ -309,7 +318,9 @@ def _fading_series(name: str, snrs: Sequence[float], points: Sequence[Point]) ->
 
 
 def fig6(photo: np.ndarray, name: str, command: str, progress: Progress, ranks: Sequence[int]) -> Curves:
-    """A colour photograph uint8 (H, W, 3) with growing k: PSNR against CBR, both codings of the CR; error-free channel."""
+    """A colour photograph uint8 (H, W, 3) with growing k: PSNR against CBR, both codings of the CR;
+    error-free channel.
+    """
     found = []
     for cr in ("paper", "residual"):
         points = []

@@ -1,7 +1,9 @@
-"""Lost values of a latent from their neighbours: the conditional mean of a separable first-order Gauss-Markov field.
+"""Lost values of a latent from their neighbours: the conditional mean of a separable first-order Gauss-Markov
+field.
 
-Each channel has unit variance up to a scale, and correlation rho^(|dy| + |dx|) between places (Rue and Held, Gaussian Markov Random
-Fields, 2005, sections 1.1 and 2.2): its precision matrix is the Kronecker product of two tridiagonal ones, so that it is never formed.
+Each channel has unit variance up to a scale, and correlation rho^(|dy| + |dx|) between places (Rue and Held,
+Gaussian Markov Random Fields, 2005, sections 1.1 and 2.2): its precision matrix is the Kronecker product of
+two tridiagonal ones, so that it is never formed.
 """
 
 from __future__ import annotations
@@ -34,7 +36,8 @@ def conditional_mean(
 ) -> torch.Tensor:
     """The field with what was lost replaced by its mean given what was received.
 
-    Solves Q_ll x_l = -Q_lr x_r, Q the precision matrix, l lost and r received places, by conjugate gradients for all channels at once.
+    Solves Q_ll x_l = -Q_lr x_r, Q the precision matrix, l lost and r received places, by conjugate gradients
+    for all channels at once.
 
     Args:
         values: float (C, h, w).

@@ -30,7 +30,9 @@ MODELS: dict[int, str] = {
 
 
 def model_number(shape: tuple[int, int, int], semantic: str, symbols: int) -> int:
-    """Header number of the network for an image: a digit model for 28 × 28 × 1, else the photograph VAE. Raises HscError."""
+    """Header number of the network for an image: a digit model for 28 × 28 × 1, else the photograph VAE.
+    Raises HscError.
+    """
     wanted = f"hsc-mnist-{semantic}-m{symbols}" if shape == DIGIT_SHAPE else "hsc-photo-vae"
     for number, name in MODELS.items():
         if name == wanted and name in weights.names():
@@ -41,7 +43,9 @@ def model_number(shape: tuple[int, int, int], semantic: str, symbols: int) -> in
 
 @lru_cache(maxsize=32)
 def load_model(number: int, tuning: str = "none", rank: int = 0) -> nn.Module:
-    """Network of a header number, ready to run. `rank` chooses the NCR adapters. Raises HscError for what is not there."""
+    """Network of a header number, ready to run. `rank` chooses the NCR adapters. Raises HscError for what is
+    not there.
+    """
     if number not in MODELS:
         raise HscError(
             f"semantic model number {number} is unknown: the packet comes from a newer version, update this receiver"
@@ -66,7 +70,9 @@ def has_few_shot(number: int) -> bool:
 
 
 def adapter_rank(name: str, rank: int) -> int:
-    """Rank of the NCR adapters that serve CR rank `rank`: the nearest that was trained. Raises HscError when there are none."""
+    """Rank of the NCR adapters that serve CR rank `rank`: the nearest that was trained. Raises HscError when
+    there are none.
+    """
     prefix = f"{name}-ncr-k"
     ranks = [int(file.removeprefix(prefix)) for file in weights.names() if file.startswith(prefix)]
     if not ranks:
@@ -77,7 +83,9 @@ def adapter_rank(name: str, rank: int) -> int:
 
 
 def value_count(number: int, shape: tuple[int, int, int]) -> int:
-    """Real values in the SR of an image of `shape` (H, W, C). Raises HscError for a shape that the model cannot have."""
+    """Real values in the SR of an image of `shape` (H, W, C). Raises HscError for a shape that the model
+    cannot have.
+    """
     name = MODELS.get(number)
     if name is None or shape[2] not in (1, 3) or (name != "hsc-photo-vae" and shape != DIGIT_SHAPE):
         raise HscError(f"semantic model number {number} does not serve images of shape {shape}")
@@ -105,8 +113,9 @@ def decode_values(
 ) -> np.ndarray:
     """SR values (n,) and their noise variances -> generated image, float32 (H, W, C) in [0, 1].
 
-    Values are shrunk by their prior variance and noise variance (linear MMSE). Lost ones (variance inf) become their mean given their
-    neighbours in a photograph, and the prior mean, 0, in a digit, whose values have no places.
+    Values are shrunk by their prior variance and noise variance (linear MMSE). Lost ones (variance inf)
+    become their mean given their neighbours in a photograph, and the prior mean, 0, in a digit, whose values
+    have no places.
     """
     variance = torch.from_numpy(np.broadcast_to(np.float32(noise_variance), values.shape).copy())
     latent = torch.from_numpy(values)

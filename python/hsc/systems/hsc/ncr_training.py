@@ -1,7 +1,8 @@
-"""NCR fine-tuning (arXiv 2507.17196, eq. 23): adapters that make the recomposed image good when the CR may not arrive.
+"""NCR fine-tuning (arXiv 2507.17196, eq. 23): adapters that make the recomposed image good when the CR may
+not arrive.
 
-The CR is protected by LDPC and CRC, so a fading channel loses it rather than bending it: it arrives when its block's SNR is above
-the threshold of 16QAM 1/2. Its quantisation is left out: the projection is exact.
+The CR is protected by LDPC and CRC, so a fading channel loses it rather than bending it: it arrives when its
+block's SNR is above the threshold of 16QAM 1/2. Its quantisation is left out: the projection is exact.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ MCS = TABLE["16QAM-1/2"]
 
 @torch.no_grad()
 def projections(images: torch.Tensor, generated: torch.Tensor, rank: int) -> torch.Tensor:
-    """AᵀA, (B, 28, 28), of the `rank` leading eigenvectors of the error matrices, eqs. (14) and (20). Images (B, 1, 28, 28)."""
+    """AᵀA, (B, 28, 28), of the `rank` leading eigenvectors of the error matrices, eqs. (14) and (20). Images
+    (B, 1, 28, 28).
+    """
     difference = (images - generated)[:, 0].float()
     vectors = torch.linalg.eigh(difference @ difference.transpose(1, 2)).eigenvectors[
         ..., images.shape[-2] - rank :
@@ -35,7 +38,9 @@ def recompose_batch(generated: torch.Tensor, images: torch.Tensor, projection: t
 
 
 def received_images(model: nn.Module, images: torch.Tensor, recipe: NcrAdapters) -> torch.Tensor:
-    """Recomposed images (B, 1, 28, 28) after SR and CR each went through their own fading block, the CR at the same mean SNR."""
+    """Recomposed images (B, 1, 28, 28) after SR and CR each went through their own fading block, the CR at
+    the same mean SNR.
+    """
     values = model.encode(images)
     projection = projections(images, model.decode(values), recipe.rank)
     channel = value_channel(recipe.fading, len(images), images.device)
@@ -64,7 +69,9 @@ def figures(model: nn.Module, digits: torch.Tensor, recipe: NcrAdapters, seed: i
 
 
 def train(run: Run, start: dict[str, torch.Tensor]) -> dict[str, float]:
-    """Train adapters for the VAE `start`, export and measure, with and without them. Returns the figures on the card."""
+    """Train adapters for the VAE `start`, export and measure, with and without them. Returns the figures on
+    the card.
+    """
     model, digits = run.recipe.build(), held_out_digits(run)
     model.vae.load_state_dict(start)
     text = f"mnist test, Rayleigh 0-20 dB, recomposed at k = {run.recipe.rank}: MSE"

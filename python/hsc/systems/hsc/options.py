@@ -22,10 +22,11 @@ LARGEST_RANK = 4096
 class HscOptions:
     """Options of HSC, all of the transmitter's.
 
-    At most one of `rank`, `psnr_db` and `cbr` says how much CR to send; with none, the link's CBR, else 0.67 for digits and 1/6 for
-    photographs. A rank may come out smaller on a small image that is exact, or as good, with fewer rows. The codings of `cr`: "paper", A and
-    A X through JPEG2000; "residual", A and A (X − G), progressive, smallest; "projection", A and A X in the progressive coding, larger, but
-    it removes the SR's noise from what it covers.
+    At most one of `rank`, `psnr_db` and `cbr` says how much CR to send; with none, the link's CBR, else 0.67
+    for digits and 1/6 for photographs. A rank may come out smaller on a small image that is exact, or as
+    good, with fewer rows. The codings of `cr`: "paper", A and A X through JPEG2000; "residual", A and A (X −
+    G), progressive, smallest; "projection", A and A X in the progressive coding, larger, but it removes the
+    SR's noise from what it covers.
     """
 
     semantic: Semantic = option(

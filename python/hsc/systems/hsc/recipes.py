@@ -1,4 +1,6 @@
-"""What is trained of HSC: VAE and VQ-VAE for digits, the VAE for photographs, their few-shot versions, and NCR adapters."""
+"""What is trained of HSC: VAE and VQ-VAE for digits, the VAE for photographs, their few-shot versions, and
+NCR adapters.
+"""
 
 from __future__ import annotations
 
@@ -107,7 +109,8 @@ def _recipes() -> tuple[Recipe, ...]:
         replace(each, name=f"hsc-mnist-vqvae-m{each.symbols}", network="vqvae", regulariser=1.0)
         for each in ideal
     ]
-    # Few-shot fine-tuning, eq. (22): Rayleigh, mean SNR 0-5 dB, few samples, squared error only. NCR, eq. (23): the SNRs of the tests.
+    # Few-shot fine-tuning, eq. (22): Rayleigh, mean SNR 0-5 dB, few samples, squared error only. NCR, eq.
+    # (23): the SNRs of the tests.
     few_shot = [
         replace(
             each,
@@ -139,7 +142,8 @@ def _recipes() -> tuple[Recipe, ...]:
         for k in NCR_RANKS
     ]
     photo = PhotoCoder(name="hsc-photo-vae", data="photos", steps=20_000, batch=16, learning_rate=7e-4)
-    # A block of Rayleigh fading with a known gain is AWGN at another SNR; the photograph model sees the SNRs of ordinary links.
+    # A block of Rayleigh fading with a known gain is AWGN at another SNR; the photograph model sees the SNRs
+    # of ordinary links.
     photo_few_shot = replace(
         photo,
         name="hsc-photo-vae-few-shot",

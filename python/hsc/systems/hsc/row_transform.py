@@ -1,7 +1,9 @@
-"""An orthonormal transform of the rows of A (X − R): across colours, and along blocks of 16 columns where the image is wide.
+"""An orthonormal transform of the rows of A (X − R): across colours, and along blocks of 16 columns where the
+image is wide.
 
-Both are DCT-II. Of three colours the first is their sum, i.e. brightness, which holds most of the energy of a residual. The
-coefficients of one frequency stand together, so that the entropy coder adapts to each frequency and place.
+Both are DCT-II. Of three colours the first is their sum, i.e. brightness, which holds most of the energy of a
+residual. The coefficients of one frequency stand together, so that the entropy coder adapts to each frequency
+and place.
 """
 
 from __future__ import annotations
@@ -14,7 +16,9 @@ NARROW = 64
 
 
 def forward(rows: np.ndarray, channels: int) -> np.ndarray:
-    """float64 (k, W·C), colours interleaved -> (k, C·W) coefficients, colour by colour, frequency by frequency."""
+    """float64 (k, W·C), colours interleaved -> (k, C·W) coefficients, colour by colour, frequency by
+    frequency.
+    """
     planes = dct(rows.reshape(len(rows), -1, channels), axis=2, norm="ortho").transpose(0, 2, 1)
     width = planes.shape[2]
     return _blocks(dct, planes)[..., _order(width)].reshape(rows.shape)

@@ -1,9 +1,11 @@
-"""Orthonormal rows in as few numbers as they have degrees of freedom: Householder reflections, one for each row.
+"""Orthonormal rows in as few numbers as they have degrees of freedom: Householder reflections, one for each
+row.
 
-k orthonormal rows of length n have n·k − k(k+1)/2 degrees of freedom (the Stiefel manifold), and this is how many numbers are sent.
-Row i is what the reflections before it leave of the unit vector e_i: seen from there it is a unit vector u of length n − i, and its
-stereographic coordinates v = u[1:] / (1 + u[0]) have no constraint. Choosing the sign of the row (free, in HSC) makes u[0] ≥ 0 and
-|v| ≤ 1. Whatever v is after quantisation, the rows are orthonormal; and v = 0 is a valid row too. (Golub and Van Loan, Matrix
+k orthonormal rows of length n have n·k − k(k+1)/2 degrees of freedom (the Stiefel manifold), and this is how
+many numbers are sent. Row i is what the reflections before it leave of the unit vector e_i: seen from there
+it is a unit vector u of length n − i, and its stereographic coordinates v = u[1:] / (1 + u[0]) have no
+constraint. Choosing the sign of the row (free, in HSC) makes u[0] ≥ 0 and |v| ≤ 1. Whatever v is after
+quantisation, the rows are orthonormal; and v = 0 is a valid row too. (Golub and Van Loan, Matrix
 Computations, section 5.1, with w = (1, v).)
 """
 
@@ -16,10 +18,11 @@ from scipy.linalg import lapack
 
 
 def coordinates(rows: np.ndarray, quantise: Callable[[int, np.ndarray], np.ndarray]) -> list[np.ndarray]:
-    """Quantised coordinates of orthonormal rows, float64 (k, n): a list of k arrays of n − 1, n − 2, … numbers.
+    """Quantised coordinates of orthonormal rows, float64 (k, n): a list of k arrays of n − 1, n − 2, …
+    numbers.
 
-    `quantise(i, v)` gives the values that the receiver will see for row i: each row is made to correct what quantising the rows
-    before it has spoilt.
+    `quantise(i, v)` gives the values that the receiver will see for row i: each row is made to correct what
+    quantising the rows before it has spoilt.
     """
     rest = rows.T.copy()
     out = []

@@ -58,7 +58,9 @@ class Vae(nn.Module):
         return self.mean(features), self.log_variance(features).clamp(-12, 6)
 
     def encode(self, images: torch.Tensor, sample: bool = False) -> torch.Tensor:
-        """(B, 1, 28, 28) -> SR values (B, 2M) of unit mean square, eq. (1); the posterior's mean unless `sample`."""
+        """(B, 1, 28, 28) -> SR values (B, 2M) of unit mean square, eq. (1); the posterior's mean unless
+        `sample`.
+        """
         mean, log_variance = self.posterior(images)
         return power_normalise(reparameterise(mean, log_variance) if sample else mean)
 
@@ -69,7 +71,9 @@ class Vae(nn.Module):
     def forward(
         self, images: torch.Tensor, channel: ValueChannel | None = None
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Generated images through `channel` (None: ideal), and the regulariser: the KL divergence to N(0, 1), (B,) nats."""
+        """Generated images through `channel` (None: ideal), and the regulariser: the KL divergence to N(0,
+        1), (B,) nats.
+        """
         mean, log_variance = self.posterior(images)
         values = power_normalise(reparameterise(mean, log_variance) if self.training else mean)
         if channel is not None:
@@ -78,7 +82,9 @@ class Vae(nn.Module):
 
 
 def reparameterise(mean: torch.Tensor, log_variance: torch.Tensor) -> torch.Tensor:
-    """mean + sigma * epsilon, epsilon ~ N(0, 1) (Kingma and Welling, Auto-Encoding Variational Bayes, section 2.4)."""
+    """mean + sigma * epsilon, epsilon ~ N(0, 1) (Kingma and Welling, Auto-Encoding Variational Bayes, section
+    2.4).
+    """
     return mean + torch.exp(0.5 * log_variance) * torch.randn_like(mean)
 
 

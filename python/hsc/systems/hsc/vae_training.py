@@ -1,4 +1,6 @@
-"""Training of HSC's semantic coders, for digits and for photographs: squared error and a regulariser, over fading or none."""
+"""Training of HSC's semantic coders, for digits and for photographs: squared error and a regulariser, over
+fading or none.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,9 @@ PRIOR_CROPS, PRIOR_SIZE = 256, 128
 def value_channel(
     fading: Fading, batch: int, device: torch.device
 ) -> Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]]:
-    """Real values (B, n) of unit power through `fading`, two values a symbol; one channel gain and one mean SNR per row."""
+    """Real values (B, n) of unit power through `fading`, two values a symbol; one channel gain and one mean
+    SNR per row.
+    """
     span = fading.snr_high_db - fading.snr_low_db
     snr_db = fading.snr_low_db + span * torch.rand(batch, 1, device=device)
 
@@ -40,7 +44,9 @@ def value_channel(
 def loss(
     model: nn.Module, images: torch.Tensor, recipe: DigitCoder | PhotoCoder
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Negative variational lower bound per image for a Gaussian likelihood, up to constants; and the MSE per pixel."""
+    """Negative variational lower bound per image for a Gaussian likelihood, up to constants; and the MSE per
+    pixel.
+    """
     channel = value_channel(recipe.fading, len(images), images.device) if recipe.fading else None
     generated, regulariser = model(images, channel)
     squared = (generated.float() - images).square().flatten(1).sum(1)
@@ -49,7 +55,9 @@ def loss(
 
 @torch.inference_mode()
 def update_prior(model: ConvVae, crops: np.ndarray) -> None:
-    """Set each latent channel's prior variance to its mean square over crops, uint8 (N, S, S, 3), and its correlation of neighbours."""
+    """Set each latent channel's prior variance to its mean square over crops, uint8 (N, S, S, 3), and its
+    correlation of neighbours.
+    """
     squares, products, count = torch.zeros(model.channels), torch.zeros(model.channels), 0
     for part in np.array_split(crops, max(1, len(crops) // 16)):
         latent = model.encode(planes(part))
@@ -63,7 +71,9 @@ def update_prior(model: ConvVae, crops: np.ndarray) -> None:
 
 @torch.inference_mode()
 def digit_figures(model: nn.Module, images: torch.Tensor, seed: int = 1) -> dict[str, float]:
-    """MSE of SC on test digits (N, 1, 28, 28): over the ideal channel, and over block Rayleigh of 0-20 dB mean SNR."""
+    """MSE of SC on test digits (N, 1, 28, 28): over the ideal channel, and over block Rayleigh of 0-20 dB
+    mean SNR.
+    """
     torch.manual_seed(seed)
     ideal = functional.mse_loss(model(images)[0], images)
     faded = functional.mse_loss(
@@ -91,7 +101,9 @@ def held_out_digits(run: Run) -> torch.Tensor:
 
 
 def train_digits(run: Run, start: dict[str, torch.Tensor] | None) -> dict[str, float]:
-    """Train, export and measure a coder of digits; `start` None: random weights. Returns the figures on the card."""
+    """Train, export and measure a coder of digits; `start` None: random weights. Returns the figures on the
+    card.
+    """
     model = run.recipe.build()
     if start is not None:
         model.load_state_dict(start)

@@ -12,9 +12,11 @@ COMMITMENT = 0.25
 
 
 class VqVae(nn.Module):
-    """VQ-VAE (van den Oord et al., Neural Discrete Representation Learning) whose codewords are channel symbols.
+    """VQ-VAE (van den Oord et al., Neural Discrete Representation Learning) whose codewords are channel
+    symbols.
 
-    Each pair of reals, i.e. each complex symbol, is replaced by the nearest of `codewords` points: a learned constellation.
+    Each pair of reals, i.e. each complex symbol, is replaced by the nearest of `codewords` points: a learned
+    constellation.
     """
 
     def __init__(self, symbols: int, codewords: int = 256) -> None:
@@ -31,7 +33,9 @@ class VqVae(nn.Module):
         return self.codebook[torch.cdist(pairs, self.codebook).argmin(1)].reshape(features.shape)
 
     def encode(self, images: torch.Tensor, sample: bool = False) -> torch.Tensor:
-        """(B, 1, 28, 28) -> SR values (B, 2M) of unit mean square. `sample` is ignored: nothing is random here."""
+        """(B, 1, 28, 28) -> SR values (B, 2M) of unit mean square. `sample` is ignored: nothing is random
+        here.
+        """
         return power_normalise(self.quantise(self.head(self.trunk(images.flatten(1)))))
 
     def decode(self, values: torch.Tensor) -> torch.Tensor:
@@ -41,7 +45,9 @@ class VqVae(nn.Module):
     def forward(
         self, images: torch.Tensor, channel: ValueChannel | None = None
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Generated images through `channel` (None: ideal), and the regulariser (B,): codebook and commitment loss."""
+        """Generated images through `channel` (None: ideal), and the regulariser (B,): codebook and commitment
+        loss.
+        """
         features = self.head(self.trunk(images.flatten(1)))
         nearest = self.quantise(features)
         codebook_loss = (nearest - features.detach()).square().sum(1)
