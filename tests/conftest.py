@@ -17,6 +17,16 @@ if os.environ.get("HSC_TEST_INSTALLED") != "1":
     gnuradio.__path__.insert(0, str(Path(__file__).resolve().parents[1] / "python"))
 
 
+@pytest.fixture
+def start():
+    """Starts gr-hsc commands as processes; none outlives the test."""
+    from gnuradio.hsc.bench.over_the_air import commands
+    from support.processes import GR_HSC
+
+    with commands(GR_HSC) as begin:
+        yield begin
+
+
 @pytest.fixture(scope="session")
 def hscloop_plugins():
     """Builds driver=hscloop once; its folder is on SOAPY_SDR_PLUGIN_PATH, for this process and those that it

@@ -1,22 +1,21 @@
-"""The channel emulator: each impairment measured on what comes out, and two real ends that die and come back."""
+"""The channel emulator: each impairment measured on what comes out; two real ends that die and come back."""
 
 import signal
-import socket
 import subprocess
-import sys
-import time
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from gnuradio import blocks, gr, hsc
 from gnuradio.hsc.app import channel as emulator
+from gnuradio.hsc.bench.over_the_air import addresses
 from gnuradio.hsc.errors import HscError
 from scipy.special import j0
+from support.processes import GR_HSC
+from support.waiting import PATIENCE, wait_for
 
 RATE = 1e6
 QUIET = emulator.ChannelSettings("zmq:tcp://127.0.0.1:5555", "zmq:tcp://127.0.0.1:5556", RATE, snr_db=None)
-PATIENCE = 60  # s
 
 
 def through(samples, **settings):
@@ -172,24 +171,6 @@ def test_impossible_taps_are_refused_in_a_line(change):
 # ---- between two ends
 
 
-def endpoints(count):
-    """So many free zmq addresses."""
-    with_sockets = [socket.socket() for _ in range(count)]
-    for s in with_sockets:
-        s.bind(("127.0.0.1", 0))
-    ports = [s.getsockname()[1] for s in with_sockets]
-    for s in with_sockets:
-        s.close()
-    return [f"zmq:tcp://127.0.0.1:{port}" for port in ports]
-
-
-def wait_for(condition):
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.02)
-
-
 class Tone(gr.top_block):
     def __init__(self, address):
         super().__init__()
@@ -220,9 +201,8 @@ def end(graph):
 
 
 def test_ends_come_and_go_in_any_order():
-    first, second = endpoints(2)
-    command = [sys.executable, "-c", SITE + "from gnuradio.hsc.app.cli import main\nmain()", "channel"]
-    command += ["--in", first, "--out", second, "--rate", "500k", "--snr", "10"]
+    first, second = addresses(2)
+    command = [*GR_HSC, "channel", "--in", first, "--out", second, "--rate", "500k", "--snr", "10"]
     ears = run(Ears(second))
     channel = run(emulator.channel_flowgraph(emulator.ChannelSettings(first, second, RATE / 2, 10.0)))
     wait_for(lambda: ears.hears(0.05, 0.2))  # noise only: no transmitter yet
@@ -251,6 +231,3 @@ def test_ends_come_and_go_in_any_order():
         command_line.wait()
         end(ears)
         end(tone)
-
-
-SITE = f"import gnuradio; gnuradio.__path__[:] = {list(__import__('gnuradio').__path__)!r}\n"

@@ -8,7 +8,6 @@ import shlex
 import shutil
 import signal
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +25,7 @@ from gnuradio.hsc.bench import link_run, soak_run
 from gnuradio.hsc.bench.over_the_air import addresses, commands
 from gnuradio.hsc.images import files
 from support import ROOT
+from support.processes import GR_HSC
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 EXAMPLES = ROOT / "examples"
@@ -320,11 +320,8 @@ def test_printed_rehearsals_run(page, kind, programs, folder, request):
         "zmq:tcp://127.0.0.1:5556": far,
         "driver=hscloop": f"driver=hscloop,name={name}",
     }
-    program = "from gnuradio.hsc.app.__main__ import program; program()"
-    if os.environ.get("HSC_TEST_INSTALLED") != "1":
-        program = f"import gnuradio; gnuradio.__path__.insert(0, {str(ROOT / 'python')!r})\n{program}"
     try:
-        with commands((sys.executable, "-c", program)) as start:
+        with commands(GR_HSC) as start:
             others = [start(*globbed(with_own_ends(a, ends))) for a in rehearsal if a[0] != "rx"]
             (receiver,) = [with_own_ends(a, ends) for a in rehearsal if a[0] == "rx"]
             run_here([*receiver, "--images", "1", "--seconds", str(LONG)])

@@ -20,7 +20,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from rich.console import Console
-from test_blocks import make, wait_for
+from support.waiting import wait_for
+from support.watched import make
 
 ODD = [os.fsdecode(name) for name in (
     b"caf\xe9", b"~no-such-user", b"[bold]x[red]", b"[", b"a%s%d", b"new\nline", b"-dash", b"$x^{\\foo}$",

@@ -4,7 +4,6 @@ import io
 import json
 import os
 import signal
-import sys
 import threading
 import time
 from datetime import UTC, datetime
@@ -19,11 +18,9 @@ from gnuradio.hsc.app.cli import main
 from gnuradio.hsc.app.link import Scenario
 from gnuradio.hsc.app.reception import Reception
 from gnuradio.hsc.app.rx import Session, receive
-from gnuradio.hsc.bench.over_the_air import Command, addresses, commands
 from gnuradio.hsc.codecs import registry
 from gnuradio.hsc.errors import HscError
 from gnuradio.hsc.evaluation.sample_channel import noise
-from gnuradio.hsc.images import files as image_files
 from gnuradio.hsc.message import Link
 from gnuradio.hsc.paths import examples_folder
 from gnuradio.hsc.phy import ofdm, packet
@@ -31,50 +28,13 @@ from gnuradio.hsc.phy.numerology import AUTO, preset
 from gnuradio.hsc.radio import recording
 from gnuradio.hsc.radio.addresses import RadioSettings
 from gnuradio.hsc.radio.reader import Capture, describe
-from PIL import Image
 from rich.console import Console
-from support import ROOT, TESTS
+from support import TESTS
+from support.pictures import photo, pixels
+from support.processes import ended, free_address, records
+from support.waiting import PATIENCE
 
-LONG = 60.0  # s: a machine may be busy with other things
 IMAGES = examples_folder() / "images"
-
-
-@pytest.fixture
-def start():
-    """Starts gr-hsc commands as processes; none outlives the test."""
-    source = "from gnuradio.hsc.app.__main__ import program; program()"
-    if os.environ.get("HSC_TEST_INSTALLED") != "1":
-        root = str(ROOT / "python")
-        source = f"import gnuradio; gnuradio.__path__.insert(0, {root!r})\n{source}"
-    with commands((sys.executable, "-c", source)) as begin:
-        yield begin
-
-
-def ended(process: Command, number: int = signal.SIGINT) -> float:
-    """Send a signal; seconds until the process has ended."""
-    begun = time.monotonic()
-    process.child.send_signal(number)
-    process.child.wait(LONG)
-    return time.monotonic() - begun
-
-
-def address() -> str:
-    return addresses(1)[0]
-
-
-def records(folder: Path) -> list[dict]:
-    return [json.loads(line) for line in (folder / "received.jsonl").read_text().splitlines()]
-
-
-def pixels(path: Path) -> np.ndarray:
-    return image_files.load(path).pixels
-
-
-def photo(path: Path, seed: int, side: int = 64) -> Path:
-    """A small colour picture of soft blobs."""
-    small = np.random.default_rng(seed).integers(0, 256, (6, 6, 3), np.uint8)
-    Image.fromarray(small).resize((side, side), Image.Resampling.BICUBIC).save(path)
-    return path
 
 
 # ---- two processes and a channel
@@ -84,15 +44,15 @@ def test_images_cross_a_channel_of_three_processes(start, tmp_path):
     """15 dB, 10 kHz, 20 ppm, two echoes: all digits arrive, whole, with the quality of the codec on that
     channel.
     """
-    near, far = address(), address()
+    near, far = free_address(), free_address()
     impairments = ("--snr", 15, "--cfo", "10k", "--sfo", 20, "--taps", "1,0,0,0.5j,0,0,0,-0.32")
     start("channel", "--in", near, "--out", far, *impairments).when("channel:")
     rx = start("rx", "--radio", far, "--out", tmp_path / "got", "--images", 10)
     rx.when("listening")
     digits = [IMAGES / f"digit_{i}.png" for i in range(10)]
     tx = start("tx", *digits, "--radio", near, "--snr", 15)
-    assert tx.child.wait(LONG) == 0, tx.lines
-    assert rx.child.wait(LONG) == 0, rx.lines
+    assert tx.child.wait(PATIENCE) == 0, tx.lines
+    assert rx.child.wait(PATIENCE) == 0, rx.lines
     got = records(tmp_path / "got")
     assert [r["packets_received"] for r in got] == [r["packets"] for r in got] == [1] * 10
     first = got[0]["message_id"]
@@ -109,7 +69,11 @@ def test_reception_goes_on_through_restarts_of_either_end(start, tmp_path):
     """A receiver that begins in the middle; a transmitter that is killed and comes back with another codec,
     size, key and MCS.
     """
-    here, key, picture = ("--radio", address(), "--rate", "250k"), "ab" * 32, photo(tmp_path / "a.png", 1)
+    here, key, picture = (
+        ("--radio", free_address(), "--rate", "250k"),
+        "ab" * 32,
+        photo(tmp_path / "a.png", 1),
+    )
     again = ("--loop", "--interval", 0.1)
     tx = start("tx", IMAGES / "digit_3.png", *again, *here)
     rx = start("rx", *here, "--out", tmp_path / "got", "--key", key)
@@ -129,18 +93,22 @@ def test_reception_goes_on_through_restarts_of_either_end(start, tmp_path):
         assert by_codec[codec]["notices"] is None
         assert metrics.psnr_db(pixels(tmp_path / "got" / by_codec[codec]["file"]), pixels(picture)) > least
     count = len(records(tmp_path / "got"))
-    assert start("rx", *here, "--out", tmp_path / "got", "--key", key, "--images", 1).child.wait(LONG) == 0
+    assert (
+        start("rx", *here, "--out", tmp_path / "got", "--key", key, "--images", 1).child.wait(PATIENCE) == 0
+    )
     assert len({r["file"] for r in records(tmp_path / "got")}) == count + 1, "a later run adds to the folder"
     assert ended(tx) < 2.0
     assert tx.child.returncode == 0
 
 
 def test_a_recording_decodes_to_the_same_files_every_time(start, tmp_path):
-    here = ("--radio", address(), "--rate", "250k")
+    here = ("--radio", free_address(), "--rate", "250k")
     rx = start("rx", *here, "--out", tmp_path / "live", "--record", tmp_path / "capture", "--freq", "433.92M")
     rx.when("listening")
     files = [photo(tmp_path / f"{i}.png", i, 40) for i in range(4)]
-    assert start("tx", *files, *here, "--codec", "separate", "--packet-symbols", 600).child.wait(LONG) == 0
+    assert (
+        start("tx", *files, *here, "--codec", "separate", "--packet-symbols", 600).child.wait(PATIENCE) == 0
+    )
     rx.when("separate", count=4)
     assert ended(rx) < 2.0
     made = json.loads((tmp_path / "capture.sigmf-meta").read_text())
@@ -173,7 +141,7 @@ def test_a_radio_that_disappears_is_one_line_and_the_end(start, tmp_path, hscloo
             "tx", IMAGES / "digit_3.png", "--loop", "--radio", f"{air},serial=tx,vanish_every=4", *options
         )
         for process, what in ((rx, "gives no samples"), (tx, "takes no samples")):
-            assert process.child.wait(LONG) == 1, process.lines
+            assert process.child.wait(PATIENCE) == 1, process.lines
             process.when(what)
             assert len(process.times(what)) == 1
     finally:
@@ -404,7 +372,7 @@ def gr_hsc(*arguments: object) -> Result:
 def test_what_cannot_be_sent_is_one_line_and_the_rest_is_sent(tmp_path):
     bad = tmp_path / "bad.png"
     bad.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(40))
-    result = gr_hsc("tx", bad, IMAGES / "digit_0.png", "--radio", address())
+    result = gr_hsc("tx", bad, IMAGES / "digit_0.png", "--radio", free_address())
     assert result.exit_code == 2
     reason = f"gr-hsc: {bad}: not an image that pillow can read, convert it to PNG or JPEG"
     lines = result.output.splitlines()
@@ -414,7 +382,15 @@ def test_what_cannot_be_sent_is_one_line_and_the_rest_is_sent(tmp_path):
 
 def test_images_of_which_none_can_be_sent_end_even_a_loop():
     result = gr_hsc(
-        "tx", IMAGES / "digit_0.png", "--codec", "hda_dct", "--cbr", "1/100", "--loop", "--radio", address()
+        "tx",
+        IMAGES / "digit_0.png",
+        "--codec",
+        "hda_dct",
+        "--cbr",
+        "1/100",
+        "--loop",
+        "--radio",
+        free_address(),
     )
     assert result.exit_code == 2
     assert "raise the CBR" in result.output

@@ -1,7 +1,6 @@
 """Each block by itself: what it makes of good PDUs, and that no PDU whatever can stop it."""
 
 import re
-import threading
 import time
 
 import numpy as np
@@ -18,63 +17,15 @@ from gnuradio.hsc.phy import analog, digital, packet
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support import ROOT
+from support.pdus import HEADER, complex_noise, damaged, examples, values
 from support.pixel_codec import NAME, PixelCodec, picture, register
-from test_pdu import HEADER, complex_noise, damaged, examples, values
-
-MAKE = {
-    "analog_demodulator": {},
-    "analog_modulator": {},
-    "cr_projection": {"rank": 2},
-    "cr_recomposition": {},
-    "denoiser": {},
-    "digital_demodulator": {},
-    "digital_modulator": {},
-    "feedback_sender": {"address": "tcp://127.0.0.1:*"},
-    "hda_allocation": {},
-    "hda_fusion": {},
-    "image_sink": {},
-    "link_adaptation": {},
-    "message_decoder": {},
-    "message_demux": {},
-    "message_encoder": {"codec": NAME},
-    "message_mux": {},
-    "ofdm_transmitter": {"queue": 8},
-    "packet_repeater": {},
-    "quality_meter": {},
-    "repeat_requester": {},
-    "semantic_decoder": {},
-    "semantic_encoder": {},
-    "symbol_channel": {},
-}
+from support.waiting import wait_for
+from support.watched import MAKE, Watched, make, ports
 
 
 @pytest.fixture(autouse=True)
 def _pixel_codec(monkeypatch):
     register(monkeypatch)
-
-
-class Watched:
-    """A block outside a flowgraph: `give` calls a port's handler, `out` collects what it publishes."""
-
-    def __init__(self, block):
-        self.block, self.out = block, []
-        block.publish = lambda port, message: self.out.append((port, message))
-
-    def give(self, port, message):
-        getattr(self.block, f"_on_{port}")(message.to_pdu() if isinstance(message, pdu.Pdu) else message)
-        return self.take()
-
-    def take(self):
-        taken, self.out[:] = list(self.out), []
-        return [(port, m) for port, m in taken if port != "status"]
-
-
-def make(name, **arguments):
-    return Watched(getattr(hsc, name)(**{**MAKE.get(name, {}), **arguments}))
-
-
-def ports(block):
-    return [name for name in pmt.to_python(block.message_ports_in()) if name != "system"]
 
 
 @pytest.fixture(scope="module")
@@ -302,13 +253,6 @@ def test_image_source_waits_for_next(tmp_path):
             source.block._on_next(pdu.Sent(HEADER, 1).to_pdu())
     finally:
         source.block.stop()
-
-
-def wait_for(condition, seconds=20):
-    limit = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < limit, "waited in vain"
-        threading.Event().wait(0.01)
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,12 @@
 """`tx --feedback` and `rx --feedback`: two processes and a channel, and a way back."""
 
 from gnuradio.hsc import metrics
-from test_adaptation import free_address
-from test_tx_rx import address, ended, photo, pixels, records, start  # noqa: F401 - a fixture
+from support.pictures import photo, pixels
+from support.processes import ended, free_address, free_endpoint, records
 
 
-def test_images_get_better_when_the_receiver_tells_of_a_good_link(start, tmp_path):  # noqa: F811
-    near, far, back = address(), address(), free_address()
+def test_images_get_better_when_the_receiver_tells_of_a_good_link(start, tmp_path):
+    near, far, back = free_address(), free_address(), free_endpoint()
     picture = photo(tmp_path / "picture.png", 1, side=96)
     start("channel", "--in", near, "--out", far, "--snr", 20).when("channel:")
     receiver = start("rx", "--radio", far, "--out", tmp_path / "out", "--feedback", back)

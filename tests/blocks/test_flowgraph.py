@@ -14,9 +14,9 @@ from gnuradio.hsc.symbol_link import cross
 from gnuradio.hsc.systems.hsc import codec as hsc_codec
 from PIL import Image
 from support import ROOT
+from support.flowgraphs import Eraser, run, silence
 from support.pixel_codec import NAME, PixelCodec, picture, register
-
-TIME_LIMIT = 60
+from support.waiting import PATIENCE
 
 
 @pytest.fixture(autouse=True)
@@ -30,16 +30,6 @@ def folder(tmp_path):
     for i, size in enumerate([(48, 64), (40, 40), (32, 56)]):
         Image.fromarray(picture(*size, seed=i)).save(tmp_path / f"image{i}.png")
     return tmp_path
-
-
-def run(top):
-    """Run a flowgraph that must end by itself; on a hang the test fails instead of waiting for ever."""
-    thread = threading.Thread(target=top.run, daemon=True)
-    thread.start()
-    thread.join(TIME_LIMIT)
-    if thread.is_alive():
-        top.stop()
-        pytest.fail("the flowgraph did not end")
 
 
 class Link_(gr.top_block):
@@ -201,7 +191,7 @@ def test_stops_while_it_repeats(folder):
         wait.wait(0.1)
     stopper = threading.Thread(target=lambda: (top.stop(), top.wait()), daemon=True)
     stopper.start()
-    stopper.join(TIME_LIMIT)
+    stopper.join(PATIENCE)
     assert not stopper.is_alive() and len(top.meter.results) > 4
 
 
@@ -240,10 +230,6 @@ class HscLink(gr.top_block):
             self.msg_connect(source, out, target, into)
 
 
-def silence(shape):
-    return np.zeros(shape, np.complex64)
-
-
 DIGIT = ROOT / "examples" / "images" / "digit_5.png"
 
 
@@ -269,24 +255,6 @@ def test_fine_blocks_send_and_receive_what_the_codec_does(amount, semantic):
         modem.demodulate(packet.join([cross(p, 0, "ideal", silence) for p in packets]))
     ).image
     assert np.array_equal(top.sink.images[1], expected)
-
-
-class Eraser(hsc.blocks.base.MessageBlock):
-    """Turns packets into received ones without noise, and loses the analog or the digital symbols of every
-    packet.
-    """
-
-    def __init__(self, analog):
-        super().__init__("Eraser")
-        self.open_ports({"in": {pdu.Packet: self._packet}}, ("out",))
-        self.analog = analog
-
-    def _packet(self, p):
-        edge = p.header.slices()[0].stop - p.header.slices()[0].start
-        variance = np.full(len(p.symbols), 1e-6, np.float32)
-        variance[:edge] = np.inf if self.analog else 1e-6
-        variance[edge:] = 1e-6 if self.analog else np.inf
-        self.publish("out", pdu.ReceivedPacket(p.header, p.symbols, variance))
 
 
 def test_sr_alone_and_cr_alone_still_give_an_image():

@@ -23,7 +23,7 @@ from gnuradio.hsc.message import Link
 from gnuradio.hsc.phy import ofdm, packet
 from PIL import Image
 from support.pixel_codec import NAME, picture, register
-from test_blocks import Watched, ports
+from support.watched import Watched, ports
 
 LIMIT = 20.0  # s, for what must come
 QUIET = 0.15  # s without anything new

@@ -27,8 +27,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PyQt5 import QtCore, QtGui, QtWidgets, sip
 from support import ROOT
+from support.pdus import damaged, examples
 from support.pixel_codec import picture
-from test_pdu import damaged, examples
 
 WAIT = 60
 HEADER = packet.Header(1, 7, 0, 8, (48, 64, 3), 4000, 300, (("16QAM-1/2", 2000),))

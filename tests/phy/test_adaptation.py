@@ -1,7 +1,6 @@
 """The adaptive link: rules by themselves, records from the return path, and the closed loop in flowgraphs."""
 
 import queue
-import socket
 import threading
 import time
 from dataclasses import replace
@@ -33,9 +32,10 @@ from gnuradio.hsc.phy.numerology import preset
 from gnuradio.hsc.phy.packet import Header, Packet
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.processes import free_endpoint
+from support.waiting import PATIENCE
 
 LAYOUT = Header(1, 7, 0, 11, (64, 64, 3), 1000, 0, (("QPSK-1/2", 2000),))
-PATIENCE = 60.0  # s, on a busy machine
 
 
 def rate(setting):
@@ -404,12 +404,6 @@ def test_a_setting_overtakes_images_that_wait():
     assert [link.mcs for link in codec.links] == [None, "16QAM-1/2", "16QAM-1/2"]
 
 
-def free_address():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"tcp://127.0.0.1:{probe.getsockname()[1]}"
-
-
 class Ends(gr.top_block):
     def __init__(self, address):
         super().__init__("return path")
@@ -425,7 +419,7 @@ class Ends(gr.top_block):
 
 @pytest.mark.parametrize("runs", [1, 2])
 def test_return_path_between_processes(runs):
-    ends = Ends(free_address())
+    ends = Ends(free_endpoint())
     for _ in range(runs - 1):
         ends.start()
         ends.stop()
@@ -450,7 +444,7 @@ def test_return_path_between_processes(runs):
 
 
 def test_a_return_path_that_was_closed_can_be_opened_at_once_but_not_twice():
-    address = free_address()
+    address = free_endpoint()
     hsc.feedback_sender(address).stop()
     open_ = hsc.feedback_sender(address)
     with pytest.raises(HscError, match="in use"):

@@ -21,12 +21,12 @@ from gnuradio import analog, blocks, gr, hsc, soapy
 from gnuradio.hsc import metrics
 from PIL import Image
 from support.pixel_codec import NAME, picture, register
+from support.waiting import wait_for
 
 RATE = 500e3
 TONE = 123e3
 LEVEL = 0.5
 FREQUENCY = 433e6
-PATIENCE = 60  # s; on an idle machine nothing takes longer than 3 s
 
 
 @pytest.fixture
@@ -97,13 +97,6 @@ def running(*graphs):
         for graph in graphs:
             graph.wait()
         assert time.monotonic() - began < 10, "a flowgraph did not stop"
-
-
-def wait_for(condition):
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.02)
 
 
 def wait_for_tone(ears):

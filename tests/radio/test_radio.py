@@ -36,22 +36,10 @@ from gnuradio.hsc.radio.meters import (
 from gnuradio.hsc.radio.reader import FORMATS, SampleReader, describe, time_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.processes import free_address
+from support.waiting import PATIENCE, wait_for
 
 RATE = 500e3
-PATIENCE = 60  # s; on an idle machine nothing takes longer than 2 s
-
-
-def wait_for(condition):
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.02)
-
-
-def free_address():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return f"zmq:tcp://127.0.0.1:{s.getsockname()[1]}"
 
 
 # ---- addresses and settings

@@ -12,7 +12,8 @@ from gnuradio.hsc.blocks.base import MessageBlock
 from gnuradio.hsc.errors import HscError
 from gnuradio.hsc.radio.reader import describe
 from support import ROOT
-from test_recording import received
+from support.pictures import pixels
+from support.recordings import received
 
 DIGIT = ROOT / "examples" / "images" / "digit_0.png"
 
@@ -158,12 +159,6 @@ def test_samples_that_integers_do_not_hold_are_counted_and_told(tmp_path):
     runs.again(pdu.End())
     assert runs.recorder.counters["errors"] == 1 and runs.said("are clipped, and counted") == 1
     assert runs.recorder.counters["clipped"] == 2
-
-
-def pixels(path: Path) -> np.ndarray:
-    from gnuradio.hsc.images.files import load
-
-    return load(path).pixels
 
 
 def test_impossible_recordings_are_refused_in_one_line(tmp_path):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import ast
 import functools
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from enum import Flag, auto
 from fractions import Fraction
@@ -87,14 +87,19 @@ class Described:
 
     def check(self, codec: str, value: object) -> None:
         """Raises HscError for a value of another type or outside the choices."""
-        if value in self.choices if self.choices else any(_is(value, kind) for kind in self.kinds):
-            return
         if self.choices:
-            raise HscError(
-                f"{codec} option {self.name} '{value}' is unknown: choose one of {', '.join(map(str, self.choices))}"
-            )
+            # An array compares item by item: only what has a hash is looked for among the choices.
+            good = isinstance(value, Hashable) and value in self.choices
+        else:
+            good = any(_is(value, kind) for kind in self.kinds)
+        if good:
+            return
+        shown = " ".join(repr(value).split())
+        if self.choices:
+            choices = ", ".join(map(str, self.choices))
+            raise HscError(f"{codec} option {self.name} {shown} is unknown: choose one of {choices}")
         wanted = " or ".join(_WORDS.get(kind, kind.__name__) for kind in self.kinds)
-        raise HscError(f"{codec} option {self.name} is {value!r}: give {wanted}")
+        raise HscError(f"{codec} option {self.name} is {shown}: give {wanted}")
 
 
 _WORDS = {

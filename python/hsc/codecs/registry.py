@@ -35,9 +35,8 @@ class _Known:
                 self.add(point.load(), OUTSIDE)
             except Exception as error:
                 # Whatever a plug-in does wrong, all else goes on.
-                reason = " ".join(
-                    f"{error}" if isinstance(error, HscError) else f"{type(error).__name__}: {error}".split()
-                )
+                reason = f"{error}" if isinstance(error, HscError) else f"{type(error).__name__}: {error}"
+                reason = " ".join(reason.split())
                 self.faults.append(f"plug-in '{point.name}' ({point.value}) is left out: {reason}")
 
     def add(self, system: System, numbers: range) -> None:
@@ -50,17 +49,20 @@ class _Known:
         for entry in system.codecs:
             if entry.number not in numbers:
                 raise HscError(
-                    f"codec '{entry.name}' has number {entry.number}: codecs from outside have {OUTSIDE.start} to {OUTSIDE.stop - 1}"
+                    f"codec '{entry.name}' has number {entry.number}: "
+                    f"codecs from outside have {OUTSIDE.start} to {OUTSIDE.stop - 1}"
                 )
             if entry.name in taken:
                 raise HscError(
-                    f"codec '{entry.name}' of system '{system.name}' is there already, in '{taken[entry.name]}': rename it"
+                    f"codec '{entry.name}' of system '{system.name}' is there already, "
+                    f"in '{taken[entry.name]}': rename it"
                 )
             if entry.number in used:
                 raise HscError(
-                    f"codec '{entry.name}' has number {entry.number}, which '{used[entry.number]}' has: take another"
+                    f"codec '{entry.name}' has number {entry.number}, "
+                    f"which '{used[entry.number]}' has: take another"
                 )
-            used[entry.number] = entry.name
+            taken[entry.name], used[entry.number] = system.name, entry.name
         former = self.systems.get(system.name)
         if (
             former is not None

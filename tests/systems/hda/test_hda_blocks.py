@@ -19,8 +19,9 @@ from gnuradio.hsc.systems.deepjscc import denoise
 from gnuradio.hsc.systems.deepjscc.denoisers import Denoiser
 from gnuradio.hsc.systems.hda import blocks
 from PIL import Image
-from test_blocks import Watched
-from test_flowgraph import Eraser, run, silence
+from support.flowgraphs import Eraser, run, silence
+from support.pictures import pixels
+from support.watched import Watched
 
 KEY = "00112233445566778899aabbccddeeff" * 2
 OTHER = KEY[::-1]
@@ -37,10 +38,6 @@ def crops(tmp_path_factory):
         pixels = image_files.load(path).pixels[60 : 60 + size[0], 80 : 80 + size[1]]
         Image.fromarray(pixels if i < 2 else pixels[..., 1]).save(folder / f"crop{i}.png")
     return folder
-
-
-def pixels(path):
-    return image_files.load(path).pixels
 
 
 class Parts(gr.top_block):
