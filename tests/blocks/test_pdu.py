@@ -8,13 +8,13 @@ import pmt
 import pytest
 from gnuradio.hsc.blocks import pdu
 from gnuradio.hsc.errors import HscError
-from gnuradio.hsc.phy import packet
+from gnuradio.hsc.phy.header import Header
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import ROOT
 
 DOCUMENT = ROOT / "docs" / "pdu.md"
-HEADER = packet.Header(1, 7, 0, 2, (8, 12, 3), 100, 33000, (("QPSK-1/2", 40),), b"abcdefgh")
+HEADER = Header(1, 7, 0, 2, (8, 12, 3), 100, 33000, (("QPSK-1/2", 40),), b"abcdefgh")
 
 
 def complex_noise(count):
