@@ -7,7 +7,8 @@ import numpy as np
 from .codecs import registry
 from .message import Message, ReceivedMessage
 from .phy import analog, digital
-from .phy.packet import DEFAULT_PACKET_SYMBOLS, AssembledMessage, Modulated, assemble
+from .phy.assembly import AssembledMessage
+from .phy.packets import DEFAULT_PACKET_SYMBOLS, Modulated, assemble
 
 
 def modulate(message: Message, message_id: int, packet_symbols: int = DEFAULT_PACKET_SYMBOLS) -> Modulated:

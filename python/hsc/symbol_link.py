@@ -6,7 +6,8 @@ import numpy as np
 
 from . import channel
 from .phy import qam
-from .phy.packet import Packet, ReceivedPacket, decode_header, encode_header
+from .phy.header import decode_header, encode_header
+from .phy.packets import Packet, ReceivedPacket
 
 _LEAST_VARIANCE = 1e-10
 

@@ -23,8 +23,10 @@ from gnuradio.hsc.errors import HscError
 from gnuradio.hsc.evaluation.sample_channel import noise
 from gnuradio.hsc.message import Link
 from gnuradio.hsc.paths import examples_folder
-from gnuradio.hsc.phy import ofdm, packet
+from gnuradio.hsc.phy import ofdm
+from gnuradio.hsc.phy.header import Header
 from gnuradio.hsc.phy.numerology import AUTO, preset
+from gnuradio.hsc.phy.packets import ReceivedPacket, split
 from gnuradio.hsc.radio import recording
 from gnuradio.hsc.radio.addresses import RadioSettings
 from gnuradio.hsc.radio.reader import Capture, describe
@@ -226,7 +228,7 @@ def sent(
     message = registry.create(codec, **(options or {"rank": 8})).encode(
         image, Link(snr_db=15, cbr=None if codec == "hsc" else 1 / 3)
     )
-    packets = packet.split(modem.modulate(message, message_id, packet_symbols))
+    packets = split(modem.modulate(message, message_id, packet_symbols))
     return [
         np.concatenate([np.zeros(500, np.complex64), ofdm.modulate(p, preset("ofdm64"))]) for p in packets
     ]
@@ -473,12 +475,10 @@ def test_without_a_terminal_the_status_is_a_line_now_and_then_and_a_complaint_is
 # ---- what is written down
 
 
-def arrived(message_id: int, index: int, count: int, at: int, width: int = 28) -> packet.ReceivedPacket:
-    header = packet.Header(1, message_id, index, count, (28, width, 1), analog_symbols=10 * count)
+def arrived(message_id: int, index: int, count: int, at: int, width: int = 28) -> ReceivedPacket:
+    header = Header(1, message_id, index, count, (28, width, 1), analog_symbols=10 * count)
     symbols = np.zeros(header.payload_symbols, np.complex64)
-    return packet.ReceivedPacket(
-        header, symbols, np.ones(len(symbols), np.float32), 12.0, 0.5, 10.0, at, "ofdm64"
-    )
+    return ReceivedPacket(header, symbols, np.ones(len(symbols), np.float32), 12.0, 0.5, 10.0, at, "ofdm64")
 
 
 def test_the_log_tells_images_failures_and_what_was_lost(tmp_path):

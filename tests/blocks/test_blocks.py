@@ -13,7 +13,10 @@ from gnuradio.hsc.blocks.base import Joiner, MessageBlock
 from gnuradio.hsc.codecs import registry
 from gnuradio.hsc.errors import HscError
 from gnuradio.hsc.message import Link
-from gnuradio.hsc.phy import analog, digital, packet
+from gnuradio.hsc.phy import analog, digital
+from gnuradio.hsc.phy.assembly import MessageAssembler
+from gnuradio.hsc.phy.header import Header, pack, unpack
+from gnuradio.hsc.phy.packets import assemble, split
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support import ROOT
@@ -54,7 +57,7 @@ def test_no_pdu_stops_a_block(name, messages, data, fuzzed):
 
 sides = st.sampled_from([1, 8, 28, 64])
 headers = st.builds(
-    packet.Header,
+    Header,
     codec=st.sampled_from([1, 1, 1, *(registry.number(name) for name in registry.names()), 99]),
     message_id=st.integers(0, 65535),
     index=st.just(0),
@@ -84,12 +87,12 @@ def test_forged_packets_give_an_image_or_a_failure(header, seed, fuzzed):
     """Headers whose CRC holds but whose fields are anything, over noise: each message ends in one image or
     one failure.
     """
-    header = packet.unpack(packet.pack(header))
+    header = unpack(pack(header))
     rng = np.random.default_rng(seed)
     symbols = rng.standard_normal((header.payload_symbols, 2)).astype(np.float32).view(np.complex64).ravel()
     variance = np.where(rng.random(symbols.size) < 0.9, 0.1, np.inf).astype(np.float32)
     decoder = fuzzed.setdefault("decoder", make("message_decoder"))
-    decoder.block._assembler = packet.MessageAssembler()
+    decoder.block._assembler = MessageAssembler()
     made = decoder.give("packets", pdu.ReceivedPacket(header, symbols, variance)) + decoder.give(
         "packets", pdu.Tick(1 << 40)
     )
@@ -301,7 +304,7 @@ def test_ofdm_transmitter_refuses_whole_messages_when_its_queue_is_full():
     message = PixelCodec().encode(picture(32, 32), Link())
     for message_id in range(3):
         modulated = modem.modulate(message, message_id, 700)
-        for p in packet.split(modulated):
+        for p in split(modulated):
             transmitter.give("packets", pdu.Packet(p.header, p.symbols))
             waiting = [q.message_id for q in transmitter.block._queue_of_packets]
     count = modulated.header.count
@@ -314,7 +317,7 @@ def test_ofdm_transmitter_power_and_idle_zeros():
     transmitter = make("ofdm_transmitter", amplitude=0.5, continuous=True).block
     out = np.ones(1000, np.complex64)
     assert transmitter.work([], [out]) == 1000 and not out.any()
-    header = packet.assemble(1, 0, (8, 8, 1), b"", complex_noise(40_000), 1, [], 40_000).header
+    header = assemble(1, 0, (8, 8, 1), b"", complex_noise(40_000), 1, [], 40_000).header
     symbols = np.exp(2j * np.pi * np.random.default_rng(1).random(40_000)).astype(np.complex64)
     transmitter._on_packets(pdu.Packet(header, symbols).to_pdu())
     out = np.empty(60_000, np.complex64)

@@ -9,7 +9,8 @@ from gnuradio.hsc import modem
 from gnuradio.hsc.blocks import pdu
 from gnuradio.hsc.codecs import registry
 from gnuradio.hsc.message import Link
-from gnuradio.hsc.phy import packet
+from gnuradio.hsc.phy.assembly import join
+from gnuradio.hsc.phy.packets import ReceivedPacket, split
 from gnuradio.hsc.symbol_link import cross
 from gnuradio.hsc.systems.hsc import codec as hsc_codec
 from PIL import Image
@@ -69,10 +70,10 @@ def test_received_image_is_that_of_the_symbol_path(folder):
     message = PixelCodec().encode(picture(48, 64, seed=0), Link())
     modulated = modem.modulate(message, 7)
     arrived = [
-        packet.ReceivedPacket(p.header, p.symbols, np.full(len(p.symbols), 1e-6, np.float32))
-        for p in packet.split(modulated)
+        ReceivedPacket(p.header, p.symbols, np.full(len(p.symbols), 1e-6, np.float32))
+        for p in split(modulated)
     ]
-    expected = PixelCodec().decode(modem.demodulate(packet.join(arrived))).image
+    expected = PixelCodec().decode(modem.demodulate(join(arrived))).image
     assert np.array_equal(top.sink.images[7], expected)
 
 
@@ -250,10 +251,8 @@ def test_fine_blocks_send_and_receive_what_the_codec_does(amount, semantic):
     run(top)
     codec = registry.create("hsc", **{"cr": "projection", **semantic, **amount})
     image = np.asarray(Image.open(DIGIT))[..., None]
-    packets = packet.split(modem.modulate(codec.encode(image, Link()), 1, 400))
-    expected = codec.decode(
-        modem.demodulate(packet.join([cross(p, 0, "ideal", silence) for p in packets]))
-    ).image
+    packets = split(modem.modulate(codec.encode(image, Link()), 1, 400))
+    expected = codec.decode(modem.demodulate(join([cross(p, 0, "ideal", silence) for p in packets]))).image
     assert np.array_equal(top.sink.images[1], expected)
 
 

@@ -3,6 +3,7 @@ final image.
 """
 
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,7 +16,9 @@ from gnuradio.hsc.channel import numpy_normal
 from gnuradio.hsc.codecs import registry
 from gnuradio.hsc.errors import HscError
 from gnuradio.hsc.message import Base, Link
-from gnuradio.hsc.phy import packet
+from gnuradio.hsc.phy.assembly import join
+from gnuradio.hsc.phy.header import Header
+from gnuradio.hsc.phy.packets import ReceivedPacket, split
 from gnuradio.hsc.symbol_link import cross
 from PIL import Image
 from support import ROOT
@@ -32,7 +35,7 @@ def photo(side=128):
 def received(codec, image, packet_symbols=1024, message_id=7, snr_db=10.0, **options):
     """The packets of one image after AWGN."""
     message = registry.create(codec, **options).encode(image, Link(snr_db=snr_db, cbr=1 / 3))
-    packets = packet.split(modem.modulate(message, message_id, packet_symbols))
+    packets = split(modem.modulate(message, message_id, packet_symbols))
     normal = numpy_normal(np.random.default_rng(1))
     return [cross(p, snr_db, "awgn", normal, 1.0, i * 2000) for i, p in enumerate(packets)]
 
@@ -98,7 +101,7 @@ def test_the_image_builds_up_packet_by_packet(codec, always):
     packets = received(
         codec, image, **({"repair_share": 0.05, "da_ratio": 0.2} if codec == "hda_deepsc" else {})
     )
-    alone = registry.create(codec).decode(modem.demodulate(packet.join(packets))).image
+    alone = registry.create(codec).decode(modem.demodulate(join(packets))).image
     quality = []
     base = getattr(registry.create(codec), "base", None)
     assert base == BASES[codec]
@@ -107,7 +110,7 @@ def test_the_image_builds_up_packet_by_packet(codec, always):
             bench.give(p)
             # What cannot be decoded yet gives no image: then the counter of tries would be all there is to
             # wait for.
-            message = modem.demodulate(packet.join(packets[: p.header.index + 1]))
+            message = modem.demodulate(join(packets[: p.header.index + 1]))
             first = base is not None and not quality
             try:
                 so_far = registry.create(codec).decode(message.only(base.kind) if first else message).image
@@ -151,7 +154,7 @@ def test_every_codec_gives_an_image_or_a_reason_for_any_packets(codec):
     decoder = registry.create(codec)
     for some in [packets[:n] for n in range(1, len(packets) + 1)] + [[p] for p in packets]:
         try:
-            assert decoder.decode(modem.demodulate(packet.join(some))).image.shape == (128, 128, 3)
+            assert decoder.decode(modem.demodulate(join(some))).image.shape == (128, 128, 3)
         except HscError as error:
             assert len(some) < len(packets), error
 
@@ -173,8 +176,7 @@ def test_a_slow_partial_image_neither_delays_nor_follows_the_final_one(always):
     decoder.close(packets[0].header)
     release.set()
     other = [
-        packet.ReceivedPacket(packet.replace(p.header, message_id=9), p.symbols, p.noise_variance)
-        for p in packets[:3]
+        ReceivedPacket(replace(p.header, message_id=9), p.symbols, p.noise_variance) for p in packets[:3]
     ]
     done = threading.Event()
     decoder._publish = lambda image: (published.append(image), done.set())
@@ -211,14 +213,10 @@ def test_mistakes_in_a_codec_are_counted_and_the_thread_goes_on(always):
 
 
 def test_a_header_that_claims_too_much_is_not_decoded_before_it_came():
-    header = packet.Header(1, 3, 0, 60_000, (4000, 4000, 3), analog_symbols=1 << 23)
+    header = Header(1, 3, 0, 60_000, (4000, 4000, 3), analog_symbols=1 << 23)
     decoder = ProgressiveDecoder(pytest.fail, pytest.fail, pytest.fail)
     decoder.offer(
-        [
-            packet.ReceivedPacket(
-                header, np.zeros(header.payload_symbols, np.complex64), np.ones(1, np.float32)
-            )
-        ]
+        [ReceivedPacket(header, np.zeros(header.payload_symbols, np.complex64), np.ones(1, np.float32))]
     )
     assert not decoder._waiting
 
@@ -252,7 +250,7 @@ def test_what_would_not_be_ready_in_time_is_not_begun():
 def test_the_first_image_of_a_codec_is_no_measure():
     decoder, header = (
         ProgressiveDecoder(pytest.fail, pytest.fail, pytest.fail),
-        packet.Header(1, 3, 0, 4, (10, 10, 3)),
+        Header(1, 3, 0, 4, (10, 10, 3)),
     )
     assert decoder._expected(header) == 0
     for seconds, expected in ((9.0, 0.0), (0.5, 0.5)):

@@ -20,7 +20,9 @@ from gnuradio.hsc.blocks.base import MessageBlock
 from gnuradio.hsc.codecs import registry
 from gnuradio.hsc.errors import HscError
 from gnuradio.hsc.message import Link
-from gnuradio.hsc.phy import ofdm, packet
+from gnuradio.hsc.phy import ofdm
+from gnuradio.hsc.phy.packets import ReceivedPacket
+from gnuradio.hsc.phy.packets import split as packets_of
 from PIL import Image
 from support.pixel_codec import NAME, picture, register
 from support.watched import Watched, ports
@@ -213,12 +215,12 @@ def split(parts):
 def packets(codec=NAME, pixels=None, **options):
     link = Link(cbr=0.5 if codec == "hda_deepsc" else None)
     message = registry.create(codec, **options).encode(picture(40, 40) if pixels is None else pixels, link)
-    return packet.split(modem.modulate(message, FIRST_ID, 400))
+    return packets_of(modem.modulate(message, FIRST_ID, 400))
 
 
 def received(codec=NAME, **more):
     made = packets(codec, **more)
-    return [packet.ReceivedPacket(p.header, p.symbols, np.full(p.symbols.size, 0.01, np.float32), 20.0, 0.0, 0.0, 100 * i)
+    return [ReceivedPacket(p.header, p.symbols, np.full(p.symbols.size, 0.01, np.float32), 20.0, 0.0, 0.0, 100 * i)
             for i, p in enumerate(made)]  # fmt: skip
 
 

@@ -22,7 +22,7 @@ from gnuradio.hsc.blocks.viewer.block import PANELS
 from gnuradio.hsc.blocks.viewer.drawing import DARK, LIGHT, Rect, cells, layout, render, span, ticks, to_image
 from gnuradio.hsc.blocks.viewer.model import PacketState, View, ViewerModel, shrink
 from gnuradio.hsc.errors import HscError
-from gnuradio.hsc.phy import packet
+from gnuradio.hsc.phy.header import Header
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PyQt5 import QtCore, QtGui, QtWidgets, sip
@@ -31,7 +31,7 @@ from support.pdus import damaged, examples
 from support.pixel_codec import picture
 
 WAIT = 60
-HEADER = packet.Header(1, 7, 0, 8, (48, 64, 3), 4000, 300, (("16QAM-1/2", 2000),))
+HEADER = Header(1, 7, 0, 8, (48, 64, 3), 4000, 300, (("16QAM-1/2", 2000),))
 
 
 @pytest.fixture(scope="module", autouse=True)

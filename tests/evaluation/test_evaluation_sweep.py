@@ -15,7 +15,7 @@ from gnuradio.hsc.errors import HscError
 from gnuradio.hsc.evaluation import fingerprint, sweep, transmission
 from gnuradio.hsc.evaluation.transmission import Point, Reception, Sending
 from gnuradio.hsc.images.files import load
-from gnuradio.hsc.phy import packet
+from gnuradio.hsc.phy.packets import assemble
 from support import pixel_codec
 
 IMAGE = pixel_codec.picture()
@@ -83,7 +83,7 @@ def test_draws_depend_on_image_and_seed_alone(pixels):
 
 
 def test_lost_packets_are_erasures_of_their_share():
-    modulated = packet.assemble(1, 0, (8, 8, 1), b"", np.ones(6000, np.complex64), 1 << 15, [], 1000)
+    modulated = assemble(1, 0, (8, 8, 1), b"", np.ones(6000, np.complex64), 1 << 15, [], 1000)
     normal = channel.numpy_normal(np.random.default_rng(0))
     lost = [False, True, False, False, True, False]
     assembled = transmission.carry(modulated, "awgn", 10, normal, lost=lost)

@@ -17,19 +17,12 @@ from gnuradio.hsc.codecs import registry
 from gnuradio.hsc.errors import HscError
 from gnuradio.hsc.images import files
 from gnuradio.hsc.phy import mcs
-from gnuradio.hsc.phy.adaptation import (
-    LARGEST_RECORD,
-    LinkAdaptation,
-    MissingPackets,
-    Nak,
-    Policy,
-    RepeatBuffer,
-    Report,
-    cbr_for,
-    unpack_record,
-)
+from gnuradio.hsc.phy.adaptation import LinkAdaptation, Policy, cbr_for
+from gnuradio.hsc.phy.header import Header
 from gnuradio.hsc.phy.numerology import preset
-from gnuradio.hsc.phy.packet import Header, Packet
+from gnuradio.hsc.phy.packets import Packet
+from gnuradio.hsc.phy.repeats import MissingPackets, RepeatBuffer
+from gnuradio.hsc.phy.reports import LARGEST_RECORD, Nak, Report, unpack_record
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.processes import free_endpoint

@@ -5,9 +5,10 @@ from fractions import Fraction
 import numpy as np
 import pytest
 from gnuradio.hsc.phy import digital, mcs, ofdm
+from gnuradio.hsc.phy.header import Header
 from gnuradio.hsc.phy.ledger import Ledger
 from gnuradio.hsc.phy.numerology import PRESETS
-from gnuradio.hsc.phy.packet import Header, Modulated, assemble, split
+from gnuradio.hsc.phy.packets import Modulated, assemble, split
 
 
 def message(n_analog: int, streams: list[tuple[str, int]], packet_symbols: int = 700) -> Modulated:

@@ -5,7 +5,8 @@ import pytest
 from gnuradio.hsc.errors import HscError
 from gnuradio.hsc.evaluation.sample_channel import make_packet
 from gnuradio.hsc.phy import ofdm
-from gnuradio.hsc.phy.packet import Header, Packet, encode_header
+from gnuradio.hsc.phy.header import Header, encode_header
+from gnuradio.hsc.phy.packets import Packet
 from gnuradio.hsc.phy.preamble import preamble_carriers, preamble_samples
 
 PRESETS = list(ofdm.PRESETS.values())

@@ -23,7 +23,8 @@ from gnuradio.hsc.blocks.base import MessageBlock
 from gnuradio.hsc.blocks.radio import devices, driver_messages, listener, monitor
 from gnuradio.hsc.errors import HscError
 from gnuradio.hsc.phy import ofdm
-from gnuradio.hsc.phy.packet import Header, Packet
+from gnuradio.hsc.phy.header import Header
+from gnuradio.hsc.phy.packets import Packet
 from gnuradio.hsc.radio.addresses import PRESETS, ZMQ_QUEUE, ZMQ_SAMPLES, Address, RadioSettings, parse, tuned
 from gnuradio.hsc.radio.meters import (
     LevelMeter,

@@ -16,7 +16,9 @@ from hsc import image_files, modem, recording
 from hsc.codecs import registry
 from hsc.evaluation.sample_channel import channel
 from hsc.message import Link
-from hsc.phy import ofdm, packet
+from hsc.phy import ofdm
+from hsc.phy.assembly import join
+from hsc.phy.packets import DEFAULT_PACKET_SYMBOLS, split
 from hsc.phy.receiver import BurstReceiver
 
 FOLDER = Path(__file__).parent
@@ -40,7 +42,7 @@ class Made:
     sfo_ppm: float
     echoes: dict[int, complex]
     square: int | None = None
-    packet_symbols: int = packet.DEFAULT_PACKET_SYMBOLS
+    packet_symbols: int = DEFAULT_PACKET_SYMBOLS
     numerology: str = "ofdm64"
 
 
@@ -74,7 +76,7 @@ def samples_of(made: Made, rng: np.random.Generator) -> np.ndarray:
     """complex64 (n,): what the receiver's radio gave."""
     numerology = ofdm.preset(made.numerology)
     message = registry.create(made.codec).encode(image_of(made), made.link)
-    packets = packet.split(modem.modulate(message, 1234, made.packet_symbols))
+    packets = split(modem.modulate(message, 1234, made.packet_symbols))
     gap = np.zeros(700, np.complex64)
     sent = np.concatenate([np.concatenate([gap, ofdm.modulate(p, numerology)]) for p in packets])
     sent = np.concatenate([np.zeros(SILENCE, np.complex64), sent, np.zeros(SILENCE, np.complex64)])
@@ -107,7 +109,7 @@ def write(name: str, made: Made) -> None:
     for received in packets:
         writer.add(received)
     writer.close()
-    decoded = registry.create(made.codec).decode(modem.demodulate(packet.join(packets))).image
+    decoded = registry.create(made.codec).decode(modem.demodulate(join(packets))).image
     image_files.picture(decoded).save(FOLDER / f"{name}.png")
     print(f"{name}: {writer.data.stat().st_size} bytes, {len(packets)} packets")
 

@@ -5,10 +5,10 @@ from dataclasses import fields
 import numpy as np
 import pmt
 from gnuradio.hsc.blocks import pdu
-from gnuradio.hsc.phy import packet
+from gnuradio.hsc.phy.header import Header
 from hypothesis import strategies as st
 
-HEADER = packet.Header(1, 7, 0, 2, (8, 12, 3), 100, 33000, (("QPSK-1/2", 40),), b"abcdefgh")
+HEADER = Header(1, 7, 0, 2, (8, 12, 3), 100, 33000, (("QPSK-1/2", 40),), b"abcdefgh")
 
 
 def complex_noise(count):

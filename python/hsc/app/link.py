@@ -18,8 +18,9 @@ from ..codecs.contract import Codec, Decoded
 from ..codecs.options import described
 from ..errors import HscError
 from ..message import Link, ReceivedMessage
+from ..phy.header import Header
 from ..phy.ledger import Ledger
-from ..phy.packet import DEFAULT_PACKET_SYMBOLS, Header
+from ..phy.packets import DEFAULT_PACKET_SYMBOLS
 
 CHANNELS = ("ideal", "awgn", "rayleigh", "rician", "multipath")
 

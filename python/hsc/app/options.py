@@ -21,8 +21,9 @@ from ..codecs.options import Described, Ends, described
 from ..codecs.system import Shorthand, System
 from ..errors import HscError
 from ..phy import mcs
+from ..phy.header import MAX_PACKET_SYMBOLS
 from ..phy.numerology import AUTO, PRESETS
-from ..phy.packet import DEFAULT_PACKET_SYMBOLS, MAX_PACKET_SYMBOLS
+from ..phy.packets import DEFAULT_PACKET_SYMBOLS
 from ..radio.addresses import RadioSettings
 from ..radio.reader import describe
 from .link import CHANNELS, Scenario

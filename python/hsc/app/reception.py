@@ -17,8 +17,9 @@ import numpy as np
 from .. import files
 from ..errors import HscError
 from ..images import files as image_files
+from ..phy.header import Header
 from ..phy.numerology import preset
-from ..phy.packet import Header, ReceivedPacket
+from ..phy.packets import ReceivedPacket
 from ..radio.reader import Capture, time_of
 from ..radio.recording import codec_name, isoformat
 

@@ -6,9 +6,10 @@ import numpy as np
 
 from .. import channel, modem
 from ..errors import HscError
+from ..phy.assembly import join
 from ..phy.ledger import Ledger
 from ..phy.numerology import preset
-from ..phy.packet import join, split
+from ..phy.packets import split
 from ..symbol_link import cross
 from .link import Outcome, Scenario, Stopwatch, create_codecs, decode
 

@@ -13,9 +13,10 @@ import numpy as np
 from ..evaluation.curves import Axis, Curves, Series
 from ..evaluation.sample_channel import bursts, channel, evm_db, make_packet, noise, tone
 from ..phy import digital, mcs
+from ..phy.header import Header
 from ..phy.numerology import PRESETS, Numerology
 from ..phy.ofdm import payload_mapping
-from ..phy.packet import Header, Packet, ReceivedPacket
+from ..phy.packets import Packet, ReceivedPacket
 from ..phy.receiver import BurstReceiver
 
 SNRS_DB = (-1.0, 0.0, 1.0, 2.0, 5.0, 10.0, 15.0, 20.0)

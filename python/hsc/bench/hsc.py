@@ -19,7 +19,8 @@ from ..codecs import registry
 from ..codecs.contract import Codec
 from ..message import Link
 from ..phy import digital
-from ..phy.packet import AssembledMessage, Modulated, assemble, join, split
+from ..phy.assembly import AssembledMessage, join
+from ..phy.packets import Modulated, assemble, split
 from ..symbol_link import cross
 
 SNR_DB = 12.0

@@ -16,8 +16,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..phy.header import Header
 from ..phy.ofdm import modulate, preset
-from ..phy.packet import DEFAULT_PACKET_SYMBOLS, Header, Packet
+from ..phy.packets import DEFAULT_PACKET_SYMBOLS, Packet
 
 SNR_DB = 15.0
 CFO = 0.2

@@ -26,7 +26,7 @@ from ..evaluation.sample_channel import (
 )
 from ..phy.numerology import PRESETS, Numerology
 from ..phy.ofdm import payload_mapping
-from ..phy.packet import Packet, ReceivedPacket
+from ..phy.packets import Packet, ReceivedPacket
 from ..phy.receiver import BurstReceiver
 
 SAMPLE_RATE = 1e6

@@ -10,7 +10,9 @@ import time
 import numpy as np
 
 from ..errors import HscError
-from ..phy import adaptation
+from ..phy.adaptation import LinkAdaptation, Policy
+from ..phy.repeats import MissingPackets, RepeatBuffer
+from ..phy.reports import LARGEST_RECORD, Nak, Report, unpack_record
 from ..radio.addresses import BIND_REMEDY, bindable
 from . import pdu
 from .base import Companion, MessageBlock
@@ -48,14 +50,14 @@ class link_adaptation(MessageBlock):
     ) -> None:
         super().__init__("Link Adaptation")
         self.open_ports({"reports": {pdu.Snr: self._report, pdu.Failed: self.ignore}}, ("link",), ends=())
-        self._policy = adaptation.Policy(
+        self._policy = Policy(
             psnr_db, cbr, margin_db, hysteresis_db, timeout=timeout, robust_snr_db=robust_snr_db
         )
         self._lock, self._watch = threading.Lock(), Companion("link_adaptation", self._look)
         self._begin()
 
     def _begin(self) -> None:
-        self._adaptation, self._last = adaptation.LinkAdaptation(self._policy), None
+        self._adaptation, self._last = LinkAdaptation(self._policy), None
 
     def start(self) -> bool:
         self._begin()
@@ -108,7 +110,7 @@ class packet_repeater(MessageBlock):
         self._begin()
 
     def _begin(self) -> None:
-        self._buffer = adaptation.RepeatBuffer(self._messages, repeats=self._repeats)
+        self._buffer = RepeatBuffer(self._messages, repeats=self._repeats)
 
     def start(self) -> bool:
         self._stop = threading.Event()  # a thread of the former run keeps its own
@@ -124,7 +126,7 @@ class packet_repeater(MessageBlock):
         self.publish("packets", packet)
 
     def _nak(self, nak: pdu.Nak) -> None:
-        again = self._buffer.repeat(adaptation.Nak(nak.header, tuple(nak.indices.tolist())))
+        again = self._buffer.repeat(Nak(nak.header, tuple(nak.indices.tolist())))
         self.counters["repeated"] += len(again)
         for packet in again:
             self.publish("packets", pdu.Packet(packet.header, packet.symbols, again=1))
@@ -164,7 +166,7 @@ class repeat_requester(MessageBlock):
         self._begin()
 
     def _begin(self) -> None:
-        self._missing = adaptation.MissingPackets(self._wait, self._rounds)
+        self._missing = MissingPackets(self._wait, self._rounds)
 
     def start(self) -> bool:
         self._begin()
@@ -212,7 +214,7 @@ class feedback_sender(MessageBlock):
         self._send(snr.report.pack())
 
     def _nak(self, nak: pdu.Nak) -> None:
-        self._send(adaptation.Nak(nak.header, tuple(nak.indices.tolist())).pack())
+        self._send(Nak(nak.header, tuple(nak.indices.tolist())).pack())
 
     def _send(self, record: bytes) -> None:
         self._socket.send(record)  # PUB never waits: what nobody takes is dropped
@@ -260,11 +262,11 @@ class feedback_receiver(MessageBlock):
 
     def take(self, data: bytes) -> None:
         """Publish a record that came over the return path; anything else is counted."""
-        record = adaptation.unpack_record(data)
+        record = unpack_record(data)
         self.counters["records" if record is not None else "refused"] += 1
-        if isinstance(record, adaptation.Report):
+        if isinstance(record, Report):
             self.publish("reports", pdu.Snr.of_report(record))
-        elif isinstance(record, adaptation.Nak):
+        elif isinstance(record, Nak):
             self.publish("naks", pdu.Nak(record.layout, np.array(record.indices, np.int32)))
 
 
@@ -282,7 +284,7 @@ def _socket(kind: str, address: str):  # noqa: ANN202 - zmq is imported late
         if kind == "PUB":
             _bind(socket, endpoint)
         else:
-            socket.setsockopt(zmq.MAXMSGSIZE, adaptation.LARGEST_RECORD)
+            socket.setsockopt(zmq.MAXMSGSIZE, LARGEST_RECORD)
             socket.setsockopt(zmq.RECONNECT_IVL_MAX, 1000)
             socket.setsockopt(zmq.SUBSCRIBE, b"")
             socket.connect(endpoint)

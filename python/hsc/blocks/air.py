@@ -12,8 +12,9 @@ from gnuradio import gr
 
 from ..errors import HscError
 from ..phy import ofdm
+from ..phy.header import Header
 from ..phy.numerology import AUTO, presets
-from ..phy.packet import Header, ReceivedPacket
+from ..phy.packets import ReceivedPacket
 from ..phy.receiver import BurstReceiver
 from . import pdu
 from .base import Ports, new_samples

@@ -7,7 +7,8 @@ from abc import abstractmethod
 import numpy as np
 import pmt
 
-from ..phy import adaptation, packet
+from ..phy.assembly import AssembledMessage, MessageAssembler
+from ..phy.reports import report_of
 from . import pdu
 from .base import MessageBlock
 
@@ -26,7 +27,7 @@ class PacketCollector(MessageBlock):
             _SNR
         )  # not among `outputs`: what comes back to the transmitter ends nothing there
         self.hold = hold
-        self._assembler = packet.MessageAssembler()
+        self._assembler = MessageAssembler()
 
     def start(self) -> bool:
         self.begin_run()
@@ -39,7 +40,7 @@ class PacketCollector(MessageBlock):
         self._assembler.begin_run()
 
     @abstractmethod
-    def on_message(self, message: packet.AssembledMessage) -> None:
+    def on_message(self, message: AssembledMessage) -> None:
         """Take a message, whole or as far as it came."""
 
     def on_end(self) -> None:
@@ -58,15 +59,15 @@ class PacketCollector(MessageBlock):
             self.begin_run()
         self._serve(self._assembler.expire(tick.sample_index, self.hold))
 
-    def _serve(self, messages: list[packet.AssembledMessage]) -> None:
+    def _serve(self, messages: list[AssembledMessage]) -> None:
         for message in messages:
             self.counters["complete" if message.complete else "partial"] += 1
             with self.contain(message.header.message_id):
                 self.on_message(message)
 
-    def report(self, message: packet.AssembledMessage, lost_blocks: int | None = None) -> None:
+    def report(self, message: AssembledMessage, lost_blocks: int | None = None) -> None:
         """Tell the transmitter what came: see `phy.adaptation.report_of`."""
-        report = adaptation.report_of(message, lost_blocks)
+        report = report_of(message, lost_blocks)
         if report is not None:
             self.publish("snr", pdu.Snr.of_report(report))
 
@@ -85,7 +86,7 @@ class message_demux(PacketCollector):
     def __init__(self, hold: int = DEFAULT_HOLD) -> None:
         super().__init__("Message Demux", ("analog", "digital"), hold)
 
-    def on_message(self, message: packet.AssembledMessage) -> None:
+    def on_message(self, message: AssembledMessage) -> None:
         self.report(message)
         link = {"snr_db": message.snr_db, "packets_received": len(message.packets)}
         nothing = np.zeros(0, np.complex64), np.zeros(0, np.float32)

@@ -14,13 +14,15 @@ from ..codecs import registry
 from ..codecs.contract import Codec
 from ..errors import HscError
 from ..message import ReceivedMessage
-from ..phy import packet
+from ..phy.assembly import AssembledMessage, join
+from ..phy.header import MAX_SIDE, Header
+from ..phy.packets import ReceivedPacket
 from . import pdu
 from .base import limit_torch_threads
 from .collector import DEFAULT_HOLD, PacketCollector
 from .progressive import ProgressiveDecoder
 
-MAX_PIXELS = packet.MAX_SIDE**2
+MAX_PIXELS = MAX_SIDE**2
 _PARTIAL, _PACKETS = pmt.intern("partial"), pmt.intern("packets")
 
 
@@ -56,7 +58,7 @@ class message_decoder(PacketCollector):
         self._options, self._codecs = options or {}, {}
         self._max_pixels = max_pixels
         self._partial, self._next_partial, self._newest = int(partial), -math.inf, None
-        self._based: packet.Header | None = None  # layout of the message whose base has been shown
+        self._based: Header | None = None  # layout of the message whose base has been shown
         self._progressive = ProgressiveDecoder(
             self._decode_partial, self._publish_partial, self._partial_failed
         )
@@ -81,7 +83,7 @@ class message_decoder(PacketCollector):
             self._codecs[name] = registry.create(name, **self._options.get(name, {}))
         return self._codecs[name]
 
-    def on_message(self, message: packet.AssembledMessage) -> None:
+    def on_message(self, message: AssembledMessage) -> None:
         self._progressive.close(message.header)
         if (
             self._based == message.header
@@ -128,8 +130,8 @@ class message_decoder(PacketCollector):
 
     # The next three run in the thread of the ProgressiveDecoder.
 
-    def _decode_partial(self, packets: list[packet.ReceivedPacket]) -> pdu.Image:
-        message = packet.join(packets)
+    def _decode_partial(self, packets: list[ReceivedPacket]) -> pdu.Image:
+        message = join(packets)
         received = modem.demodulate(message)
         codec = self.codec(received.codec)
         base = codec.base
@@ -152,7 +154,7 @@ class message_decoder(PacketCollector):
 
 
 def _decode(
-    codec: Codec, received: ReceivedMessage, message: packet.AssembledMessage
+    codec: Codec, received: ReceivedMessage, message: AssembledMessage
 ) -> tuple[pdu.Image, tuple[str, ...]]:
     """The image of a message, and what was left out of it."""
     start = time.perf_counter()

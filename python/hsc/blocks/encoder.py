@@ -7,7 +7,7 @@ import time
 from .. import modem
 from ..codecs import registry
 from ..message import Link
-from ..phy import packet
+from ..phy.packets import DEFAULT_PACKET_SYMBOLS, split
 from . import pdu
 from .base import limit_torch_threads
 from .link_block import LinkBlock
@@ -38,7 +38,7 @@ class message_encoder(LinkBlock):
         snr_db: float | None = None,
         cbr: float | None = None,
         mcs_name: str = "",
-        packet_symbols: int = packet.DEFAULT_PACKET_SYMBOLS,
+        packet_symbols: int = DEFAULT_PACKET_SYMBOLS,
     ) -> None:
         super().__init__(
             "Message Encoder",
@@ -66,5 +66,5 @@ class message_encoder(LinkBlock):
         if notices:
             self.logger.warn(f"message {image.message_id}: {notices}")
         told = {"seconds": seconds, "notices": notices}
-        for p in packet.split(modem.modulate(message, image.message_id, self._packet_symbols)):
+        for p in split(modem.modulate(message, image.message_id, self._packet_symbols)):
             self.publish("packets", pdu.Packet(p.header, p.symbols, **(told if p.header.index == 0 else {})))

@@ -7,7 +7,7 @@ from typing import Any
 from gnuradio import gr
 
 from ..phy.numerology import AUTO
-from ..phy.packet import DEFAULT_PACKET_SYMBOLS
+from ..phy.packets import DEFAULT_PACKET_SYMBOLS
 from .air import ofdm_receiver, ofdm_transmitter
 from .collector import DEFAULT_HOLD
 from .decoder import message_decoder

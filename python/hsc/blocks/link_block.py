@@ -8,7 +8,7 @@ import pmt
 
 from ..message import Link
 from ..phy import mcs
-from ..phy.adaptation import HIGHEST_SNR_DB, LOWEST_SNR_DB
+from ..phy.reports import HIGHEST_SNR_DB, LOWEST_SNR_DB
 from . import pdu
 from .base import Handler, MessageBlock
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from ..codecs import registry
 from ..errors import HscError
-from ..phy import packet
+from ..phy.packets import DEFAULT_PACKET_SYMBOLS, assemble, split
 from . import pdu
 from .base import Joiner, MessageBlock
 
@@ -27,7 +27,7 @@ class message_mux(MessageBlock):
         HscError: unknown `inputs`.
     """
 
-    def __init__(self, inputs: str = "both", packet_symbols: int = packet.DEFAULT_PACKET_SYMBOLS) -> None:
+    def __init__(self, inputs: str = "both", packet_symbols: int = DEFAULT_PACKET_SYMBOLS) -> None:
         super().__init__("Message Mux")
         if inputs not in _INPUTS:
             raise HscError(f"Message Mux inputs '{inputs}': choose one of {', '.join(_INPUTS)}")
@@ -62,12 +62,12 @@ class message_mux(MessageBlock):
         none = np.zeros(0, np.complex64)
         # The codec's parameters may come with any part: the digital one is made last and knows the most.
         parameters = next((p.parameters for _, p in sorted(parts.items(), reverse=True) if p.parameters), b"")
-        modulated = packet.assemble(
+        modulated = assemble(
             registry.number(first.codec), first.message_id, first.shape, parameters,
             parts[0].symbols if 0 in parts else none, parts[0].scale if 0 in parts else 0,
             [(p.symbols, p.mcs, p.n_bytes) for p in streams], self._packet_symbols,
         )  # fmt: skip
-        for p in packet.split(modulated):
+        for p in split(modulated):
             self.publish("packets", pdu.Packet(p.header, p.symbols))
 
     def on_failed(self, failed: pdu.Failed) -> None:

@@ -16,7 +16,9 @@ import pmt
 
 from ..errors import HscError
 from ..message import MAX_DIGITAL_STREAMS, MAX_PARAMETER_BYTES, ReceivedAnalog, ReceivedDigital
-from ..phy import adaptation, digital, packet
+from ..phy import adaptation, digital, packets
+from ..phy.header import Header
+from ..phy.reports import Report
 from .pdu_keys import (
     Key,
     header_key,
@@ -251,7 +253,7 @@ class ReceivedSymbols(Pdu):
     """
 
     kind: ClassVar[str] = "received_symbols"
-    header: packet.Header = _key(header_key())
+    header: Header = _key(header_key())
     symbols: np.ndarray = _payload("c32")
     noise_variance: np.ndarray = _key(vector("f32"))
     stream: int = _key(_STREAM, default=0)
@@ -282,7 +284,7 @@ class Packet(Pdu):
     """
 
     kind: ClassVar[str] = "packet"
-    header: packet.Header = _key(header_key())
+    header: Header = _key(header_key())
     symbols: np.ndarray = _payload("c32")
     seconds: float | None = _optional(real())
     again: int = _key(integer(0, 1), default=0)
@@ -300,9 +302,9 @@ class Packet(Pdu):
         return self.header.message_id
 
     @property
-    def packet(self) -> packet.Packet:
-        """As `phy.packet.Packet`."""
-        return packet.Packet(self.header, self.symbols)
+    def packet(self) -> packets.Packet:
+        """As `phy.packets.Packet`."""
+        return packets.Packet(self.header, self.symbols)
 
 
 @dataclass(frozen=True)
@@ -312,7 +314,7 @@ class ReceivedPacket(Pdu):
     """
 
     kind: ClassVar[str] = "received_packet"
-    header: packet.Header = _key(header_key())
+    header: Header = _key(header_key())
     symbols: np.ndarray = _payload("c32")
     noise_variance: np.ndarray = _key(vector("f32"))
     snr_db: float = _key(real(), default=0.0)
@@ -329,14 +331,14 @@ class ReceivedPacket(Pdu):
         _agree(self.noise_variance, len(self.symbols), "noise_variance")
 
     @classmethod
-    def of(cls, received: packet.ReceivedPacket) -> ReceivedPacket:
-        """From `phy.packet.ReceivedPacket`."""
-        return cls(**{f.name: getattr(received, f.name) for f in fields(packet.ReceivedPacket)})
+    def of(cls, received: packets.ReceivedPacket) -> ReceivedPacket:
+        """From `phy.packets.ReceivedPacket`."""
+        return cls(**{f.name: getattr(received, f.name) for f in fields(packets.ReceivedPacket)})
 
     @property
-    def packet(self) -> packet.ReceivedPacket:
-        """As `phy.packet.ReceivedPacket`."""
-        return packet.ReceivedPacket(**{f.name: getattr(self, f.name) for f in fields(self)})
+    def packet(self) -> packets.ReceivedPacket:
+        """As `phy.packets.ReceivedPacket`."""
+        return packets.ReceivedPacket(**{f.name: getattr(self, f.name) for f in fields(self)})
 
 
 @dataclass(frozen=True)
@@ -358,7 +360,7 @@ class Sent(Pdu):
     """
 
     kind: ClassVar[str] = "sent"
-    header: packet.Header = _key(header_key())
+    header: Header = _key(header_key())
     packets: int = _key(_COUNT)
     seconds: float | None = _optional(real())
     notices: str | None = _optional(text_key(400))
@@ -386,16 +388,16 @@ class Snr(Pdu):
     lost_blocks: int | None = _optional(_TALLY)
 
     @classmethod
-    def of_report(cls, report: adaptation.Report) -> Snr:
+    def of_report(cls, report: Report) -> Snr:
         """A report as a PDU; blocks that nobody counted are left out."""
         blocks = (report.blocks, report.lost_blocks) if report.blocks else (None, None)
         return cls(report.message_id, report.snr_db, report.packets, report.received, *blocks)
 
     @property
-    def report(self) -> adaptation.Report:
+    def report(self) -> Report:
         """The same without GNU Radio."""
         counts = (self.packets, self.packets_received, self.blocks, self.lost_blocks)
-        return adaptation.Report(self.message_id, self.snr_db, *(count or 0 for count in counts))
+        return Report(self.message_id, self.snr_db, *(count or 0 for count in counts))
 
 
 @dataclass(frozen=True)
@@ -403,7 +405,7 @@ class Nak(Pdu):
     """Packets of a message that a receiver asks for again. The header has index 0."""
 
     kind: ClassVar[str] = "nak"
-    header: packet.Header = _key(header_key())
+    header: Header = _key(header_key())
     indices: np.ndarray = _payload("s32")
 
     def __post_init__(self) -> None:

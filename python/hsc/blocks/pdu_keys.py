@@ -13,7 +13,8 @@ import numpy as np
 import pmt
 
 from ..errors import HscError
-from ..phy import mcs, packet
+from ..phy import mcs
+from ..phy.header import HEADER_BYTES, MAX_SIDE, Header, pack, unpack
 from ..phy.numerology import PRESETS
 
 MAX_VECTOR_ITEMS = 1 << 26
@@ -131,10 +132,8 @@ def shape_key() -> Key:
 
     def read(value: Any) -> tuple[int, int, int]:
         shape = tuple(read_vector(value, "s32", 3).tolist())
-        fits = (
-            len(shape) == 3 and all(1 <= side <= packet.MAX_SIDE for side in shape[:2]) and shape[2] in (1, 3)
-        )
-        require(fits, f"must be height and width from 1 to {packet.MAX_SIDE} and 1 or 3 channels")
+        fits = len(shape) == 3 and all(1 <= side <= MAX_SIDE for side in shape[:2]) and shape[2] in (1, 3)
+        require(fits, f"must be height and width from 1 to {MAX_SIDE} and 1 or 3 channels")
         return shape
 
     return Key(
@@ -169,13 +168,13 @@ def numerology_key() -> Key:
 def header_key() -> Key:
     """A packet header."""
 
-    def read(value: Any) -> packet.Header:
-        header = packet.unpack(read_vector(value, "u8", packet.HEADER_BYTES).tobytes())
+    def read(value: Any) -> Header:
+        header = unpack(read_vector(value, "u8", HEADER_BYTES).tobytes())
         require(header is not None, "is no packet header of this version")
         return header
 
     return Key(
-        lambda value: write_vector(packet.pack(value), "u8"),
+        lambda value: write_vector(pack(value), "u8"),
         read,
         "vector of u8, the header of docs/packet-format.md",
     )

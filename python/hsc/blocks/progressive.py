@@ -7,7 +7,8 @@ import time
 from collections.abc import Callable
 
 from ..errors import HscError
-from ..phy.packet import Header, ReceivedPacket
+from ..phy.header import Header
+from ..phy.packets import ReceivedPacket
 
 LARGEST_MESSAGE = 1 << 20  # symbols: what a header claims beyond is not decoded before it has come
 _STOP_SECONDS = 1.0

@@ -6,8 +6,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..phy.header import Header
 from ..phy.ofdm import Numerology, modulate
-from ..phy.packet import Header, Packet
+from ..phy.packets import Packet
 
 _OVERSAMPLING = 8
 _SCATTERERS = 24

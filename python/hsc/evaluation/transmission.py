@@ -21,9 +21,10 @@ from ..codecs import registry
 from ..codecs.contract import Codec
 from ..errors import HscError
 from ..message import Link
+from ..phy.assembly import AssembledMessage, join
 from ..phy.ledger import Ledger
 from ..phy.numerology import Numerology, preset
-from ..phy.packet import AssembledMessage, Modulated, ReceivedPacket, join, split
+from ..phy.packets import Modulated, ReceivedPacket, split
 from ..phy.receiver import BurstReceiver
 from . import sample_channel
 

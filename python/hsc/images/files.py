@@ -17,7 +17,7 @@ from PIL import Image, UnidentifiedImageError
 
 from ..errors import HscError
 from ..files import label, printable
-from ..phy.packet import MAX_SIDE
+from ..phy.header import MAX_SIDE
 from . import pixels as image_pixels
 
 MIN_SIDE = 8

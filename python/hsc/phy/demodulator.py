@@ -11,11 +11,12 @@ import numpy as np
 
 from . import estimation as est
 from . import tracking
+from .header import HEADER_BYTES, HEADER_SYMBOLS, Header, decode_header, pack, unpack
 from .ldpc import shortened
 from .leak import constant_part, without_moving_part
 from .numerology import PREAMBLE_SYMBOLS, Numerology
 from .ofdm import header_grid, header_mapping, payload_mapping, pilot_symbols
-from .packet import HEADER_BYTES, HEADER_SYMBOLS, Header, ReceivedPacket, decode_header, pack, unpack
+from .packets import ReceivedPacket
 from .preamble import preamble_carriers
 from .qam import modulate as qam_modulate
 
@@ -342,7 +343,7 @@ def _decode(llr: np.ndarray) -> tuple[Header | None, np.ndarray]:
 
 
 def _reencode(header: Header) -> np.ndarray:
-    """The 624 BPSK symbols of a header, as `packet.encode_header`, by adding rows of the generator matrix:
+    """The 624 BPSK symbols of a header, as `header.encode_header`, by adding rows of the generator matrix:
     ten times as fast.
     """
     bits = np.unpackbits(np.frombuffer(pack(header), np.uint8))

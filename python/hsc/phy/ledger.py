@@ -11,11 +11,12 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 from fractions import Fraction
 
+from ..message import MAX_PARAMETER_BYTES
 from . import digital
+from .header import HEADER_BYTES, HEADER_SYMBOLS, Header
 from .ldpc import N, code
 from .mcs import TABLE
 from .numerology import PREAMBLE_SYMBOLS, Numerology
-from .packet import HEADER_BYTES, HEADER_SYMBOLS, MAX_PARAMETER_BYTES, Header
 
 _SCALE_BYTES = 2
 _SIDE_SHARE = Fraction(MAX_PARAMETER_BYTES + _SCALE_BYTES, HEADER_BYTES)

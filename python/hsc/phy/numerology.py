@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 
 from ..errors import HscError
-from .packet import HEADER_SYMBOLS
+from .header import HEADER_SYMBOLS
 
 PREAMBLE_SYMBOLS = 2
 

@@ -10,9 +10,10 @@ from functools import lru_cache
 import numpy as np
 
 from ..errors import HscError
+from .header import HEADER_SYMBOLS, MAX_PACKET_SYMBOLS, encode_header
 from .interleaver import permutation, pn_signs
 from .numerology import PRESETS, Numerology, preset
-from .packet import HEADER_SYMBOLS, MAX_PACKET_SYMBOLS, Packet, encode_header
+from .packets import Packet
 from .preamble import pn_phases, preamble_carriers, symbols_to_samples
 
 __all__ = [

@@ -13,9 +13,10 @@ from functools import partial
 import numpy as np
 
 from .demodulator import Burst, Demodulator
+from .header import MAX_PACKET_SYMBOLS
 from .lines import BLOCK, EDGE, Lines, find_lines, without
 from .numerology import PREAMBLE_SYMBOLS, Numerology
-from .packet import MAX_PACKET_SYMBOLS, ReceivedPacket
+from .packets import ReceivedPacket
 from .sync import Cells, Sync, Synchroniser
 
 # Samples larger than this, or not finite, are set to zero: their squares stay within float32.

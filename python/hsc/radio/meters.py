@@ -10,7 +10,8 @@ import numpy as np
 
 from ..errors import HscError
 from ..phy import ofdm
-from ..phy.packet import Header, Packet
+from ..phy.header import Header
+from ..phy.packets import Packet
 from .addresses import RadioSettings
 
 CLIP_RATE = 1e-5  # share of samples that the measured back-off lets reach full scale

@@ -28,7 +28,7 @@ from .. import __version__
 from ..codecs import registry
 from ..errors import HscError
 from ..phy.numerology import Numerology, preset
-from ..phy.packet import ReceivedPacket
+from ..phy.packets import ReceivedPacket
 from .reader import Capture, time_of
 
 FORMATS = ("cf32_le", "ci16_le")

@@ -12,8 +12,9 @@ from gnuradio.hsc.codecs import registry
 from gnuradio.hsc.errors import HscError
 from gnuradio.hsc.images import files as image_files
 from gnuradio.hsc.message import Link
-from gnuradio.hsc.phy import packet
+from gnuradio.hsc.phy.assembly import join
 from gnuradio.hsc.phy.mcs import best_for
+from gnuradio.hsc.phy.packets import split
 from gnuradio.hsc.symbol_link import cross
 from gnuradio.hsc.systems.deepjscc import denoise
 from gnuradio.hsc.systems.deepjscc.denoisers import Denoiser
@@ -86,8 +87,8 @@ def by_codec(name, image, receiver=None, **options):
     message = registry.create(name, da_ratio=0.2, **options).encode(
         image, Link(SNR_DB)
     )  # the blocks' default
-    packets = packet.split(modem.modulate(message, 1, 700))
-    received = modem.demodulate(packet.join([cross(p, 0, "ideal", silence) for p in packets]))
+    packets = split(modem.modulate(message, 1, 700))
+    received = modem.demodulate(join([cross(p, 0, "ideal", silence) for p in packets]))
     return registry.create(name, **(options if receiver is None else receiver)).decode(received).image
 
 

@@ -17,7 +17,7 @@ from ... import metrics
 from ...codecs import registry
 from ...errors import HscError
 from ...phy import mcs
-from ...phy.packet import Header
+from ...phy.header import Header
 
 LARGEST_SIDE = 1024  # larger pictures are kept at a smaller scale
 THUMBNAIL_SIDE = 160

@@ -25,7 +25,7 @@ from ...nn.planes import check_shape
 from ...nn.transform import WIDTH
 from ...phy import cipher
 from ...phy.numerology import AUTO
-from ...phy.packet import DEFAULT_PACKET_SYMBOLS
+from ...phy.packets import DEFAULT_PACKET_SYMBOLS
 from . import codec, models
 from . import link as link_parts
 from .analog_part import Selection

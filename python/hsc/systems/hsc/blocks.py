@@ -21,7 +21,7 @@ from ...codecs.options import options_of
 from ...errors import HscError
 from ...message import Link
 from ...phy.numerology import AUTO
-from ...phy.packet import DEFAULT_PACKET_SYMBOLS
+from ...phy.packets import DEFAULT_PACKET_SYMBOLS
 from . import codec
 from .options import TUNINGS, HscOptions
 

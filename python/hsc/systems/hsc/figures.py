@@ -19,7 +19,7 @@ from ...evaluation.transmission import carry
 from ...message import Link, Message, ReceivedAnalog, ReceivedDigital, ReceivedMessage
 from ...phy.ledger import Ledger
 from ...phy.numerology import Numerology, preset
-from ...phy.packet import Modulated
+from ...phy.packets import Modulated
 
 MCS = "16QAM-1/2"  # section IV-A
 RAW_BITS_PER_USE = 2.0  # of that MCS: what the raw image would be sent with, for eq. (21)
