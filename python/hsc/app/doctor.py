@@ -213,7 +213,7 @@ def _companion() -> str:
     if program is None:
         raise _Fault("gnuradio-companion is not on PATH")
     for path in _block_paths():
-        if count := len(list(path.glob("hsc_*.block.yml"))):
+        if count := len(list(path.rglob("hsc_*.block.yml"))):
             return f"{program}, {count} HSC blocks in {path}"
     raise _Fault("no HSC block in any folder that GNU Radio Companion looks in")
 
