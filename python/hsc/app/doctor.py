@@ -1,7 +1,7 @@
 """What this installation has and lacks: every line is ok, or says what to do.
 
 Only the standard library is imported here, so that the checks also run where pieces are missing
-(``python3 -m hsc.app.doctor`` from the source tree).
+(``python3 python/run.py gnuradio.hsc.app.doctor`` from the source tree).
 """
 
 from __future__ import annotations
