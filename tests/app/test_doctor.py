@@ -13,7 +13,7 @@ import pytest
 from gnuradio.hsc.app import doctor
 from support import ROOT
 
-SOURCE = ROOT / "python"
+RUN = ROOT / "python" / "run.py"
 
 
 def probe(name):
@@ -47,11 +47,20 @@ def test_a_home_that_cannot_be_written_to_is_a_line(tmp_path, monkeypatch):
 def test_a_foreign_package_on_pythonpath_is_found(tmp_path):
     """As without the launcher: in a process of its own, that no numpy is imported yet."""
     (tmp_path / "click.py").write_text("raise ImportError")
-    for extra, ok in (("", True), (f":{tmp_path}", False)):
+    program = tmp_path / "program.py"
+    program.write_text(
+        "from gnuradio.hsc.app import doctor\n"
+        "print(doctor._run('PYTHONPATH', doctor._python_path, 'unset it'))"
+    )
+    for path, ok in (("", True), (str(tmp_path), False)):
         done = subprocess.run(
-            [sys.executable, "-c", "from hsc.app import doctor; print(doctor._run('PYTHONPATH', doctor._python_path, 'unset it'))"],
-            env={**os.environ, "PYTHONPATH": f"{SOURCE}{extra}"}, capture_output=True, text=True, timeout=60, check=True,
-        )  # fmt: skip
+            [sys.executable, "-P", RUN, program],
+            env={**os.environ, "PYTHONPATH": path},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
+        )
         assert f"ok={ok}" in done.stdout, done.stdout
     assert f"click would be those of {tmp_path}" in done.stdout
 
@@ -79,10 +88,9 @@ def test_report():
 
 def test_report_without_any_package():
     """Without site-packages at all, the checks say so one by one; nothing raises."""
-    environment = {"PYTHONPATH": str(SOURCE), "PATH": os.environ["PATH"]}
     done = subprocess.run(
-        [sys.executable, "-S", "-m", "hsc.app.doctor"],
-        env=environment,
+        [sys.executable, "-S", RUN, "gnuradio.hsc.app.doctor"],
+        env={"PATH": os.environ["PATH"]},
         capture_output=True,
         text=True,
         timeout=60,

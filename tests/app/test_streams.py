@@ -24,9 +24,10 @@ LONG = 60.0  # s: a machine may be busy with other things
 SOURCE = str(ROOT / "python")
 RECORDING = TESTS / "recordings" / "hsc-digit.sigmf-meta"
 DIGIT = examples_folder() / "images" / "digit_3.png"
-COMMAND = "from gnuradio.hsc.app.__main__ import program; program()"
+ATTACH = "import sys\n"  # before anything of gnuradio.hsc is imported
 if os.environ.get("HSC_TEST_INSTALLED") != "1":
-    COMMAND = f"import gnuradio; gnuradio.__path__.insert(0, {SOURCE!r})\n{COMMAND}"
+    ATTACH += f"sys.path.insert(0, {SOURCE!r})\nimport run\nrun.attach()\n"
+COMMAND = ATTACH + "from gnuradio.hsc.app.__main__ import program\nprogram()"
 
 
 def python(
@@ -104,9 +105,7 @@ def test_files_are_written_whatever_becomes_of_the_streams(case, whole_commands)
 
 # ---- the streams alone
 
-STREAMS = (
-    f"import sys; sys.path.insert(0, {SOURCE!r}); from hsc.streams import Streams; streams = Streams()\n"
-)
+STREAMS = ATTACH + "from gnuradio.hsc.streams import Streams\nstreams = Streams()\n"
 PRINTS = (
     STREAMS
     + "print('one')\nprint('two', file=sys.stderr)\nfor _ in range(3): print('x' * 100000)\nopen(sys.argv[1], 'w').write('done')\n"
@@ -248,7 +247,7 @@ def test_what_drivers_write_is_counted_where_nobody_reads_it():
 KEPT = """
 import os, signal, sys, time
 from pathlib import Path
-from hsc.app import report
+from gnuradio.hsc.app import report
 with report._kept([{"image": "one"}], Path(sys.argv[1])):
     os.kill(os.getpid(), int(sys.argv[2]))
     time.sleep(60)

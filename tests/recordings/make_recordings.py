@@ -1,4 +1,4 @@
-"""Makes the reference recordings of this folder anew: `PYTHONPATH=python python
+"""Makes the reference recordings of this folder anew: `./gr-hsc python python/run.py
 tests/recordings/make_recordings.py`.
 
 Each has the bursts of one image, silence around them, and the impairments of RECORDINGS; samples are ci16_le,
@@ -12,14 +12,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
-from hsc import image_files, modem, recording
-from hsc.codecs import registry
-from hsc.evaluation.sample_channel import channel
-from hsc.message import Link
-from hsc.phy import ofdm
-from hsc.phy.assembly import join
-from hsc.phy.packets import DEFAULT_PACKET_SYMBOLS, split
-from hsc.phy.receiver import BurstReceiver
+from gnuradio.hsc import modem
+from gnuradio.hsc.codecs import registry
+from gnuradio.hsc.evaluation.sample_channel import channel
+from gnuradio.hsc.images import files
+from gnuradio.hsc.message import Link
+from gnuradio.hsc.phy import ofdm
+from gnuradio.hsc.phy.assembly import join
+from gnuradio.hsc.phy.numerology import preset
+from gnuradio.hsc.phy.packets import DEFAULT_PACKET_SYMBOLS, split
+from gnuradio.hsc.phy.receiver import BurstReceiver
+from gnuradio.hsc.radio import recording
 
 FOLDER = Path(__file__).parent
 IMAGES = FOLDER.parents[1] / "examples" / "images"
@@ -65,7 +68,7 @@ RECORDINGS = {
 
 def image_of(made: Made) -> np.ndarray:
     """uint8 (H, W, C) that was sent."""
-    pixels = image_files.load(IMAGES / made.image).pixels
+    pixels = files.load(IMAGES / made.image).pixels
     if made.square is None:
         return pixels
     top, left = ((side - made.square) // 2 for side in pixels.shape[:2])
@@ -74,7 +77,7 @@ def image_of(made: Made) -> np.ndarray:
 
 def samples_of(made: Made, rng: np.random.Generator) -> np.ndarray:
     """complex64 (n,): what the receiver's radio gave."""
-    numerology = ofdm.preset(made.numerology)
+    numerology = preset(made.numerology)
     message = registry.create(made.codec).encode(image_of(made), made.link)
     packets = split(modem.modulate(message, 1234, made.packet_symbols))
     gap = np.zeros(700, np.complex64)
@@ -88,7 +91,7 @@ def samples_of(made: Made, rng: np.random.Generator) -> np.ndarray:
 
 def write(name: str, made: Made) -> None:
     """Samples and metadata."""
-    numerology = ofdm.preset(made.numerology)
+    numerology = preset(made.numerology)
     start = datetime(2026, 11, 21, 12, tzinfo=UTC)
     writer = recording.RecordingWriter(
         FOLDER / name,
@@ -109,8 +112,17 @@ def write(name: str, made: Made) -> None:
     for received in packets:
         writer.add(received)
     writer.close()
-    decoded = registry.create(made.codec).decode(modem.demodulate(join(packets))).image
-    image_files.picture(decoded).save(FOLDER / f"{name}.png")
+from gnuradio.hsc import modem
+from gnuradio.hsc.codecs import registry
+from gnuradio.hsc.evaluation.sample_channel import channel
+from gnuradio.hsc.images import files
+from gnuradio.hsc.message import Link
+from gnuradio.hsc.phy import ofdm
+from gnuradio.hsc.phy.assembly import join
+from gnuradio.hsc.phy.numerology import preset
+from gnuradio.hsc.phy.packets import DEFAULT_PACKET_SYMBOLS, split
+from gnuradio.hsc.phy.receiver import BurstReceiver
+from gnuradio.hsc.radio import recording
     print(f"{name}: {writer.data.stat().st_size} bytes, {len(packets)} packets")
 
 

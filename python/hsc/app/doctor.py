@@ -1,7 +1,7 @@
 """What this installation has and lacks: every line is ok, or says what to do.
 
 Only the standard library is imported here, so that the checks also run where pieces are missing
-(``python3 -m hsc.app.doctor`` from the source tree).
+(``python3 python/run.py gnuradio.hsc.app.doctor`` from the source tree).
 """
 
 from __future__ import annotations
@@ -213,7 +213,7 @@ def _companion() -> str:
     if program is None:
         raise _Fault("gnuradio-companion is not on PATH")
     for path in _block_paths():
-        if count := len(list(path.glob("hsc_*.block.yml"))):
+        if count := len(list(path.rglob("hsc_*.block.yml"))):
             return f"{program}, {count} HSC blocks in {path}"
     raise _Fault("no HSC block in any folder that GNU Radio Companion looks in")
 

@@ -1,0 +1,39 @@
+"""Runs a module, or a Python file, with `gnuradio.hsc` from this source tree, without an installation:
+
+    python3 python/run.py MODULE-OR-FILE [ARGUMENTS]
+
+Without GNU Radio an empty package takes its place: all that needs none of its blocks works.
+"""
+
+import runpy
+import sys
+from pathlib import Path
+from types import ModuleType
+
+SOURCE = Path(__file__).resolve().parent
+
+
+def attach() -> None:
+    """Let `gnuradio.hsc` be the package beside this file. Call it before that is imported."""
+    try:
+        import gnuradio
+    except ImportError:
+        gnuradio = sys.modules["gnuradio"] = ModuleType("gnuradio")
+        gnuradio.__path__ = []
+    gnuradio.__path__.insert(0, str(SOURCE))
+
+
+def main() -> None:
+    """Run sys.argv[1] as Python itself would, with the arguments behind it."""
+    if len(sys.argv) < 2:
+        sys.exit(__doc__)
+    attach()
+    sys.argv = sys.argv[1:]
+    if sys.argv[0].endswith(".py"):
+        runpy.run_path(sys.argv[0], run_name="__main__")
+    else:
+        runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+
+
+if __name__ == "__main__":
+    main()
