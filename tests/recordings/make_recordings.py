@@ -112,17 +112,8 @@ def write(name: str, made: Made) -> None:
     for received in packets:
         writer.add(received)
     writer.close()
-from gnuradio.hsc import modem
-from gnuradio.hsc.codecs import registry
-from gnuradio.hsc.evaluation.sample_channel import channel
-from gnuradio.hsc.images import files
-from gnuradio.hsc.message import Link
-from gnuradio.hsc.phy import ofdm
-from gnuradio.hsc.phy.assembly import join
-from gnuradio.hsc.phy.numerology import preset
-from gnuradio.hsc.phy.packets import DEFAULT_PACKET_SYMBOLS, split
-from gnuradio.hsc.phy.receiver import BurstReceiver
-from gnuradio.hsc.radio import recording
+    decoded = registry.create(made.codec).decode(modem.demodulate(join(packets))).image
+    files.picture(decoded).save(FOLDER / f"{name}.png")
     print(f"{name}: {writer.data.stat().st_size} bytes, {len(packets)} packets")
 
 
