@@ -18,15 +18,13 @@ from gnuradio.hsc.app import live, report
 from gnuradio.hsc.blocks.radio import driver_messages
 from gnuradio.hsc.paths import examples_folder
 from rich.console import Console
-from support import ROOT, TESTS
+from support import TESTS
+from support.processes import GR_HSC, SITE
 
 LONG = 60.0  # s: a machine may be busy with other things
-SOURCE = str(ROOT / "python")
 RECORDING = TESTS / "recordings" / "hsc-digit.sigmf-meta"
 DIGIT = examples_folder() / "images" / "digit_3.png"
-COMMAND = "from gnuradio.hsc.app.__main__ import program; program()"
-if os.environ.get("HSC_TEST_INSTALLED") != "1":
-    COMMAND = f"import gnuradio; gnuradio.__path__.insert(0, {SOURCE!r})\n{COMMAND}"
+COMMAND = GR_HSC[-1]
 
 
 def python(
@@ -104,9 +102,7 @@ def test_files_are_written_whatever_becomes_of_the_streams(case, whole_commands)
 
 # ---- the streams alone
 
-STREAMS = (
-    f"import sys; sys.path.insert(0, {SOURCE!r}); from hsc.streams import Streams; streams = Streams()\n"
-)
+STREAMS = f"{SITE}import sys; from gnuradio.hsc.streams import Streams; streams = Streams()\n"
 PRINTS = (
     STREAMS
     + "print('one')\nprint('two', file=sys.stderr)\nfor _ in range(3): print('x' * 100000)\nopen(sys.argv[1], 'w').write('done')\n"
@@ -161,9 +157,7 @@ def test_what_an_encoding_lacks_is_replaced(encoding, shown):
 def test_help_and_tables_in_latin_1():
     """In one process, through click and rich."""
     program = STREAMS + (
-        f"import gnuradio; gnuradio.__path__.insert(0, {SOURCE!r})\n"
-        * (os.environ.get("HSC_TEST_INSTALLED") != "1")
-        + "from gnuradio.hsc.app import bench, report\nfrom gnuradio.hsc.app.cli import main\n"
+        "from gnuradio.hsc.app import bench, report\nfrom gnuradio.hsc.app.cli import main\n"
         "report.print_table(bench.table([{'name': '→ ·', 'ours': 1, 'reference': 1, 'ratio': 1, 'unit': 'é', 'reference_name': '✓'}]))\n"
         "main(['send', '--help'])"
     )
@@ -248,7 +242,7 @@ def test_what_drivers_write_is_counted_where_nobody_reads_it():
 KEPT = """
 import os, signal, sys, time
 from pathlib import Path
-from hsc.app import report
+from gnuradio.hsc.app import report
 with report._kept([{"image": "one"}], Path(sys.argv[1])):
     os.kill(os.getpid(), int(sys.argv[2]))
     time.sleep(60)
