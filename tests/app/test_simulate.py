@@ -90,7 +90,7 @@ def test_one_image(command, crop, tmp_path):
     assert entry["mse"] == pytest.approx(10 ** (-entry["psnr_db"] / 10))
     assert entry["ms_ssim"] is None
     assert entry["shape"] == [48, 64, 3]
-    assert entry["rank"] == 40
+    assert entry["parameters"]["rank"] == 40
     assert entry["packets_received"] == entry["packets_sent"]
     assert entry["snr_measured_db"] == pytest.approx(15, abs=0.5)
     assert sum(v for k, v in entry["channel_uses"].items() if k not in ("payload", "total")) == pytest.approx(
@@ -352,7 +352,7 @@ def options_of(*arguments):
     [
         (("--key", "abc"), "neither 64 hexadecimal digits nor a readable file"),
         (("--option", "colour"), "not of the form NAME=VALUE"),
-        (("--option", "colour=3"), "no such option"),
+        (("--option", "colour=3"), "hsc's transmitter has no option colour"),
         (("--da-ratio", "0.2"), "no such option"),
         (("--denoiser", "dncnn"), "no such option"),
         (("--key", KEY), "no such option"),

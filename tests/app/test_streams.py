@@ -18,16 +18,13 @@ from gnuradio.hsc.app import live, report
 from gnuradio.hsc.blocks.radio import driver_messages
 from gnuradio.hsc.paths import examples_folder
 from rich.console import Console
-from support import ROOT, TESTS
+from support import TESTS
+from support.processes import GR_HSC, SITE
 
 LONG = 60.0  # s: a machine may be busy with other things
-SOURCE = str(ROOT / "python")
 RECORDING = TESTS / "recordings" / "hsc-digit.sigmf-meta"
 DIGIT = examples_folder() / "images" / "digit_3.png"
-ATTACH = "import sys\n"  # before anything of gnuradio.hsc is imported
-if os.environ.get("HSC_TEST_INSTALLED") != "1":
-    ATTACH += f"sys.path.insert(0, {SOURCE!r})\nimport run\nrun.attach()\n"
-COMMAND = ATTACH + "from gnuradio.hsc.app.__main__ import program\nprogram()"
+COMMAND = GR_HSC[-1]
 
 
 def python(
@@ -105,7 +102,7 @@ def test_files_are_written_whatever_becomes_of_the_streams(case, whole_commands)
 
 # ---- the streams alone
 
-STREAMS = ATTACH + "from gnuradio.hsc.streams import Streams\nstreams = Streams()\n"
+STREAMS = f"{SITE}import sys; from gnuradio.hsc.streams import Streams; streams = Streams()\n"
 PRINTS = (
     STREAMS
     + "print('one')\nprint('two', file=sys.stderr)\nfor _ in range(3): print('x' * 100000)\nopen(sys.argv[1], 'w').write('done')\n"
@@ -160,9 +157,7 @@ def test_what_an_encoding_lacks_is_replaced(encoding, shown):
 def test_help_and_tables_in_latin_1():
     """In one process, through click and rich."""
     program = STREAMS + (
-        f"import gnuradio; gnuradio.__path__.insert(0, {SOURCE!r})\n"
-        * (os.environ.get("HSC_TEST_INSTALLED") != "1")
-        + "from gnuradio.hsc.app import bench, report\nfrom gnuradio.hsc.app.cli import main\n"
+        "from gnuradio.hsc.app import bench, report\nfrom gnuradio.hsc.app.cli import main\n"
         "report.print_table(bench.table([{'name': '→ ·', 'ours': 1, 'reference': 1, 'ratio': 1, 'unit': 'é', 'reference_name': '✓'}]))\n"
         "main(['send', '--help'])"
     )

@@ -6,6 +6,7 @@ import threading
 from dataclasses import replace
 
 import numpy as np
+import pmt
 import pytest
 from gnuradio import gr, hsc
 from gnuradio.hsc import metrics, modem
@@ -143,7 +144,7 @@ def test_off_by_default_and_spaced_on_the_sample_clock(always):
                 index = p.sample_index
                 if partial and index in (0, 6000, 12000):
                     bench.partial.wait(index // 6000 + 1)
-                bench.decoder._post(hsc.blocks.messages._PACKETS, pdu.Tick(index + 1).to_pdu())
+                bench.decoder._post(pmt.intern("packets"), pdu.Tick(index + 1).to_pdu())
         assert len(bench.partial.seen) == wanted == bench.decoder.counters["partial_images"]
 
 

@@ -14,6 +14,7 @@ from gnuradio.hsc.app import samples
 from gnuradio.hsc.blocks import pdu
 from gnuradio.hsc.blocks.base import MessageBlock
 from gnuradio.hsc.codecs import registry
+from gnuradio.hsc.codecs.contract import Codec
 from gnuradio.hsc.errors import HscError
 from gnuradio.hsc.images import files
 from gnuradio.hsc.phy import mcs
@@ -25,6 +26,7 @@ from gnuradio.hsc.phy.repeats import MissingPackets, RepeatBuffer
 from gnuradio.hsc.phy.reports import LARGEST_RECORD, Nak, Report, unpack_record
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.pixel_codec import register
 from support.processes import free_endpoint
 from support.waiting import PATIENCE
 
@@ -361,12 +363,13 @@ def test_settings_choose_options_that_the_codec_has():
     assert registry.create("hda_dct").options.repair_share != 0.35
 
 
-class Held:
+class Held(Codec):
     """A codec whose first image takes until `go`."""
 
-    options = None
+    name = "held"
 
     def __init__(self):
+        super().__init__()
         self.begun, self.go, self.links = threading.Event(), threading.Event(), []
 
     def encode(self, image, link):
@@ -375,11 +378,15 @@ class Held:
         self.links.append(link)
         raise HscError("no message")
 
+    def decode(self, received):
+        raise HscError("nothing was sent")
 
-def test_a_setting_overtakes_images_that_wait():
+
+def test_a_setting_overtakes_images_that_wait(monkeypatch):
+    register(monkeypatch, Held)
     graph = gr.top_block("busy")
-    encoder, collector = hsc.message_encoder("softcast"), Collector(pdu.Packet)
-    encoder._codec = codec = Held()
+    encoder, collector = hsc.message_encoder("held"), Collector(pdu.Packet)
+    codec = encoder._codec
     graph.msg_connect(encoder, "packets", collector, "in")
     graph.start()
     try:

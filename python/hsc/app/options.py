@@ -145,7 +145,7 @@ class NameValue(click.ParamType):
 
 
 class OfCodec(click.ParamType):
-    """The value of one option of a codec, as text."""
+    """The value of one option of a codec, as text; it is told as a tuple of one, because None may be given."""
 
     def __init__(self, option: Described) -> None:
         self.option = option
@@ -154,13 +154,13 @@ class OfCodec(click.ParamType):
             kinds
         )
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> object:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[object]:
         try:
             found = self.option.parse(str(value))
             self.option.check("the", found)
         except HscError as error:
             self.fail(str(error), param, ctx)
-        return found
+        return (found,)
 
 
 def _shorthands(ends: Ends) -> tuple[Callable[..., Any], ...]:
@@ -376,7 +376,7 @@ def settings_of(**given: Any) -> Scenario:
     for each in sorted(named.values(), key=lambda each: each.only_receiver):
         ends = Ends.RECEIVER if each.only_receiver else each.described.ends
         for end in (end for end in options if end in ends):
-            options[end][each.field] = values[_variable(each)]
+            (options[end][each.field],) = values[_variable(each)]
     codec = values.get("codec")
     options[Ends.TRANSMITTER] |= _parsed(values.get("options", ()), codec, Ends.TRANSMITTER)
     options[Ends.RECEIVER] |= _parsed(values.get("rx_options", ()), codec, Ends.RECEIVER)

@@ -35,7 +35,7 @@ with live.gnuradio_needed():
 
     from ..blocks import feedback_sender, message_decoder, ofdm_receiver, pdu, radio_source, repeat_requester
     from ..blocks.base import MessageBlock
-    from ..blocks.radio import recorder
+    from ..blocks.radio.recorder import recorder
 
 _PACKETS, _IN = pmt.intern("packets"), pmt.intern("in")
 _BEHIND = 64  # PDUs that wait when a recording is held up
