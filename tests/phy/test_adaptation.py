@@ -364,10 +364,11 @@ def test_settings_choose_options_that_the_codec_has():
 class Held:
     """A codec whose first image takes until `go`."""
 
-    options = None
-
     def __init__(self):
         self.begun, self.go, self.links = threading.Event(), threading.Event(), []
+
+    def adapted(self, setting):
+        return self
 
     def encode(self, image, link):
         self.begun.set()
@@ -379,7 +380,7 @@ class Held:
 def test_a_setting_overtakes_images_that_wait():
     graph = gr.top_block("busy")
     encoder, collector = hsc.message_encoder("softcast"), Collector(pdu.Packet)
-    encoder._codec = codec = Held()
+    encoder._as_set = encoder._codec = codec = Held()
     graph.msg_connect(encoder, "packets", collector, "in")
     graph.start()
     try:

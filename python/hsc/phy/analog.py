@@ -12,10 +12,15 @@ import numpy as np
 from ..errors import HscError
 from ..message import ReceivedAnalog
 
+# Codes of the scale in an octave: a step is 0.07 %.
 _STEPS_PER_OCTAVE = 1024
+# Code of the scale 1.
 _CODE_OF_ONE = 1 << 15
+# It travels in 16 bits.
 _LARGEST_CODE = (1 << 16) - 1
+# Part of a received symbol beyond which it counts as lost; unit power is sent.
 _LARGEST_SYMBOL = 1e6
+# Noise variance beyond which a symbol counts as lost.
 _LARGEST_NOISE = 1e12
 
 

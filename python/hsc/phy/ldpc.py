@@ -17,7 +17,7 @@ from .ldpc_decoder import MinSumDecoder
 from .ldpc_tables import BASE_MATRICES, N, Z
 
 RATES = tuple(BASE_MATRICES)
-# wrong parity bits of an otherwise settled word that the decoder puts right
+# Wrong parity bits of an otherwise settled word that are put right. A wrong information bit changes dozens.
 _PARITY_SLIPS = 4
 
 
