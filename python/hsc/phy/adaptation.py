@@ -7,14 +7,10 @@ limited and noisy channel feedback", IEEE VTC Fall 2007.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-
-import numpy as np
 
 from ..errors import HscError
 from . import mcs
-from .numerology import Numerology
 from .reports import HIGHEST_SNR_DB, LOWEST_SNR_DB, Report
 
 # Shares of repair symbols that a transmitter chooses from.
@@ -39,8 +35,7 @@ class Policy:
 
     Attributes:
         psnr_db: quality of an image [dB], for codecs that have such an option; None for none.
-        cbr: most payload channel uses / (C·H·W) of an image; None leaves it to the codec. `cbr_for` turns a
-            time into it.
+        cbr: most payload channel uses / (C·H·W) of an image; None leaves it to the codec.
         margin_db: least distance of the MCS's threshold from the SNR [dB].
         hysteresis_db: how much more the SNR must be for a faster MCS [dB].
         patience: reports in a row that must allow a faster MCS.
@@ -155,19 +150,3 @@ class LinkAdaptation:
 def _repair_share(loss: float) -> float:
     """The least of REPAIR_SHARES that makes up for such a loss of packets."""
     return next((share for share in REPAIR_SHARES if share >= _REPAIR_PER_LOSS * loss), REPAIR_SHARES[-1])
-
-
-def cbr_for(
-    seconds: float, shape: Sequence[int], sample_rate: float, numerology: Numerology, packet_symbols: int
-) -> float:
-    """CBR of an image (H, W, C) that is on the air for so long, every overhead included. Raises HscError when
-    no packet fits.
-    """
-    per_packet = numerology.burst_length(packet_symbols)
-    packets = seconds * sample_rate / per_packet
-    if packets * packet_symbols < numerology.data:
-        raise HscError(
-            f"{seconds:g} s are too short for an image at {sample_rate / 1e6:g} MS/s: "
-            f"a packet takes {per_packet / sample_rate:.3g} s"
-        )
-    return packets * packet_symbols / float(np.prod(shape))

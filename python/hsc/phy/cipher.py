@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import os
 import re
-import secrets
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
@@ -33,11 +32,6 @@ _ASSOCIATED = b"gr-hsc sealed chunk 1"
 _HEX = re.compile(r"[0-9a-fA-F]{64}")
 # Bytes read of a file that is to hold a key.
 _LARGEST_KEY_FILE = 4096
-
-
-def new_key() -> bytes:
-    """32 random bytes."""
-    return secrets.token_bytes(KEY_BYTES)
 
 
 def parse_key(text: str) -> bytes:
@@ -106,6 +100,6 @@ def unseal(key: bytes | None, sealed: bytes, index: int) -> bytes:
 def _cipher(key: bytes) -> AESGCM:
     if len(key) != KEY_BYTES:
         raise HscError(
-            f"an AES-256 key has {KEY_BYTES} bytes, not {len(key)}: make one with phy.cipher.new_key()"
+            f"an AES-256 key has {KEY_BYTES} bytes, not {len(key)}: `openssl rand -hex {KEY_BYTES}` makes one"
         )
     return AESGCM(key)

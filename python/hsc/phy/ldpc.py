@@ -67,10 +67,6 @@ class Code:
             words[parity] = np.roll(total, row[parity], axis=0)  # check r holds parity bit (r + s) mod Z
         return np.ascontiguousarray(words.reshape(self.n, -1).T)
 
-    def syndrome_ok(self, words: np.ndarray) -> np.ndarray:
-        """bool (B,): which rows of uint8 (B, n) satisfy every check."""
-        return self._decoder.satisfied(np.asarray(words, dtype=np.uint8))
-
     def decode(self, llr: np.ndarray, iterations: int = 30) -> tuple[np.ndarray, np.ndarray]:
         """Layered normalised min-sum with early stop for each codeword.
 

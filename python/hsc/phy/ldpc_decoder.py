@@ -95,14 +95,8 @@ class MinSumDecoder:
                 work = work.keep(~leaving)
         return words, ok
 
-    def satisfied(self, words: np.ndarray) -> np.ndarray:
-        """bool (B,): which words, uint8 (B, n), satisfy every check."""
-        bits = np.zeros((self.n + self._fillers, len(words)), dtype=bool)
-        bits[: self.n] = words.T
-        return self._satisfied(bits)
-
     def _satisfied(self, bits: np.ndarray) -> np.ndarray:
-        """The same for bool (n + fillers, B), eight words to a byte."""
+        """bool (B,): which words, bool (n + fillers, B), satisfy every check; eight words to a byte."""
         packed = np.packbits(bits, axis=1)
         failed = np.zeros(packed.shape[1], dtype=np.uint8)
         for layer in self.layers:
