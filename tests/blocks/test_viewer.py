@@ -19,7 +19,7 @@ from gnuradio.hsc import metrics
 from gnuradio.hsc.blocks import pdu
 from gnuradio.hsc.blocks.viewer import model as viewer_model
 from gnuradio.hsc.blocks.viewer.block import PANELS
-from gnuradio.hsc.blocks.viewer.drawing import DARK, LIGHT, Rect, cells, layout, render, span, ticks, to_image
+from gnuradio.hsc.blocks.viewer.drawing import DARK, LIGHT, Rect, cells, draw, layout, span, ticks, to_image
 from gnuradio.hsc.blocks.viewer.model import PacketState, View, ViewerModel, shrink
 from gnuradio.hsc.errors import HscError
 from gnuradio.hsc.phy.header import Header
@@ -32,6 +32,15 @@ from support.pixel_codec import picture
 
 WAIT = 60
 HEADER = Header(1, 7, 0, 8, (48, 64, 3), 4000, 300, (("16QAM-1/2", 2000),))
+
+
+def render(view, width, height, theme=LIGHT, title="", everything=True):
+    """A view as a picture of width x height pixels."""
+    image = QtGui.QImage(width, height, QtGui.QImage.Format_RGB32)
+    painter = QtGui.QPainter(image)
+    draw(painter, Rect(0, 0, width, height), view, theme, title, everything)
+    painter.end()
+    return image
 
 
 @pytest.fixture(scope="module", autouse=True)

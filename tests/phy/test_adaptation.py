@@ -18,9 +18,8 @@ from gnuradio.hsc.codecs.contract import Codec
 from gnuradio.hsc.errors import HscError
 from gnuradio.hsc.images import files
 from gnuradio.hsc.phy import mcs
-from gnuradio.hsc.phy.adaptation import LinkAdaptation, Policy, cbr_for
+from gnuradio.hsc.phy.adaptation import LinkAdaptation, Policy
 from gnuradio.hsc.phy.header import Header
-from gnuradio.hsc.phy.numerology import preset
 from gnuradio.hsc.phy.packets import Packet
 from gnuradio.hsc.phy.repeats import MissingPackets, RepeatBuffer
 from gnuradio.hsc.phy.reports import LARGEST_RECORD, Nak, Report, unpack_record
@@ -100,15 +99,6 @@ def test_no_digital_part_where_none_gets_through():
 def test_impossible_policies_are_refused(wrong):
     with pytest.raises(HscError):
         Policy(**wrong)
-
-
-def test_time_on_air_to_cbr():
-    """What a second holds: bursts of 4096 symbols, their preamble, header and gap counted."""
-    n, shape = preset("ofdm64"), (256, 256, 3)
-    cbr = cbr_for(1.0, shape, 1e6, n, 4096)
-    assert cbr * 256 * 256 * 3 == pytest.approx(1e6 / n.burst_length(4096) * 4096)
-    with pytest.raises(HscError, match="too short"):
-        cbr_for(1e-6, shape, 1e6, n, 4096)
 
 
 @settings(max_examples=50, deadline=None)

@@ -2,6 +2,8 @@
 key.
 """
 
+import os
+
 import numpy as np
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -94,7 +96,7 @@ def test_received_bytes_are_refused_in_one_line(key, sealed, index):
 
 
 def test_keys_from_digits_and_files(tmp_path):
-    key = cipher.new_key()
+    key = os.urandom(32)
     (tmp_path / "key").write_text(key.hex().upper() + "\n")
     assert cipher.parse_key(key.hex()) == cipher.parse_key(str(tmp_path / "key")) == key and len(key) == 32
     (tmp_path / "short").write_text("abc")

@@ -49,7 +49,7 @@ class EntropyTables:
             )
         if (self.probabilities < 1).any() or (self.probabilities.sum(1) != TOTAL).any():
             raise HscError(
-                f"rows of entropy tables are integers above 0 with sum 2^{PRECISION}: make them with tables_from_density"
+                f"rows of entropy tables are integers above 0 with sum 2^{PRECISION}: scale them, each at least 1"
             )
 
     @property
@@ -150,31 +150,3 @@ def _open(data: bytes, words: int) -> np.ndarray:
     if not found[-1]:
         raise HscError("entropy coded values end in a zero word: the chunk is damaged")
     return found
-
-
-def tables_from_density(density: np.ndarray, offset: np.ndarray) -> EntropyTables:
-    """Probabilities -> integer tables.
-
-    Args:
-        density: float (T, S) ≥ 0, probability of offset[t] + s in row t; what a row lacks of 1 goes to the
-            escape.
-        offset: integers (T,).
-
-    Raises:
-        HscError: negative or infinite probabilities, or more symbols than the tables' precision serves.
-    """
-    density = np.asarray(density, np.float64)
-    if (
-        density.ndim != 2
-        or density.shape[1] > TOTAL >> 8
-        or not np.isfinite(density).all()
-        or (density < 0).any()
-    ):
-        raise HscError(
-            f"densities are finite and not negative, (T, S), S at most {TOTAL >> 8}: one of shape {density.shape} is not"
-        )
-    full = np.concatenate([density, np.maximum(1 - density.sum(1, keepdims=True), 0)], axis=1)
-    weights = full / full.sum(1, keepdims=True)
-    table = 1 + np.floor(weights * (TOTAL - full.shape[1])).astype(np.int64)
-    table[np.arange(len(table)), table.argmax(1)] += TOTAL - table.sum(1)  # what rounding left over
-    return EntropyTables(table, offset)

@@ -7,28 +7,25 @@ limited and noisy channel feedback", IEEE VTC Fall 2007.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-
-import numpy as np
 
 from ..errors import HscError
 from . import mcs
-from .numerology import Numerology
 from .reports import HIGHEST_SNR_DB, LOWEST_SNR_DB, Report
 
 # Shares of repair symbols that a transmitter chooses from.
 REPAIR_SHARES = (0.05, 0.1, 0.2, 0.35, 0.5)
-# Most that the margin grows beyond the policy's [dB], its step up and its step down for each report. Chosen
-# by trial: ten good reports make up for a bad one.
+# Most that the margin grows beyond the policy's [dB].
 _LARGEST_MARGIN_DB = 6.0
+# Step up of the margin at a report with too many lost blocks [dB].
 _MARGIN_UP_DB = 1.0
+# Step down at each other [dB]: ten good reports make up for a bad one. Chosen by trial.
 _MARGIN_DOWN_DB = 0.1
-# Share of lost LDPC blocks above which the margin grows.
+# Share of lost LDPC blocks above which the margin grows: twice what is lost at an MCS's threshold.
 _BLOCKS_LOST = 0.02
-# What a report leaves of the packet loss known before.
+# What a report leaves of the packet loss known before. Chosen by trial.
 _LOSS_MEMORY = 0.8
-# Repair over expected loss: messages of few packets lose more or less than the mean.
+# Repair over expected loss: messages of few packets lose more or less than the mean. Chosen by trial.
 _REPAIR_PER_LOSS = 1.5
 
 
@@ -38,8 +35,7 @@ class Policy:
 
     Attributes:
         psnr_db: quality of an image [dB], for codecs that have such an option; None for none.
-        cbr: most payload channel uses / (C·H·W) of an image; None leaves it to the codec. `cbr_for` turns a
-            time into it.
+        cbr: most payload channel uses / (C·H·W) of an image; None leaves it to the codec.
         margin_db: least distance of the MCS's threshold from the SNR [dB].
         hysteresis_db: how much more the SNR must be for a faster MCS [dB].
         patience: reports in a row that must allow a faster MCS.
@@ -62,14 +58,11 @@ class Policy:
             raise HscError(f"the target PSNR is {self.psnr_db} dB: give a number above 0, at most 60")
         if self.cbr is not None and not 0 < self.cbr < 1e3:
             raise HscError(f"the CBR is {self.cbr}: give a number above 0, such as 0.1667")
-        if not (
-            0 <= self.margin_db <= 20
-            and 0 <= self.hysteresis_db <= 20
-            and self.patience >= 1
-            and self.timeout > 0
-        ):
+        careful = 0 <= self.margin_db <= 20 and 0 <= self.hysteresis_db <= 20
+        if not (careful and self.patience >= 1 and self.timeout > 0):
             raise HscError(
-                "link adaptation: margin and hysteresis are 0 to 20 dB, the patience at least 1, the timeout above 0"
+                "link adaptation: margin and hysteresis are 0 to 20 dB, the patience at least 1, "
+                "the timeout above 0"
             )
 
 
@@ -99,17 +92,18 @@ class LinkAdaptation:
     def __init__(self, policy: Policy) -> None:
         self.policy = policy
         self._robust = LinkSetting(
-            policy.robust_snr_db,
-            mcs.best_for(policy.robust_snr_db, policy.margin_db).name,
-            policy.cbr,
-            policy.psnr_db,
-            REPAIR_SHARES[-2] if policy.repair else None,
+            snr_db=policy.robust_snr_db,
+            mcs=mcs.best_for(policy.robust_snr_db, policy.margin_db).name,
+            cbr=policy.cbr,
+            psnr_db=policy.psnr_db,
+            repair_share=REPAIR_SHARES[-2] if policy.repair else None,
         )
         self._forget()
 
     def _forget(self) -> None:
         self._setting, self._since = self._robust, None
-        self._margin_db, self._loss, self._allowed = self.policy.margin_db, 0.0, 0
+        self._margin_db, self._loss = self.policy.margin_db, 0.0
+        self._allowed = 0
 
     def setting(self, now: float) -> LinkSetting:
         """What to send with now."""
@@ -124,19 +118,17 @@ class LinkAdaptation:
         snr_db = min(max(report.snr_db, LOWEST_SNR_DB), HIGHEST_SNR_DB)
         if report.blocks:
             failing = report.lost_blocks > _BLOCKS_LOST * report.blocks
-            self._margin_db += _MARGIN_UP_DB if failing else -_MARGIN_DOWN_DB
-            self._margin_db = min(
-                max(self._margin_db, self.policy.margin_db), self.policy.margin_db + _LARGEST_MARGIN_DB
-            )
+            margin = self._margin_db + (_MARGIN_UP_DB if failing else -_MARGIN_DOWN_DB)
+            least = self.policy.margin_db
+            self._margin_db = min(max(margin, least), least + _LARGEST_MARGIN_DB)
         if report.packets:
             lost = 1 - min(report.received, report.packets) / report.packets
             self._loss = max(lost, _LOSS_MEMORY * self._loss + (1 - _LOSS_MEMORY) * lost)
-        margin = self._margin_db
         self._setting = replace(
             self._setting,
             snr_db=snr_db,
-            mcs=self._mcs(snr_db, margin).name,
-            digital=snr_db - margin >= min(entry.threshold_db for entry in mcs.TABLE.values()),
+            mcs=self._mcs(snr_db, self._margin_db).name,
+            digital=snr_db - self._margin_db >= min(entry.threshold_db for entry in mcs.TABLE.values()),
             repair_share=_repair_share(self._loss) if self.policy.repair else None,
         )
         return self._setting
@@ -158,18 +150,3 @@ class LinkAdaptation:
 def _repair_share(loss: float) -> float:
     """The least of REPAIR_SHARES that makes up for such a loss of packets."""
     return next((share for share in REPAIR_SHARES if share >= _REPAIR_PER_LOSS * loss), REPAIR_SHARES[-1])
-
-
-def cbr_for(
-    seconds: float, shape: Sequence[int], sample_rate: float, numerology: Numerology, packet_symbols: int
-) -> float:
-    """CBR of an image (H, W, C) that is on the air for so long, every overhead included. Raises HscError when
-    no packet fits.
-    """
-    per_packet = numerology.burst_length(packet_symbols)
-    packets = seconds * sample_rate / per_packet
-    if packets * packet_symbols < numerology.data:
-        raise HscError(
-            f"{seconds:g} s are too short for an image at {sample_rate / 1e6:g} MS/s: a packet takes {per_packet / sample_rate:.3g} s"
-        )
-    return packets * packet_symbols / float(np.prod(shape))

@@ -12,10 +12,15 @@ import numpy as np
 from ..errors import HscError
 from ..message import ReceivedAnalog
 
+# Codes of the scale in an octave: a step is 0.07 %.
 _STEPS_PER_OCTAVE = 1024
+# Code of the scale 1.
 _CODE_OF_ONE = 1 << 15
+# It travels in 16 bits.
 _LARGEST_CODE = (1 << 16) - 1
+# Part of a received symbol beyond which it counts as lost; unit power is sent.
 _LARGEST_SYMBOL = 1e6
+# Noise variance beyond which a symbol counts as lost.
 _LARGEST_NOISE = 1e12
 
 
@@ -90,13 +95,3 @@ def demodulate(
     noise = np.maximum(np.where(usable, noise_variance, 0), 0)
     variance = np.where(usable, noise * np.float32(scale * scale / 2), np.inf).astype(np.float32)
     return ReceivedAnalog(values=values, noise_variance=np.repeat(variance, 2), received=np.repeat(usable, 2))
-
-
-def mmse(stream: ReceivedAnalog, prior_variance: np.ndarray | float) -> np.ndarray:
-    """Linear MMSE estimates, float32 (n,), of zero-mean values of the given variance, (n,) or one for all: v
-    · σ² / (σ² + noise).
-    """
-    prior = np.broadcast_to(np.asarray(prior_variance, dtype=np.float32), stream.values.shape)
-    total = prior + stream.noise_variance
-    gain = np.where(np.isfinite(total) & (total > 0), prior / np.where(total > 0, total, 1), 0)
-    return (stream.values * gain).astype(np.float32)

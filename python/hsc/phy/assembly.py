@@ -44,7 +44,7 @@ class AssembledMessage:
 
 
 def join(packets: list[ReceivedPacket]) -> AssembledMessage:
-    """Received packets of one message (at least one) -> its symbols in order, erasures where packets are
+    """Received packets of one message (at least one) → its symbols in order, erasures where packets are
     missing.
     """
     header = packets[0].header.layout

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import os
 import re
-import secrets
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
@@ -20,24 +19,23 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from ..errors import HscError
 from .crc import crc32
 
+# Bytes of an AES-256 key.
 KEY_BYTES = 32
+# Bytes of the tag of GCM.
 TAG_BYTES = 16
+# Random bytes of a nonce; the chunk's index makes up the other 4 of its 12.
 _RANDOM_BYTES = 8
+# Bytes of the CRC-32 that stands in for encryption.
 _CRC_BYTES = 4
-_ASSOCIATED = (
-    b"gr-hsc sealed chunk 1"  # authenticated with every chunk: a key used elsewhere opens nothing here
-)
+# Authenticated with every chunk: a key that is used elsewhere, too, opens nothing here.
+_ASSOCIATED = b"gr-hsc sealed chunk 1"
 _HEX = re.compile(r"[0-9a-fA-F]{64}")
+# Bytes read of a file that is to hold a key.
 _LARGEST_KEY_FILE = 4096
 
 
-def new_key() -> bytes:
-    """32 random bytes."""
-    return secrets.token_bytes(KEY_BYTES)
-
-
 def parse_key(text: str) -> bytes:
-    """64 hexadecimal digits, or the name of a file that holds them -> 32 bytes. Raises HscError, which never
+    """64 hexadecimal digits, or the name of a file that holds them → 32 bytes. Raises HscError, which never
     shows the key.
     """
     digits = text.strip()
@@ -102,6 +100,6 @@ def unseal(key: bytes | None, sealed: bytes, index: int) -> bytes:
 def _cipher(key: bytes) -> AESGCM:
     if len(key) != KEY_BYTES:
         raise HscError(
-            f"an AES-256 key has {KEY_BYTES} bytes, not {len(key)}: make one with phy.cipher.new_key()"
+            f"an AES-256 key has {KEY_BYTES} bytes, not {len(key)}: `openssl rand -hex {KEY_BYTES}` makes one"
         )
     return AESGCM(key)

@@ -12,7 +12,9 @@ from functools import lru_cache
 
 import numpy as np
 
+# Initial value of CRC-16/CCITT-FALSE.
 INITIAL = 0xFFFF
+# Longest row of which all bytes have a table [bytes]: half a kilobyte for each of them.
 _LONGEST_TABLE = 1024
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import cmath
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -20,9 +20,11 @@ from .packets import ReceivedPacket
 from .preamble import preamble_carriers
 from .qam import modulate as qam_modulate
 
-# Of the header's hard decisions this share must agree with the header that was decoded: 0.92 do at 0 dB, 0.5
-# by chance (± 0.02).
+# Share of the header's hard decisions that must agree with the header that was decoded: 0.92 do at 0 dB, and
+# 0.5 by chance (± 0.02).
 _AGREEMENT = 0.7
+# Powers below this are divided by as if they were it.
+_TINY = 1e-30
 
 
 @dataclass(frozen=True)
@@ -50,18 +52,33 @@ class Burst:
 
 @dataclass(frozen=True)
 class _Course:
-    """What the rows of a burst were turned back by.
+    """What the rows of a burst are turned back by.
 
     Attributes:
         pilots: float32 (header and payload rows, pilots), as sent.
-        phase: float (rows,), common phase of each row.
-        rate: its mean change [radians per row].
         drift: of the clock [samples per row].
+        rate: mean change of the common phase [radians per row].
+        phase: float (rows,), common phase of each row.
     """
 
     pilots: np.ndarray
-    phase: np.ndarray
+    drift: float
     rate: float
+    phase: np.ndarray
+
+
+@dataclass(frozen=True)
+class _Estimate:
+    """What a burst came through.
+
+    Attributes:
+        channel: complex64 (used,) where it stays as it was in the header, else (payload rows, used).
+        variance: of the noise, float (used,) or (payload rows, used).
+        drift: of the clock [samples per row].
+    """
+
+    channel: np.ndarray
+    variance: np.ndarray
     drift: float
 
 
@@ -98,44 +115,52 @@ class Demodulator:
 
     def header(self, samples: np.ndarray, cfo: float) -> Burst | None:
         """Decode the header; None when it does not decode. `cfo` must be good to a fifth of a subcarrier."""
-        n, samples, begin = self.numerology, samples[: self.header_length], cfo
+        samples = samples[: self.header_length]
         leak = constant_part(samples)
         rows = est.occupied_carriers(
-            n, samples - np.complex64(leak) if leak else samples, self._first_window, n.overhead_symbols, cfo
+            self.numerology,
+            samples - np.complex64(leak) if leak else samples,
+            self._first_window,
+            self.numerology.overhead_symbols,
+            cfo,
         )
-        halves = (self._conjugate * rows[:2])[:, self._even]
-        turn = cmath.phase(np.vdot(halves[0], halves[1]))
+        turn = self._preamble_turn(rows)
         turns = est.unit_phasors(-turn * self._header_rows)[:, None]
         rows *= turns
-        cfo += turn * n.n_fft / (2 * np.pi * n.symbol)
-        matched = (self._conjugate * rows[:2]).sum(axis=0)
-        unused = rows[0, self._odd]
-        noise = float(np.vdot(unused, unused).real) / unused.size
-        channel = self._from_preamble.estimate(matched, noise)
-        power = np.maximum(channel.real**2 + channel.imag**2, 1e-30)
-        equalised = np.conj(channel) * rows
-        equalised *= self._header_rotation(equalised)
-        data = equalised[2:]
-        across = (data.imag**2).sum(axis=0) * (2 / n.header_symbols) / power  # BPSK has nothing in quadrature
-        variance = est.smooth_variance(across, n.header_symbols / 2)
-        llr = self._header_llr(data.real * (4 / np.maximum(variance, 1e-30)))
-        header, coded = _decode(llr)
+        channel, noise = self._preamble_channel(rows)
+        header, coded = _decode(self._header_llr(rows, channel))
         if header is None:
             return None
-        known = np.concatenate([self._preamble, header_grid(n, coded)])
+        known = np.concatenate([self._preamble, header_grid(self.numerology, coded)])
         rate, phase = est.fit_rotation((np.conj(known * channel) * rows).sum(axis=1))
         if leak:
             rest = rows - known * channel * est.unit_phasors(phase + rate * self._header_rows)[:, None]
-            leak += self._constant_in(rest / turns, begin)
+            leak += self._constant_in(rest / turns, cfo)
         return Burst(
-            header,
-            cfo + rate * n.n_fft / (2 * np.pi * n.symbol),
-            channel,
-            noise,
-            leak,
-            known,
-            header.payload_symbols,
+            header=header,
+            cfo=cfo + self._subcarriers(turn) + self._subcarriers(rate),
+            channel=channel,
+            noise_variance=noise,
+            leak=leak,
+            known=known,
+            size=header.payload_symbols,
         )
+
+    def _subcarriers(self, turn: float) -> float:
+        """The frequency offset that turns each row by so much [radians] against the one before."""
+        return turn * self.numerology.n_fft / (2 * np.pi * self.numerology.symbol)
+
+    def _preamble_turn(self, rows: np.ndarray) -> float:
+        """How much the second preamble symbol is turned against the first [radians]."""
+        first, second = (self._conjugate * rows[:2])[:, self._even]
+        return cmath.phase(np.vdot(first, second))
+
+    def _preamble_channel(self, rows: np.ndarray) -> tuple[np.ndarray, float]:
+        """Channel, complex64 (used,), and the noise variance that the first symbol's empty carriers show."""
+        matched = (self._conjugate * rows[:2]).sum(axis=0)
+        unused = rows[0, self._odd]
+        noise = float(np.vdot(unused, unused).real) / unused.size
+        return self._from_preamble.estimate(matched, noise), noise
 
     def _constant_in(self, rows: np.ndarray, cfo: float) -> complex:
         """The constant in the samples that explains preamble and header rows (rows, used), from which `cfo`
@@ -146,6 +171,21 @@ class Demodulator:
         )
         return complex(np.vdot(one, rows) / np.vdot(one, one))
 
+    def _header_llr(self, rows: np.ndarray, channel: np.ndarray) -> np.ndarray:
+        """Preamble and header rows → LLRs (624,), those of repeated bits added up."""
+        n = self.numerology
+        equalised = np.conj(channel) * rows
+        equalised *= self._header_rotation(equalised)
+        data = equalised[PREAMBLE_SYMBOLS:]
+        # BPSK has nothing in quadrature
+        across = (data.imag**2).sum(axis=0) * (2 / n.header_symbols) / _power(channel)
+        variance = est.smooth_variance(across, n.header_symbols / 2)
+        soft = data.real * (4 / np.maximum(variance, _TINY))
+        mapping = header_mapping(n)
+        values = np.zeros(-(-mapping.place.size // HEADER_SYMBOLS) * HEADER_SYMBOLS, np.float32)
+        values[: mapping.place.size] = soft[:, n.data_index].ravel()[mapping.place] * mapping.phases
+        return values.reshape(-1, HEADER_SYMBOLS).sum(axis=0) * _BIT_ZERO
+
     def _header_rotation(self, equalised: np.ndarray) -> np.ndarray:
         """Phasors (rows, 1) that undo the rotation of the header rows, from the preamble and the pilots."""
         n = self.numerology
@@ -155,142 +195,56 @@ class Demodulator:
         rate, phase = est.fit_rotation(phasors)
         return est.unit_phasors(-phase - rate * self._header_rows)[:, None]
 
-    def _header_llr(self, soft: np.ndarray) -> np.ndarray:
-        """Soft BPSK (header rows, used) -> LLRs (624,), those of repeated bits added up."""
-        mapping = header_mapping(self.numerology)
-        values = np.zeros(-(-mapping.place.size // HEADER_SYMBOLS) * HEADER_SYMBOLS, np.float32)
-        values[: mapping.place.size] = (
-            soft[:, self.numerology.data_index].ravel()[mapping.place] * mapping.phases
-        )
-        return values.reshape(-1, HEADER_SYMBOLS).sum(axis=0) * _BIT_ZERO
-
     def payload(self, samples: np.ndarray, burst: Burst, start: int) -> ReceivedPacket:
         """Equalise the payload of a burst whose header is known; `start` is the index of its first sample in
         the stream.
+
+        Three steps: the clock drift is fitted and undone, channel, noise and phase are estimated and followed
+        through the packet, and the payload is divided by its channel.
         """
-        n, header_rows = self.numerology, self.numerology.overhead_symbols
+        rows, course = self._undo_drift(samples, burst)
+        estimate = self._estimate(rows, course, burst)
+        return self._equalise(rows[self.numerology.overhead_symbols :], estimate, burst, start)
+
+    def _undo_drift(self, samples: np.ndarray, burst: Burst) -> tuple[np.ndarray, _Course]:
+        """All rows of the burst, complex64 (rows, used), without the clock drift that their pilots show.
+
+        Whole samples of it move the FFT windows, and what is left turns the carriers. The phase of the course
+        is a straight line.
+        """
+        n = self.numerology
         if burst.leak:
-            samples = without_moving_part(
-                samples[: self.payload_length(burst.size)] - np.complex64(burst.leak)
-            )
-        count = header_rows + n.payload_rows(burst.size)
-        index = np.arange(count) - est.REFERENCE_ROW
+            samples = samples[: self.payload_length(burst.size)] - np.complex64(burst.leak)
+            samples = without_moving_part(samples)
+        count = n.overhead_symbols + n.payload_rows(burst.size)
         advance = est.best_margin(n, burst.channel, burst.noise_variance) - est.window_margin(n)
-        preliminary = burst.channel * est.unit_phasors((-2 * np.pi / n.n_fft * advance) * n.carriers)
         first = self._first_window - advance
         rows = est.occupied_carriers(n, samples, first, count, burst.cfo)
+        channel = burst.channel * est.unit_phasors((-2 * np.pi / n.n_fft * advance) * n.carriers)
         pilots = pilot_symbols(n, count - PREAMBLE_SYMBOLS)
-        received = rows[PREAMBLE_SYMBOLS:, n.pilot_index] * np.conj(preliminary[n.pilot_index]) * pilots
+        received = rows[PREAMBLE_SYMBOLS:, n.pilot_index] * np.conj(channel[n.pilot_index]) * pilots
         drift, (rate, phase) = est.fit_drift(n, received, burst.noise_variance)
-        shift = np.rint(drift * index).astype(np.int64)
+        late = drift * (np.arange(count) - est.REFERENCE_ROW)
+        shift = np.rint(late).astype(np.int64)
         if shift.any():
             rows = est.occupied_carriers(n, samples, first, count, burst.cfo, shift)
-        delay = drift * index - shift
-        rows *= est.unit_phasors((2 * np.pi / n.n_fft) * np.outer(delay, n.carriers))
-        channel, variance = self._refine(rows[:header_rows], burst)
-        phasors = np.empty(count, np.complex64)
+        rows *= est.unit_phasors((2 * np.pi / n.n_fft) * np.outer(late - shift, n.carriers))
+        line = phase - PREAMBLE_SYMBOLS * rate + rate * np.arange(count)
+        return rows, _Course(pilots, drift, rate, line)
+
+    def _estimate(self, rows: np.ndarray, course: _Course, burst: Burst) -> _Estimate:
+        """What the payload came through, from all rows (rows, used), which are turned back in place by their
+        common phase.
+        """
+        n = self.numerology
+        channel, variance = self._refine(rows[: n.overhead_symbols], burst)
+        phasors = np.empty(len(rows), np.complex64)
         phasors[:2] = (self._conjugate * rows[:2]) @ np.conj(channel)
-        phasors[2:] = (rows[2:, n.pilot_index] * pilots) @ np.conj(channel[n.pilot_index])
-        phase = est.smooth_phase(n, phasors, (rate, phase - PREAMBLE_SYMBOLS * rate))
-        rows *= est.unit_phasors(-phase)[:, None]
-        if burst.size:
-            channel, variance, drift = self._follow(
-                rows, channel, variance, _Course(pilots, phase, rate, drift)
-            )
-        power = np.maximum(channel.real**2 + channel.imag**2, 1e-30)
-        rows = rows[header_rows:]
-        rows *= np.conj(channel) / power
-        size = burst.size
-        mapping = _received_mapping(n, count - header_rows)
-        symbols = rows.ravel()[mapping.entry[:size]]
-        symbols *= mapping.phases[:size]
-        left = (variance / power).astype(np.float32)
-        return ReceivedPacket(
-            header=burst.header,
-            symbols=symbols,
-            noise_variance=left[mapping.carrier[:size]]
-            if left.ndim == 1
-            else left.ravel()[mapping.entry[:size]],
-            snr_db=10 * math.log10(max(float((1 / np.maximum(left, 1e-30)).mean()), 1e-30))
-            if left.size
-            else 0.0,
-            cfo=burst.cfo,
-            sfo_ppm=drift / n.symbol * 1e6,
-            sample_index=start,
-            numerology=n.name,
-        )
-
-    def _follow(
-        self, rows: np.ndarray, channel: np.ndarray, variance: np.ndarray, course: _Course
-    ) -> tuple[np.ndarray, np.ndarray, float]:
-        """Channel and noise variance of the payload, (used,) where they stay as they were in the header, else
-        (payload rows, used).
-
-        Also the drift [samples per row]. Where the channel moves, phase and drift were fitted to what it was
-        not: the rows are turned anew.
-
-        Args:
-            rows: all rows of the burst, (count, used), turned back by `course`.
-            channel, variance: (used,), from preamble and header.
-        """
-        n, after, drift = self.numerology, self.numerology.header_symbols, course.drift
-        places = n.pilot_index
-        residual = rows[PREAMBLE_SYMBOLS:, places] * course.pilots - channel[places]
-        energy = tracking.steps(residual)
-        noise = tracking.pilot_noise(energy)
-        before = variance[places]
-        if tracking.moves(residual, noise):
-            moved = self._moved(rows, channel, variance, course, noise)
-            if moved is not None:
-                drift += moved.drift
-                residual = rows[PREAMBLE_SYMBOLS:, places] * course.pilots - (
-                    channel[places] + moved.channel[:, places]
-                )
-                energy = tracking.steps(residual)
-                # what changed during the header looked like noise there
-                calm = min(float(np.median(tracking.pilot_noise(energy) / before)), 1.0)
-                channel, before = channel + moved.channel[after:], calm * before
-                variance = calm * variance + moved.variance[after:]
-        change = tracking.noise_changes(energy, before)
-        if change is not None:
-            variance = variance * change[after:, None]
-        found = tracking.interference(
-            rows[n.overhead_symbols :], channel.real**2 + channel.imag**2 + variance
-        )
-        return channel, variance if found is None else variance + found, drift
-
-    def _moved(
-        self, rows: np.ndarray, channel: np.ndarray, variance: np.ndarray, course: _Course, noise: np.ndarray
-    ) -> tracking.Deviation | None:
-        """How the channel deviates from `channel`; the rows are turned to where that holds, or left alone
-        when it does not.
-        """
-        n, index = self.numerology, np.arange(len(rows))
-        # the phase of a sum of paths that fade jumps: only its mean rate is kept, from the middle of the
-        # known rows on
-        back = course.phase - course.rate * (index - self._middle)
-        turns = (-2 * np.pi / n.n_fft) * np.outer(index - est.REFERENCE_ROW, n.carriers)
-        at_pilots = (
-            rows[PREAMBLE_SYMBOLS:, n.pilot_index]
-            * course.pilots
-            * est.unit_phasors(back[PREAMBLE_SYMBOLS:])[:, None]
-        )
-        most = est.MAX_DRIFT * n.symbol
-        moved = tracking.deviation(
-            tracking.Pilots(
-                at_pilots,
-                n.pilot_index,
-                noise,
-                turns[PREAMBLE_SYMBOLS:, n.pilot_index],
-                (-most - course.drift, most - course.drift),
-            ),
-            channel,
-            self._from_header.response,
-            self._from_header.echoes(channel, float(variance.mean()) / n.overhead_symbols),
-        )
-        if moved is not None:
-            rows *= est.unit_phasors(back[:, None] - moved.drift * turns)
-        return moved
+        phasors[2:] = (rows[2:, n.pilot_index] * course.pilots) @ np.conj(channel[n.pilot_index])
+        course = replace(course, phase=est.smooth_phase(n, phasors, course.phase))
+        rows *= est.unit_phasors(-course.phase)[:, None]
+        estimate = _Estimate(channel, variance, course.drift)
+        return self._follow(rows, estimate, course) if burst.size else estimate
 
     def _refine(self, rows: np.ndarray, burst: Burst) -> tuple[np.ndarray, np.ndarray]:
         """Channel and noise variance per carrier from preamble and header, whose drift is already undone."""
@@ -300,6 +254,87 @@ class Demodulator:
         freedom = len(rows) * (1 - self._from_header.taps / rest.size)
         raw = (rest.real**2 + rest.imag**2).sum(axis=0) / np.float32(freedom)
         return channel, est.smooth_variance(raw, len(rows))
+
+    def _follow(self, rows: np.ndarray, known: _Estimate, course: _Course) -> _Estimate:
+        """What the payload came through where channel and noise change within the packet.
+
+        Where the channel moves, phase and drift were fitted to what it was not: the rows are turned anew.
+
+        Args:
+            rows: all rows of the burst, (rows, used), turned back by `course`.
+            known: from preamble and header.
+        """
+        places, after = self.numerology.pilot_index, self.numerology.header_symbols
+        before = known.variance[places]
+        residual = rows[PREAMBLE_SYMBOLS:, places] * course.pilots - known.channel[places]
+        energy = tracking.steps(residual)
+        noise = tracking.pilot_noise(energy)
+        moved = self._moved(rows, known, course, noise) if tracking.moves(residual, noise) else None
+        if moved is None:
+            channel, variance, drift = known.channel, known.variance, known.drift
+        else:
+            at_pilots = known.channel[places] + moved.channel[:, places]
+            energy = tracking.steps(rows[PREAMBLE_SYMBOLS:, places] * course.pilots - at_pilots)
+            # what changed during the header looked like noise there
+            calm = min(float(np.median(tracking.pilot_noise(energy) / before)), 1.0)
+            before = calm * before
+            channel = known.channel + moved.channel[after:]
+            variance = calm * known.variance + moved.variance[after:]
+            drift = known.drift + moved.drift
+        change = tracking.noise_changes(energy, before)
+        if change is not None:
+            variance = variance * change[after:, None]
+        expected = channel.real**2 + channel.imag**2 + variance
+        found = tracking.interference(rows[self.numerology.overhead_symbols :], expected)
+        return _Estimate(channel, variance if found is None else variance + found, drift)
+
+    def _moved(
+        self, rows: np.ndarray, known: _Estimate, course: _Course, noise: np.ndarray
+    ) -> tracking.Deviation | None:
+        """How the channel deviates from the known one; the rows are turned to where that holds, or left alone
+        when it does not. `noise` is the variance of each pilot.
+        """
+        n, index = self.numerology, np.arange(len(rows))
+        # the phase of a sum of paths that fade jumps: only its mean rate is kept, from the middle of the
+        # known rows on
+        back = course.phase - course.rate * (index - self._middle)
+        turns = (-2 * np.pi / n.n_fft) * np.outer(index - est.REFERENCE_ROW, n.carriers)
+        received = rows[PREAMBLE_SYMBOLS:, n.pilot_index] * course.pilots
+        received = received * est.unit_phasors(back[PREAMBLE_SYMBOLS:])[:, None]
+        most = est.MAX_DRIFT * n.symbol
+        pilots = tracking.Pilots(
+            values=received,
+            places=n.pilot_index,
+            noise=noise,
+            turns=turns[PREAMBLE_SYMBOLS:, n.pilot_index],
+            reach=(-most - course.drift, most - course.drift),
+        )
+        error = float(known.variance.mean()) / n.overhead_symbols
+        echoes = self._from_header.echoes(known.channel, error)
+        moved = tracking.deviation(pilots, known.channel, self._from_header.response, echoes)
+        if moved is not None:
+            rows *= est.unit_phasors(back[:, None] - moved.drift * turns)
+        return moved
+
+    def _equalise(self, rows: np.ndarray, estimate: _Estimate, burst: Burst, start: int) -> ReceivedPacket:
+        """Payload rows (payload rows, used) divided by their channel, in the order of the symbols."""
+        power = _power(estimate.channel)
+        rows *= np.conj(estimate.channel) / power
+        variance = (estimate.variance / power).astype(np.float32)
+        snr = float((1 / np.maximum(variance, _TINY)).mean()) if variance.size else 1.0
+        mapping = _received_mapping(self.numerology, len(rows))
+        entry = mapping.entry[: burst.size]
+        place = entry if variance.ndim == 2 else mapping.carrier[: burst.size]
+        return ReceivedPacket(
+            header=burst.header,
+            symbols=rows.ravel()[entry] * mapping.phases[: burst.size],
+            noise_variance=variance.ravel()[place],
+            snr_db=10 * math.log10(max(snr, _TINY)),
+            cfo=burst.cfo,
+            sfo_ppm=estimate.drift / self.numerology.symbol * 1e6,
+            sample_index=start,
+            numerology=self.numerology.name,
+        )
 
 
 @dataclass(frozen=True)
@@ -323,11 +358,17 @@ def _received_mapping(numerology: Numerology, rows: int) -> _ReceivedMapping:
     )
 
 
+# The BPSK symbol of a bit 0.
 _BIT_ZERO = float(qam_modulate(np.zeros(1, np.uint8), 1)[0].real)
 
 
+def _power(channel: np.ndarray) -> np.ndarray:
+    """|channel|², and never 0."""
+    return np.maximum(channel.real**2 + channel.imag**2, _TINY)
+
+
 def _decode(llr: np.ndarray) -> tuple[Header | None, np.ndarray]:
-    """624 LLRs -> header and its BPSK symbols, or None.
+    """624 LLRs → header and its BPSK symbols, or None.
 
     Where noise is low the information bits are right as they stand, and the CRC says so; else the LDPC
     decoder is asked.

@@ -16,9 +16,12 @@ from . import crc, interleaver, ldpc, qam
 from . import mcs as mcs_table
 from .mcs import Mcs
 
+# Bits of a block's CRC.
 CRC_BITS = 16
+# Longest stream [bytes].
 LARGEST_STREAM = 1 << 24
-_CHUNK = 2048  # blocks handled at once: bounds the memory
+# Blocks handled at once: bounds the memory.
+_CHUNK = 2048
 
 
 def payload_bytes_per_block(mcs: str | Mcs) -> int:

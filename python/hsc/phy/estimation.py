@@ -16,16 +16,29 @@ from scipy import fft
 
 from .numerology import PREAMBLE_SYMBOLS, Numerology
 
+# Row that all estimates are referred to: between the two of the preamble.
 REFERENCE_ROW = 0.5
+# Largest clock drift that is followed [samples per sample]: two crystals that are 30 ppm off in opposite
+# directions.
 MAX_DRIFT = 60e-6
+# Standard deviation of the clock drift beforehand [samples per sample]: half of the largest.
 _EXPECTED_DRIFT = 30e-6
 # Pilots averaged for one phase: 64 cost 0.03 dB at 5 dB SNR.
 _PHASE_PILOTS = 64
+# Least diagonal loading of the channel estimate, over the largest eigenvalue of the Gram matrix: float32
+# rounds at 6e-8.
 _LEAST_LOADING = 1e-7
-_ECHO_ROUNDS, _ECHO_FLOOR, _ECHO_LEAST = 8, 1e-4, 1e-7
-# Gauss-Newton on the drift ends after so many steps, or when the last row's outer pilots turn by less than
-# this [rad].
-_DRIFT_STEPS, _DRIFT_TOLERANCE = 4, 3e-3
+# Rounds of FOCUSS. Chosen by trial.
+_ECHO_ROUNDS = 8
+# Error that the echoes need not explain, over the channel's power: their delays lie between samples. Chosen
+# by trial.
+_ECHO_FLOOR = 1e-4
+# Share of the strongest delay's power below which a round of FOCUSS drops a delay. Chosen by trial.
+_ECHO_LEAST = 1e-7
+# Most Gauss-Newton steps on the drift.
+_DRIFT_STEPS = 4
+# They end when a step turns the outer pilots of the last row by less than this [rad].
+_DRIFT_TOLERANCE = 3e-3
 
 
 class ChannelEstimator:
@@ -59,7 +72,7 @@ class ChannelEstimator:
         self._cross = self.response.conj().T @ self.response
 
     def estimate(self, matched: np.ndarray, noise_variance: float) -> np.ndarray:
-        """Sum over rows of conj(known) · received, (used,), and its noise variance per unit of weight ->
+        """Sum over rows of conj(known) · received, (used,), and its noise variance per unit of weight →
         channel, complex64 (used,).
         """
         power = float(np.vdot(matched, matched).real) / matched.size / self._weight**2
@@ -67,7 +80,7 @@ class ChannelEstimator:
         return self._modes @ ((self._adjoint @ matched) / (self._gram + loading).astype(np.float32))
 
     def echoes(self, channel: np.ndarray, noise_variance: float) -> np.ndarray:
-        """Power of the path of each delay of a channel, (used,) -> float (taps,), as few paths as explain it
+        """Power of the path of each delay of a channel, (used,) → float (taps,), as few paths as explain it
         but for `noise_variance`.
 
         Each round weighs a delay by the power that the one before gave it (FOCUSS: I. F. Gorodnitsky and B.
@@ -150,7 +163,7 @@ def occupied_carriers(
 
 
 def fit_rotation(phasors: np.ndarray) -> tuple[float, float]:
-    """Phasors of consecutive rows, complex (rows,) -> radians per row and phase at the first: periodogram,
+    """Phasors of consecutive rows, complex (rows,) → radians per row and phase at the first: periodogram,
     then least squares.
     """
     rows = len(phasors)
@@ -181,60 +194,85 @@ def _index(rows: int) -> np.ndarray:
 def fit_drift(
     numerology: Numerology, pilots: np.ndarray, noise_variance: float
 ) -> tuple[float, tuple[float, float]]:
-    """Pilot rows from row 2 on, times conjugate channel and known values, complex (rows, pilots) -> drift
+    """Pilot rows from row 2 on, times conjugate channel and known values, complex (rows, pilots) → drift
     [samples per row], rotation.
 
-    A search without phase over ±60 ppm where the drift would turn the outer pilots by more than a radian,
-    then least squares on the phases with the prior that a drift is some 30 ppm, a constant delay and the
-    common phase of each row being unknown. `noise_variance` is that of the received carriers. The rotation is
-    that of `fit_rotation` once the drift is undone.
+    A search without phase, then least squares on the phases, the common phase of each row being unknown.
+    `noise_variance` is that of the received carriers. The rotation is that of `fit_rotation` once the drift
+    is undone.
     """
-    slope = (-2 * np.pi / numerology.n_fft) * numerology.carriers[
-        numerology.pilot_index
-    ]  # radians per sample of delay
+    # radians by which a delay of one sample turns each pilot
+    slope = (-2 * np.pi / numerology.n_fft) * numerology.carriers[numerology.pilot_index]
     rows = np.arange(PREAMBLE_SYMBOLS, PREAMBLE_SYMBOLS + len(pilots)) - REFERENCE_ROW
     turns = np.outer(rows, slope)
     most = MAX_DRIFT * numerology.symbol
-    drift = 0.0
-    reach = most * abs(slope[0]) * rows[-1]
-    if reach > 1:
-        grid = np.linspace(-most, most, 2 * int(np.ceil(reach)) + 1)
-        power = [np.sum(np.abs(np.sum(pilots * unit_phasors(-d * turns), axis=1)) ** 2) for d in grid]
-        drift = float(grid[int(np.argmax(power))])
-        pilots = pilots * unit_phasors(-drift * turns)
+    coarse = _search_drift(pilots, turns, most)
+    if coarse:
+        pilots = pilots * unit_phasors(-coarse * turns)
     phasors = pilots.sum(axis=1)
     rate, phase = fit_rotation(phasors)
-    level = pilots * unit_phasors(-smooth_phase(numerology, phasors, (rate, phase)))[:, None]
+    line = phase + rate * np.arange(len(pilots))
+    level = pilots * unit_phasors(-smooth_phase(numerology, phasors, line))[:, None]
     strength = np.maximum(level.real, 0).sum(axis=0)
     mean = float(strength @ slope) / max(float(strength.sum()), 1e-30)
-    across = slope - mean  # what the common phase cannot take up
     prior = noise_variance / 2 / (_EXPECTED_DRIFT * numerology.symbol) ** 2
+    step = _refine_drift(level, rows, slope, mean, coarse, prior)
+    return min(max(coarse + step, -most), most), (rate - step * mean, phase - step * mean * rows[0])
+
+
+def _search_drift(pilots: np.ndarray, turns: np.ndarray, most: float) -> float:
+    """The drift within ±`most` [samples per row] under which the pilots of each row, (rows, pilots), add up
+    best, whatever its phase; 0 where no drift would turn them by more than a radian.
+
+    `turns` is by how much [rad] a drift of one sample per row turns each of them.
+    """
+    reach = most * float(np.abs(turns[-1, 0]))
+    if reach <= 1:
+        return 0.0
+    grid = np.linspace(-most, most, 2 * int(np.ceil(reach)) + 1)
+    power = [np.sum(np.abs(np.sum(pilots * unit_phasors(-drift * turns), axis=1)) ** 2) for drift in grid]
+    return float(grid[int(np.argmax(power))])
+
+
+def _refine_drift(
+    level: np.ndarray, rows: np.ndarray, slope: np.ndarray, mean: float, coarse: float, prior: float
+) -> float:
+    """What is missing to the `coarse` drift [samples per row], by Gauss-Newton on the phases of the pilots.
+
+    A constant delay is the second unknown; what the common phase takes up, the `mean` of the slope, is left
+    out.
+
+    Args:
+        level: complex (rows, pilots), without coarse drift and common phase.
+        rows: float (rows,), distance of each from the reference row.
+        slope: float (pilots,), radians per sample of delay.
+        prior: half the noise variance over the variance that a drift has beforehand.
+    """
+    across, turns = slope - mean, np.outer(rows, slope)
     step = 0.0
     for _ in range(_DRIFT_STEPS):
         now = level * unit_phasors(-step * turns) if step else level
         row_weight = np.maximum(now.real, 0) @ across**2
         centred = rows - float(row_weight @ rows) / max(float(row_weight.sum()), 1e-30)
         information = float(row_weight @ centred**2) + prior
-        change = (float(centred @ (now.imag @ across)) - prior * (drift + step)) / max(information, 1e-30)
+        change = (float(centred @ (now.imag @ across)) - prior * (coarse + step)) / max(information, 1e-30)
         step += change
         if abs(change * turns[-1, 0]) < _DRIFT_TOLERANCE:
             break
-    return min(max(drift + step, -most), most), (rate - step * mean, phase - step * mean * rows[0])
+    return step
 
 
-def smooth_phase(numerology: Numerology, phasors: np.ndarray, rotation: tuple[float, float]) -> np.ndarray:
-    """Phase of each row, float (rows,): a straight line, and what is left smoothed over the neighbours that
-    give 64 pilots together.
+def smooth_phase(numerology: Numerology, phasors: np.ndarray, line: np.ndarray) -> np.ndarray:
+    """Phase of each row, float (rows,): the straight `line` that was fitted to it, (rows,), and what is left
+    smoothed over the neighbours that give 64 pilots together.
     """
-    rate, phase = rotation
-    line = phase + rate * np.arange(len(phasors))
     length = min(2 * (_PHASE_PILOTS // numerology.pilots // 2) + 1, 2 * ((len(phasors) - 1) // 2) + 1)
     left = np.convolve(phasors * unit_phasors(-line), np.ones(length, np.float32), mode="same")
     return line + np.arctan2(left.imag, left.real)
 
 
 def smooth_variance(raw: np.ndarray, samples: float) -> np.ndarray:
-    """Mean |residual|² of each carrier over `samples` symbols -> float32 noise variance of each carrier.
+    """Mean |residual|² of each carrier over `samples` symbols → float32 noise variance of each carrier.
 
     Smoothed over the neighbours that give about 64 samples together; a carrier that stands out from them by
     more than chance keeps its own.

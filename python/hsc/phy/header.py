@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -29,8 +30,7 @@ MAX_MESSAGE_SYMBOLS = 1 << 24
 # Longest side of an image [pixels].
 MAX_SIDE = 1 << 14
 
-# version and channels, codec, message id, index, count, height, width, analog symbols, scale, 2 x (MCS,
-# bytes), parameters, reserved
+# The fields of `_Fields` in their order, and a reserved byte.
 _LAYOUT = struct.Struct(">BBHHHHH3sHB3sB3s8sx")
 # In the place of an MCS: the message lacks this digital stream.
 _NO_MCS = 0xFF
@@ -90,12 +90,51 @@ class Header:
         )
 
 
+class _Fields(NamedTuple):
+    """A header on the air, before it is understood. Counts of 3 bytes are big-endian."""
+
+    version_and_channels: int
+    codec: int
+    message_id: int
+    index: int
+    count: int
+    height: int
+    width: int
+    analog_symbols: bytes
+    scale: int
+    first_mcs: int
+    first_bytes: bytes
+    second_mcs: int
+    second_bytes: bytes
+    parameters: bytes
+
+    @property
+    def header(self) -> Header:
+        """What it says. Raises HscError for an unknown MCS."""
+        pairs = ((self.first_mcs, self.first_bytes), (self.second_mcs, self.second_bytes))
+        return Header(
+            codec=self.codec,
+            message_id=self.message_id,
+            index=self.index,
+            count=self.count,
+            shape=(self.height, self.width, self.version_and_channels & 0xF),
+            analog_symbols=_integer(self.analog_symbols),
+            scale=self.scale,
+            digital=tuple((mcs.by_index(m).name, _integer(n)) for m, n in pairs if m != _NO_MCS),
+            parameters=self.parameters,
+        )
+
+
+def _integer(data: bytes) -> int:
+    return int.from_bytes(data, "big")
+
+
 def pack(header: Header) -> bytes:
-    """Header -> 36 bytes, the last two a CRC-16 over the rest. Raises HscError when a field does not fit the
+    """Header → 36 bytes, the last two a CRC-16 over the rest. Raises HscError when a field does not fit the
     format.
     """
     h, w, c = header.shape
-    if not (1 <= h <= MAX_SIDE and 1 <= w <= MAX_SIDE and c in (1, 3)):
+    if not _sendable(header.shape):
         raise HscError(
             f"image of {h} x {w} x {c} cannot be sent: sides must be 1 to {MAX_SIDE} pixels, 1 or 3 channels"
         )
@@ -103,68 +142,69 @@ def pack(header: Header) -> bytes:
         raise HscError("a message holds at most 2 digital streams and 8 bytes of parameters")
     if header.message_symbols > MAX_MESSAGE_SYMBOLS or header.count > 0xFFFF:
         raise HscError(
-            f"message of {header.message_symbols} symbols is too long: lower the CBR or the rank, or send a smaller image"
+            f"message of {header.message_symbols} symbols is too long: "
+            "lower the CBR or the rank, or send a smaller image"
         )
     streams = [(mcs.TABLE[name].index, n.to_bytes(3, "big")) for name, n in header.digital]
     streams += [(_NO_MCS, bytes(3))] * (MAX_DIGITAL_STREAMS - len(streams))
-    count = header.analog_symbols.to_bytes(3, "big")
-    identity = (VERSION << 4 | c, header.codec, header.message_id, header.index, header.count, h, w)
-    body = _LAYOUT.pack(
-        *identity,
-        count,
+    fields = _Fields(
+        VERSION << 4 | c,
+        header.codec,
+        header.message_id,
+        header.index,
+        header.count,
+        h,
+        w,
+        header.analog_symbols.to_bytes(3, "big"),
         header.scale,
         *streams[0],
         *streams[1],
-        header.parameters.ljust(MAX_PARAMETER_BYTES, b"\0"),
+        parameters=header.parameters.ljust(MAX_PARAMETER_BYTES, b"\0"),
     )
+    body = _LAYOUT.pack(*fields)
     return body + crc16(body).to_bytes(2, "big")
 
 
 def unpack(data: bytes) -> Header | None:
-    """36 received bytes -> Header, or None when the CRC fails or a field is impossible. Never raises on any
+    """36 received bytes → Header, or None when the CRC fails or a field is impossible. Never raises on any
     bytes.
     """
-    if len(data) != HEADER_BYTES or crc16(data[:-2]) != int.from_bytes(data[-2:], "big"):
+    if len(data) != HEADER_BYTES or crc16(data[:-2]) != _integer(data[-2:]):
         return None
-    first, codec, message_id, index, count, h, w, n_analog, scale, m0, n0, m1, n1, parameters = (
-        _LAYOUT.unpack(data[:-2])
-    )
-    streams = [(m, int.from_bytes(n, "big")) for m, n in ((m0, n0), (m1, n1)) if m != _NO_MCS]
+    fields = _Fields(*_LAYOUT.unpack(data[:-2]))
     try:
-        header = Header(
-            codec=codec, message_id=message_id, index=index, count=count, shape=(h, w, first & 0xF),
-            analog_symbols=int.from_bytes(n_analog, "big"), scale=scale,
-            digital=tuple((mcs.by_index(m).name, n) for m, n in streams), parameters=parameters,
-        )  # fmt: skip
+        header = fields.header
     except HscError:
         return None
-    return header if first >> 4 == VERSION and _possible(header) else None
+    return header if fields.version_and_channels >> 4 == VERSION and _possible(header) else None
+
+
+def _sendable(shape: tuple[int, int, int]) -> bool:
+    h, w, c = shape
+    return 1 <= h <= MAX_SIDE and 1 <= w <= MAX_SIDE and c in (1, 3)
 
 
 def _possible(header: Header) -> bool:
-    h, w, c = header.shape
     return (
         header.index < header.count
-        and 1 <= h <= MAX_SIDE
-        and 1 <= w <= MAX_SIDE
-        and c in (1, 3)
+        and _sendable(header.shape)
         and header.message_symbols <= MAX_MESSAGE_SYMBOLS
         and header.payload_symbols <= MAX_PACKET_SYMBOLS
     )
 
 
 def encode_header(header: Header) -> np.ndarray:
-    """Header -> 624 BPSK symbols, complex64: 802.11ad LDPC 1/2 shortened to 288 information bits."""
+    """Header → 624 BPSK symbols, complex64: 802.11ad LDPC 1/2 shortened to 288 information bits."""
     bits = np.unpackbits(np.frombuffer(pack(header), np.uint8))
     return qam.modulate(ldpc.shortened("1/2", 8 * HEADER_BYTES).encode(bits[None])[0], 1)
 
 
 def decode_header(llr: np.ndarray) -> Header | None:
-    """624 LLRs -> Header, or None when it did not survive."""
+    """624 LLRs → Header, or None when it did not survive."""
     return decode_headers(np.asarray(llr)[None])[0]
 
 
 def decode_headers(llr: np.ndarray) -> list[Header | None]:
-    """LLRs (B, 624) -> B headers, None for each that did not survive."""
+    """LLRs (B, 624) → B headers, None for each that did not survive."""
     bits, _ = ldpc.shortened("1/2", 8 * HEADER_BYTES).decode(llr)
     return [unpack(row.tobytes()) for row in np.packbits(bits, axis=1)]

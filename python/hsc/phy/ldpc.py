@@ -17,7 +17,7 @@ from .ldpc_decoder import MinSumDecoder
 from .ldpc_tables import BASE_MATRICES, N, Z
 
 RATES = tuple(BASE_MATRICES)
-# wrong parity bits of an otherwise settled word that the decoder puts right
+# Wrong parity bits of an otherwise settled word that are put right. A wrong information bit changes dozens.
 _PARITY_SLIPS = 4
 
 
@@ -66,10 +66,6 @@ class Code:
                 total ^= np.roll(words[column], -row[column], axis=0)
             words[parity] = np.roll(total, row[parity], axis=0)  # check r holds parity bit (r + s) mod Z
         return np.ascontiguousarray(words.reshape(self.n, -1).T)
-
-    def syndrome_ok(self, words: np.ndarray) -> np.ndarray:
-        """bool (B,): which rows of uint8 (B, n) satisfy every check."""
-        return self._decoder.satisfied(np.asarray(words, dtype=np.uint8))
 
     def decode(self, llr: np.ndarray, iterations: int = 30) -> tuple[np.ndarray, np.ndarray]:
         """Layered normalised min-sum with early stop for each codeword.

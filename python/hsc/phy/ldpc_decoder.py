@@ -12,19 +12,25 @@ from dataclasses import dataclass
 
 import numpy as np
 
-# 9 · 64: rows start on cache lines, and their stride is not a power of two, which would throw the caches of
-# one column together
+# Codewords decoded together. 9 · 64: rows start on cache lines, and their stride is no power of two, which
+# would throw the caches of one column together.
 BATCH = 576
 
-# 8-bit arithmetic that cannot overflow: |posterior| <= CHANNEL_LIMIT + 4 · 25 = 119, 4 being the largest
-# column weight and 25 the largest message, 4/5 of MESSAGE_LIMIT. Messages must be able to outweigh the
-# channel, or wrong parity bits hold each other up: with 31, 30 and 16 here six times as many blocks of
+# Largest |LLR| of the channel in 8 bits. The sum cannot overflow: |posterior| ≤ 19 + 4 · 25 = 119, 4 being
+# the largest column weight and 25 the largest message. Messages must be able to outweigh the channel, or
+# wrong parity bits hold each other up: with limits of 31 and 30 and a mean of 16, six times as many blocks of
 # 16QAM-1/2 fail at 9 dB (4e-5), for 0.02 dB at the threshold.
 _CHANNEL_LIMIT = 19
+# Largest magnitude before it is normalised by 4/5.
 _MESSAGE_LIMIT = 31
+# Mean |LLR| that a codeword is scaled to. Chosen by trial, with the limits.
 _CHANNEL_MEAN = 10.0
+# |LLR| beyond which a bit is certain, and counts for no more in the mean.
 _CERTAIN = 8.0
-_FILLER = 75  # posterior of a filler bit: 0 beyond doubt, and far from overflow when its one message is added
+# Posterior of a filler bit: 0 beyond doubt, and far from overflow when its one message is added.
+_FILLER = 75
+# Share of finished codewords from which on they make room for new ones. Chosen by trial: making room costs
+# as much as some iterations.
 _LEAVING_SHARE = 0.2
 
 
@@ -89,14 +95,8 @@ class MinSumDecoder:
                 work = work.keep(~leaving)
         return words, ok
 
-    def satisfied(self, words: np.ndarray) -> np.ndarray:
-        """bool (B,): which words, uint8 (B, n), satisfy every check."""
-        bits = np.zeros((self.n + self._fillers, len(words)), dtype=bool)
-        bits[: self.n] = words.T
-        return self._satisfied(bits)
-
     def _satisfied(self, bits: np.ndarray) -> np.ndarray:
-        """The same for bool (n + fillers, B), eight words to a byte."""
+        """bool (B,): which words, bool (n + fillers, B), satisfy every check; eight words to a byte."""
         packed = np.packbits(bits, axis=1)
         failed = np.zeros(packed.shape[1], dtype=np.uint8)
         for layer in self.layers:
@@ -122,13 +122,8 @@ class MinSumDecoder:
         count = len(llr)
         posterior = np.full((self.n + self._fillers, count), _FILLER, dtype=np.int8)
         messages = np.zeros((self._messages, count), dtype=np.int8)
-        work = _Work(
-            posterior,
-            messages,
-            np.zeros(count, dtype=np.int64),
-            np.zeros(count, dtype=np.int64),
-            np.zeros(count, dtype=bool),
-        )
+        owner, age = np.zeros(count, dtype=np.int64), np.zeros(count, dtype=np.int64)
+        work = _Work(posterior, messages, owner, age, informed=np.zeros(count, dtype=bool))
         work.replace(np.arange(count), quantise(llr), 0)
         return work
 
@@ -194,7 +189,7 @@ class _Work:
 
 
 class _Scratch:
-    """Work arrays of one batch size and one number of checks, so that no step of the decoder allocates much."""
+    """Work arrays of one batch size and one number of checks: no step of the decoder allocates much."""
 
     def __init__(self, degree: int, checks: int, batch: int):
         self.extrinsic, self.magnitude = (np.empty((degree, checks, batch), dtype=np.int8) for _ in range(2))
@@ -279,9 +274,8 @@ def quantise(llr: np.ndarray) -> np.ndarray:
     total = size.sum(axis=1)
     if np.isnan(total).any():
         return quantise(np.nan_to_num(llr, nan=0.0, posinf=_CERTAIN, neginf=-_CERTAIN))
-    mean = np.einsum("ij,ij->i", size, size) / np.maximum(
-        total, 1e-30
-    )  # weighted by itself: zeros do not count
+    # weighted by itself: zeros do not count
+    mean = np.einsum("ij,ij->i", size, size) / np.maximum(total, 1e-30)
     scaled = np.multiply(llr, (_CHANNEL_MEAN / np.maximum(mean, 1e-30))[:, None], dtype=np.float32)
     np.clip(scaled, -_CHANNEL_LIMIT, _CHANNEL_LIMIT, out=scaled)
     np.rint(scaled, out=scaled)

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import numpy as np
 
-# |mean|² over what chance makes of it, from which on it is a leak: one burst in 10⁴, and one block in 10⁷,
+# |mean|² of a burst, over what chance makes of it, from which on it is a leak: exp(-9), one burst in 10⁴,
 # comes so far without.
-_OF_BURST, _OF_BLOCK = 9.0, 16.0
+_OF_BURST = 9.0
+# The same of a block: exp(-16), one in 10⁷.
+_OF_BLOCK = 16.0
 # Samples whose mean shows how a leak moves: chance is 14 dB below the carrier of 64 that it hits.
 _BLOCK = 2048
 
@@ -33,7 +35,8 @@ def without_moving_part(samples: np.ndarray) -> np.ndarray:
     means = samples[: blocks * size].reshape(blocks, size).mean(axis=1)
     if not np.any(_stands_out(means, samples, size, _OF_BLOCK)):
         return samples
-    middles, index = size * (np.arange(blocks) + 0.5), np.arange(len(samples))
+    middles = size * (np.arange(blocks) + 0.5)
+    index = np.arange(len(samples))
     leak = np.interp(index, middles, means.real) + 1j * np.interp(index, middles, means.imag)
     return samples - leak.astype(np.complex64)
 

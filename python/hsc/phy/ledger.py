@@ -18,7 +18,9 @@ from .ldpc import N, code
 from .mcs import TABLE
 from .numerology import PREAMBLE_SYMBOLS, Numerology
 
+# Bytes of a header that say the scale of the analog stream.
 _SCALE_BYTES = 2
+# Share of a header that the codec's receiver needs.
 _SIDE_SHARE = Fraction(MAX_PARAMETER_BYTES + _SCALE_BYTES, HEADER_BYTES)
 
 
@@ -91,7 +93,8 @@ def _stream(name: str, n_bytes: int) -> Ledger:
     """Channel uses of a digital stream, without air interface."""
     mcs = TABLE[name]
     blocks = digital.block_count(n_bytes, name)
-    n, k, data, crc = N * blocks, code(mcs.rate).k * blocks, 8 * n_bytes, digital.CRC_BITS * blocks
+    n, k = N * blocks, code(mcs.rate).k * blocks
+    data, crc = 8 * n_bytes, digital.CRC_BITS * blocks
 
     def uses(bits: int) -> Fraction:
         return Fraction(bits, mcs.bits_per_symbol)

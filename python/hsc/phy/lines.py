@@ -14,24 +14,31 @@ import numpy as np
 from scipy import fft
 from scipy.signal import windows
 
+# Frequencies [cycles per sample], strongest first.
 Lines = tuple[float, ...]
-# A steady carrier that holds this share of the energy is a line; of so many at most. In noise the strongest
-# bin of 1024 has 0.014 ± 0.002.
-_LINE_SHARE, _MOST_LINES = 0.05, 3
-# Of a Blackman-Harris window: noise bandwidth [bins], bins beside its own that a carrier between two reaches,
-# and what it has beyond.
-_BANDWIDTH, _SKIRT, _SIDELOBES = 2.0044, np.arange(-5, 6), 1e-9
-# Frequencies are on a grid of so many in a cycle per sample, so that tables serve again for a carrier that
-# stays.
+# Share of the energy from which on a steady carrier is a line. In noise the strongest bin of 1024 has 0.014 ±
+# 0.002.
+_LINE_SHARE = 0.05
+# Most lines that are looked for: each takes a notch.
+_MOST_LINES = 3
+# Noise bandwidth of a Blackman-Harris window [bins].
+_BANDWIDTH = 2.0044
+# Bins about its own that a carrier between two bins reaches through that window.
+_SKIRT = np.arange(-5, 6)
+# Its sidelobes, power over that of the carrier: 92 dB below.
+_SIDELOBES = 1e-9
+# Steps of the frequencies in a cycle per sample: tables serve again for a carrier that stays.
 _LINE_GRID = 1 << 17
 # Samples from one knot of a notch to the next: it is 1/100 cycle per sample wide.
 BLOCK = 32
-# The three parts of a quadratic B-spline, float32 (3, BLOCK).
+# Places of the samples of a block between its knots, 0 to 1.
 _U = (np.arange(BLOCK, dtype=np.float32) + 0.5) / BLOCK
+# The three parts of a quadratic B-spline, float32 (3, BLOCK).
 _SPLINES = np.stack([_U**2 / 2, 0.5 + _U - _U**2, (1 - _U) ** 2 / 2])
 # Samples that `without` needs before and after those that it gives.
 EDGE = _MOST_LINES * 2 * BLOCK
-_ROW = 64  # turns that are computed at once
+# Turns that are computed by exp; the others are products of two of them.
+_ROW = 64
 
 
 def find_lines(samples: np.ndarray) -> Lines:
@@ -64,7 +71,8 @@ def without(samples: np.ndarray, lines: Lines) -> np.ndarray:
     own line.
     """
     for line in lines:
-        splines, turns = _SPLINES * _turns(line, BLOCK), _turns(line * BLOCK, len(samples) // BLOCK)
+        splines = _SPLINES * _turns(line, BLOCK)
+        turns = _turns(line * BLOCK, len(samples) // BLOCK)
         parts = np.conj(splines) @ samples.reshape(-1, BLOCK).T * np.conj(turns)
         mean = parts[0, :-2] + parts[1, 1:-1] + parts[2, 2:]
         around = np.stack([mean[2:], mean[1:-1], mean[:-2]]) * turns[2:-2]
@@ -74,11 +82,12 @@ def without(samples: np.ndarray, lines: Lines) -> np.ndarray:
 
 
 def moving_sum(x: np.ndarray, length: int) -> np.ndarray:
-    """Sums of `length` neighbours, (n,) -> (n - length + 1,), by doubling.
+    """Sums of `length` neighbours, (n,) → (n - length + 1,), by doubling.
 
     Unlike a difference of cumulative sums it keeps float32 accurate next to samples of any size.
     """
-    total, offset, size = None, 0, 1
+    total, offset = None, 0
+    size = 1
     while True:
         if length & size:
             total = x if total is None else total[: len(x) - offset] + x[offset:]

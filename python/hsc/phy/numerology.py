@@ -12,6 +12,7 @@ import numpy as np
 from ..errors import HscError
 from .header import HEADER_SYMBOLS
 
+# OFDM symbols of the preamble.
 PREAMBLE_SYMBOLS = 2
 
 
@@ -40,7 +41,8 @@ class Numerology:
         even = self.n_fft % 4 == self.cp % 4 == 0 and self.used % 2 == self.used % self.pilots == 0
         if not (even and 0 < self.cp <= self.n_fft // 2 and self.pilots > 0 and self.used < self.n_fft - 1):
             raise HscError(
-                f"numerology '{self.name}' is impossible: used carriers must be even, a multiple of the pilots, and leave an empty edge"
+                f"numerology '{self.name}' is impossible: used carriers must be even, a multiple of the "
+                "pilots, and leave an empty edge"
             )
 
     @property
@@ -55,7 +57,7 @@ class Numerology:
 
     @cached_property
     def carriers(self) -> np.ndarray:
-        """int64 (used,): occupied carriers in ascending frequency, -used/2 .. -1, 1 .. used/2."""
+        """int64 (used,): occupied carriers in ascending frequency, −used/2 … −1, 1 … used/2."""
         half = self.used // 2
         return np.concatenate([np.arange(-half, 0), np.arange(1, half + 1)])
 
@@ -99,7 +101,7 @@ PRESETS = {
 }
 
 
-# What a receiver looks for when it is told no numerology.
+# Name of the receiver's choice among all presets.
 AUTO = "auto"
 
 

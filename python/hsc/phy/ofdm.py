@@ -27,7 +27,11 @@ __all__ = [
     "preset",
 ]
 
-_PILOT_OFFSET, _HEADER_OFFSET, _PADDING_OFFSET = 1000, 2000, 3000
+# Where the scrambling sequence begins for pilots, header and padding: apart from each other and from the
+# payload, which begins at 0.
+_PILOT_OFFSET = 1000
+_HEADER_OFFSET = 2000
+_PADDING_OFFSET = 3000
 
 
 @dataclass(frozen=True)
@@ -82,7 +86,7 @@ def _header_frame(numerology: Numerology) -> tuple[np.ndarray, np.ndarray, np.nd
 
 
 def header_grid(numerology: Numerology, coded: np.ndarray) -> np.ndarray:
-    """624 BPSK symbols -> complex64 (header_symbols, used), pilots included."""
+    """624 BPSK symbols → complex64 (header_symbols, used), pilots included."""
     empty, entry, bit = _header_frame(numerology)
     grid = empty.copy()
     grid.ravel()[entry] = coded[bit] * header_mapping(numerology).phases
@@ -90,7 +94,7 @@ def header_grid(numerology: Numerology, coded: np.ndarray) -> np.ndarray:
 
 
 def modulate(packet: Packet, numerology: Numerology) -> np.ndarray:
-    """Packet -> burst, complex64 (numerology.burst_length(payload_symbols),), ending with one symbol of
+    """Packet → burst, complex64 (numerology.burst_length(payload_symbols),), ending with one symbol of
     zeros.
 
     Payload carriers have the power of `packet.symbols`. Raises HscError when there are not as many symbols as
@@ -99,7 +103,8 @@ def modulate(packet: Packet, numerology: Numerology) -> np.ndarray:
     symbols = np.asarray(packet.symbols, np.complex64)
     if symbols.shape != (packet.header.payload_symbols,) or symbols.size > MAX_PACKET_SYMBOLS:
         raise HscError(
-            f"packet holds {symbols.size} symbols, its header says {packet.header.payload_symbols}, at most {MAX_PACKET_SYMBOLS}"
+            f"packet holds {symbols.size} symbols, its header says {packet.header.payload_symbols}, "
+            f"at most {MAX_PACKET_SYMBOLS}"
         )
     header = header_grid(numerology, encode_header(packet.header))
     rows = numerology.payload_rows(symbols.size)
@@ -115,7 +120,7 @@ def modulate(packet: Packet, numerology: Numerology) -> np.ndarray:
 
 
 def _with_pilots(numerology: Numerology, data: np.ndarray, pilots: np.ndarray) -> np.ndarray:
-    """Data (rows · data,) and pilots (rows, pilots) -> complex64 (rows, used)."""
+    """Data (rows · data,) and pilots (rows, pilots) → complex64 (rows, used)."""
     grid = np.empty((len(pilots), numerology.used), np.complex64)
     grid[:, numerology.data_index] = data.reshape(-1, numerology.data)
     grid[:, numerology.pilot_index] = pilots

@@ -70,7 +70,7 @@ def assemble(
     digital_streams: list[tuple[np.ndarray, str, int]],
     packet_symbols: int = DEFAULT_PACKET_SYMBOLS,
 ) -> Modulated:
-    """Modulated streams -> `Modulated`. Each digital stream is (symbols, MCS name, bytes). Raises HscError as
+    """Modulated streams → `Modulated`. Each digital stream is (symbols, MCS name, bytes). Raises HscError as
     `pack` does.
     """
     if not 1 <= packet_symbols <= MAX_PACKET_SYMBOLS // 2:
@@ -92,18 +92,12 @@ def assemble(
 
 
 def split(message: Modulated) -> list[Packet]:
-    """Message -> packets. Analog symbols are interleaved over all packets, so that a lost packet is a
+    """Message → packets. Analog symbols are interleaved over all packets, so that a lost packet is a
     sprinkling of erasures.
     """
     first, *rest = message.streams
     streams = [first[interleaver.permutation(len(first))], *rest]
     headers = [replace(message.header, index=i) for i in range(message.header.count)]
-    return [
-        Packet(
-            h,
-            np.concatenate([s[part] for s, part in zip(streams, h.slices(), strict=True)]).astype(
-                np.complex64
-            ),
-        )
-        for h in headers
-    ]
+    parts = ([s[part] for s, part in zip(streams, h.slices(), strict=True)] for h in headers)
+    symbols = (np.concatenate(part).astype(np.complex64) for part in parts)
+    return [Packet(h, each) for h, each in zip(headers, symbols, strict=True)]

@@ -17,8 +17,11 @@ from scipy import fft
 from .interleaver import pn_bits
 from .numerology import Numerology
 
+# Starting points in the PN sequence that are tried for each symbol.
 _CANDIDATES = 64
+# Samples of the wave whose peak counts, over those that are sent.
 _OVERSAMPLING = 4
+# Rounds of clipping, and the level they clip at over the RMS. Chosen by trial; both ends must have the same.
 _CLIPPING_ROUNDS = 20
 _CLIPPING_LEVEL = 1.3
 
@@ -31,14 +34,10 @@ def preamble_carriers(numerology: Numerology) -> np.ndarray:
     Each has the same energy, so the carriers of the first are sqrt(2) stronger.
     """
     even = numerology.carriers % 2 == 0
-    first, second = (
-        even.astype(np.float32) * np.sqrt(numerology.used / even.sum()),
-        np.ones(numerology.used, np.float32),
-    )
-    chosen = [
-        amplitude * _lowest_crest(numerology, amplitude, seed)
-        for amplitude, seed in ((first, 0), (second, 8191))
-    ]
+    first = even.astype(np.float32) * np.sqrt(numerology.used / even.sum())
+    second = np.ones(numerology.used, np.float32)
+    seeds = ((first, 0), (second, 8191))
+    chosen = [amplitude * _lowest_crest(numerology, amplitude, seed) for amplitude, seed in seeds]
     carriers = (10 ** (numerology.boost_db / 20) * np.stack(chosen)).astype(np.complex64)
     carriers.flags.writeable = False
     return carriers
@@ -53,7 +52,7 @@ def preamble_samples(numerology: Numerology) -> np.ndarray:
 
 
 def symbols_to_samples(numerology: Numerology, carriers: np.ndarray) -> np.ndarray:
-    """complex64 (rows, used) -> samples (rows · symbol,): orthonormal IFFT, cyclic prefix in front of each
+    """complex64 (rows, used) → samples (rows · symbol,): orthonormal IFFT, cyclic prefix in front of each
     row.
     """
     grid = np.zeros((len(carriers), numerology.n_fft), np.complex64)
@@ -61,10 +60,8 @@ def symbols_to_samples(numerology: Numerology, carriers: np.ndarray) -> np.ndarr
     grid[:, -half:], grid[:, 1 : half + 1] = carriers[:, :half], carriers[:, half:]
     body = fft.ifft(grid, axis=1, norm="ortho", overwrite_x=True)
     samples = np.empty((len(carriers), numerology.symbol), np.complex64)
-    samples[:, : numerology.cp], samples[:, numerology.cp :] = (
-        body[:, numerology.n_fft - numerology.cp :],
-        body,
-    )
+    samples[:, : numerology.cp] = body[:, numerology.n_fft - numerology.cp :]
+    samples[:, numerology.cp :] = body
     return samples.ravel()
 
 
@@ -84,9 +81,8 @@ def _lowest_crest(numerology: Numerology, amplitude: np.ndarray, seed: int) -> n
     for _ in range(_CLIPPING_ROUNDS):
         wave = fft.ifft(grid)
         size = np.abs(wave)
-        clipped = fft.fft(
-            wave * np.minimum(1, _CLIPPING_LEVEL * np.sqrt(np.mean(size**2)) / np.maximum(size, 1e-30))
-        )[numerology.carriers]
+        limit = _CLIPPING_LEVEL * np.sqrt(np.mean(size**2))
+        clipped = fft.fft(wave * np.minimum(1, limit / np.maximum(size, 1e-30)))[numerology.carriers]
         chosen = clipped / np.maximum(np.abs(clipped), 1e-30)
         grid[numerology.carriers] = amplitude * chosen
     return chosen

@@ -14,8 +14,11 @@ import numpy as np
 
 from ..errors import HscError
 
+# BPSK, QPSK, 16QAM and 64QAM.
 BITS_PER_SYMBOL = (1, 2, 4, 6)
+# Least noise variance that a symbol is taken to have: LLRs stay finite.
 _LEAST_NOISE = 1e-6
+# Part of a symbol beyond which more says no more about its bits.
 _LARGEST_SYMBOL = 100.0
 
 
@@ -83,9 +86,8 @@ def constellation(bits_per_symbol: int) -> np.ndarray:
 def _axis(bits_per_symbol: int) -> tuple[np.ndarray, np.ndarray]:
     """Levels of one axis in rising order, float32 (L,), and their Gray labels, uint8 (L, log2 L)."""
     if bits_per_symbol not in BITS_PER_SYMBOL:
-        raise HscError(
-            f"no modulation has {bits_per_symbol} bits per symbol: choose one of {', '.join(map(str, BITS_PER_SYMBOL))}"
-        )
+        choices = ", ".join(map(str, BITS_PER_SYMBOL))
+        raise HscError(f"no modulation has {bits_per_symbol} bits per symbol: choose one of {choices}")
     axes = 1 if bits_per_symbol == 1 else 2
     bits = bits_per_symbol // axes
     index = np.arange(1 << bits)

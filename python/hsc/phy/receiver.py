@@ -21,17 +21,26 @@ from .sync import Cells, Sync, Synchroniser
 
 # Samples larger than this, or not finite, are set to zero: their squares stay within float32.
 MAX_AMPLITUDE = 1e9
+# Most samples that are taken at once.
 _PIECE = 1 << 17
+# Most samples that a search takes at once.
 _SEARCH_BLOCK = 1 << 14
-# Steady carriers are looked for in so many samples before every stretch of so many.
-_LINE_SAMPLES, _STRETCH = 1 << 10, 1 << 14
+# Samples for which the same steady carriers are left out.
+_STRETCH = 1 << 14
+# Samples before a stretch in which they are looked for.
+_LINE_SAMPLES = 1 << 10
 # Samples that must be there before the search sees the last one: the notches look ahead, in blocks.
 _LATE = EDGE + BLOCK
-# Runs of hits that are so many symbols apart have nothing to do with each other. One stands out whose 1 - |P|
-# / R is this share of the mean of the two before, which noise alone makes of one in thirty.
-_APART, _OUTSTANDING = 8, 0.6
-# stretches whose steady carriers are kept: the searches for several numerologies are never further apart
+# Symbols between two runs of hits that have nothing to do with each other.
+_APART = 8
+# A run stands out whose 1 - |P| / R is this share of the mean of the two before: noise alone makes that of
+# one in thirty.
+_OUTSTANDING = 0.6
+# Stretches whose steady carriers are kept: the searches for several numerologies are never further apart.
 _REMEMBERED = 8
+# Candidates that are confirmed together, at first and at most: the first ones are most likely preambles.
+_CONFIRMED_AT_FIRST = 4
+_CONFIRMED_AT_MOST = 16
 
 
 @dataclass
@@ -74,7 +83,7 @@ class SampleBuffer:
         self.end += len(samples)
 
     def view(self, first: int, last: int) -> np.ndarray:
-        """Samples first .. last - 1, complex64, valid until the next `append`."""
+        """Samples first … last − 1, complex64, valid until the next `append`."""
         return self._data[first - self.start : last - self.start]
 
 
@@ -183,15 +192,11 @@ class BurstReceiver:
         self.counters = Counters()
         self._searches = [_Search(n, Synchroniser(n), Demodulator(n)) for n in numerologies]
         syncs = [search.sync for search in self._searches]
-        self._finest, self._grid = (
-            min(sync.step for sync in syncs),
-            max(BLOCK, *(sync.step for sync in syncs)),
-        )
-        self._before = -(-max(sync.lookback for sync in syncs) // self._grid) * self._grid
-        self._behind = (
-            -(-max(sync.span + max(sync.window + sync.half, sync.lookahead) for sync in syncs) // BLOCK)
-            * BLOCK
-        )
+        self._finest = min(sync.step for sync in syncs)
+        self._grid = max(BLOCK, *(sync.step for sync in syncs))
+        self._before = _whole(max(sync.lookback for sync in syncs), self._grid)
+        ahead = (max(sync.window + sync.half, sync.lookahead) for sync in syncs)
+        self._behind = _whole(max(sync.span + more for sync, more in zip(syncs, ahead, strict=True)), BLOCK)
         self._history = _STRETCH + _LINE_SAMPLES + 2 * self._before + EDGE
         longest = max(n.burst_length(max_payload) + 4 * n.symbol for n in numerologies)
         self._buffer = SampleBuffer(longest + self._history + 2 * (_PIECE + _SEARCH_BLOCK), self._history)
@@ -215,18 +220,19 @@ class BurstReceiver:
             # a piece ends with what the search of a stretch needs behind it
             piece = samples[taken : taken + _PIECE - (self._buffer.end - self._behind - _LATE) % _PIECE]
             taken += len(piece)
-            held = (
-                min(search.held for search in self._searches)
-                if self._receiving is None
-                else self._receiving.start
-            )
-            self._buffer.append(piece, held - self._history)
+            self._buffer.append(piece, self._held() - self._history)
             self.counters.samples += len(piece)
             while (step := self._next()) is not None:
                 packet = step()
                 if packet is not None:
                     self.counters.packets += 1
                     yield packet
+
+    def _held(self) -> int:
+        """The first sample that a search or a burst has still to do with."""
+        if self._receiving is not None:
+            return self._receiving.start
+        return min(search.held for search in self._searches)
 
     def _clean(self, samples: np.ndarray) -> np.ndarray:
         samples = np.ascontiguousarray(samples, np.complex64).ravel()
@@ -243,11 +249,8 @@ class BurstReceiver:
         the stream is cut.
         """
         if self._receiving is not None:
-            return (
-                partial(self._read_payload, self._receiving)
-                if self._buffer.end >= self._receiving.needed
-                else None
-            )
+            complete = self._buffer.end >= self._receiving.needed
+            return partial(self._read_payload, self._receiving) if complete else None
         search = min(self._searches, key=lambda search: search.needed)
         if self._buffer.end < search.needed:
             return None
@@ -258,13 +261,11 @@ class BurstReceiver:
         pieces were.
         """
         sync = search.sync
-        first = -(-search.position // sync.step) * sync.step
+        first = _whole(search.position, sync.step)
         stop = min(first + search.block, (first // _STRETCH + 1) * _STRETCH)
         part = self._part_from(first, sync.lookback)
-        begin, end = (
-            first - part.start,
-            min(part.end, stop + sync.span + sync.window + sync.half) - part.start,
-        )
+        begin = first - part.start
+        end = min(part.end, stop + sync.span + sync.window + sync.half) - part.start
         correlation, energy = sync.metric(part.samples[begin:end], part.cells.between(begin, end, sync.step))
         searched = first + len(correlation) * sync.step
         search.proceed(min(searched, stop))
@@ -274,19 +275,33 @@ class BurstReceiver:
             return
         starts, at = first + runs.first * sync.step, first + runs.best * sync.step
         count = int(np.searchsorted(starts, stop))  # those from `stop` on are for the next time
-        complete = (starts[:count] + sync.span <= searched) & (at[:count] + sync.lookahead <= part.end)
-        if not complete.all():
-            count = int(complete.argmin())
-            search.proceed(int(starts[count]))
-            search.needed = max(search.needed, int(at[count]) + sync.lookahead + _LATE)
-        elif count:
-            search.proceed(max(search.position, int(starts[count - 1]) + sync.span))
+        count = self._complete(search, part, starts[:count], at[:count], searched)
         if count:
             places = at[:count] - part.start
             chosen, doubtful = search.tell_apart(starts[:count], runs.ratio[:count])
             if doubtful.any():
                 chosen[doubtful] = sync.wide_band(part.samples, places[doubtful])
             self._confirm(search, part, places[chosen], runs.cfo[:count][chosen])
+
+    def _complete(
+        self, search: _Search, part: _Part, starts: np.ndarray, at: np.ndarray, searched: int
+    ) -> int:
+        """How many runs of hits are all there; the search goes on behind them.
+
+        Args:
+            starts, at: int64 (runs,), samples where they begin and where their maxima are.
+            searched: all before it has been looked at.
+        """
+        sync = search.sync
+        complete = (starts + sync.span <= searched) & (at + sync.lookahead <= part.end)
+        if not complete.all():
+            count = int(complete.argmin())
+            search.proceed(int(starts[count]))
+            search.needed = max(search.needed, int(at[count]) + sync.lookahead + _LATE)
+            return count
+        if len(starts):
+            search.proceed(max(search.position, int(starts[-1]) + sync.span))
+        return len(starts)
 
     def _part_from(self, first: int, lookback: int) -> _Part:
         """What is there of the stretch that sample `first` is in and of what its searches need behind it,
@@ -323,7 +338,7 @@ class BurstReceiver:
         """Check candidates in order, few at first and then more at a time, and keep the first that is a
         preamble.
         """
-        done, size = 0, 4
+        done, size = 0, _CONFIRMED_AT_FIRST
         while done < len(at):
             found = search.sync.confirm(part.samples, at[done : done + size], cfo[done : done + size])
             self.counters.candidates += len(at[done : done + size])
@@ -332,7 +347,7 @@ class BurstReceiver:
                 self.counters.detections += 1
                 search.needed = search.found.start + search.demodulator.header_length
                 return
-            done, size = done + size, min(2 * size, 16)
+            done, size = done + size, min(2 * size, _CONFIRMED_AT_MOST)
 
     def _read_header(self, search: _Search) -> None:
         found, numerology = search.found, search.numerology
@@ -346,15 +361,19 @@ class BurstReceiver:
         self._receiving = _Reception(search, burst, found.start, needed)
 
     def _read_payload(self, receiving: _Reception) -> ReceivedPacket:
-        numerology, burst, start = receiving.search.numerology, receiving.burst, receiving.start
-        samples = self._buffer.view(start, self._buffer.end)
-        self._resume(
-            start + (numerology.overhead_symbols + numerology.payload_rows(burst.size)) * numerology.symbol
-        )
-        return receiving.search.demodulator.payload(samples, burst, start)
+        numerology, burst = receiving.search.numerology, receiving.burst
+        samples = self._buffer.view(receiving.start, self._buffer.end)
+        rows = numerology.overhead_symbols + numerology.payload_rows(burst.size)
+        self._resume(receiving.start + rows * numerology.symbol)
+        return receiving.search.demodulator.payload(samples, burst, receiving.start)
 
     def _resume(self, position: int) -> None:
         """Search for all numerologies from `position` on."""
         self._receiving = None
         for search in self._searches:
             search.resume(position)
+
+
+def _whole(count: int, size: int) -> int:
+    """The next multiple of `size` that is not below `count`."""
+    return -(-count // size) * size

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -49,8 +49,7 @@ class Report:
     def pack(self) -> bytes:
         """14 bytes and a CRC-16; SNR in steps of 0.01 dB."""
         snr = round(100 * min(max(self.snr_db, LOWEST_SNR_DB), HIGHEST_SNR_DB))
-        most = 0xFFFF
-        counts = (min(n, most) for n in (self.packets, self.received, self.blocks, self.lost_blocks))
+        counts = (min(n, 0xFFFF) for n in (self.packets, self.received, self.blocks, self.lost_blocks))
         return _sealed(_REPORT.pack(_REPORT_MARK, self.message_id, snr, *counts))
 
 
@@ -61,15 +60,15 @@ def report_of(message: AssembledMessage, lost_blocks: int | None = None) -> Repo
     """
     if not math.isfinite(message.snr_db):
         return None
-    header, blocks, lost = message.header, 0, 0
-    if lost_blocks is not None:
-        sizes = [digital.symbols_per_block(name) for name, _ in header.digital]
-        parts = (zip(header.slices(i)[1:], sizes, strict=True) for i in message.packets)
-        blocks = sum((part.stop - part.start) // size for each in parts for part, size in each)
-        lost = (
-            lost_blocks + blocks - sum(digital.block_count(n_bytes, name) for name, n_bytes in header.digital)
-        )
-    return Report(header.message_id, message.snr_db, header.count, len(message.packets), blocks, lost)
+    header = message.header
+    report = Report(header.message_id, message.snr_db, header.count, len(message.packets))
+    if lost_blocks is None:
+        return report
+    sizes = [digital.symbols_per_block(name) for name, _ in header.digital]
+    parts = (zip(header.slices(i)[1:], sizes, strict=True) for i in message.packets)
+    came = sum((part.stop - part.start) // size for each in parts for part, size in each)
+    sent = sum(digital.block_count(n_bytes, name) for name, n_bytes in header.digital)
+    return replace(report, blocks=came, lost_blocks=lost_blocks - (sent - came))
 
 
 @dataclass(frozen=True)
@@ -103,20 +102,22 @@ def unpack_record(data: bytes) -> Report | Nak | None:
         return None
     body = data[:-2]
     if body[:2] == _REPORT_MARK and len(body) == _REPORT.size:
-        _, message_id, snr, packets, received, blocks, lost = _REPORT.unpack(body)
-        possible = received <= packets and lost <= blocks and LOWEST_SNR_DB <= snr / 100 <= HIGHEST_SNR_DB
-        return Report(message_id, snr / 100, packets, received, blocks, lost) if possible else None
+        _, message_id, snr, *counts = _REPORT.unpack(body)
+        report = Report(message_id, snr / 100, *counts)
+        return report if _possible(report) else None
     return _unpack_nak(body[2:]) if body[:2] == _NAK_MARK else None
+
+
+def _possible(report: Report) -> bool:
+    believed = LOWEST_SNR_DB <= report.snr_db <= HIGHEST_SNR_DB
+    return believed and report.received <= report.packets and report.lost_blocks <= report.blocks
 
 
 def _unpack_nak(body: bytes) -> Nak | None:
     layout = unpack(body[:HEADER_BYTES])
     flags = np.unpackbits(np.frombuffer(body[HEADER_BYTES:], np.uint8))
-    if (
-        layout is None
-        or layout.index
-        or len(flags) != -(-layout.count // 8) * 8
-        or flags[layout.count :].any()
-    ):
+    if layout is None or layout.index:
+        return None
+    if len(flags) != -(-layout.count // 8) * 8 or flags[layout.count :].any():
         return None
     return Nak(layout, tuple(np.flatnonzero(flags).tolist()))

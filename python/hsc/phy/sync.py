@@ -19,25 +19,31 @@ from .lines import moving_sum
 from .numerology import Numerology
 from .preamble import preamble_samples
 
+# Largest carrier frequency offset [subcarriers]; even, as the search goes in steps of two.
 MAX_INTEGER_CFO = 8
 # |P| / R that makes a candidate. In noise one window of 48 samples in 2 000 passes; a preamble at 0 dB is at
 # 0.62 ± 0.06.
 _CANDIDATE = 0.39
-# Share of the window's energy that must fit the preamble: exp(-20) of all noise windows pass, and never less
-# than 0.06.
-_CONFIRM_EXPONENT, _CONFIRM_LEAST = 20.0, 0.06
+# Share of the window's energy that must fit the preamble, times its samples: exp(-20) of all noise windows
+# pass.
+_CONFIRM_EXPONENT = 20.0
+# Least share that must fit, however long the window is. Chosen by trial.
+_CONFIRM_LEAST = 0.06
 # Share of its energy over which a constant part of the samples is a carrier leak that turns their phase.
+# Chosen by trial.
 _LEAK_SHARE = 0.1
 # Share of the energy below which what is left of a window is rounding: float32 errors are a thirtieth of it.
 _ROUNDING = 1e-5
-# |P| / R all over the band, beside a carrier: a preamble at 0 dB is at 0.6 and one in a hundred below 0.45,
-# where one window of noise in a hundred is above. Less energy than this share of the whole does not count,
-# for it is what the window lets through of a strong carrier.
-_WIDE, _LEAST_LEFT = 0.45, 0.01
-# The matched filter turns back by CFOs of a grid of so many in a subcarrier: at most 0.07 rad are left at its
+# |P| / R all over the band, beside a carrier. A preamble at 0 dB is at 0.6 and one in a hundred below 0.45,
+# where one window of noise in a hundred is above.
+_WIDE = 0.45
+# Share of the window's energy below which what is left does not count: it is what the window lets through of
+# a strong carrier.
+_LEAST_LEFT = 0.01
+# Steps in a subcarrier of the CFOs by which the matched filter turns back: at most 0.07 rad are left at its
 # ends.
 _CFO_GRID = 128
-# A path counts as the first when it has an eighth of the strongest one's power: the sidelobes of the preamble
+# Share of the strongest path's power from which on a path counts as the first: the sidelobes of the preamble
 # are below.
 _FIRST_PATH = 0.125
 
@@ -81,10 +87,8 @@ class Cells:
 
     def between(self, first: int, last: int, size: int) -> Cells:
         """Larger cells of the samples first .. last - 1, where first is a multiple of this size."""
-        part, times = (
-            slice(first // self.size, first // self.size + (last - first) // size * (size // self.size)),
-            size // self.size,
-        )
+        times, begin = size // self.size, first // self.size
+        part = slice(begin, begin + (last - first) // size * times)
         return Cells(size, _sum_cells(self.energy[part], times), _sum_cells(self.sums[part], times))
 
 
@@ -132,7 +136,7 @@ class Synchroniser:
         self._confirm = max(_CONFIRM_LEAST, _CONFIRM_EXPONENT / (2 * numerology.symbol))
 
     def metric(self, samples: np.ndarray, cells: Cells | None = None) -> tuple[np.ndarray, np.ndarray]:
-        """Samples (n,) -> P and R on every `step`-th sample: correlation of the two halves, complex64, and
+        """Samples (n,) → P and R on every `step`-th sample: correlation of the two halves, complex64, and
         their mean energy, float32.
 
         Entry i is for the window that starts at sample i · step; entries whose windows do not fit are left
@@ -142,15 +146,10 @@ class Synchroniser:
         if len(samples) < self.window + self.half:
             return np.zeros(0, np.complex64), np.zeros(0, np.float32)
         cells = Cells.of(samples, self.step) if cells is None else cells
-        x, length, shift = (
-            samples[: len(cells.sums) * self.step],
-            self.window // self.step,
-            self.half // self.step,
-        )
-        energy, mean = (
-            moving_sum(cells.energy, length),
-            moving_sum(cells.sums, length) * np.float32(self.window**-0.5),
-        )
+        x = samples[: len(cells.sums) * self.step]
+        length, shift = self.window // self.step, self.half // self.step
+        energy = moving_sum(cells.energy, length)
+        mean = moving_sum(cells.sums, length) * np.float32(self.window**-0.5)
         left = np.maximum(energy - (mean.real**2 + mean.imag**2), _ROUNDING * energy)
         product = np.conj(x[: -self.half])
         product *= x[self.half :]
@@ -185,9 +184,8 @@ class Synchroniser:
         windows = _centred(samples[candidates[:, None, None] + entries])
         spectra = fft.fft(windows * taper, axis=2)
         energy = (spectra.real**2 + spectra.imag**2).sum(axis=1)
-        limited = np.minimum(
-            energy, 2 * np.partition(energy, self.window // 2, axis=1)[:, self.window // 2, None]
-        )
+        middle = self.window // 2
+        limited = np.minimum(energy, 2 * np.partition(energy, middle, axis=1)[:, middle, None])
         product = np.conj(spectra[:, 0]) * spectra[:, 1] * (limited / np.maximum(energy, 1e-30))
         left = limited.sum(axis=1)
         return (np.abs(product.sum(axis=1)) > _WIDE / 2 * left) & (left > _LEAST_LEFT * energy.sum(axis=1))
@@ -201,30 +199,36 @@ class Synchroniser:
         starts = candidates - self.lookback
         received = samples[starts[:, None] + np.arange(self._length)]
         segments = _centred(received)
-        steps = np.rint(-_CFO_GRID * cfo).astype(np.int64)
-        spectrum = fft.fft(
-            segments * self._roots[steps[:, None] * np.arange(self._length) % len(self._roots)], axis=1
-        )
-        filtered = fft.ifft(spectrum[:, None] * self._templates, axis=2)[:, :, : 2 * self.lookback]
-        power = filtered.real**2 + filtered.imag**2
-        for row, shape in enumerate(power):
-            shift, lag = divmod(int(np.argmax(shape)), shape.shape[1])
+        for row, power in enumerate(self._matched_power(segments, cfo)):
+            shift, lag = divmod(int(np.argmax(power)), power.shape[1])
             body = segments[row, lag : lag + 2 * self.numerology.symbol]
             energy = float(np.vdot(body, body).real)
-            quality = float(shape[shift, lag]) / energy if energy > 0 else 0.0
+            quality = float(power[shift, lag]) / energy if energy > 0 else 0.0
             if quality >= self._confirm:
-                earlier = shape[shift, max(0, lag - self.numerology.cp) : lag + 1]
-                lag -= len(earlier) - 1 - int(np.argmax(earlier >= _FIRST_PATH * earlier[-1]))
-                integer = 2 * shift - MAX_INTEGER_CFO
+                lag = self._first_path(power[shift], lag)
                 # where there is next to no leak, taking the mean away only takes away from the carrier that
                 # lies there
-                leak = float(
-                    np.vdot(received[row], received[row]).real - np.vdot(segments[row], segments[row]).real
-                )
+                leak = _energy(received[row]) - _energy(segments[row])
                 source = segments if leak > _LEAK_SHARE * energy else received
                 fraction = self._fractional(source[row, lag : lag + self.numerology.symbol], float(cfo[row]))
+                integer = 2 * shift - MAX_INTEGER_CFO
                 return Sync(int(starts[row]) + lag, integer + fraction, min(quality, 1.0))
         return None
+
+    def _matched_power(self, segments: np.ndarray, cfo: np.ndarray) -> np.ndarray:
+        """Segments (n, length) and their fractional CFO → power behind the filter that is matched to the
+        preamble, float32 (n, hypotheses, lags).
+        """
+        steps = np.rint(-_CFO_GRID * cfo).astype(np.int64)
+        turns = self._roots[steps[:, None] * np.arange(self._length) % len(self._roots)]
+        spectrum = fft.fft(segments * turns, axis=1)
+        filtered = fft.ifft(spectrum[:, None] * self._templates, axis=2)[:, :, : 2 * self.lookback]
+        return filtered.real**2 + filtered.imag**2
+
+    def _first_path(self, power: np.ndarray, strongest: int) -> int:
+        """Lag of the first strong path, which is no more than a cyclic prefix before the strongest."""
+        earlier = power[max(0, strongest - self.numerology.cp) : strongest + 1]
+        return strongest - (len(earlier) - 1) + int(np.argmax(earlier >= _FIRST_PATH * earlier[-1]))
 
     def _fractional(self, symbol: np.ndarray, near: float) -> float:
         """Fractional CFO from the halves of the first symbol, echoes kept out by half of its cyclic prefix;
@@ -237,9 +241,8 @@ class Synchroniser:
     @cached_property
     def _windows(self) -> tuple[np.ndarray, np.ndarray]:
         """Samples of the metric's two windows, int64 (2, window), and a Hann window, float32 (window,)."""
-        return np.array([[0], [self.half]]) + np.arange(self.window), np.hanning(self.window + 2)[
-            1:-1
-        ].astype(np.float32)
+        entries = np.array([[0], [self.half]]) + np.arange(self.window)
+        return entries, np.hanning(self.window + 2)[1:-1].astype(np.float32)
 
     @cached_property
     def _roots(self) -> np.ndarray:
@@ -267,6 +270,11 @@ def _sum_cells(x: np.ndarray, size: int) -> np.ndarray:
         x = x[0::2] + x[1::2]
         size //= 2
     return x
+
+
+def _energy(samples: np.ndarray) -> float:
+    """Sum of |x|²."""
+    return float(np.vdot(samples, samples).real)
 
 
 def _centred(segments: np.ndarray) -> np.ndarray:

@@ -21,21 +21,30 @@ from scipy.special import gammainccinv
 
 from .estimation import unit_phasors
 
-# Products of half bandwidth and duration that are tried; no Doppler shift beyond this many cycles per row.
+# Products of half bandwidth and duration that are tried, a factor of two apart.
 _TIME_BANDWIDTHS = (0.4, 0.8, 1.5, 3.0, 6.0, 12.0, 24.0, 48.0)
+# Largest Doppler shift that is tried [cycles per row].
 _MAX_DOPPLER = 0.2
+# Powers of the change that are tried, over that of the channel: a factor of three apart.
 _SCALES = (3.0, 1.0, 0.3, 0.1, 0.03, 0.01, 3e-3, 1e-3)
-# Log-likelihood by which a moving channel must beat a still one.
+# Log-likelihood by which a moving channel must beat a still one. Chosen by trial.
 _EVIDENCE = 8.0
+# Rows whose residuals are added up before they are tested for movement. Chosen by trial.
 _GATE_ROWS = 16
-_LEAST_TO_MOVE = 3  # rows: fewer do not tell a movement from a difference
-# Drifts are tried in steps that turn the outermost pilots of the last row by so much [rad], then in finer
-# ones, so many on each side.
-_COARSE, _FINE, _FINER = 0.5, 0.1, 3
-# How seldom a power may stand out by chance; rows whose powers are averaged; pilots whose noise is, in no
-# fewer rows than these.
+# Energy of those sums, over that of the noise, that the error of the channel explains. Chosen by trial.
+_EXPLAINED = 1.5
+# Fewest rows that tell a movement from a difference.
+_LEAST_TO_MOVE = 3
+# First step between drifts that are tried: it turns the outermost pilots of the last row by so much [rad].
+_COARSE = 0.5
+# Second step [rad].
+_FINE = 0.1
+# Second steps on each side of the best drift of the first.
+_FINER = 3
+# Probability that a power stands out by chance.
 _CHANCE = 1e-7
-# Of the powers of Gaussian values the median is 0.69 of the mean, and with a tone beside them more.
+# Least median of a carrier's powers over their mean. It is 0.69 for Gaussian values, and more with a tone
+# beside them.
 _LEAST_MEDIAN = 0.5
 # A carrier so many times as strong as expected holds an interferer, whatever its spectrum. Below, a codec may
 # have put its strongest values there: HSC's photographs give some carriers twice the mean power. Those change
@@ -43,10 +52,16 @@ _LEAST_MEDIAN = 0.5
 _MUCH_STRONGER = 4.0
 # One carrier of white values in so many has a line that stands out of its spectrum as far as a tone's must.
 _ONE_LINE_IN = 100
-_POWER_ROWS, _NOISE_SAMPLES, _LEAST_ROWS = 32, 64, 4
-# Echoes are taken to have at least this share of the strongest one, for those that were in a fade during the
-# preamble.
+# Rows whose powers are averaged before a carrier is tested. Chosen by trial.
+_POWER_ROWS = 32
+# Pilots whose noise is averaged before it is tested for a change. Chosen by trial.
+_NOISE_SAMPLES = 64
+# Fewest rows that they come from.
+_LEAST_ROWS = 4
+# Least power of an echo over the strongest one's: it may have been in a fade during the preamble.
 _LEAST_ECHO = 1e-5
+# Rows that say as much about the noise of one pilot as all its neighbours together do. Chosen by trial.
+_NOISE_ROWS = 32
 
 
 @dataclass(frozen=True)
@@ -75,8 +90,7 @@ def steps(residual: np.ndarray) -> np.ndarray:
 def pilot_noise(energy: np.ndarray) -> np.ndarray:
     """Noise variance of each pilot, float (pilots,), from its `steps`."""
     each = np.add.reduce(energy) / len(energy)
-    # few rows say little about one pilot: half of it is what the pilots say together
-    share = len(energy) / (len(energy) + 32)
+    share = len(energy) / (len(energy) + _NOISE_ROWS)
     return share * each + (1 - share) / each.size * float(np.add.reduce(each))
 
 
@@ -87,10 +101,11 @@ def moves(residual: np.ndarray, noise: np.ndarray) -> bool:
     rows, pilots = residual.shape
     starts, lengths = _blocks(rows, _GATE_ROWS)
     sums = np.add.reduceat(residual, starts, axis=0)
+    # 1 on average where there is noise alone, 1 / √pilots being its standard deviation
     excess = (sums.real**2 + sums.imag**2) @ (1 / (pilots * noise)) / lengths[:, 0]
-    return excess.max() > 1.5 + 6 / math.sqrt(pilots) or excess.sum() > excess.size * 1.5 + 3 * math.sqrt(
-        excess.size / pilots
-    )
+    somewhere = excess.max() > _EXPLAINED + 6 / math.sqrt(pilots)
+    throughout = excess.sum() > excess.size * _EXPLAINED + 3 * math.sqrt(excess.size / pilots)
+    return bool(somewhere or throughout)
 
 
 @dataclass(frozen=True)
@@ -181,13 +196,18 @@ class _Model:
         )
 
     def whiten(self, residual: np.ndarray) -> np.ndarray:
-        """Residuals (rows, pilots) -> modes (rows, modes) with unit noise."""
+        """Residuals (rows, pilots) → modes (rows, modes) with unit noise."""
         return (residual * self.scale) @ self.modes.conj()
 
 
 @dataclass(frozen=True)
 class _Motion:
-    """A Doppler spectrum: orthonormal sequences, float (rows, count), and the power of each, float (count,)."""
+    """A Doppler spectrum.
+
+    Attributes:
+        basis: float (rows, count), orthonormal sequences.
+        power: float (count,), of each.
+    """
 
     basis: np.ndarray
     power: np.ndarray
@@ -283,11 +303,10 @@ def interference(rows: np.ndarray, expected: np.ndarray) -> np.ndarray | None:
     sums = np.add.reduceat(parts * parts, starts, axis=0)
     energy = sums[:, ::2] + sums[:, 1::2]
     known = np.add.reduceat(expected, starts, axis=0) if expected.ndim == 2 else expected * lengths
-    total, total_known = (
-        np.add.reduce(energy),
-        np.add.reduce(known) if expected.ndim == 2 else expected * np.float32(count),
-    )
-    now, ever = energy > known * _chance(min(count, _POWER_ROWS)), total > total_known * _chance(count)
+    total = np.add.reduce(energy)
+    total_known = np.add.reduce(known) if expected.ndim == 2 else expected * np.float32(count)
+    now = energy > known * _chance(min(count, _POWER_ROWS))
+    ever = total > total_known * _chance(count)
     if not (ever.any() or now.any()):
         return None
     ever &= _holds_more(rows, ever, total > _MUCH_STRONGER * total_known)
@@ -298,11 +317,8 @@ def interference(rows: np.ndarray, expected: np.ndarray) -> np.ndarray | None:
     if not (ever.any() or now.any()):
         return None
     always = np.where(ever, (total - total_known) / count, 0)
-    return np.repeat(
-        np.where(now, (energy - known) / lengths, always).astype(np.float32),
-        lengths[:, 0].astype(np.int64),
-        axis=0,
-    )
+    found = np.where(now, (energy - known) / lengths, always).astype(np.float32)
+    return np.repeat(found, lengths[:, 0].astype(np.int64), axis=0)
 
 
 def _holds_more(rows: np.ndarray, columns: np.ndarray, surely: np.ndarray) -> np.ndarray:
@@ -317,10 +333,10 @@ def _holds_more(rows: np.ndarray, columns: np.ndarray, surely: np.ndarray) -> np
     if columns.any():
         chosen = rows[:, columns]
         power = chosen.real**2 + chosen.imag**2
-        mean, spectrum = power.mean(axis=0), np.fft.fft(chosen, axis=0)
-        line = (spectrum.real**2 + spectrum.imag**2).max(axis=0) / len(
-            rows
-        )  # of white values mean · ln(rows) is usual
+        mean = power.mean(axis=0)
+        spectrum = np.fft.fft(chosen, axis=0)
+        line = (spectrum.real**2 + spectrum.imag**2).max(axis=0) / len(rows)
+        # white values have a line of mean · ln(rows) as a rule
         peaked = line > mean * math.log(len(rows) * _ONE_LINE_IN)
         found[columns] = (np.median(power, axis=0) > _LEAST_MEDIAN * mean) & (peaked | surely[columns])
     return found

@@ -69,11 +69,6 @@ class RadioPreset:
     usb: tuple[str, ...] = ()
     note: str = ""
 
-    @property
-    def default_sample_rate(self) -> float:
-        """1 MS/s, or the nearest that the radio has [samples/s]."""
-        return min(max(1e6, self.sample_rates[0]), self.sample_rates[1])
-
 
 GENERIC = RadioPreset(
     "radio",

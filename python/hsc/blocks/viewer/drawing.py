@@ -50,17 +50,6 @@ DARK = Theme("#232629", "#16181a", "#eceff1", "#a3a9ad", "#3a3f43", "#4db6ac", "
              ("#66bb6a", "#3a3f43", "#fdd835", "#ef5350"))  # fmt: skip
 
 
-def render(
-    view: View, width: int, height: int, theme: Theme = LIGHT, title: str = "", everything: bool = True
-) -> QtGui.QImage:
-    """A view as a picture of width x height pixels."""
-    image = QtGui.QImage(width, height, QtGui.QImage.Format_RGB32)
-    painter = QtGui.QPainter(image)
-    draw(painter, Rect(0, 0, width, height), view, theme, title, everything)
-    painter.end()
-    return image
-
-
 def draw(
     painter: QtGui.QPainter, area: Rect, view: View, theme: Theme, title: str = "", everything: bool = True
 ) -> None:
