@@ -29,7 +29,8 @@ def test_every_check_is_ok_or_says_what_to_do():
 
 
 @pytest.mark.parametrize(
-    "name", ["Python", "GNU Radio", "numpy", "torch", "JPEG 2000", "radios", "disk", "processor"]
+    "name",
+    ["Python", "GNU Radio", "numpy", "torch", "plug-ins", "JPEG 2000", "radios", "disk", "processor"],
 )
 def test_a_working_installation_passes(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -112,12 +113,12 @@ def test_report_without_any_package():
 
 @pytest.fixture
 def weights(tmp_path, monkeypatch):
-    """A package folder with one weights file and its card."""
+    """A folder with one weights file and its card."""
     folder = tmp_path / "weights"
     folder.mkdir()
     (folder / "net.safetensors").write_bytes(b"tensors")
     (folder / "net.json").write_text(json.dumps({"sha256": hashlib.sha256(b"tensors").hexdigest()}))
-    monkeypatch.setattr(doctor, "PACKAGE", tmp_path)
+    monkeypatch.setattr(doctor, "_weight_folders", lambda: [folder])
     return folder
 
 
@@ -130,6 +131,15 @@ def test_weights(weights):
     (weights / "net.safetensors").unlink()
     check = probe("weights")
     assert not check.ok and "no weights" in check.detail
+
+
+def test_weights_of_every_system_are_looked_at(weights, tmp_path, monkeypatch):
+    (tmp_path / "more").mkdir()
+    monkeypatch.setattr(doctor, "_weight_folders", lambda: [weights, tmp_path / "more"])
+    assert probe("weights").detail == f"no weights in {tmp_path / 'more'}"
+    for path in weights.iterdir():
+        (tmp_path / "more" / path.name).write_bytes(path.read_bytes())
+    assert probe("weights").detail == "2 files in 2 folders, 0.0 MB, all hashes right"
 
 
 def test_block_path(tmp_path, monkeypatch):

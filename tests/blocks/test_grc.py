@@ -123,7 +123,13 @@ def test_a_list_that_there_is_not_is_one_line(tmp_path):
 
 
 def test_a_python_without_the_packages_is_one_line(tmp_path):
-    command = [sys.executable, "-S", ROOT / "python" / "run.py", ROOT / "grc" / "generate.py", tmp_path / "out"]
+    command = [
+        sys.executable,
+        "-S",
+        ROOT / "python" / "run.py",
+        ROOT / "grc" / "generate.py",
+        tmp_path / "out",
+    ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1 and "-DPYTHON_EXECUTABLE" in done.stderr

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from .. import __version__
+from ..codecs import registry
 from ..radio.addresses import RadioSettings
 from . import live
 from .bench_cli import bench
@@ -64,8 +65,19 @@ def sweep_options(command: Callable) -> Callable:
 @click.group(
     cls=OneLineErrors, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120}
 )
-def main() -> None:
+@click.pass_context
+def main(context: click.Context) -> None:
     """Semantic image transmission on the air: codecs of published systems over one OFDM link in GNU Radio."""
+    told = _tell_faults(())
+    context.call_on_close(lambda: _tell_faults(told))  # of those that came up on the way
+
+
+def _tell_faults(told: tuple[str, ...]) -> tuple[str, ...]:
+    """A line on stderr for each plug-in that is broken, but for those of `told`; all that there are."""
+    faults = registry.faults()
+    for fault in faults[len(told) :]:
+        click.echo(f"gr-hsc: {fault}", err=True)
+    return faults
 
 
 main.add_command(bench)
@@ -496,6 +508,28 @@ def train(arguments: tuple[str, ...]) -> None:
     from .train import cli
 
     cli.main(list(arguments), prog_name="gr-hsc train", standalone_mode=False)
+
+
+@main.command("codecs")
+@click.argument("name", required=False)
+@click.option("--json", "as_json", is_flag=True, help="Print it as JSON; nothing else goes to stdout.")
+def codecs_command(name: str | None, as_json: bool) -> None:
+    """List all codecs, or the options, recipes and figures of codec NAME.
+
+    Codecs of installed plug-ins (docs/adding-a-system.md) are among them. Options are given as --option
+    NAME=VALUE to the transmitter and --rx-option NAME=VALUE to the receiver, some by a flag of their own.
+
+    \b
+    Examples
+      gr-hsc codecs
+      gr-hsc codecs hda_deepsc
+      gr-hsc codecs --json
+
+    Errors: one line on stderr and exit status 2 for an unknown codec, or one that cannot be loaded.
+    """
+    from . import codecs
+
+    codecs.show(name, as_json)
 
 
 @main.command()

@@ -20,6 +20,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
+from types import ModuleType
 from typing import TextIO
 
 from ..home import use_writable_home
@@ -153,17 +154,51 @@ def _torch() -> str:
 def _module() -> str:
     module = importlib.import_module("gnuradio.hsc")
     blocks = importlib.import_module("gnuradio.hsc.blocks")
-    missing = [name for name in blocks.names() if not hasattr(module, name)]
-    if missing:
+    if missing := [name for name in blocks.names() if not _loads(module, name)]:
         raise _Fault(f"blocks that do not load: {', '.join(missing)}")
     return (
         f"gnuradio.hsc {module.__version__}, {len(blocks.names())} blocks, at {Path(module.__file__).parent}"
     )
 
 
+def _loads(module: ModuleType, name: str) -> bool:
+    try:
+        getattr(module, name)
+    except Exception:  # noqa: BLE001  of a plug-in's block: its own line says why
+        return False
+    return True
+
+
+def _plug_ins() -> str:
+    """All that systems from outside name can be loaded."""
+    registry = importlib.import_module("gnuradio.hsc.codecs.registry")
+    systems = registry.plug_ins()
+    importlib.import_module("gnuradio.hsc.training.recipe").names()  # their names may clash
+    if faults := registry.faults():
+        raise _Fault("; ".join(faults))
+    return ", ".join(f"{system.name} ({system.title})" for system in systems) or "none"
+
+
+def _weight_folders() -> list[Path]:
+    """Of this package, and of systems that have another."""
+    folders = [PACKAGE / "weights"]
+    with suppress(ImportError):  # other lines tell what is missing
+        systems = importlib.import_module("gnuradio.hsc.codecs.registry").systems()
+        folders += [system.weights for system in systems]
+    return list(dict.fromkeys(folders))
+
+
 def _weights() -> str:
     """Every weights file has a card, every card its file, and the hash on the card is the file's."""
-    folder = PACKAGE / "weights"
+    folders = _weight_folders()
+    found = [_weights_in(folder) for folder in folders]
+    where = f" in {len(folders)} folders" if len(folders) > 1 else ""
+    count, size = (sum(part) for part in zip(*found, strict=True))
+    return f"{count} files{where}, {size / 1e6:.1f} MB, all hashes right"
+
+
+def _weights_in(folder: Path) -> tuple[int, int]:
+    """Number and bytes of the weights files of a folder."""
     files = {path.stem: path for path in folder.glob("*.safetensors")}
     cards = {path.stem: path for path in folder.glob("*.json")}
     if not files:
@@ -177,8 +212,7 @@ def _weights() -> str:
     ]
     if wrong:
         raise _Fault(f"files whose hash is not the one on their card: {', '.join(sorted(wrong))}")
-    size = sum(path.stat().st_size for path in files.values())
-    return f"{len(files)} files, {size / 1e6:.1f} MB, all hashes right"
+    return len(files), sum(path.stat().st_size for path in files.values())
 
 
 def _jpeg2000() -> str:
@@ -343,7 +377,12 @@ _PROBES: tuple[tuple[str, Callable[[], str], str], ...] = (
     ("numpy", _numpy, _REINSTALL),
     ("torch", _torch, _REINSTALL),
     ("gr-hsc", _module, _SET_UP),
-    ("weights", _weights, "git restore python/hsc/weights, then run ./gr-hsc doctor"),
+    ("plug-ins", _plug_ins, "mend or uninstall the package that is named; all else works without it"),
+    (
+        "weights",
+        _weights,
+        "git restore python/hsc/weights, or install the plug-in again, then run ./gr-hsc doctor",
+    ),
     ("JPEG 2000", _jpeg2000, f"apt-get install libopenjp2-7; {_REINSTALL}"),
     (
         "GRC",

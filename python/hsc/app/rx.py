@@ -264,8 +264,8 @@ def decoder_options(given: dict[str, object]) -> dict[str, dict[str, object]]:
     refuses.
     """
     options: dict[str, dict[str, object]] = {}
-    for name in registry.names() if given else ():
-        known = described(registry.codec_class(name).Options)
+    for name, kind in registry.codec_classes().items() if given else ():
+        known = described(kind.Options)
         chosen = {
             key: value for key, value in given.items() if key in known and Ends.RECEIVER in known[key].ends
         }

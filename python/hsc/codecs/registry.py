@@ -11,7 +11,9 @@ from __future__ import annotations
 import functools
 import importlib
 import pkgutil
+from collections.abc import Callable, Iterator
 from importlib.metadata import entry_points
+from typing import Any
 
 from ..errors import HscError
 from .contract import Codec
@@ -20,19 +22,25 @@ from .system import CodecEntry, System, load
 ENTRY_POINTS = "gnuradio.hsc.systems"
 OUTSIDE = range(200, 256)  # numbers for codecs from outside this package
 _SYSTEMS = f"{__package__.rpartition('.')[0]}.systems"
+# What else of a system has a name that no other may have.
+_NAMED: dict[str, Callable[[System], list[str]]] = {
+    "block": lambda system: [place.partition(":")[2] for place in system.blocks],
+    "flag": lambda system: [shorthand.flag for shorthand in system.shorthands],
+}
 
 
 class _Known:
-    """Systems by name, and what is wrong with plug-ins that are left out, one line each."""
+    """Systems by name, which of them are this package's own, and what is wrong with plug-ins, one line each."""
 
     def __init__(self) -> None:
         self.systems: dict[str, System] = {}
         self.faults: list[str] = []
         for module in pkgutil.iter_modules(importlib.import_module(_SYSTEMS).__path__):
             self.add(importlib.import_module(f"{_SYSTEMS}.{module.name}").SYSTEM, range(1, OUTSIDE.start))
+        self.own = frozenset(self.systems)
         for point in entry_points(group=ENTRY_POINTS):
             try:
-                self.add(point.load(), OUTSIDE)
+                self.plug_in(point.load())
             except Exception as error:
                 # Whatever a plug-in does wrong, all else goes on.
                 reason = f"{error}" if isinstance(error, HscError) else f"{type(error).__name__}: {error}"
@@ -63,14 +71,42 @@ class _Known:
                     f"which '{used[entry.number]}' has: take another"
                 )
             taken[entry.name], used[entry.number] = system.name, entry.name
-        former = self.systems.get(system.name)
-        if (
-            former is not None
-            and OUTSIDE is numbers
-            and any(entry.number not in OUTSIDE for entry in former.codecs)
-        ):
+        for what, named in _NAMED.items():
+            whose = {name: other.name for other in others.values() for name in named(other)}
+            if clash := next((name for name in named(system) if name in whose), None):
+                raise HscError(
+                    f"{what} {clash} of system '{system.name}' is there already, "
+                    f"in '{whose[clash]}': rename it"
+                )
+        if numbers is OUTSIDE and system.name in self.own:
             raise HscError(f"system '{system.name}' is one of this package's own: give yours another name")
         self.systems[system.name] = system
+
+    def plug_in(self, system: System) -> None:
+        """Take in a system of an installed package, which replaces none. Raises HscError for a clash."""
+        if isinstance(system, System):
+            if system.name in self.systems:
+                raise HscError(f"system '{system.name}' is there already: give yours another name")
+            for shorthand in system.shorthands:
+                _ = shorthand.described  # raises where there is no such option
+        self.add(system, OUTSIDE)
+
+    def part(self, system: System, place: str) -> Any:
+        """What a system names as "module:attribute". None, and a fault, where that of a plug-in cannot be
+        loaded.
+        """
+        try:
+            return load(place)
+        except HscError as error:
+            if system.name in self.own:
+                raise
+            self.fault(f"plug-in '{system.name}' is left out here: {error}")
+            return None
+
+    def fault(self, text: str) -> None:
+        """Note what is wrong with a plug-in, once."""
+        if text not in self.faults:
+            self.faults.append(text)
 
 
 @functools.cache
@@ -92,13 +128,52 @@ def unregister(name: str) -> None:
 
 
 def faults() -> tuple[str, ...]:
-    """What is wrong with plug-ins that had to be left out, one line each."""
+    """What is wrong with plug-ins that had to be left out so far, one line each."""
     return tuple(_known().faults)
 
 
+def report(fault: str) -> None:
+    """Add to `faults`."""
+    _known().fault(fault)
+
+
 def systems() -> tuple[System, ...]:
-    """All systems, in the order of their names."""
-    return tuple(sorted(_known().systems.values(), key=lambda system: system.name))
+    """All systems, in the order of their names, those of this package first."""
+    known = _known()
+    return tuple(sorted(known.systems.values(), key=lambda each: (each.name not in known.own, each.name)))
+
+
+def parts(place_of: Callable[[System], str]) -> Iterator[tuple[System, Any]]:
+    """Each system with a part of it that it names as "module:attribute", such as its recipes.
+
+    A system without that part is passed over, and a plug-in whose part cannot be loaded: that is a fault.
+    """
+    for system in systems():
+        if (place := place_of(system)) and (part := _known().part(system, place)) is not None:
+            yield system, part
+
+
+def plug_ins() -> tuple[System, ...]:
+    """The systems from outside this package, after all that they name has been loaded: what of that cannot be
+    is among `faults`.
+    """
+    known = _known()
+    found = tuple(system for system in systems() if system.name not in known.own)
+    for system in found:
+        codecs = (
+            place
+            for each in system.codecs
+            for place in (each.codec, each.semantic_encoder, each.semantic_decoder)
+        )
+        for place in filter(None, (*codecs, *system.blocks, system.recipes, system.figures)):
+            known.part(system, place)
+    return found
+
+
+def codec_classes() -> dict[str, type[Codec]]:
+    """All codecs by name, in the order of their numbers; a plug-in's that cannot be loaded is a fault."""
+    found = {each.name: _known().part(system_of(each.name), each.codec) for each in entries()}
+    return {name: kind for name, kind in found.items() if kind is not None}
 
 
 def entries() -> tuple[CodecEntry, ...]:

@@ -88,13 +88,20 @@ class System:
 
 
 def load(place: str) -> Any:
-    """What "module:attribute" names. Raises HscError where it cannot be imported."""
+    """What "module:attribute" names. Raises HscError where it cannot be imported, whatever is wrong there."""
     module, _, attribute = place.partition(":")
     try:
-        return vars(importlib.import_module(module))[attribute]
+        found = vars(importlib.import_module(module))
     except ModuleNotFoundError as missing:
         raise HscError(
             f"{place} needs {missing.name}, which is not installed: install it, or leave out what uses it"
         ) from None
-    except KeyError:
-        raise HscError(f"there is no {place}: the system that names it is broken, install it again") from None
+    except HscError:
+        raise
+    except Exception as error:
+        # A mistake of a stranger's system shall end what needs that system, and nothing else.
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise HscError(f"{place} cannot be imported ({reason}): mend it, or take it out") from error
+    if attribute not in found:
+        raise HscError(f"there is no {place}: the system that names it is broken, install it again")
+    return found[attribute]

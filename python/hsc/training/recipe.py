@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from ..codecs import registry
-from ..codecs.system import System, load
+from ..codecs.system import System
 from ..errors import HscError
 
 if TYPE_CHECKING:
@@ -89,9 +89,16 @@ def _found(name: str) -> tuple[System, Recipe]:
 
 
 def _all() -> dict[str, tuple[System, Recipe]]:
-    return {
-        each.name: (system, each)
-        for system in registry.systems()
-        if system.recipes
-        for each in load(system.recipes)
-    }
+    """A plug-in's recipe whose name is taken is left out, and a fault of the registry."""
+    known: dict[str, tuple[System, Recipe]] = {}
+    for system, recipes in registry.parts(lambda system: system.recipes):
+        for each in recipes:
+            if each.name in known:
+                there = known[each.name][0].name
+                registry.report(
+                    f"recipe '{each.name}' of plug-in '{system.name}' is left out: "
+                    f"it is there already, in '{there}': rename it"
+                )
+            else:
+                known[each.name] = (system, each)
+    return known
