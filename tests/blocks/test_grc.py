@@ -16,7 +16,7 @@ import yaml
 from gnuradio import gr, hsc
 from gnuradio.hsc.codecs import registry
 from gnuradio.hsc.phy import mcs, numerology
-from gnuradio.hsc.systems.deepjscc import denoise
+from gnuradio.hsc.systems.deepjscc import denoisers
 from gnuradio.hsc.systems.hsc import models as hsc_models
 from PIL import Image
 from support import ROOT
@@ -88,7 +88,7 @@ def test_options_are_those_of_the_code():
         == options("semantic_decoder", "codec")
         == [entry.name for entry in registry.entries() if entry.semantic_encoder]
     )
-    assert options("denoiser", "kind") == ["none", *denoise.KINDS]
+    assert options("denoiser", "kind") == ["none", *denoisers.KINDS]
 
 
 def new_block(platform, name):
