@@ -277,7 +277,7 @@ def test_image_source_waits_for_next(tmp_path):
         ("hda_allocation", {"da_ratio": 0.0}, "DA ratio is 0"),
         ("hda_allocation", {"mcs_name": "8PSK-1/2"}, "unknown MCS"),
         ("hda_fusion", {"key": "0123"}, "neither 64 hexadecimal digits nor a readable file"),
-        ("denoiser", {"kind": "median"}, "no denoiser 'median'"),
+        ("denoiser", {"kind": "median"}, "denoiser 'median' is unknown: choose one of dncnn"),
         ("denoiser", {"steps": 0}, "steps"),
         ("cr_projection", {"rank": 2, "psnr_db": 30.0}, "one of rank, psnr_db and cbr"),
         ("cr_projection", {"cr": "zip"}, "choose one of paper, residual, projection"),

@@ -20,7 +20,7 @@ import yaml
 from gnuradio import gr, hsc
 from gnuradio.hsc.codecs import registry
 from gnuradio.hsc.phy import mcs, numerology
-from gnuradio.hsc.systems.deepjscc import denoise
+from gnuradio.hsc.systems.deepjscc import denoisers
 from gnuradio.hsc.systems.hsc import models as hsc_models
 from PIL import Image
 from support import ROOT
@@ -105,11 +105,11 @@ def test_options_are_those_of_the_code():
     codecs = list(registry.names())
     assert options("image_transmitter", "codec") == options("message_encoder", "codec") == codecs
     for end in ("encoder", "decoder"):
-        served = [entry.name for entry in registry.entries() if getattr(entry, f"semantic_{end}")]
+        served = [entry.name for entry in registry.entries() if entry.semantic_encoder]
         assert options(f"semantic_{end}", "codec") == served
         own = [entry.name for entry in registry.system_of("deepjscc").codecs]
         assert options(f"deepjscc_semantic_{end}", "codec") == own
-    assert options("denoiser", "kind") == ["none", *denoise.KINDS]
+    assert options("denoiser", "kind") == ["none", *denoisers.KINDS]
 
 
 def test_a_list_that_there_is_not_is_one_line(tmp_path):

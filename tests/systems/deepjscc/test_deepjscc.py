@@ -14,11 +14,10 @@ from gnuradio.hsc.errors import HscError
 from gnuradio.hsc.images.files import load
 from gnuradio.hsc.message import Link, Message, ReceivedAnalog, ReceivedMessage
 from gnuradio.hsc.phy import analog
-from gnuradio.hsc.systems.deepjscc import codec as deepjscc
 from gnuradio.hsc.systems.deepjscc import constellation
 from gnuradio.hsc.systems.deepjscc import training as jscc
-from gnuradio.hsc.systems.deepjscc.codec import AnalogParameters
 from gnuradio.hsc.systems.deepjscc.network import VALUES, DeepJscc
+from gnuradio.hsc.systems.deepjscc.parameters import AnalogParameters, token_shape
 from gnuradio.hsc.systems.deepjscc.spectrum import TokenSpectrum
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -206,7 +205,7 @@ def test_damaged_messages_give_an_image_or_an_error(name, parameters, shape, cou
             shape, int(0.4 * np.prod(shape)), Link(snr_db=7), 8 if name == "deepjscc_q" else 0
         )
         parameters = good.pack() + data.draw(st.binary(min_size=2, max_size=2))
-        count = data.draw(st.sampled_from([count, good.count * int(np.prod(deepjscc.token_shape(shape)))]))
+        count = data.draw(st.sampled_from([count, good.count * int(np.prod(token_shape(shape)))]))
     values = np.full(count, data.draw(st.sampled_from([0.0, 1.0, -1e30, np.nan, np.inf])), np.float32)
     variance = np.full(count, data.draw(st.sampled_from([0.0, 0.5, 1e30, np.nan, np.inf])), np.float32)
     received = ReceivedAnalog(values, variance, np.ones(count, bool))

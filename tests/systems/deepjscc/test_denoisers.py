@@ -4,49 +4,61 @@ shipped weights, recipes.
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
+import gnuradio.hsc
 import numpy as np
 import pytest
 import torch
 from gnuradio.hsc import weights
 from gnuradio.hsc.app import train
 from gnuradio.hsc.codecs import registry
+from gnuradio.hsc.codecs.options import described
 from gnuradio.hsc.errors import HscError
 from gnuradio.hsc.images.files import load
-from gnuradio.hsc.message import Link, ReceivedMessage
+from gnuradio.hsc.message import Link, ReceivedAnalog, ReceivedMessage
 from gnuradio.hsc.metrics import psnr_db
 from gnuradio.hsc.nn import diffusion
 from gnuradio.hsc.phy import analog
-from gnuradio.hsc.systems.deepjscc import codec as deepjscc
-from gnuradio.hsc.systems.deepjscc import denoise, denoiser_training
-from gnuradio.hsc.systems.deepjscc.denoisers import Denoiser, DnCnn, NoisePredictor, as_received
-from gnuradio.hsc.systems.deepjscc.network import VALUES
+from gnuradio.hsc.systems.deepjscc import denoise, denoiser_training, denoisers
+from gnuradio.hsc.systems.deepjscc.denoisers import diffusion as diffusion_kinds
+from gnuradio.hsc.systems.deepjscc.denoisers.denoiser import Denoiser
+from gnuradio.hsc.systems.deepjscc.denoisers.diffusion import SCHEDULE, DiffSdNet, as_received
+from gnuradio.hsc.systems.deepjscc.denoisers.dncnn import DnCnn, DnCnnNetwork
+from gnuradio.hsc.systems.deepjscc.denoisers.predictor import NoisePredictor
+from gnuradio.hsc.systems.deepjscc.maps import to_maps, to_stream
+from gnuradio.hsc.systems.deepjscc.network import VALUES, load_model
+from gnuradio.hsc.systems.deepjscc.parameters import AnalogParameters
 from gnuradio.hsc.systems.deepjscc.spectrum import dct2
 from gnuradio.hsc.training.recipe import recipe
 from PIL import Image
 from support import ROOT
 
 IMAGES = ROOT / "examples" / "images"
+# Where the package `hsc` lies that is under test: in the source tree or installed.
+PACKAGES = str(Path(gnuradio.hsc.__file__).parents[1])
 
 
 def test_schedule_is_the_papers():
     t = torch.arange(51.0)
     gamma = 0.5 * torch.arange(1, 51) / 50  # eq. (32)
     expected = torch.cat([torch.ones(1), (1 - gamma).cumprod(0)])
-    torch.testing.assert_close(diffusion.kept(t), expected, rtol=1e-5, atol=0)
+    torch.testing.assert_close(SCHEDULE.kept(t), expected, rtol=1e-5, atol=0)
     assert gamma.sum().item() / 2 == pytest.approx(6.375)  # the exponent that the paper prints after (32)
     variance = 10 ** -torch.linspace(-1, 3, 9)
-    start = diffusion.start(variance)
-    torch.testing.assert_close(diffusion.kept(start), 1 / (1 + variance), rtol=1e-5, atol=1e-6)  # eq. (31)
-    assert (start.diff() < 0).all() and diffusion.start(torch.tensor([0.0, 1e9])).tolist() == [0, 50]
+    start = SCHEDULE.start(variance)
+    torch.testing.assert_close(SCHEDULE.kept(start), 1 / (1 + variance), rtol=1e-5, atol=1e-6)  # eq. (31)
+    assert (start.diff() < 0).all() and SCHEDULE.start(torch.tensor([0.0, 1e9])).tolist() == [0, 50]
 
 
 def exact_noise(prior: float):
     """E[ε | v⁽ᵗ⁾] for Gaussian v⁽⁰⁾ of variance `prior`."""
 
     def model(v, t):
-        share = diffusion.kept(t)[:, None, None, None]
+        share = SCHEDULE.kept(t)[:, None, None, None]
         return v * (1 - share).sqrt() / (share * prior + 1 - share)
 
     return model
@@ -58,7 +70,7 @@ def test_deterministic_steps_end_in_the_mmse_estimate_of_gaussian_values(steps, 
     noisy = torch.randn(1, 2, 8, 8, generator=torch.Generator().manual_seed(1))
     variance = torch.tensor([0.7])
     found = diffusion.reverse(
-        noisy / (1 + variance).sqrt(), diffusion.start(variance), exact_noise(prior), steps
+        SCHEDULE, noisy / (1 + variance).sqrt(), SCHEDULE.start(variance), exact_noise(prior), steps
     )
     torch.testing.assert_close(found, noisy * prior / (prior + variance), rtol=2e-3, atol=1e-4)
 
@@ -68,7 +80,12 @@ def test_random_steps_draw_from_the_posterior():
     variance, prior = torch.tensor([0.7]), 0.5
     noisy = torch.full((1, 1, 200, 200), 0.4)
     found = diffusion.reverse(
-        noisy / (1 + variance).sqrt(), diffusion.start(variance), exact_noise(prior), 200, random=True
+        SCHEDULE,
+        noisy / (1 + variance).sqrt(),
+        SCHEDULE.start(variance),
+        exact_noise(prior),
+        200,
+        random=True,
     )
     assert found.mean().item() == pytest.approx(0.4 * prior / (prior + 0.7), rel=0.05)
     assert found.var().item() == pytest.approx(prior * 0.7 / (prior + 0.7), rel=0.05)
@@ -79,16 +96,16 @@ def test_untrained_predictor_is_the_linear_estimator():
     torch.manual_seed(1)
     power = torch.linspace(0, 2, VALUES)[:, None, None].expand(1, VALUES, 6, 7)
     noisy, t = torch.randn(1, VALUES, 6, 7), torch.tensor([9.0])
-    share = diffusion.kept(t)
+    share = SCHEDULE.kept(t)
     with torch.no_grad():
-        found = NoisePredictor()(noisy, t, power)
+        found = NoisePredictor(SCHEDULE)(noisy, t, power)
     torch.testing.assert_close(
         found, (1 - share).sqrt() * noisy / (share * power + 1 - share), rtol=1e-4, atol=1e-5
     )
 
 
 def test_networks_are_small():
-    for network in (DnCnn(), NoisePredictor()):
+    for network in (DnCnnNetwork(), NoisePredictor(SCHEDULE)):
         assert sum(p.numel() for p in network.parameters()) < 2e6
 
 
@@ -109,15 +126,15 @@ def noisy():
 
 def linear_estimates(stream, message):
     """What the receiver's linear estimator makes of values: maps (64, 20, 29)."""
-    parameters = deepjscc.AnalogParameters.unpack(message.parameters)
-    values, variance = deepjscc.received_maps(stream, message.shape, parameters.count)
-    model = deepjscc.load_model()
+    parameters = AnalogParameters.unpack(message.parameters)
+    values, variance = to_maps(stream, message.shape, parameters.count)
+    model = load_model()
     return model.spectrum.receive(values, variance, model.gains(values.shape[-2:], *parameters.tensors()))[0][
         0
     ]
 
 
-@pytest.mark.parametrize("kind", denoise.KINDS)
+@pytest.mark.parametrize("kind", denoisers.KINDS)
 def test_denoised_values_make_better_estimates(kind, noisy):
     torch.manual_seed(1)
     photo, message, received = noisy
@@ -125,7 +142,7 @@ def test_denoised_values_make_better_estimates(kind, noisy):
         message.analog, np.zeros_like(message.analog), np.ones(len(message.analog), bool)
     )
     truth = linear_estimates(exact, message)
-    better = deepjscc.denoise_received(received, kind, 5).analog
+    better = denoise.denoise_received(received, denoisers.load(kind), 5).analog
     before, after = (
         (linear_estimates(stream, message) - truth).square().mean().item()
         for stream in (received.analog, better)
@@ -153,7 +170,7 @@ def test_values_handed_on_are_those_of_the_estimates():
 
 
 def test_dncnns_values_go_on_with_the_noise_that_was_measured():
-    model = Denoiser("dncnn")
+    model = DnCnn()
     model.remains.copy_(torch.linspace(0.2, 1.0, 5)[:, None])
     estimates = torch.randn(1, VALUES, 4, 4)
     for snr_db, share in ((-5.0, 0.2), (0.0, 0.2), (2.5, 0.3), (20.0, 1.0), (40.0, 1.0)):
@@ -174,9 +191,8 @@ def test_lost_values_stay_lost(noisy):
         np.where(there, stream.noise_variance, np.inf).astype(np.float32),
         there,
     )
-    better = deepjscc.denoise_received(
-        ReceivedMessage(received.codec, received.shape, received.parameters, stream), "diffsdnet", 3
-    ).analog
+    partly = ReceivedMessage(received.codec, received.shape, received.parameters, stream)
+    better = denoise.denoise_received(partly, denoisers.load("diffsdnet"), 3).analog
     np.testing.assert_array_equal(better.received, there)
     assert np.isinf(better.noise_variance[~there]).all() and not better.values[~there].any()
     assert np.isfinite(better.values).all()
@@ -185,7 +201,7 @@ def test_lost_values_stay_lost(noisy):
 def test_nothing_is_changed_without_noise_or_without_values():
     values = torch.randn(1, VALUES, 4, 4)
     for variance in (torch.zeros_like(values), torch.full_like(values, torch.inf)):
-        same, left = denoise.denoise(values, variance, "diffsdnet", 3, torch.ones_like(values))
+        same, left = denoise.denoise(values, variance, DiffSdNet(), 3, torch.ones_like(values))
         assert same is values and left is variance
 
 
@@ -197,6 +213,76 @@ def test_unknown_denoisers_and_steps_are_refused():
             registry.create("deepjscc", denoiser="ddpm", denoiser_steps=steps)
 
 
+class Halver(Denoiser):
+    """A denoiser from outside: takes half of every value."""
+
+    def __init__(self):
+        super().__init__(torch.nn.Identity())
+
+    def forward(self, values, variance, spectrum, steps):
+        return values / 2
+
+    def hand_on(self, estimates, variance, spectrum):
+        return estimates, variance[:, None, None, None]
+
+
+@pytest.fixture
+def halver(tmp_path, monkeypatch):
+    """ "halver" among the denoisers, with weights in a folder of its own."""
+    weights.save("my-halver", Halver().state_dict(), {}, folder=tmp_path)
+    kind = denoisers.Kind(f"{__name__}:Halver", "my-halver", tmp_path)
+    monkeypatch.setitem(denoisers.KINDS, "halver", kind)
+    described.cache_clear()
+    yield "halver"
+    described.cache_clear()
+
+
+def test_a_system_may_bring_a_denoiser(halver, noisy):
+    """One line in the table: the option knows it, and the codec uses it."""
+    _, _, received = noisy
+    better = denoise.denoise_received(received, denoisers.load(halver), 1).analog
+    np.testing.assert_allclose(better.values, received.analog.values / 2, rtol=1e-5)
+    codec = registry.create("deepjscc", denoiser=halver)
+    assert not np.array_equal(
+        codec.decode(received).image, registry.create("deepjscc").decode(received).image
+    )
+    with pytest.raises(HscError, match="choose one of dncnn, diffsdnet, ddpm, halver"):
+        registry.create("deepjscc", denoiser="median")
+    with pytest.raises(HscError, match="nothing to train"):
+        denoisers.make(halver).loss(None, None)
+    with pytest.raises(HscError, match="no denoiser 'median': choose one of dncnn, diffsdnet, ddpm, halver"):
+        denoisers.make("median")
+
+
+def test_options_are_described_without_torch():
+    """The command line loads them on every start."""
+    program = (
+        "import sys, gnuradio; gnuradio.__path__.insert(0, sys.argv[1]);"
+        "from gnuradio.hsc.codecs.options import described;"
+        "from gnuradio.hsc.systems.deepjscc.options import DeepJsccOptions;"
+        "assert 'ddpm' in described(DeepJsccOptions)['denoiser'].choices and 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-P", "-c", program, PACKAGES], check=True)
+
+
+# --- streams and maps
+
+
+@pytest.mark.parametrize("count", [1, 5, VALUES])
+def test_stream_of_maps_is_the_stream_that_came(count):
+    """Odd numbers of values are padded to whole symbols: the padding counts as lost."""
+    rng, n = np.random.default_rng(1), 3 * 5 * count
+    there = rng.random(n + n % 2) > 0.3
+    there[n:] = False
+    values = np.where(there, rng.standard_normal(len(there)), 0).astype(np.float32)
+    variance = np.where(there, rng.random(len(there)), np.inf).astype(np.float32)
+    maps = to_maps(ReceivedAnalog(values, variance, there), (21, 33, 3), count)
+    back = to_stream(*maps, count, len(values))
+    np.testing.assert_array_equal(back.values, values)
+    np.testing.assert_array_equal(back.noise_variance, variance)
+    np.testing.assert_array_equal(back.received, there)
+
+
 # --- training
 
 
@@ -206,7 +292,7 @@ def test_recipes_run_at_toy_size_one_after_the_other(tmp_path):
         Image.fromarray(load(IMAGES / "lake.jpg").pixels[:side, :side]).save(tmp_path / sub / f"0.{suffix}")
     for kind in ("dncnn", "ddpm", "diffsdnet"):
         without, found = train.train(f"deepjscc-{kind}", tmp_path, steps=2, out=tmp_path).values()
-        Denoiser(kind).load_state_dict(weights.load(f"deepjscc-{kind}", tmp_path))
+        denoisers.make(kind).load_state_dict(weights.load(f"deepjscc-{kind}", tmp_path))
     # A noise predictor that was hardly trained is linear MMSE, which the decoder does by itself.
     assert found == pytest.approx(without, abs=0.1)
 
@@ -214,10 +300,10 @@ def test_recipes_run_at_toy_size_one_after_the_other(tmp_path):
 def test_noise_predictor_learns_through_its_own_steps(monkeypatch):
     """Gradients of the sampling loss reach the predictor."""
     torch.manual_seed(1)
-    monkeypatch.setattr(denoiser_training, "GRADIENTS", 100)
-    model, codec = Denoiser("diffsdnet"), deepjscc.load_model()
+    monkeypatch.setattr(diffusion_kinds, "GRADIENTS", 100)
+    model, codec = DiffSdNet(), load_model()
     images = torch.nn.functional.interpolate(torch.rand(1, 3, 8, 8), scale_factor=8)
-    objective, mse = denoiser_training.sampling_loss(model, images, recipe("deepjscc-diffsdnet"), codec)
+    objective, mse = denoiser_training.loss(model, images, recipe("deepjscc-diffsdnet"), codec)
     assert torch.isfinite(objective) and 0 < mse < 1
     objective.backward()
     last = model.network.leave[-1].weight.grad

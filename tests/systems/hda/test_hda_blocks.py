@@ -1,4 +1,4 @@
-"""HDA-DeepSC and DeepJSCC from their parts: the same image as from the whole codec; keys, tampering, lost
+"""HDA-DeepSC from its parts: the same image as from the whole codec; keys, tampering, lost
 parts, the way back.
 """
 
@@ -16,8 +16,6 @@ from gnuradio.hsc.phy.assembly import join
 from gnuradio.hsc.phy.mcs import best_for
 from gnuradio.hsc.phy.packets import split
 from gnuradio.hsc.symbol_link import cross
-from gnuradio.hsc.systems.deepjscc import denoise
-from gnuradio.hsc.systems.deepjscc.denoisers import Denoiser
 from gnuradio.hsc.systems.hda import blocks
 from PIL import Image
 from support.flowgraphs import Eraser, run, silence
@@ -271,40 +269,3 @@ def test_key_of_a_block(tmp_path):
         block.set_key("secret")
     block.set_key("")
     assert block._key is None
-
-
-@pytest.mark.parametrize("kind", ["none", "dncnn"])
-def test_denoiser_between_the_parts_of_deepjscc_is_the_codecs_option(crops, kind, monkeypatch):
-    """Analog Demodulator, Denoiser, Semantic Decoder: the image that the codec makes with that denoiser; here
-    an untrained one.
-    """
-    untrained = Denoiser("dncnn").eval()
-    monkeypatch.setattr(denoise, "load_denoiser", lambda _: untrained)
-    image = pixels(crops / "crop1.png")
-    encoder = Watched(hsc.semantic_encoder(codec="deepjscc", snr_db=5.0))
-    ((_, sent),) = encoder.give("images", pdu.Image(4, image.shape, image.ravel()))
-    noise = (
-        np.random.default_rng(1).standard_normal(sent.values.size).astype(np.float32)
-        * 0.3
-        * sent.values.std()
-    )
-    variance = np.full(noise.size, np.var(noise), np.float32)
-    lost = np.arange(noise.size) % 50 == 0
-    values = np.where(lost, 0, sent.values + noise).astype(np.float32)
-    received = pdu.Analog(
-        4,
-        "deepjscc",
-        image.shape,
-        values,
-        sent.parameters,
-        np.where(lost, np.inf, variance).astype(np.float32),
-        5.0,
-    )
-    ((_, better),) = Watched(hsc.denoiser(kind)).give("analog", received)
-    ((_, shown),) = Watched(hsc.semantic_decoder("deepjscc")).give("analog", better)
-    codec = registry.create("deepjscc", denoiser=None if kind == "none" else kind)
-    message = hsc.message.ReceivedMessage(
-        "deepjscc", image.shape, sent.parameters, received.received, (), 5.0
-    )
-    assert np.array_equal(shown.pixels, codec.decode(message).image) and shown.snr_db == 5.0
-    assert metrics.psnr_db(shown.pixels, image) > 20 or kind != "none"

@@ -8,10 +8,13 @@ from ...blocks import pdu
 from ...blocks.base import MessageBlock, limit_torch_threads, require_codec
 from ...blocks.link_block import LinkBlock
 from ...codecs.contract import Codec
+from ...codecs.options import options_of
 from ...errors import HscError
 from ...message import Link, ReceivedMessage
-from . import denoise
-from .codec import DeepJsccCodec, denoise_received
+from . import denoisers
+from .codec import DeepJsccCodec
+from .denoise import denoise_received
+from .options import DeepJsccOptions
 from .quantised import DeepJsccQCodec
 
 DEEPJSCC = DeepJsccCodec.name
@@ -67,11 +70,13 @@ class deepjscc_semantic_decoder(MessageBlock):
 
     def _decode(self, stream: pdu.Analog) -> None:
         require_codec(stream.codec, self._codec.name)
-        received = ReceivedMessage(
-            stream.codec, stream.shape, stream.parameters, stream.received, (), stream.snr_db
-        )
-        image = self._codec.decode(received).image
+        image = self._codec.decode(_received(stream)).image
         self.publish("images", pdu.Image(stream.message_id, image.shape, image.ravel(), snr_db=stream.snr_db))
+
+
+def _received(stream: pdu.Analog) -> ReceivedMessage:
+    """The whole message that one analog stream is."""
+    return ReceivedMessage(stream.codec, stream.shape, stream.parameters, stream.received, (), stream.snr_db)
 
 
 def _made(codec: str) -> Codec:
@@ -87,8 +92,8 @@ class denoiser(MessageBlock):
     Message ports: in `analog` (`Analog`), out `analog` (`Analog`).
 
     Args:
-        kind: "dncnn", "diffsdnet", "ddpm", or "none", which passes everything on as it is.
-        steps: of "diffsdnet" and "ddpm".
+        kind: one of `denoisers.KINDS`, or "none", which passes everything on as it is.
+        steps: of a denoiser that takes steps.
 
     Raises:
         HscError: unknown kind, or a number of steps that is not possible.
@@ -97,28 +102,27 @@ class denoiser(MessageBlock):
     def __init__(self, kind: str = "diffsdnet", steps: int = 10) -> None:
         super().__init__("Denoiser")
         self.open_ports({"analog": {pdu.Analog: self._denoise}}, ("analog",))
-        self._kind: str | None = None
-        self._steps = steps
+        self._options = DeepJsccOptions()
         self.set_kind(kind)
+        self.set_steps(steps)
         limit_torch_threads()
 
     def set_kind(self, kind: str) -> None:
         """Kind from the next message on. Raises HscError for an unknown one."""
-        wanted = None if kind == "none" else kind
-        denoise.check(wanted, self._steps)
-        self._kind = wanted
+        self._set(denoiser=None if kind == "none" else kind)
 
     def set_steps(self, steps: int) -> None:
         """Number of steps from the next message on. Raises HscError for an impossible one."""
-        denoise.check(self._kind, int(steps))
-        self._steps = int(steps)
+        self._set(denoiser_steps=int(steps))
+
+    def _set(self, **changes: object) -> None:
+        self._options = options_of(DeepJsccOptions, DEEPJSCC, {**vars(self._options), **changes})
 
     def _denoise(self, stream: pdu.Analog) -> None:
-        if self._kind is not None:
+        options = self._options
+        if options.denoiser is not None:
             require_codec(stream.codec, DEEPJSCC)
-            received = ReceivedMessage(
-                stream.codec, stream.shape, stream.parameters, stream.received, (), stream.snr_db
-            )
-            better = denoise_received(received, self._kind, self._steps).analog
+            denoiser = denoisers.load(options.denoiser)
+            better = denoise_received(_received(stream), denoiser, options.denoiser_steps).analog
             stream = replace(stream, values=better.values, noise_variance=better.noise_variance)
         self.publish("analog", stream)

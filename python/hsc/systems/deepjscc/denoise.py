@@ -1,28 +1,20 @@
-"""Denoising of the received values of DeepJSCC before they are decoded: DiffSDNet (HDA-DeepSC, section IV),
-DDPM sampling, DnCNN.
-"""
+"""Denoising of the received values of DeepJSCC before they are decoded (HDA-DeepSC, section IV)."""
 
 from __future__ import annotations
 
-from functools import lru_cache
+from dataclasses import replace
 
 import torch
 
-from ... import weights
-from ...errors import HscError
-from .denoisers import Denoiser
+from ...message import ReceivedMessage
+from ...nn import planes
+from .denoisers.denoiser import Denoiser
+from .maps import to_maps, to_stream
+from .network import load_model
+from .parameters import AnalogParameters
 
-KINDS = ("dncnn", "diffsdnet", "ddpm")
-MOST_STEPS = 1000
-_LEAST_VARIANCE = 1e-4  # of unit power: there is nothing to denoise above 40 dB
-
-
-def check(kind: str | None, steps: int) -> None:
-    """Raises HscError for a kind or a number of steps that there is not."""
-    if kind is not None and kind not in KINDS:
-        raise HscError(f"no denoiser '{kind}': choose one of {', '.join(KINDS)}")
-    if not 1 <= steps <= MOST_STEPS:
-        raise HscError(f"denoising takes 1 to {MOST_STEPS} steps, not {steps}")
+# Noise variance relative to the values' power below which there is nothing to denoise: 40 dB.
+_LEAST_VARIANCE = 1e-4
 
 
 def taken_for_exact(values: torch.Tensor, variance: torch.Tensor) -> torch.Tensor:
@@ -34,19 +26,11 @@ def taken_for_exact(values: torch.Tensor, variance: torch.Tensor) -> torch.Tenso
     return torch.where(there, _LEAST_VARIANCE * power, torch.inf)
 
 
-@lru_cache(maxsize=3)
-def load_denoiser(kind: str) -> Denoiser:
-    """The denoiser with its shipped weights. Raises HscError when they are missing."""
-    model = Denoiser(kind)
-    model.load_state_dict(weights.load(f"deepjscc-{kind}"))
-    return model.eval()
-
-
 @torch.no_grad()
 def denoise(
     values: torch.Tensor,
     variance: torch.Tensor,
-    kind: str,
+    denoiser: Denoiser,
     steps: int,
     spectrum: torch.Tensor,
     informed: bool = True,
@@ -61,14 +45,13 @@ def denoise(
     Args:
         values: (1, 64, h, w), unbiased; 0 where lost.
         variance: noise variance of each, inf where lost or not sent.
-        kind, steps: see `KINDS`; DnCNN takes one step.
+        steps: how many the denoiser takes.
         spectrum: prior spectrum of the values over the maps' DCT, any scale, 0 for channels that are not
             sent.
 
     Returns:
         Both (1, 64, h, w); what was lost stays lost.
     """
-    check(kind, steps)
     there = torch.isfinite(variance)
     sent = there.any(-1, keepdim=True).any(-2, keepdim=True).expand_as(there)
     if not there.any():
@@ -79,10 +62,36 @@ def denoise(
     if level < _LEAST_VARIANCE:
         return values, variance
     unit = spectrum / spectrum[sent].mean().clamp_min(1e-12)
-    model = load_denoiser(kind)
-    estimates = model(torch.where(there, values, 0) / power.sqrt(), level, unit, steps)
+    estimates = denoiser(torch.where(there, values, 0) / power.sqrt(), level, unit, steps)
     if not informed:
         return torch.where(there, estimates * power.sqrt(), 0), variance
-    better, noise = model.hand_on(estimates, level, unit)
-    relative = noise / level * variance
+    better, left = denoiser.hand_on(estimates, level, unit)
+    relative = left / level * variance
     return torch.where(there, better * power.sqrt(), 0), torch.where(there, relative, torch.inf)
+
+
+def denoise_maps(
+    values: torch.Tensor,
+    variance: torch.Tensor,
+    parameters: AnalogParameters,
+    denoiser: Denoiser,
+    steps: int,
+    informed: bool = True,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """`denoise` for values (1, 64, h, w) of a message with these parameters."""
+    spectrum = load_model().value_spectrum(values.shape[-2:], *parameters.tensors())
+    return denoise(values, variance, denoiser, steps, spectrum, informed)
+
+
+def denoise_received(received: ReceivedMessage, denoiser: Denoiser, steps: int) -> ReceivedMessage:
+    """A received message of this codec with its analog stream denoised, as the Denoiser block does it.
+
+    Values and noise variance are as `denoise` describes them; what was lost stays lost. Raises HscError for
+    parameters or values that are no message of this codec.
+    """
+    planes.check_shape(received.shape)
+    parameters = AnalogParameters.unpack(received.parameters)
+    maps = to_maps(received.analog, received.shape, parameters.count)
+    values, variance = denoise_maps(*maps, parameters, denoiser, steps)
+    stream = to_stream(values, variance, parameters.count, len(received.analog.values))
+    return replace(received, analog=stream)

@@ -9,15 +9,22 @@ them. The values of a token are in order of their variance: a smaller budget sen
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import torch
 from torch import nn
 
+from ... import weights
 from ...nn.swin import ResidualSwinBlock
 from ...nn.transform import BLOCK, WIDTH, BlockTransform, pad
 from .spectrum import TokenSpectrum
 
-VALUES = 64  # real values a token at most: CBR 64 / 2 / 192 = 1/6
-HIGHEST_SNR_DB = 40.0  # stands for "not known": the gains are then SoftCast's
+# Real values a token at most: CBR 64 / 2 / 192 = 1/6.
+VALUES = 64
+# SNR that stands for "not known" [dB]: the gains are then SoftCast's.
+HIGHEST_SNR_DB = 40.0
+# Name of the codec's weights.
+WEIGHTS = "deepjscc"
 
 
 class DeepJscc(nn.Module):
@@ -28,11 +35,8 @@ class DeepJscc(nn.Module):
         ratio: width of the layers' perceptrons over the width of a token.
     """
 
-    slow = (
-        "transform",
-        "channel_encoder",
-        "channel_decoder",
-    )  # good from the start: trained at a tenth of the rate
+    # Good from the start: trained at a tenth of the rate.
+    slow = ("transform", "channel_encoder", "channel_decoder")
 
     def __init__(self, encoder_layers: int = 2, decoder_layers: int = 4, ratio: int = 2) -> None:
         super().__init__()
@@ -42,11 +46,12 @@ class DeepJscc(nn.Module):
         self.channel_encoder = nn.Conv2d(WIDTH, VALUES, 1)
         self.channel_decoder = nn.Conv2d(VALUES, WIDTH, 1)
         self.spectrum = TokenSpectrum(VALUES)
-        self.link = nn.Linear(2, WIDTH)  # tells the encoder SNR and budget
-        self.trust = nn.Conv2d(VALUES, WIDTH, 1)  # tells the decoder what it may rely on
-        self.register_buffer(
-            "deviation", torch.ones(WIDTH)
-        )  # RMS of each coefficient, for the networks' inputs
+        # Tells the encoder SNR and budget.
+        self.link = nn.Linear(2, WIDTH)
+        # Tells the decoder what it may rely on.
+        self.trust = nn.Conv2d(VALUES, WIDTH, 1)
+        # RMS of each coefficient, for the networks' inputs.
+        self.register_buffer("deviation", torch.ones(WIDTH))
 
     @torch.no_grad()
     def initialise(self, images: torch.Tensor) -> None:
@@ -103,6 +108,14 @@ class DeepJscc(nn.Module):
         tokens = _exact(self.channel_decoder, maps)
         tokens = tokens + self.decoder.residual(tokens + self.trust(reliability)).float()
         return _exact(self.transform.inverse, tokens * self.deviation[:, None, None])
+
+
+@lru_cache(maxsize=4)
+def load_model(name: str = WEIGHTS) -> DeepJscc:
+    """The network with its shipped weights. Raises HscError when they are missing or damaged."""
+    model = DeepJscc()
+    model.load_state_dict(weights.load(name))
+    return model.eval()
 
 
 def _exact(function, features: torch.Tensor) -> torch.Tensor:

@@ -7,27 +7,28 @@ from typing import Literal
 
 from ...codecs.options import Ends, option
 from ...errors import HscError
+from .denoisers import KINDS
 
-MOST_STEPS = 1000  # of a denoiser
+# Steps of a denoiser: above it nothing is gained, and a mistyped number would take hours.
+MOST_STEPS = 1000
 
 
 @dataclass(frozen=True)
 class DeepJsccOptions:
     """Options of DeepJSCC, all of the receiver's."""
 
-    denoiser: Literal["dncnn", "diffsdnet", "ddpm"] | None = option(
-        None, "denoiser of the received values", Ends.RECEIVER
-    )
+    denoiser: Literal[*KINDS] | None = option(None, "denoiser of the received values", Ends.RECEIVER)
     denoiser_steps: int = option(10, "steps of a denoiser that takes steps", Ends.RECEIVER)
     informed: bool = option(
         True,
-        "the decoder is told the measured noise of the values; False: it takes them for exact, as the HDA-DeepSC paper's does",
+        "the decoder is told the measured noise of the values; False: it takes them for exact, as the "
+        "HDA-DeepSC paper's does",
         Ends.RECEIVER,
     )
 
     def __post_init__(self) -> None:
         if not 1 <= self.denoiser_steps <= MOST_STEPS:
-            raise HscError(f"denoising takes 1 to {MOST_STEPS} steps, not {self.denoiser_steps}")
+            raise HscError(f"a denoiser takes 1 to {MOST_STEPS} steps, not {self.denoiser_steps}")
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,6 @@ nothing else.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import torch
 
@@ -16,9 +14,10 @@ from ...message import Link, Message, ReceivedMessage
 from ...nn import planes
 from ...phy.analog import decode_scale, encode_scale
 from . import constellation
-from .codec import AnalogParameters, describe, load_model, received_maps
-from .network import VALUES
+from .maps import to_maps
+from .network import VALUES, load_model
 from .options import DeepJsccQOptions
+from .parameters import AnalogParameters
 
 WEIGHTS = "deepjscc-q"
 
@@ -35,21 +34,20 @@ class DeepJsccQCodec(Codec):
         """uint8 (H, W, C) → message whose analog values are odd integers, levels of the constellation. Raises
         HscError.
         """
-        pixels = planes.to_planes(image)
-        return budget.within(link, image.shape, lambda uses: self._message(image.shape, pixels, uses, link))
+        pixels, shape = planes.to_planes(image), tuple(image.shape)
 
-    def _message(self, shape: tuple[int, int, int], pixels: torch.Tensor, uses: int, link: Link) -> Message:
-        parameters = replace(
-            AnalogParameters.choose(shape, uses, link), levels=round(self.options.points**0.5)
-        )
-        told, count = parameters.tensors()
-        mixed = constellation.mix(load_model(WEIGHTS).encode(pixels, told, count), parameters.count)
-        code = encode_scale(float(constellation.scale(mixed)))
-        step = decode_scale(code) * constellation.quantiser(parameters.levels).step
-        units = constellation.decide(mixed / step, parameters.levels)
-        return Message(
-            self.name, tuple(shape), parameters.pack() + code.to_bytes(2, "big"), units.flatten().numpy()
-        )
+        def message(uses: int) -> Message:
+            levels = round(self.options.points**0.5)
+            parameters = AnalogParameters.choose(shape, uses, link, levels)
+            values = load_model(WEIGHTS).encode(pixels, *parameters.tensors())
+            mixed = constellation.mix(values, parameters.count)
+            code = encode_scale(float(constellation.scale(mixed)))
+            step = decode_scale(code) * constellation.quantiser(levels).step
+            units = constellation.decide(mixed / step, levels)
+            told = parameters.pack() + code.to_bytes(2, "big")
+            return Message(self.name, shape, told, units.flatten().numpy())
+
+        return budget.within(link, shape, message)
 
     @torch.no_grad()
     def decode(self, received: ReceivedMessage) -> Decoded:
@@ -59,18 +57,13 @@ class DeepJsccQCodec(Codec):
         rms = decode_scale(int.from_bytes(received.parameters[3:5], "big"))
         if parameters.levels not in constellation.LEVELS or len(received.parameters) < 5 or not rms:
             raise HscError("the message's parameters are out of range: it comes from another version")
-        units, variance = (
-            maps[:, : parameters.count]
-            for maps in received_maps(received.analog, received.shape, parameters.count)
-        )
+        maps = to_maps(received.analog, received.shape, parameters.count)
+        units, variance = (each[:, : parameters.count] for each in maps)
         values, variance = constellation.receive(units, variance, parameters.levels, rms, VALUES)
-        return Decoded(
-            planes.to_image(
-                load_model(WEIGHTS).decode(values, variance, *parameters.tensors()), received.shape
-            )
-        )
+        decoded = load_model(WEIGHTS).decode(values, variance, *parameters.tensors())
+        return Decoded(planes.to_image(decoded, received.shape))
 
     @classmethod
     def describe(cls, parameters: bytes) -> dict[str, object]:
         """Values a token, the SNR that the transmitter counted on [dB], and levels of a value."""
-        return describe(parameters)
+        return AnalogParameters.unpack(parameters).described()

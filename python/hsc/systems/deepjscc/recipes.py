@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import torch
 
 from ...training.loop import Run
 from ...training.recipe import Fading, Recipe
-from .denoisers import Denoiser
+from . import denoisers
+from .denoisers.denoiser import Denoiser
 from .network import DeepJscc
 
 
@@ -41,16 +41,16 @@ class ValueDenoiser(Recipe):
     """A denoiser of the codec's values.
 
     Attributes:
-        kind: of `denoisers.Denoiser`.
+        kind: its name in `denoisers.KINDS`.
         fading: channel of the values.
     """
 
-    kind: Literal["dncnn", "ddpm", "diffsdnet"]
+    kind: str
     fading: Fading = Fading("awgn", 0.0, 20.0)
 
     def build(self) -> Denoiser:
-        """The untrained network."""
-        return Denoiser(self.kind)
+        """The untrained denoiser."""
+        return denoisers.make(self.kind)
 
     def train(self, run: Run, start: dict[str, torch.Tensor] | None) -> dict[str, float]:
         """As `Recipe.train`."""

@@ -66,9 +66,8 @@ class TokenSpectrum(nn.Module):
         frequency beside it.
         """
         if min(maps.shape[-2:]) < 16:
-            raise ValueError(
-                f"maps of {tuple(maps.shape[-2:])} tokens are too small to fit a spectrum to: 16 x 16 at least"
-            )
+            size = tuple(maps.shape[-2:])
+            raise ValueError(f"maps of {size} tokens are too small to fit a spectrum to: 16 × 16 at least")
         rows, columns = (_hats(side) for side in maps.shape[-2:])
         power = rows.T @ dct2(maps).square().mean(0) @ columns
         self.log_power.copy_((power / (rows.sum(0)[:, None] * columns.sum(0))).clamp_min(_TINY).log())
