@@ -43,13 +43,6 @@ Examples
   gr-hsc {command} photo.jpg --codec hda_deepsc --key key.txt --snr 4
   gr-hsc {command} photo.jpg --codec separate --option source=jpeg2000 --mcs 16QAM-1/2 --snr 7
 """
-EVALUATIONS = (
-    *("hsc-fig2", "hsc-fig3", "hsc-fig4", "hsc-fig6", "ldpc", "air-interface", "tracking", "over-the-air"),
-    *("hda-fig3", "hda-fig4", "hda-fig5", "hda-fig6", "hda-fig7", "hda-fig8"),
-    *("hda-table1", "hda-table2", "hda-table3", "hda-table4", "hda-cliff", "hda-ofdm"),
-)
-
-HDA_PAPER = "hda"
 
 
 def sweep_options(command: Callable) -> Callable:
@@ -356,10 +349,18 @@ def demo(out: Path) -> int:
     return run(out)
 
 
-@main.command()
-@click.argument(
-    "names", metavar="NAME...", nargs=-1, required=True, type=click.Choice((*EVALUATIONS, HDA_PAPER))
-)
+class _ListsFigures(click.Command):
+    """A command whose help ends with the figures that there are, those of plug-ins too."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        from .catalogue import catalogue
+
+        super().format_options(ctx, formatter)
+        catalogue().write(formatter)
+
+
+@main.command(cls=_ListsFigures)
+@click.argument("names", metavar="NAME...", nargs=-1, required=True)
 @click.option("--quick", is_flag=True, help="Few images and few points: to see that it runs.")
 @click.option("--images", "count", type=click.IntRange(1, 10_000), help="Number of test images.")
 @sweep_options
@@ -371,39 +372,16 @@ def demo(out: Path) -> int:
 )
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for the result file and the figure.")
 def evaluate(
-    names: tuple[str, ...], quick: bool, count: int | None, workers: int | None, scheduler: str | None, fresh: bool, data: Path | None,
-    out: Path | None,
-) -> None:  # fmt: skip
-    """Measure papers' curves or parts of the link: NAME.json and NAME.png.
-
-    \b
-    hsc-fig2  MSE against CBR, SR growing against CR growing, VAE and VQ-VAE
-    hsc-fig3  the same from several M: where HSC begins to be better
-    hsc-fig4  Rayleigh fading: no tuning, few-shot tuning, NCR adapters
-    hsc-fig6  a colour photograph with growing rank k
-    ldpc      error rates of the LDPC codes, thresholds of every MCS
-    air-interface  packets delivered, SNR measured, clocks followed, noise ignored by the OFDM receiver
-    tracking       movement, drift and interferers within a packet, against a receiver that knows the channel
-    over-the-air  tx, channel and rx as processes: images lost, quality, restarts of either end
-    hda       all figures and tables of hda-*: the whole paper
-    hda-fig3  analog DeepSC with and without denoisers against SNR
-    hda-fig4  every system against SNR, AWGN
-    hda-fig5  every system against mean SNR, Rician and Rayleigh fading
-    hda-fig6  every system against CBR, AWGN
-    hda-fig7  every system against CBR, Rician fading
-    hda-fig8  HDA-DeepSC against the DA ratio
-    hda-table1  DDPM and DiffSDNet against their number of steps
-    hda-table2  the semantic codec with and without the Fourier loss
-    hda-table3  with the key and without it: PSNR and pictures
-    hda-table4  running time against HEVC intra
-    hda-cliff  one-way links in steps of 1 dB
-    hda-ofdm  OFDM against the symbol level, and lost packets
+    names: tuple[str, ...], workers: int | None, scheduler: str | None, out: Path | None, **how: object
+) -> None:
+    """Measure papers' curves or parts of the link: NAME.json and NAME.png, where there are pictures to see also
+    NAME-pictures.png. NAME is a figure of the list below, a group of figures, or all.
 
     Without --out, a run without --quick from the top of a checkout renews python/hsc/evaluation/results and
-    docs/images; any other writes to hsc-results/. The figures of digits need MNIST, those of hda-* the Kodak
-    photographs. The points of hda-* are kept in hsc-results/points.jsonl (OUT/points.jsonl): a run that was
-    stopped resumes, and figures share points. Several names of hda-* are measured together, image by image,
-    which saves half of the encodes.
+    docs/images; any other, and any of a figure that another package brings, writes to hsc-results/. The points
+    of sweeps of codecs are kept in hsc-results/points.jsonl (OUT/points.jsonl): a run that was stopped resumes,
+    and figures share points. Several such figures are measured together, image by image, which saves half of the
+    encodes.
 
     \b
     Examples
@@ -415,17 +393,15 @@ def evaluate(
     Errors: one line on stderr and exit status 2 for an unknown NAME, missing data or weights, or a folder
     that cannot be written.
     """
+    from .catalogue import catalogue
     from .evaluate import Request, run_all
     from .planned import Workers
 
-    wanted = dict.fromkeys(n for name in names for n in (_whole_paper() if name == HDA_PAPER else (name,)))
+    known = catalogue()
+    wanted = {entry.figure.name: entry for name in names for entry in known.chosen(name)}
     where = Workers(workers, scheduler)
-    for path in run_all([Request(name, count, quick, data, where, fresh) for name in wanted], out):
+    for path in run_all([Request(entry, workers=where, **how) for entry in wanted.values()], out):
         click.echo(path)
-
-
-def _whole_paper() -> tuple[str, ...]:
-    return tuple(name for name in EVALUATIONS if name.startswith(f"{HDA_PAPER}-"))
 
 
 @main.command()

@@ -10,9 +10,10 @@ from pathlib import Path
 import click
 
 from .. import metrics
+from ..evaluation import pictures
 from ..images.files import SourceImage, load, picture
 from ..phy.mcs import best_for
-from . import pictures, samples
+from . import samples
 from .link import Outcome, Runner, Scenario, record
 from .report import Record, make_folder, print_table, progress_bar, save_picture, table, write_text
 

@@ -20,8 +20,9 @@ from rich.text import Text
 
 from .. import files, metrics
 from ..errors import HscError
+from ..evaluation import pictures
 from ..images import files as image_files
-from . import outputs, pictures
+from . import outputs
 from .link import Outcome, Runner, Scenario, failure, record
 from .options import EXIT_BAD_INPUT, EXIT_FAILED
 

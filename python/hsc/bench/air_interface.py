@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..evaluation.curves import Axis, Curves, Series
+from ..evaluation.figure import Given
 from ..evaluation.sample_channel import bursts, channel, evm_db, make_packet, noise, tone
 from ..phy import digital, mcs
 from ..phy.header import Header
@@ -43,42 +44,40 @@ class _Received:
     got: ReceivedPacket
 
 
-def run(
-    command: str, progress: Callable[[str], None], packets: int = PACKETS, noise_samples: int = NOISE_SAMPLES
-) -> Curves:
+def run(given: Given, packets: int = PACKETS, noise_samples: int = NOISE_SAMPLES) -> Curves:
     """Measure all of it with `packets` packets a point."""
     series = []
     findings: dict[str, object] = {"packets_per_point": packets}
     for name, numerology in PRESETS.items():
-        progress(f"{name} against SNR")
+        given.progress(f"{name} against SNR")
         series.append(_against_snr(numerology, packets))
-        progress(f"{name} at 10 dB with CFO, clock offset and echoes")
+        given.progress(f"{name} at 10 dB with CFO, clock offset and echoes")
         findings[f"{name}: delivered at 10 dB, CFO within 8 subcarriers, 40 ppm, two echoes"] = _impaired(
             numerology, packets
         )
-        progress(f"{name}, longest packet")
+        given.progress(f"{name}, longest packet")
         for snr_db in (10.0, 40.0):
             head, tail = _head_and_tail(numerology, snr_db)
             findings[f"{name}: EVM of {LONGEST} symbols at {snr_db:.0f} dB, 40 ppm, head and tail [dB]"] = [
                 round(head, 2),
                 round(tail, 2),
             ]
-        progress(f"{name} with a carrier leak")
+        given.progress(f"{name} with a carrier leak")
         findings[f"{name}: {_LEAK_TABLE}"] = {
             f"{level:+.0f} dB": _under_leak(numerology, level) for level in LEAKS_DB
         }
-        progress(f"{name}, noise alone")
+        given.progress(f"{name}, noise alone")
         findings[f"{name}: packets in {noise_samples} samples of noise"] = _false_packets(
             numerology, noise_samples
         )
-    progress("speed of the search")
+    given.progress("speed of the search")
     findings["search in noise of power 1, ofdm64 and all presets at once [MS/s of CPU time]"] = _search_speed(
         noise_samples // 10
     )
     for mcs_name in _BLOCK_MCS:
-        progress(f"{mcs_name} through ofdm64")
+        given.progress(f"{mcs_name} through ofdm64")
         series.append(_block_losses(mcs_name, max(2, packets // 100)))
-    return Curves("air-interface", _DESCRIPTION, command, series, findings)
+    return Curves("air-interface", _DESCRIPTION, given.command, series, findings)
 
 
 def _transfer(

@@ -4,11 +4,10 @@ thresholds, rounded up to 0.1 dB.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
 from ..evaluation.curves import Axis, Curves, Series
+from ..evaluation.figure import Given
 from ..phy import digital, ldpc, mcs
 
 EBN0_DB = (1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0)
@@ -21,13 +20,13 @@ _DESCRIPTION = (
 )
 
 
-def run(command: str, progress: Callable[[str], None], largest_run: int = LARGEST_RUN) -> Curves:
+def run(given: Given, largest_run: int = LARGEST_RUN) -> Curves:
     """FER and BER of every rate against Eb/N0, and the threshold of every MCS; `largest_run` codewords a
     point at most.
     """
     series = []
     for rate in ldpc.RATES:
-        progress(f"rate {rate}")
+        given.progress(f"rate {rate}")
         points = np.array([bpsk_point(rate, ebn0_db, largest_run) for ebn0_db in EBN0_DB])
         x, ber = Axis("ebn0", "dB", list(EBN0_DB)), points[:, 1].tolist()
         series.append(
@@ -41,9 +40,9 @@ def run(command: str, progress: Callable[[str], None], largest_run: int = LARGES
         )
     thresholds = {}
     for name in mcs.TABLE:
-        progress(f"threshold of {name}")
+        given.progress(f"threshold of {name}")
         thresholds[name] = round(threshold_db(name), 2)
-    return Curves("ldpc", _DESCRIPTION, command, series, {"thresholds_db": thresholds})
+    return Curves("ldpc", _DESCRIPTION, given.command, series, {"thresholds_db": thresholds})
 
 
 def bpsk_point(

@@ -12,7 +12,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,11 +22,11 @@ import numpy as np
 from .. import metrics
 from ..errors import HscError
 from ..evaluation.curves import Axis, Curves, Series
+from ..evaluation.figure import Given
 from ..images import files as image_files
 from ..images.files import picture
 
 SNRS_DB = (5.0, 10.0, 15.0)
-IMAGES = 100
 RESTARTS = 10
 SIDE, LARGE_SIDE = 64, 256  # pixels of a photograph: one packet, and about ten
 RESTART_SNR_DB = 15.0
@@ -106,14 +106,9 @@ def commands(program: Sequence[str] = ()) -> Iterator[Callable[..., Command]]:
             command.child.wait()
 
 
-def run(
-    command: str,
-    progress: Callable[[str], None],
-    sources: Sequence[Path],
-    images: int = IMAGES,
-    restarts: int = RESTARTS,
-) -> Curves:
-    """Measure all of it. `sources`: image files; of photographs the middle is sent."""
+def run(given: Given, restarts: int = RESTARTS) -> Curves:
+    """Measure all of it, with `given.count` images at each SNR; of photographs the middle is sent."""
+    sources = given.images
     with tempfile.TemporaryDirectory(prefix="hsc-") as folder:
         files, large = (
             prepare(sources, Path(folder) / "sent"),
@@ -124,15 +119,15 @@ def run(
         found = {name: [] for name in ways}
         for name, (way, sent) in ways.items():
             for snr_db in SNRS_DB:
-                progress(f"{images} images over {name} at {snr_db:g} dB")
+                given.progress(f"{given.count} images over {name} at {snr_db:g} dB")
                 found[name].append(
-                    deliver(way, sent, images, snr_db, Path(folder) / f"received-{name}-{snr_db:g}")
+                    deliver(way, sent, given.count, snr_db, Path(folder) / f"received-{name}-{snr_db:g}")
                 )
-        progress(f"{restarts} restarts of each end")
+        given.progress(f"{restarts} restarts of each end")
         transmitter = _restarts_of_transmitter(files[0], restarts, Path(folder) / "received-tx")
         receiver = _restarts_of_receiver(files[0], restarts, Path(folder) / "received-rx")
     findings = {
-        "images sent at each SNR": images,
+        "images sent at each SNR": given.count,
         **{f"images lost over {name}": [p["lost"] for p in points] for name, points in found.items()},
         "transmitter killed and started again: first image after it is on the air [s]": transmitter,
         "receiver killed and started again: first image after it listens, images sent every 0.1 s [s]": receiver,
@@ -140,7 +135,7 @@ def run(
     return Curves(
         "over-the-air",
         _DESCRIPTION,
-        command,
+        given.command,
         [_series(name, points) for name, points in found.items()],
         findings,
     )
@@ -159,23 +154,24 @@ def _series(name: str, points: list[dict[str, float]]) -> Series:
     )
 
 
-def prepare(sources: Sequence[Path], folder: Path, side: int = SIDE, digits: bool = True) -> list[Path]:
-    """Copies of the images, large ones cut to `side` pixels, digits (unless they are to be left out) and
-    photographs in turns.
+def prepare(
+    sources: Mapping[str, np.ndarray], folder: Path, side: int = SIDE, digits: bool = True
+) -> list[Path]:
+    """Files of the images uint8 (H, W, C) by name, large ones cut to `side` pixels, digits (unless they are to
+    be left out) and photographs in turns.
     """
     folder.mkdir()
-    loaded = [(path, image_files.load(path).pixels) for path in sources]
-    small = [(p, x) for p, x in loaded if max(x.shape[:2]) <= SIDE and digits]
-    large = [(p, x) for p, x in loaded if max(x.shape[:2]) > SIDE]
+    small = [(name, x) for name, x in sources.items() if max(x.shape[:2]) <= SIDE and digits]
+    large = [(name, x) for name, x in sources.items() if max(x.shape[:2]) > SIDE]
     turns = (
         [pair for pairs in zip(small, large * len(small), strict=False) for pair in pairs]
         if small and large
         else small + large
     )
     files = []
-    for number, (path, pixels) in enumerate(turns):
+    for number, (name, pixels) in enumerate(turns):
         top, left = (max(0, (size - side) // 2) for size in pixels.shape[:2])
-        files.append(folder / f"{number:03d}-{path.stem}.png")
+        files.append(folder / f"{number:03d}-{name}.png")
         picture(pixels[top : top + side, left : left + side]).save(files[-1])
     return files
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..evaluation.curves import Axis, Curves, Series
+from ..evaluation.figure import Given
 from ..evaluation.sample_channel import (
     bursts,
     channel,
@@ -49,7 +50,7 @@ _DESCRIPTION = (
 
 
 @dataclass(frozen=True)
-class _Outcome:
+class _Tracked:
     """One packet as sent and received (None: not at all), and the true noise variance of each symbol."""
 
     sent: Packet
@@ -74,7 +75,7 @@ class _Outcome:
         return self.got.snr_db - 10 * np.log10(np.mean(1 / self.noise_variance))
 
 
-def run(command: str, progress: Callable[[str], None], packets: int = 60, long_packets: int = 10) -> Curves:
+def run(given: Given, packets: int = 60, long_packets: int = 10) -> Curves:
     """Measure with so many short and long packets a point."""
     counts = {"short": packets, "long": long_packets}
     series = []
@@ -82,16 +83,16 @@ def run(command: str, progress: Callable[[str], None], packets: int = 60, long_p
     for name, numerology in PRESETS.items():
         for length, size in SIZES.items():
             for kind in _CHANNELS:
-                progress(f"{name}, {length} packets, {kind}")
+                given.progress(f"{name}, {length} packets, {kind}")
                 series.append(
                     _against_doppler(f"{name}, {length}, {kind}", numerology, size, kind, counts[length])
                 )
-            progress(f"{name}, {length} packets, drift and interference")
+            given.progress(f"{name}, {length} packets, drift and interference")
             for what, impair in _impairments(numerology, size).items():
                 findings[f"{name}, {length}: {what}"] = _single(
                     numerology, size, impair, max(counts[length] // 3, 2)
                 )
-    return Curves("tracking", _DESCRIPTION, command, series, findings)
+    return Curves("tracking", _DESCRIPTION, given.command, series, findings)
 
 
 def _taps(numerology: Numerology, kind: str) -> dict[int, float]:
@@ -137,7 +138,7 @@ def _faded(
     doppler: float,
     rng: np.random.Generator,
     index: int,
-) -> _Outcome:
+) -> _Tracked:
     """One packet over paths that fade; at a Doppler shift of 0 they only have a phase each."""
     packet = make_packet(size, rng, index)
     stream = bursts([packet], numerology, _LEAD, 8 * numerology.symbol)
@@ -150,7 +151,7 @@ def _faded(
     samples = channel(
         samples, numerology, rng, SNR_DB, cfo=rng.uniform(-2, 2), phase=rng.uniform(0, 2 * np.pi)
     )
-    return _Outcome(packet, _receive(numerology, samples, packet), _true_noise(numerology, size, gains))
+    return _Tracked(packet, _receive(numerology, samples, packet), _true_noise(numerology, size, gains))
 
 
 def _receive(numerology: Numerology, samples: np.ndarray, packet: Packet) -> ReceivedPacket | None:
@@ -230,7 +231,7 @@ def _single(numerology: Numerology, size: int, impair: _Impair, packets: int) ->
                 evm_db(packet.symbols[part], got.symbols[part])
                 for part in (order[: size // 10], order[-size // 10 :])
             ]
-            outcome = _Outcome(packet, got, got.noise_variance)
+            outcome = _Tracked(packet, got, got.noise_variance)
             found.append([*parts, 10 * np.log10(outcome.error), 10 * np.log10(outcome.claimed)])
     means = np.mean(found, axis=0) if found else np.full(4, np.nan)
     names = ("head_db", "tail_db", "error_db", "claimed_db")

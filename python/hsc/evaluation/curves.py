@@ -15,7 +15,6 @@ from .. import files
 from ..errors import HscError
 
 RESULTS = Path(__file__).parent / "results"
-PAPERS = Path(__file__).parent / "papers"  # numbers printed in the papers, in the same form
 SOURCES = ("measured", "paper")
 
 

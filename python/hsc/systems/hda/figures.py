@@ -1,28 +1,39 @@
 """The figures and tables of the HDA-DeepSC paper (section V), and what it does not measure: steps of 1 dB,
 OFDM, lost packets.
 
-Each function takes image identities and gives a `Plan`. The lists of cases are the data; a codec that is not
-registered is left out. Over fading one gain holds for a whole image (section V-A), which the receiver knows
+Each function takes image identities and gives a `Plan`; the tables that are no sweeps are in `tables.py`. The
+lists of cases are the data; a codec that is not registered is left out. Over fading one gain holds for a whole image (section V-A), which the receiver knows
 and the transmitter does not, unless the label says so.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ...evaluation import pictures, sweep
+from ...evaluation.curves import Curves
+from ...evaluation.figure import Figure, Given, Images, Source
 from ...evaluation.plan import At, Case, Plan, PlannedCurve, Samples, Say, available, curve, fading
 from ...evaluation.transmission import CAPACITY, Point
+from . import drawing, tables
 
-CBR = 1 / 6
-DESIGN_SNR_DB = 10.0
+if TYPE_CHECKING:
+    from PIL import Image
+
+CBR = 1 / 6  # of every figure but 6 and 7, section V-C
+DESIGN_SNR_DB = 10.0  # where nothing else is on the x axis, section V-D
+SNRS_DB = range(0, 21, 5)
 DA_RATIOS = (0.2, 0.4, 0.875, 1.5, 3.0)  # section V-E
-CBRS = (1 / 24, 1 / 12, 1 / 6)
+CBRS = (1 / 24, 1 / 12, 1 / 6)  # figures 6 and 7
 STEPS = (10, 20, 30, 40, 50)  # table I
-FIXED_MCS = "16QAM-1/2"
+FIXED_MCS = "16QAM-1/2"  # of the separate design without AMC
 KEY = bytes(range(32))  # any key: what matters is who has it
-LOSSES = (0.0, 0.05, 0.2)
+LOSSES = (0.0, 0.05, 0.2)  # shares of the packets
+PHOTO = "kodim23"  # of the pictures of table III
 FADES = 1  # gains of an image over a fading channel: with 24 photographs 24 gains, the same for every system
 _SNR, _CBR = ("snr", "mean Es/N0 [dB]"), ("cbr", "budget of payload channel uses / (C·H·W)")
 _MIXED_DA = {"da_ratio": DA_RATIOS[0]}
@@ -69,9 +80,9 @@ def _awgn(snr_db: float, **fields: object) -> At:
     return At(snr_db, fading("awgn", snr_db), CBR, **fields)
 
 
-def fig3(images: Sequence[str], quick: bool, say: Say) -> Plan:
+def fig3(images: Sequence[str], say: Say, snrs_db: Sequence[float] = SNRS_DB) -> Plan:
     """PSNR against SNR of analog DeepSC without and with denoisers."""
-    places = [_awgn(snr) for snr in ((0, 10) if quick else range(0, 21, 5))]
+    places = [_awgn(snr) for snr in snrs_db]
     curves = [curve(case, images, places) for case in available(DENOISERS, say)]
 
     def findings(samples: Mapping[str, Samples]) -> dict[str, object]:
@@ -90,9 +101,9 @@ def fig3(images: Sequence[str], quick: bool, say: Say) -> Plan:
     )
 
 
-def fig4(images: Sequence[str], quick: bool, say: Say) -> Plan:
+def fig4(images: Sequence[str], say: Say, snrs_db: Sequence[float] = SNRS_DB) -> Plan:
     """Every system over AWGN against SNR."""
-    places = [_awgn(snr) for snr in ((0, 10, 20) if quick else range(0, 21, 5))]
+    places = [_awgn(snr) for snr in snrs_db]
     curves = [
         curve(case, images, places) for case in available((HDA, HDA_CHOSEN, HDA_ONE_WAY, *SYSTEMS[1:]), say)
     ]
@@ -109,14 +120,14 @@ def fig4(images: Sequence[str], quick: bool, say: Say) -> Plan:
     )
 
 
-def fig5(images: Sequence[str], quick: bool, say: Say) -> Plan:
+def fig5(images: Sequence[str], say: Say, snrs_db: Sequence[float] = SNRS_DB) -> Plan:
     """Every system over Rician (K = 1) and Rayleigh block fading against mean SNR."""
     curves: list[PlannedCurve] = []
     cases = available((HDA, HDA_ONE_WAY, *SYSTEMS[1:], *GAIN_KNOWN), say)
     for kind in ("rician", "rayleigh"):
-        places = [At(snr, fading(kind, snr), CBR) for snr in ((0, 10) if quick else range(0, 21, 5))]
+        places = [At(snr, fading(kind, snr), CBR) for snr in snrs_db]
         for case in cases:
-            planned = curve(case, images, places, range(1 if quick else FADES))
+            planned = curve(case, images, places, range(FADES))
             curves.append(PlannedCurve(f"{planned.label}, {kind}", planned.x, planned.points))
     text = (
         "Kodak, CBR 1/6, one Rician (K = 1) or Rayleigh gain for each image, known to the receiver. The transmitter knows the mean SNR; "
@@ -125,9 +136,9 @@ def fig5(images: Sequence[str], quick: bool, say: Say) -> Plan:
     return Plan("hda-fig5", text, _SNR, tuple(curves))
 
 
-def _against_cbr(name: str, kind: str, images: Sequence[str], quick: bool, say: Say) -> Plan:
-    places = [At(cbr, fading(kind, DESIGN_SNR_DB), cbr) for cbr in (CBRS[1:] if quick else CBRS)]
-    seeds = range(1 if quick or kind == "awgn" else FADES)
+def _against_cbr(name: str, kind: str, images: Sequence[str], say: Say, cbrs: Sequence[float]) -> Plan:
+    places = [At(cbr, fading(kind, DESIGN_SNR_DB), cbr) for cbr in cbrs]
+    seeds = range(1 if kind == "awgn" else FADES)
     curves = [curve(case, images, places, seeds) for case in available(SYSTEMS, say)]
     text = f"Kodak, {kind}, {DESIGN_SNR_DB:g} dB: quality against the budget of channel uses; `cbr` is what was spent of it."
     return Plan(
@@ -139,29 +150,32 @@ def _against_cbr(name: str, kind: str, images: Sequence[str], quick: bool, say: 
     )
 
 
-def fig6(images: Sequence[str], quick: bool, say: Say) -> Plan:
+def fig6(images: Sequence[str], say: Say, cbrs: Sequence[float] = CBRS) -> Plan:
     """Every system over AWGN at 10 dB against CBR."""
-    return _against_cbr("hda-fig6", "awgn", images, quick, say)
+    return _against_cbr("hda-fig6", "awgn", images, say, cbrs)
 
 
-def fig7(images: Sequence[str], quick: bool, say: Say) -> Plan:
+def fig7(images: Sequence[str], say: Say, cbrs: Sequence[float] = CBRS) -> Plan:
     """Every system over Rician fading at 10 dB against CBR."""
-    return _against_cbr("hda-fig7", "rician", images, quick, say)
+    return _against_cbr("hda-fig7", "rician", images, say, cbrs)
 
 
-def fig8(images: Sequence[str], quick: bool, say: Say) -> Plan:
+def fig8(
+    images: Sequence[str],
+    say: Say,
+    snrs_db: Sequence[float] = SNRS_DB,
+    ratios: Sequence[float] = DA_RATIOS,
+) -> Plan:
     """HDA-DeepSC over AWGN against the DA ratio, one curve for each SNR."""
     curves = []
-    for snr in (0, 10) if quick else (0, 5, 10, 15, 20):
-        places = [
-            At(r, fading("awgn", snr), CBR, {"da_ratio": r}) for r in (DA_RATIOS[::2] if quick else DA_RATIOS)
-        ]
+    for snr in snrs_db:
+        places = [At(r, fading("awgn", snr), CBR, {"da_ratio": r}) for r in ratios]
         curves += [curve(case, images, places) for case in available((Case(f"{snr} dB", "hda_deepsc"),), say)]
     text = "Kodak, AWGN, CBR 1/6, AMC: hda_deepsc against the ratio L_D / L_A of digital to analog channel uses asked for."
     return Plan("hda-fig8", text, ("da_ratio", "digital / analog channel uses"), tuple(curves), _best_ratio)
 
 
-def table1(images: Sequence[str], quick: bool, say: Say) -> Plan:
+def table1(images: Sequence[str], say: Say, steps: Sequence[int] = STEPS) -> Plan:
     """DDPM and DiffSDNet at several numbers of steps, 0 dB; DnCNN and no denoiser as levels."""
     diffusion = (
         Case("DDPM, decoder not told of the noise", "deepjscc", receiver={"denoiser": "ddpm", **_UNTOLD}),
@@ -172,11 +186,7 @@ def table1(images: Sequence[str], quick: bool, say: Say) -> Plan:
         ),
         Case("DiffSDNet", "deepjscc", receiver={"denoiser": "diffsdnet"}),
     )
-    steps = STEPS[::2] if quick else STEPS
-    places = [_awgn(0.0, receiver={"denoiser_steps": n}) for n in steps]
-    places = [
-        At(float(n), at.reception, at.cbr, receiver=at.receiver) for n, at in zip(steps, places, strict=True)
-    ]
+    places = [At(float(n), fading("awgn", 0.0), CBR, receiver={"denoiser_steps": n}) for n in steps]
     levels = [At(float(n), fading("awgn", 0.0), CBR) for n in steps]
     curves = [curve(case, images, places) for case in available(diffusion, say)]
     curves += [
@@ -190,12 +200,9 @@ def table1(images: Sequence[str], quick: bool, say: Say) -> Plan:
     return Plan("hda-table1", text, ("steps", "sampling steps"), tuple(curves), _steps_findings)
 
 
-def table3(images: Sequence[str], quick: bool, say: Say) -> Plan:
+def table3(images: Sequence[str], say: Say, ratios: Sequence[float] = DA_RATIOS) -> Plan:
     """Receiver with the key and eavesdropper without it, against the DA ratio."""
-    places = [
-        At(r, fading("awgn", DESIGN_SNR_DB), CBR, {"da_ratio": r})
-        for r in (DA_RATIOS[::2] if quick else DA_RATIOS)
-    ]
+    places = [At(r, fading("awgn", DESIGN_SNR_DB), CBR, {"da_ratio": r}) for r in ratios]
     keyed = Case("hda_deepsc, with the key", "hda_deepsc", {"key": KEY}, {"key": KEY})
     cases = (keyed, Case("hda_deepsc, without the key", "hda_deepsc", {"key": KEY}))
 
@@ -212,7 +219,7 @@ def table3(images: Sequence[str], quick: bool, say: Say) -> Plan:
     return Plan("hda-table3", text, ("da_ratio", "digital / analog channel uses"), tuple(curves), findings)
 
 
-def cliff(images: Sequence[str], quick: bool, say: Say) -> Plan:
+def cliff(images: Sequence[str], say: Say, snrs_db: Sequence[float] = range(21)) -> Plan:
     """One-way links with one MCS from 20 dB down to 0 dB in steps of 1 dB."""
     digital = {"source": "hevc"}
     fixed = [
@@ -220,15 +227,14 @@ def cliff(images: Sequence[str], quick: bool, say: Say) -> Plan:
         for mcs in (FIXED_MCS, "QPSK-1/2", "BPSK-1/2")
     ]
     hybrids = [Case(f"{codec}, one-way", codec, knows="nothing") for codec in ("hda_hevc", "softcast")]
-    places = [_awgn(snr) for snr in (range(0, 21, 5) if quick else range(21))]
+    places = [_awgn(snr) for snr in snrs_db]
     curves = [curve(case, images, places) for case in available((HDA_ONE_WAY, *hybrids, *fixed), say)]
     text = "Kodak, AWGN, CBR 1/6, one-way links: the transmitter knows nothing of the SNR, one message serves all of them."
     return Plan("hda-cliff", text, _SNR, tuple(curves), _steepest)
 
 
-def ofdm(images: Sequence[str], quick: bool, say: Say) -> Plan:
+def ofdm(images: Sequence[str], say: Say, seeds: Sequence[int] = range(5)) -> Plan:
     """Symbol level against OFDM at 10 dB, and packets lost."""
-    seeds = range(1 if quick else 5)
     cases = available(SYSTEMS[:7], say, losses=True)
     curves = []
     for case in cases:
@@ -265,19 +271,22 @@ def eavesdropper_points(image: str, say: Say) -> dict[str, Point]:
     return {case.label: curve(case, [image], [at]).points[0][0][0] for case in available(cases, say)}
 
 
-PLANS: dict[str, Callable[[Sequence[str], bool, Say], Plan]] = {
-    "hda-fig3": fig3,
-    "hda-fig4": fig4,
-    "hda-fig5": fig5,
-    "hda-fig6": fig6,
-    "hda-fig7": fig7,
-    "hda-fig8": fig8,
-    "hda-table1": table1,
-    "hda-table3": table3,
-    "hda-cliff": cliff,
-    "hda-ofdm": ofdm,
-}
-DEFAULT_IMAGES = {"hda-ofdm": 4}  # the others take all 24
+def eavesdropper(given: Given, found: Curves) -> Image.Image:
+    """The paper's figure 9: one photograph with the key, without it, and by the separate design."""
+    name = next((n for n in given.images if n.startswith(PHOTO)), next(iter(given.images)))
+    points = eavesdropper_points(name, given.progress)
+    wanted = list(points.values())
+    seen = sweep.run(wanted, given.images, workers=0, pictures=wanted)
+    tiles = [pictures.Tile(given.images[name], "original", name.rsplit("-", 1)[0])]
+    for label, point in points.items():
+        measured = seen.measured.get(point)
+        below = seen.errors[point] if measured is None else pictures.quality(measured.psnr_db)
+        tiles.append(pictures.Tile(seen.pictures.get(point), label, below))
+    heading = (
+        f"hda_deepsc over AWGN at {DESIGN_SNR_DB:g} dB, CBR 1/6: with the key, and as an eavesdropper "
+        "decodes it"
+    )
+    return pictures.grid([tiles[:3], tiles[3:]], heading=heading)
 
 
 def _lead(
@@ -373,3 +382,110 @@ def _largest(values: np.ndarray) -> float | None:
 def _mean(values: np.ndarray) -> float | None:
     finite = np.asarray(values)[np.isfinite(values)]
     return float(finite.mean()) if finite.size else None
+
+
+_PHOTOS = Images(Source.KODAK, 24)
+_LOGARITHMIC = partial(drawing.curves, logarithmic=True)
+
+FIGURES = (
+    Figure(
+        name="hda-fig3",
+        summary="analog DeepSC with and without denoisers against SNR",
+        images=_PHOTOS,
+        plan=fig3,
+        draw=drawing.curves,
+        quick={"snrs_db": (0, 10)},
+    ),
+    Figure(
+        name="hda-fig4",
+        summary="every system against SNR, AWGN",
+        images=_PHOTOS,
+        plan=fig4,
+        draw=drawing.curves,
+        quick={"snrs_db": (0, 10, 20)},
+    ),
+    Figure(
+        name="hda-fig5",
+        summary="every system against mean SNR, Rician and Rayleigh fading",
+        images=_PHOTOS,
+        plan=fig5,
+        draw=partial(drawing.curves, groups=(", rician", ", rayleigh")),
+        quick={"snrs_db": (0, 10)},
+    ),
+    Figure(
+        name="hda-fig6",
+        summary="every system against CBR, AWGN",
+        images=_PHOTOS,
+        plan=fig6,
+        draw=_LOGARITHMIC,
+        quick={"cbrs": CBRS[1:]},
+    ),
+    Figure(
+        name="hda-fig7",
+        summary="every system against CBR, Rician fading",
+        images=_PHOTOS,
+        plan=fig7,
+        draw=_LOGARITHMIC,
+        quick={"cbrs": CBRS[1:]},
+    ),
+    Figure(
+        name="hda-fig8",
+        summary="HDA-DeepSC against the DA ratio",
+        images=_PHOTOS,
+        plan=fig8,
+        draw=_LOGARITHMIC,
+        quick={"snrs_db": (0, 10), "ratios": DA_RATIOS[::2]},
+    ),
+    Figure(
+        name="hda-table1",
+        summary="DDPM and DiffSDNet against their number of steps",
+        images=_PHOTOS,
+        plan=table1,
+        draw=drawing.curves,
+        quick={"steps": STEPS[::2]},
+    ),
+    Figure(
+        name="hda-table2",
+        summary="the semantic codec with and without the Fourier loss",
+        images=_PHOTOS,
+        measure=tables.table2,
+        draw=partial(drawing.bars, key="psnr", label="PSNR [dB], semantic codec alone"),
+    ),
+    Figure(
+        name="hda-table3",
+        summary="with the key and without it: PSNR and pictures",
+        images=_PHOTOS,
+        plan=table3,
+        draw=_LOGARITHMIC,
+        quick={"ratios": DA_RATIOS[::2]},
+        pictures=eavesdropper,
+    ),
+    Figure(
+        name="hda-table4",
+        summary="running time against HEVC intra",
+        images=_PHOTOS,
+        measure=tables.table4,
+        draw=partial(
+            drawing.bars,
+            key="ratio",
+            label="codec time / time of HEVC intra (the paper's: BPG), encode + decode",
+        ),
+        quick={"repeats": 1},
+    ),
+    Figure(
+        name="hda-cliff",
+        summary="one-way links in steps of 1 dB",
+        images=_PHOTOS,
+        plan=cliff,
+        draw=drawing.curves,
+        quick={"snrs_db": range(0, 21, 5)},
+    ),
+    Figure(
+        name="hda-ofdm",
+        summary="OFDM against the symbol level, and lost packets",
+        images=Images(Source.KODAK, 4),
+        plan=ofdm,
+        draw=drawing.curves,
+        quick={"seeds": range(1)},
+    ),
+)

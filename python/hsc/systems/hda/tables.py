@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from ... import channel, metrics, modem, weights
+from ... import channel, metrics, modem
 from ...codecs import registry
 from ...codecs.contract import Codec
 from ...errors import HscError
 from ...evaluation.curves import Axis, Curves, Series, mean_and_confidence
+from ...evaluation.figure import Given
 from ...evaluation.transmission import carry
 from ...message import Link
 from ...phy import mcs
 
-NAMES = ("hda-table2", "hda-table4")
 # Table II: weights of the semantic codec alone, by method, with the weight λ_F of eq. (18) that they were
 # trained with.
 SEMANTIC_CODECS = {
@@ -32,20 +32,11 @@ TIMED = {
     "hda_dct": "hda_dct",
     "softcast": "softcast",
 }
+# Table IV: what the codecs are given.
 SNR_DB, CBR = 10.0, 1 / 6
-REPEATS = 3
+REPEATS = 3  # of which the fastest counts, since other work on the machine can only slow a run
 
-Progress = Callable[[str], None]
 Reconstruct = Callable[[np.ndarray], np.ndarray]
-
-
-def run(name: str, images: Mapping[str, np.ndarray], command: str, progress: Progress, quick: bool) -> Curves:
-    """The result file of a table of NAMES, for photographs uint8 (H, W, 3). Raises HscError when its weights
-    or codecs are missing.
-    """
-    if name == "hda-table2":
-        return table2(list(images.values()), command, progress)
-    return table4(list(images.values()), command, progress, 1 if quick else REPEATS)
 
 
 def quality(reconstruct: Reconstruct, images: Sequence[np.ndarray]) -> tuple[list[float], list[float | None]]:
@@ -57,13 +48,18 @@ def quality(reconstruct: Reconstruct, images: Sequence[np.ndarray]) -> tuple[lis
     return [metrics.psnr_db(a, b) for a, b in pairs], [metrics.ms_ssim_db(a, b) for a, b in pairs]
 
 
-def table2(images: Sequence[np.ndarray], command: str, progress: Progress) -> Curves:
-    """PSNR and MS-SSIM of the semantic codec alone, trained with and without the Fourier loss, eq. (18)."""
-    series = []
+def table2(given: Given) -> Curves:
+    """PSNR and MS-SSIM of the semantic codec alone, trained with and without the Fourier loss, eq. (18).
+
+    Raises HscError when there are no weights of it.
+    """
+    from ... import weights
+
+    images, series = list(given.images.values()), []
     for method, (name, weight) in SEMANTIC_CODECS.items():
         if name not in weights.names():
             continue
-        progress(method)
+        given.progress(method)
         psnr, ms_ssim = quality(semantic_codec(name), images)
         (mean,), (width,) = mean_and_confidence(np.array(psnr))
         also = {}
@@ -77,7 +73,7 @@ def table2(images: Sequence[np.ndarray], command: str, progress: Progress) -> Cu
         wanted = " and ".join(name for name, _ in SEMANTIC_CODECS.values())
         raise HscError(f"no weights of the semantic codec alone: train {wanted} first")
     text = "Kodak, semantic encoder and decoder of hda_deepsc without allocation and channel, images rounded to 8 bit."
-    return Curves("hda-table2", text, command, series, {"images": len(images)}, None)
+    return Curves("hda-table2", text, given.command, series, {"images": len(images)}, None)
 
 
 def semantic_codec(name: str) -> Reconstruct:
@@ -87,6 +83,7 @@ def semantic_codec(name: str) -> Reconstruct:
     """
     import torch
 
+    from ... import weights
     from .network import MULTIPLE, HdaNetwork
 
     state = weights.load(name)
@@ -106,7 +103,7 @@ def semantic_codec(name: str) -> Reconstruct:
     return reconstruct
 
 
-def table4(images: Sequence[np.ndarray], command: str, progress: Progress, repeats: int = REPEATS) -> Curves:
+def table4(given: Given, repeats: int = REPEATS) -> Curves:
     """Time of transmitter and receiver of every codec over that of HEVC intra, encode and decode, alternating
     in one run.
 
@@ -116,13 +113,14 @@ def table4(images: Sequence[np.ndarray], command: str, progress: Progress, repea
     import torch
 
     torch.set_num_threads(os.cpu_count() or 1)
+    images = list(given.images.values())
     codecs = {label: registry.create(name) for label, name in TIMED.items() if name in registry.names()}
     seconds: dict[str, list[tuple[float, float]]] = {label: [] for label in ("HEVC intra", *codecs)}
-    progress("weights")
+    given.progress("weights")
     for codec in codecs.values():  # loaded at first use, off the clock
         _timed(*_codec(codec, images[0]))
     for index, image in enumerate(images, 1):
-        progress(f"image {index} of {len(images)}")
+        given.progress(f"image {index} of {len(images)}")
         encode, decode = _hevc(image)
         rounds: dict[str, list[tuple[float, float]]] = {label: [] for label in seconds}
         for _ in range(repeats):
@@ -139,7 +137,7 @@ def table4(images: Sequence[np.ndarray], command: str, progress: Progress, repea
         "Kodak, one image at a time, codec alone: encode and decode over those of HEVC intra in the same run, on all cores of the machine. "
         "Seconds are of that machine at that time; the ratio is what compares."
     )
-    return Curves("hda-table4", text, command, series, findings, None)
+    return Curves("hda-table4", text, given.command, series, findings, None)
 
 
 def _hevc(image: np.ndarray) -> tuple[Callable, Callable]:
