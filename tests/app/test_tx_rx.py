@@ -4,7 +4,6 @@ import io
 import json
 import os
 import signal
-import sys
 import threading
 import time
 from datetime import UTC, datetime
@@ -19,7 +18,8 @@ from gnuradio.hsc.app.cli import main
 from gnuradio.hsc.app.link import Scenario
 from gnuradio.hsc.app.reception import Reception
 from gnuradio.hsc.app.rx import Session, receive
-from gnuradio.hsc.bench.over_the_air import Command, addresses, commands
+from gnuradio.hsc.bench.over_the_air import addresses
+from gnuradio.hsc.bench.processes import Process, commands
 from gnuradio.hsc.codecs import registry
 from gnuradio.hsc.errors import HscError
 from gnuradio.hsc.evaluation.sample_channel import noise
@@ -33,7 +33,7 @@ from gnuradio.hsc.radio.addresses import RadioSettings
 from gnuradio.hsc.radio.reader import Capture, describe
 from PIL import Image
 from rich.console import Console
-from support import ROOT, TESTS
+from support import TESTS
 
 LONG = 60.0  # s: a machine may be busy with other things
 IMAGES = examples_folder() / "images"
@@ -42,15 +42,11 @@ IMAGES = examples_folder() / "images"
 @pytest.fixture
 def start():
     """Starts gr-hsc commands as processes; none outlives the test."""
-    source = "from gnuradio.hsc.app.__main__ import program; program()"
-    if os.environ.get("HSC_TEST_INSTALLED") != "1":
-        root = str(ROOT / "python")
-        source = f"import gnuradio; gnuradio.__path__.insert(0, {root!r})\n{source}"
-    with commands((sys.executable, "-c", source)) as begin:
+    with commands(OMP_NUM_THREADS="1") as begin:
         yield begin
 
 
-def ended(process: Command, number: int = signal.SIGINT) -> float:
+def ended(process: Process, number: int = signal.SIGINT) -> float:
     """Send a signal; seconds until the process has ended."""
     begun = time.monotonic()
     process.child.send_signal(number)
@@ -102,7 +98,7 @@ def test_images_cross_a_channel_of_three_processes(start, tmp_path):
         assert record["snr_db"] == pytest.approx(15, abs=1.0)
         assert record["cfo_hz"] == pytest.approx(10_000, abs=30)
         assert metrics.psnr_db(pixels(tmp_path / "got" / record["file"]), pixels(path)) > 15
-    assert "sent 10 images in 10 packets" in tx.lines[-1][1]
+    assert "sent 10 images in 10 packets" in tx.last
 
 
 def test_reception_goes_on_through_restarts_of_either_end(start, tmp_path):

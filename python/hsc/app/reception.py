@@ -20,9 +20,9 @@ from ..images import files as image_files
 from ..phy.numerology import preset
 from ..phy.packet import Header, ReceivedPacket
 from ..radio.reader import Capture, time_of
+from ..radio.received import LOG
 from ..radio.recording import codec_name, isoformat
 
-LOG = "received.jsonl"
 _NAME = re.compile(r"image_(\d{5,9})\.png")
 _REMEMBERED = 64  # messages whose packets are still counted
 
