@@ -95,7 +95,13 @@ def draw(path: Path) -> None:
                 *ends, arrowstyle="-|>", mutation_scale=8, lw=line, connectionstyle=curve, **style
             )
         )
-    axes.text(0.1, 0.05, "An arrow: imports; thicker: more of them. The vocabulary is imported by all, and not drawn.", fontsize=8, color="#455a64")
+    axes.text(
+        0.1,
+        0.05,
+        "An arrow: imports; thicker: more of them. The vocabulary is imported by all, and not drawn.",
+        fontsize=8,
+        color="#455a64",
+    )
     figure.savefig(path, dpi=110)
 
 

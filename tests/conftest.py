@@ -20,10 +20,9 @@ if os.environ.get("HSC_TEST_INSTALLED") != "1":
 @pytest.fixture
 def start():
     """Starts gr-hsc commands as processes; none outlives the test."""
-    from gnuradio.hsc.bench.over_the_air import commands
-    from support.processes import GR_HSC
+    from gnuradio.hsc.bench.processes import commands
 
-    with commands(GR_HSC) as begin:
+    with commands(OMP_NUM_THREADS="1") as begin:
         yield begin
 
 

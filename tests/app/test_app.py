@@ -1,7 +1,6 @@
 """Command line: image files, bad input in one line, pictures and tables."""
 
 import io
-import json
 import os
 
 import numpy as np
@@ -155,21 +154,3 @@ def test_a_missing_picture_is_shown_as_missing():
     blank = pictures.compare([pictures.Tile(ramp(), "original"), pictures.Tile(ramp(), "received")])
     assert shown.size == blank.size
     assert shown.tobytes() != blank.tobytes()
-
-
-# ---- doctor and bench tables
-
-
-def test_bench_table_lists_every_row():
-    from gnuradio.hsc.app.bench import table
-
-    row = {
-        "name": "thing",
-        "unit": "MB/s",
-        "ours": 10.0,
-        "reference": 2.0,
-        "reference_name": "old thing",
-        "ratio": 5.0,
-    }
-    assert table([row, row]).row_count == 2
-    assert json.dumps(row)

@@ -11,7 +11,6 @@ import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
 
 import click
 import pytest
@@ -22,10 +21,11 @@ from gnuradio.hsc.app import train as training
 from gnuradio.hsc.app.cli import main
 from gnuradio.hsc.app.link import create_codecs
 from gnuradio.hsc.bench import link_run, soak_run
-from gnuradio.hsc.bench.over_the_air import addresses, commands
+from gnuradio.hsc.bench.over_the_air import addresses
+from gnuradio.hsc.bench.processes import commands
 from gnuradio.hsc.images import files
+from gnuradio.hsc.radio.impairments import impulse_response
 from support import ROOT
-from support.processes import GR_HSC
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 EXAMPLES = ROOT / "examples"
@@ -195,7 +195,7 @@ def without_work(monkeypatch):
     instead(report, "transmit_all", lambda paths, settings, *rest: (images(paths), create_codecs(settings)))
     instead(tx, "transmit", lambda paths, settings, *rest: (images(paths), create_codecs(settings)))
     instead(rx, "receive", lambda settings, *rest: rx.decoder_options(settings.receiver_options))
-    instead(channel, "emulate", channel.impulse_response)
+    instead(channel, "emulate", lambda emulation: impulse_response(emulation.impairments))
     instead(compare, "run", lambda path, comparison, *rest: (images([path]), comparison.cases), [])
     instead(
         evaluate,
@@ -205,8 +205,8 @@ def without_work(monkeypatch):
     )
     instead(bench, "run", gives=[])
     instead(link_run, "run", gives=[])
-    instead(soak_run, "run", lambda settings: settings, SimpleNamespace())
-    instead(soak_run, "report")
+    instead(soak_run, "run")
+    instead(bench, "report", gives=True)
     instead(doctor, "checks", gives=[])
     instead(demonstration, "run")
     instead(training, "train", gives={})
@@ -321,7 +321,7 @@ def test_printed_rehearsals_run(page, kind, programs, folder, request):
         "driver=hscloop": f"driver=hscloop,name={name}",
     }
     try:
-        with commands(GR_HSC) as start:
+        with commands(OMP_NUM_THREADS="1") as start:
             others = [start(*globbed(with_own_ends(a, ends))) for a in rehearsal if a[0] != "rx"]
             (receiver,) = [with_own_ends(a, ends) for a in rehearsal if a[0] == "rx"]
             run_here([*receiver, "--images", "1", "--seconds", str(LONG)])

@@ -64,7 +64,7 @@ def test_images_cross_a_channel_of_three_processes(start, tmp_path):
         assert record["snr_db"] == pytest.approx(15, abs=1.0)
         assert record["cfo_hz"] == pytest.approx(10_000, abs=30)
         assert metrics.psnr_db(pixels(tmp_path / "got" / record["file"]), pixels(path)) > 15
-    assert "sent 10 images in 10 packets" in tx.lines[-1][1]
+    assert "sent 10 images in 10 packets" in tx.last
 
 
 def test_reception_goes_on_through_restarts_of_either_end(start, tmp_path):

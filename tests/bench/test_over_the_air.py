@@ -1,14 +1,11 @@
 """What `evaluate over-the-air` makes of lines and files; its processes are those of test_tx_rx.py."""
 
-import io
 import json
-import sys
 
 import numpy as np
 import pytest
 from gnuradio.hsc.app import samples
 from gnuradio.hsc.bench import over_the_air
-from gnuradio.hsc.errors import HscError
 from gnuradio.hsc.images import files as image_files
 
 
@@ -55,15 +52,3 @@ def test_shares_and_quality_are_of_the_right_images(tmp_path):
     )
     assert got["worst_psnr_db"] == pytest.approx(20 * np.log10(255 / 25), abs=1e-6)
     assert got["psnr_db"] == pytest.approx((100 + got["worst_psnr_db"]) / 2)
-
-
-def test_lines_are_found_by_what_they_say_and_when(monkeypatch):
-    with over_the_air.commands((sys.executable, "-c", "print('one'); print('two'); print('two')")) as start:
-        command = start()
-        first = command.when("two")
-        assert command.when("one") <= first <= command.when("two", count=2)
-        command.wait()
-        monkeypatch.setattr(over_the_air, "_PATIENCE", 0.05)
-        with pytest.raises(HscError, match="nothing said 'three'"):
-            command.when("three")
-    assert isinstance(command.child.stdout, io.TextIOBase)

@@ -7,7 +7,8 @@ import time
 from pathlib import Path
 
 import gnuradio
-from gnuradio.hsc.bench.over_the_air import Command, addresses
+from gnuradio.hsc.bench.over_the_air import addresses
+from gnuradio.hsc.bench.processes import Process
 
 from .waiting import PATIENCE
 
@@ -16,7 +17,7 @@ SITE = f"import gnuradio; gnuradio.__path__[:] = {list(gnuradio.__path__)!r}\n"
 GR_HSC = (sys.executable, "-c", f"{SITE}from gnuradio.hsc.app.__main__ import program; program()")
 
 
-def ended(process: Command, number: int = signal.SIGINT) -> float:
+def ended(process: Process, number: int = signal.SIGINT) -> float:
     """Send a signal; seconds until the process has ended."""
     begun = time.monotonic()
     process.child.send_signal(number)

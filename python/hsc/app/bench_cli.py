@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import click
 
 from ..codecs import registry
-from .options import Hertz, Number
+from . import live
+from .options import EXIT_FAILED, Hertz, Number
 
 _json = click.option(
     "--json",
@@ -46,25 +46,14 @@ def bench() -> None:
 
 
 def _bench_part(name: str, summary: str) -> None:
-    @bench.command(
-        name,
-        help=f"{summary}\n\nErrors: one line on stderr and exit status 2 for missing weights, or GNU Radio not installed.",
-    )
+    errors = "one line on stderr and exit status 2 for missing weights, or GNU Radio not installed"
+
+    @bench.command(name, help=f"{summary}\n\nErrors: {errors}.")
     @_json
     def part(as_json: bool) -> None:
-        from .bench import run
+        from .bench import print_rows, run
 
-        _print_rows(run(name), as_json)
-
-
-def _print_rows(rows: list[dict], as_json: bool) -> None:
-    from .bench import table
-    from .report import print_table
-
-    if as_json:
-        click.echo(json.dumps(rows, indent=2, allow_nan=False))
-    else:
-        print_table(table(rows))
+        print_rows(run(name), as_json)
 
 
 _bench_part("ldpc", "Our LDPC decoder against gr-fec, same soft bits.")
@@ -118,8 +107,10 @@ def link(
     not run.
     """
     from ..bench.link_run import run
+    from .bench import print_rows
 
-    _print_rows(run(frames, rates, seconds, rank), as_json)
+    with live.gnuradio_needed():
+        print_rows(run(frames, rates, seconds, rank), as_json)
 
 
 @bench.command()
@@ -158,7 +149,7 @@ def link(
     type=click.Path(path_type=Path),
     help="JSON file with memory against time and the account of packets.",
 )
-def soak(**settings: object) -> int:
+def soak(out: Path | None, **what: object) -> int:
     """Run tx, channel and rx in real time for long: memory of the three processes, and an account of every
     packet sent.
 
@@ -174,6 +165,8 @@ def soak(**settings: object) -> int:
     Errors: one line on stderr and exit status 2 for an option out of range, a missing file, or a process that
     does not start.
     """
-    from ..bench.soak_run import Soak, report, run
+    from ..bench.soak import Soak
+    from ..bench.soak_run import run
+    from .bench import report
 
-    return report(run(Soak(**settings)))
+    return 0 if report(run(Soak(**what)), out) else EXIT_FAILED

@@ -308,7 +308,7 @@ def rx(settings: Scenario, radio: RadioSettings, **session: object) -> int:
 @click.option(
     "--seed", type=click.IntRange(0, 2**31 - 1), default=1, show_default=True, help="Of all that is random."
 )
-def channel(**settings: object) -> int:
+def channel(source: str, target: str, **impairments: object) -> int:
     """Join `tx` and `rx` on one machine: what tx sends to --in comes out at --out with noise, offsets,
     echoes, fading and losses.
 
@@ -325,9 +325,10 @@ def channel(**settings: object) -> int:
     """
     with live.signals(live.interrupted):
         with live.gnuradio_needed():
-            from .channel import ChannelSettings, emulate
+            from ..radio.impairments import Impairments
+            from .channel import Emulation, emulate
 
-        return emulate(ChannelSettings(**settings))
+        return emulate(Emulation(source, target, Impairments(**impairments)))
 
 
 @main.command()

@@ -21,9 +21,9 @@ from ..phy.header import Header
 from ..phy.numerology import preset
 from ..phy.packets import ReceivedPacket
 from ..radio.reader import Capture, time_of
+from ..radio.received import LOG
 from ..radio.recording import codec_name, isoformat
 
-LOG = "received.jsonl"
 _NAME = re.compile(r"image_(\d{5,9})\.png")
 _REMEMBERED = 64  # messages whose packets are still counted
 

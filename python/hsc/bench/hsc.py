@@ -22,6 +22,7 @@ from ..phy import digital
 from ..phy.assembly import AssembledMessage, join
 from ..phy.packets import Modulated, assemble, split
 from ..symbol_link import cross
+from .rows import Row
 
 SNR_DB = 12.0
 CBR = 1 / 6
@@ -34,8 +35,8 @@ REFERENCE = "JPEG 2000 (OpenJPEG) + the same LDPC, packets and channel"
 Stages = dict[str, float]
 
 
-def run() -> list[dict]:
-    """Rows of {name, unit, ours, reference, reference_name, ratio}; ratio is ours / reference."""
+def run() -> list[Row]:
+    """Images a second, stage by stage, and PSNR."""
     images = [texture(seed, SHAPE) for seed in range(IMAGES)]
     codec, link = registry.create("hsc"), Link(SNR_DB, CBR, MCS)
     ours = [_best(lambda image=image: hsc_alone(codec, image, link)) for image in images]
@@ -43,9 +44,9 @@ def run() -> list[dict]:
     stages = ("encode", "modem and channel", "decode")
     psnr = (float(np.mean([quality for _, quality in results])) for results in (ours, theirs))
     return [
-        _row("HSC, image to image", "images/s", _rate(ours), _rate(theirs)),
-        *(_row(f"HSC, {stage}", "images/s", _rate(ours, stage), _rate(theirs, stage)) for stage in stages),
-        _row(f"HSC, PSNR at CBR 1/6 and {SNR_DB:g} dB", "dB", *psnr),
+        Row("HSC, image to image", "images/s", _rate(ours), _rate(theirs), REFERENCE),
+        *(Row(f"HSC, {s}", "images/s", _rate(ours, s), _rate(theirs, s), REFERENCE) for s in stages),
+        Row(f"HSC, PSNR at CBR 1/6 and {SNR_DB:g} dB", "dB", *psnr, REFERENCE),
     ]
 
 
@@ -129,14 +130,3 @@ def _best(transmit: Callable[[], tuple[Stages, float]]) -> tuple[Stages, float]:
 
 def _rate(results: list[tuple[Stages, float]], stage: str = "") -> float:
     return len(results) / sum(laps[stage] if stage else sum(laps.values()) for laps, _ in results)
-
-
-def _row(name: str, unit: str, ours: float, reference: float) -> dict:
-    return {
-        "name": name,
-        "unit": unit,
-        "ours": ours,
-        "reference": reference,
-        "reference_name": REFERENCE,
-        "ratio": ours / reference,
-    }

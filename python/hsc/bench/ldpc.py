@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from ..phy import ldpc, qam
+from .rows import Row
 
 RATE = "1/2"
 EBN0_DB = 2.5
@@ -25,9 +26,8 @@ WORDS = 8000
 REFERENCE_SHARE = 8
 
 
-def run(words: int = WORDS) -> list[dict]:
-    """Rows of {name, unit, ours, reference, reference_name, ratio}; ratio is ours / reference, None when the
-    reference is 0.
+def run(words: int = WORDS) -> list[Row]:
+    """Encoder, decoder and demapper.
 
     `words` codewords go through ours, an eighth of them through GNU Radio's, best of three runs each. Needs
     GNU Radio.
@@ -44,19 +44,17 @@ def run(words: int = WORDS) -> list[dict]:
         ]
 
 
-def _encoder_row(code: ldpc.Code, alist: Path, words: int, rng: np.random.Generator) -> dict:
+def _encoder_row(code: ldpc.Code, alist: Path, words: int, rng: np.random.Generator) -> Row:
     from gnuradio import fec
 
     bits = rng.integers(0, 2, (words, code.k), dtype=np.uint8)
     ours, _ = _cpu_seconds(lambda: code.encode(bits))
     part = bits[: words // REFERENCE_SHARE]
     theirs, _ = _flowgraph(fec.encoder(fec.ldpc_encoder_make(str(alist)), 1, 1), part)
-    return _row(
-        f"LDPC {RATE} encoder", "codewords/s", words / ours, len(part) / theirs, "gr-fec ldpc_encoder"
-    )
+    return Row(f"LDPC {RATE} encoder", "codewords/s", words / ours, len(part) / theirs, "gr-fec ldpc_encoder")
 
 
-def _decoder_rows(code: ldpc.Code, alist: Path, words: int, rng: np.random.Generator) -> list[dict]:
+def _decoder_rows(code: ldpc.Code, alist: Path, words: int, rng: np.random.Generator) -> list[Row]:
     from gnuradio import fec
 
     # gr-fec orders the information bits in its own way, so its encoder makes the words and any codeword of H
@@ -82,14 +80,14 @@ def _decoder_rows(code: ldpc.Code, alist: Path, words: int, rng: np.random.Gener
         their_ber = np.mean(output.reshape(-1, code.k) != bits[:part])
         reference = f"gr-fec ldpc_decoder, {label}"
         name = f"LDPC {RATE} decoder, BPSK, Eb/N0 {EBN0_DB} dB, {ITERATIONS} iterations"
-        rows.append(_row(name, "codewords/s", words / ours, part / theirs, reference))
-        rows.append(_row(name, "bit error rate", our_ber, their_ber, reference))
+        rows.append(Row(name, "codewords/s", words / ours, part / theirs, reference))
+        rows.append(Row(name, "bit error rate", our_ber, their_ber, reference))
         if label == "LLR input":
             break
     return rows
 
 
-def _demapper_row(count: int, rng: np.random.Generator) -> dict:
+def _demapper_row(count: int, rng: np.random.Generator) -> Row:
     from gnuradio import digital
 
     symbols = (rng.standard_normal(count) + 1j * rng.standard_normal(count)).astype(np.complex64)
@@ -97,7 +95,7 @@ def _demapper_row(count: int, rng: np.random.Generator) -> dict:
     constellation = digital.constellation_16qam().base()
     part = symbols[: count // REFERENCE_SHARE]
     theirs, _ = _flowgraph(digital.constellation_soft_decoder_cf(constellation), part)
-    return _row(
+    return Row(
         "16QAM demapper, LLRs",
         "Msymbols/s",
         len(symbols) / ours / 1e6,
@@ -117,7 +115,9 @@ def _cpu_seconds(work: Callable) -> tuple[float, object]:
 
 
 def _flowgraph(block, data: np.ndarray) -> tuple[float, np.ndarray]:
-    """Least CPU time [s] of three runs of vector source → block → vector sink over the data, and the output."""
+    """Least CPU time [s] of three runs of vector source → block → vector sink over the data, and what came
+    out.
+    """
     from gnuradio import blocks, gr
 
     suffix = {np.uint8: "b", np.float32: "f", np.complex64: "c"}[data.dtype.type]
@@ -132,20 +132,3 @@ def _flowgraph(block, data: np.ndarray) -> tuple[float, np.ndarray]:
         best = min(best, time.process_time() - start)
         top.disconnect_all()
     return best, np.array(sink.data(), dtype=np.float32 if suffix == "c" else np.uint8)
-
-
-def _row(name: str, unit: str, ours: float, reference: float, reference_name: str) -> dict:
-    ratio = float(ours / reference) if reference else None
-    return dict(
-        name=name,
-        unit=unit,
-        ours=float(ours),
-        reference=float(reference),
-        reference_name=reference_name,
-        ratio=ratio,
-    )
-
-
-if __name__ == "__main__":
-    for row in run():
-        print(row)

@@ -19,6 +19,7 @@ import numpy as np
 from ..phy.header import Header
 from ..phy.ofdm import modulate, preset
 from ..phy.packets import DEFAULT_PACKET_SYMBOLS, Packet
+from .rows import Row
 
 SNR_DB = 15.0
 CFO = 0.2
@@ -48,10 +49,8 @@ class Result:
     packets: int
 
 
-def run() -> list[dict]:
-    """Rows of {name, unit, ours, reference, reference_name, ratio}; ratio is ours / reference. Needs GNU
-    Radio.
-    """
+def run() -> list[Row]:
+    """Samples a second and packets received, back to back and mixed. Needs GNU Radio."""
     rng = np.random.default_rng(1)
     burst, long_burst, frame = (
         _our_burst(rng, DEFAULT_PACKET_SYMBOLS),
@@ -82,11 +81,12 @@ def run() -> list[dict]:
     return rows + _rows("OFDM receiver, mixed stream", ours, theirs, rounds, rounds * frames_per_burst)
 
 
-def _rows(name: str, ours: Result, theirs: Result, sent: int, sent_reference: int) -> list[dict]:
+def _rows(name: str, ours: Result, theirs: Result, sent: int, sent_reference: int) -> list[Row]:
+    shares = ours.packets / sent, theirs.packets / sent_reference
     return [
-        _row(name, "MS/s", ours.rate, theirs.rate),
-        _row(f"{name}, CPU time", "MS/s per core", ours.core_rate, theirs.core_rate),
-        _row(f"{name}, packets received", "share", ours.packets / sent, theirs.packets / sent_reference),
+        Row(name, "MS/s", ours.rate, theirs.rate, REFERENCE),
+        Row(f"{name}, CPU time", "MS/s per core", ours.core_rate, theirs.core_rate, REFERENCE),
+        Row(f"{name}, packets received", "share", *shares, REFERENCE),
     ]
 
 
@@ -164,15 +164,3 @@ def _timed(samples: np.ndarray, *consumers: object) -> tuple[float, float]:
     wall, cpu = time.perf_counter(), time.process_time()
     graph.run()
     return time.perf_counter() - wall, time.process_time() - cpu
-
-
-def _row(name: str, unit: str, ours: float, theirs: float) -> dict:
-    ratio = ours / theirs if theirs else None
-    return {
-        "name": name,
-        "unit": unit,
-        "ours": ours,
-        "reference": theirs,
-        "reference_name": REFERENCE,
-        "ratio": ratio,
-    }

@@ -7,14 +7,9 @@ from __future__ import annotations
 import json
 import os
 import socket
-import subprocess
-import sys
 import tempfile
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +20,7 @@ from ..evaluation.curves import Axis, Curves, Series
 from ..evaluation.figure import Given
 from ..images import files as image_files
 from ..images.files import picture
+from .processes import Process, commands
 
 SNRS_DB = (5.0, 10.0, 15.0)
 RESTARTS = 10
@@ -32,78 +28,13 @@ SIDE, LARGE_SIDE = 64, 256  # pixels of a photograph: one packet, and about ten
 RESTART_SNR_DB = 15.0
 IMPAIRMENTS = ("--cfo", "10k", "--sfo", "20", "--taps", "1,0,0,0.5j,0,0,0,-0.32")
 INTERVAL = 0.1  # between images while ends are restarted [s]
-_PATIENCE = 120.0  # s
+_ENVIRONMENT = {"OMP_NUM_THREADS": "1"}  # three processes share the cores
 _DESCRIPTION = (
     "tx and rx as processes at 1 MS/s in real time, codec hsc as tx chooses it: digits of 28 x 28 and photographs of "
     f"{SIDE} x {SIDE} pixels in turns, or photographs of {LARGE_SIDE} x {LARGE_SIDE} alone; delivered: images written; whole: no packet "
     "missing; zmq: through channel, CFO 10 kHz, sample clock 20 ppm fast, echoes of -6 and -10 dB; hscloop: the tests' SoapySDR driver, "
     f"crystals 10 ppm slow and fast, so 8.7 kHz at 433 MHz, same echoes; restarts through channel at {RESTART_SNR_DB:g} dB"
 )
-
-
-@dataclass
-class Command:
-    """A gr-hsc command that runs; its lines are kept with the time when they came."""
-
-    child: subprocess.Popen
-    lines: list[tuple[float, str]] = field(default_factory=list)
-    changed: threading.Condition = field(default_factory=threading.Condition)  # its lock may be taken twice
-
-    def __post_init__(self) -> None:
-        threading.Thread(target=self._read, daemon=True).start()
-
-    def _read(self) -> None:
-        for line in self.child.stdout:
-            with self.changed:
-                self.lines.append((time.monotonic(), line.rstrip()))
-                self.changed.notify_all()
-
-    def times(self, text: str, after: float = 0.0) -> list[float]:
-        """When the lines came that hold `text`, those after `after`."""
-        with self.changed:
-            return [moment for moment, line in self.lines if moment > after and text in line]
-
-    def when(self, text: str, after: float = 0.0, count: int = 1) -> float:
-        """Time of the first line after `after` that holds `text`, or of line number `count`. Raises HscError
-        when it does not come.
-        """
-        with self.changed:
-            if not self.changed.wait_for(lambda: len(self.times(text, after)) >= count, _PATIENCE):
-                raise HscError(
-                    f"nothing said '{text}' within {_PATIENCE:.0f} s: {self.lines[-1][1] if self.lines else 'no line came'}"
-                )
-            return self.times(text, after)[count - 1]
-
-    def wait(self) -> None:
-        """Until it has ended by itself. Raises HscError when it failed."""
-        if self.child.wait(_PATIENCE * 10):
-            raise HscError(
-                f"{' '.join(self.child.args[3:5])} failed: {self.lines[-1][1] if self.lines else 'no line came'}"
-            )
-
-
-@contextmanager
-def commands(program: Sequence[str] = ()) -> Iterator[Callable[..., Command]]:
-    """A function that starts a gr-hsc command; what still runs at the end is killed. `program`: what is run
-    instead of this package.
-    """
-    running: list[Command] = []
-    program = program or (sys.executable, "-m", f"{__package__.rsplit('.', 1)[0]}.app")
-
-    def start(*arguments: object) -> Command:
-        child = subprocess.Popen(
-            [*program, *map(str, arguments)],
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"},
-        )  # fmt: skip
-        running.append(Command(child))
-        return running[-1]
-
-    try:
-        yield start
-    finally:
-        for command in running:
-            command.child.kill()
-            command.child.wait()
 
 
 def run(given: Given, restarts: int = RESTARTS) -> Curves:
@@ -176,7 +107,7 @@ def prepare(
     return files
 
 
-Start = Callable[..., Command]
+Start = Callable[..., Process]
 Way = Callable[[Start, float], tuple[Sequence[object], Sequence[object]]]
 
 
@@ -210,7 +141,7 @@ def has_hscloop() -> bool:
 def deliver(way: Way, files: Sequence[Path], images: int, snr_db: float, out: Path) -> dict[str, float]:
     """Send `images` images, `files` again and again; shares and mean figures of those that arrived."""
     order = [files[i % len(files)] for i in range(images)]
-    with commands() as start:
+    with commands(**_ENVIRONMENT) as start:
         near, far = way(start, snr_db)
         receiver = start("rx", *far, "--out", out, "--deadline", 2)
         receiver.when("listening")
@@ -262,7 +193,7 @@ def _figures(found: list[dict], order: Sequence[Path], first: int, out: Path) ->
 def _restarts_of_transmitter(image: Path, restarts: int, out: Path) -> list[float]:
     """Kill the transmitter and start it again: time from its first message to the receiver's first image [s]."""
     seconds = []
-    with commands() as start:
+    with commands(**_ENVIRONMENT) as start:
         near, far = over_zmq(start, RESTART_SNR_DB)
         receiver = start("rx", *far, "--out", out)
         receiver.when("listening")
@@ -280,7 +211,7 @@ def _restarts_of_transmitter(image: Path, restarts: int, out: Path) -> list[floa
 def _restarts_of_receiver(image: Path, restarts: int, out: Path) -> list[float]:
     """Kill the receiver and start it again: time from when it listens to its first image [s]."""
     seconds = []
-    with commands() as start:
+    with commands(**_ENVIRONMENT) as start:
         near, far = over_zmq(start, RESTART_SNR_DB)
         start("tx", image, "--loop", "--interval", INTERVAL, *near).when("on the air")
         for _ in range(restarts + 1):

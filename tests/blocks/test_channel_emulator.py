@@ -1,28 +1,23 @@
-"""The channel emulator: each impairment measured on what comes out; two real ends that die and come back."""
+"""The channel emulator: each impairment measured on what comes out."""
 
-import signal
-import subprocess
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from gnuradio import blocks, gr, hsc
-from gnuradio.hsc.app import channel as emulator
-from gnuradio.hsc.bench.over_the_air import addresses
-from gnuradio.hsc.errors import HscError
+from gnuradio import blocks, gr
+from gnuradio.hsc.blocks import channel_emulator as emulator
+from gnuradio.hsc.radio.impairments import Impairments
 from scipy.special import j0
-from support.processes import GR_HSC
-from support.waiting import PATIENCE, wait_for
 
 RATE = 1e6
-QUIET = emulator.ChannelSettings("zmq:tcp://127.0.0.1:5555", "zmq:tcp://127.0.0.1:5556", RATE, snr_db=None)
+QUIET = Impairments(RATE, snr_db=None)
 
 
-def through(samples, **settings):
+def through(samples, **impairments):
     """What the channel makes of complex64 samples, as fast as it can."""
     top = gr.top_block()
     source, kept = blocks.vector_source_c(np.asarray(samples, np.complex64).tolist()), blocks.vector_sink_c()
-    channel = emulator.emulated_channel(replace(QUIET, **settings))
+    channel = emulator.channel_emulator(replace(QUIET, **impairments))
     top.connect(source, channel, kept)
     top.run()
     return np.array(kept.data(), np.complex64)
@@ -84,16 +79,6 @@ def test_echoes():
     assert np.allclose(received[start : start + 4], np.array([1, 0, 0, 1j]) / np.sqrt(2), atol=0.01)
 
 
-@pytest.mark.parametrize("doppler", [0.0, 10.0])
-def test_delay_spread(doppler):
-    taps = emulator.impulse_response(replace(QUIET, delay_spread=3e-6, doppler=doppler))
-    assert np.count_nonzero(taps) == (6 if doppler else 16)
-    power, delay = np.abs(taps) ** 2, np.arange(len(taps)) / RATE
-    mean = np.sum(power * delay)
-    assert np.sum(power) == pytest.approx(1, abs=1e-5)
-    assert np.sqrt(np.sum(power * (delay - mean) ** 2)) == pytest.approx(3e-6, rel=0.15)
-
-
 @pytest.mark.parametrize(("k_factor", "spread"), [(None, 0.0), (None, 1e-6), (4.0, 0.0)])
 def test_fading_has_unit_mean_power_and_the_spectrum_of_jakes(k_factor, spread):
     doppler, rate = 500.0, 1e5
@@ -124,16 +109,6 @@ def test_losses_take_their_share():
     noisy = np.mean([np.std(slot) > 1 for slot in slots])
     assert 0.005 < silent < 0.2
     assert 0.005 < noisy < 0.2
-    gone, burst = emulator.events(0.1, 61_000, 1)
-    assert np.mean(gone | burst) == pytest.approx(0.1, abs=1e-4)
-    assert not (gone & burst).any()
-    assert np.mean(gone) == pytest.approx(0.05, abs=0.01)
-
-
-@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
-def test_any_share_of_losses_can_be_had(share):
-    gone, burst = emulator.events(share, 1000, 3)
-    assert np.mean(gone | burst) == share
 
 
 def test_an_interferer_stands_at_its_place_and_level():
@@ -141,93 +116,3 @@ def test_an_interferer_stands_at_its_place_and_level():
     spectrum = np.abs(np.fft.fft(received)) ** 2
     assert np.argmax(spectrum) == pytest.approx(125e3 / RATE * len(received), abs=8)
     assert 10 * np.log10(np.mean(np.abs(received[1000:]) ** 2) / (52 / 64)) == pytest.approx(-3, abs=0.05)
-
-
-@pytest.mark.parametrize(
-    ("change", "says"),
-    [
-        ({"source": "sim"}, "zmq:tcp"),
-        ({"target": QUIET.source}, "give two"),
-        ({"cfo": 6e5}, "cfo"),
-        ({"doppler": 1e5}, "doppler"),
-        ({"taps": (1, 1), "delay_spread": 1e-6}, "not both"),
-        ({"interferer": (0, 6e5)}, "outside the band"),
-    ],
-)
-def test_impossible_settings_are_refused_in_a_line(change, says):
-    with pytest.raises(HscError, match=says) as refused:
-        replace(QUIET, **change)
-    assert "\n" not in str(refused.value)
-
-
-@pytest.mark.parametrize(
-    "change", [{"taps": (0, 0)}, {"taps": (1,) * 1000}, {"delay_spread": 1e-3}, {"taps": (float("nan"),)}]
-)
-def test_impossible_taps_are_refused_in_a_line(change):
-    with pytest.raises(HscError):
-        emulator.impulse_response(replace(QUIET, **change))
-
-
-# ---- between two ends
-
-
-class Tone(gr.top_block):
-    def __init__(self, address):
-        super().__init__()
-        self.radio = hsc.radio_sink(address, sample_rate=RATE / 2)
-        self.connect(blocks.vector_source_c([1.0 + 0j] * 1000, True), self.radio)
-
-
-class Ears(gr.top_block):
-    def __init__(self, address):
-        super().__init__()
-        self.radio = hsc.radio_source(address, sample_rate=RATE / 2)
-        self.power, self.last = blocks.complex_to_mag_squared(), blocks.probe_signal_f()
-        self.connect(self.radio, self.power, blocks.moving_average_ff(1000, 1e-3), self.last)
-        self.connect(self.power, blocks.null_sink(gr.sizeof_float))
-
-    def hears(self, low, high):
-        return low < self.last.level() < high
-
-
-def run(graph):
-    graph.start()
-    return graph
-
-
-def end(graph):
-    graph.stop()
-    graph.wait()
-
-
-def test_ends_come_and_go_in_any_order():
-    first, second = addresses(2)
-    command = [*GR_HSC, "channel", "--in", first, "--out", second, "--rate", "500k", "--snr", "10"]
-    ears = run(Ears(second))
-    channel = run(emulator.channel_flowgraph(emulator.ChannelSettings(first, second, RATE / 2, 10.0)))
-    wait_for(lambda: ears.hears(0.05, 0.2))  # noise only: no transmitter yet
-    for _ in range(2):
-        tone = run(Tone(first))
-        wait_for(lambda: ears.hears(0.9, 1.3))
-        end(tone)
-        del tone
-        wait_for(lambda: ears.hears(0.05, 0.2))
-    tone = run(Tone(first))
-    end(ears)
-    ears = run(Ears(second))
-    wait_for(lambda: ears.hears(0.9, 1.3))
-    end(channel)
-    del channel
-    wait_for(lambda: ears.hears(-1, 0.01))  # silence: the channel has gone
-    command_line = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    try:
-        wait_for(lambda: ears.hears(0.9, 1.3))
-        command_line.send_signal(signal.SIGINT)
-        out, _ = command_line.communicate(timeout=PATIENCE)
-        assert command_line.returncode == 0
-        assert "million samples" in out
-    finally:
-        command_line.kill()
-        command_line.wait()
-        end(ears)
-        end(tone)
