@@ -31,7 +31,7 @@ GNU_RADIO = ("gnuradio", "pmt", "uhd", "osmosdr")
 
 
 def modules() -> dict[str, Path]:
-    """Dotted names inside the package -> files."""
+    """Dotted names inside the package → files."""
     files = {path.relative_to(PACKAGE).with_suffix("").parts: path for path in PACKAGE.rglob("*.py")}
     named = {".".join(p for p in parts if p != "__init__"): path for parts, path in files.items()}
     return {name: path for name, path in named.items() if name}
@@ -81,7 +81,7 @@ def test_imports_point_downwards(name):
     for target in imports(name):
         below = RANK[top(target)] < RANK[top(name)]
         together = any({top(name), top(target)} <= set(group) for group in TOGETHER)
-        assert below or together, f"{name} -> {target}"
+        assert below or together, f"{name} → {target}"
 
 
 def test_systems_do_not_know_each_other():
@@ -96,7 +96,7 @@ def test_imports_form_no_circle():
     done: set[str] = set()
 
     def visit(name: str, path: tuple[str, ...]) -> None:
-        assert name not in path, " -> ".join([*path[path.index(name) :], name])
+        assert name not in path, " → ".join([*path[path.index(name) :], name])
         if name not in done:
             for target in graph[name]:
                 visit(target, (*path, name))

@@ -55,8 +55,8 @@ def test_training_learns_and_exports(folder, tmp_path, monkeypatch):
     name = "hsc-mnist-vae-m4"
     shrink(monkeypatch, name, batch=32)
     seen = []
-    fit(name, tmp_path / "a", folder, steps=150, report=seen.append)
-    assert [p.step for p in seen] == list(range(1, 151))
+    fit(name, tmp_path / "a", folder, steps=100, report=seen.append)
+    assert [p.step for p in seen] == list(range(1, 101))
     assert np.mean([p.mse for p in seen[-20:]]) < 0.5 * np.mean([p.mse for p in seen[:20]])
     figures = train.train(name, folder, steps=20, out=tmp_path)
     assert figures == weights.card(name, tmp_path)["figures"]
@@ -79,7 +79,7 @@ def test_a_run_goes_on_from_its_checkpoint(folder, tmp_path):
 
 
 def test_an_interrupted_run_ends_as_one_that_was_not(tmp_path, monkeypatch):
-    """Weights, moving average, moments and rates of both parameter groups: all are taken up where they were."""
+    """Weights, moving average, moments and rates of both parameter groups are taken up where they were."""
     monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", 0.0)
     method = loop.Method(
         clip=1.0,

@@ -1,4 +1,4 @@
-"""Training of HDA-DeepSC at toy size: the linear start, the losses, one recipe through all stages, resumed."""
+"""Training of HDA-DeepSC at toy size: linear start, losses, one recipe through all stages, resumed."""
 
 import numpy as np
 import pytest
