@@ -103,10 +103,13 @@ def test_files_are_written_whatever_becomes_of_the_streams(case, whole_commands)
 # ---- the streams alone
 
 STREAMS = f"{SITE}import sys; from gnuradio.hsc.streams import Streams; streams = Streams()\n"
-PRINTS = (
-    STREAMS
-    + "print('one')\nprint('two', file=sys.stderr)\nfor _ in range(3): print('x' * 100000)\nopen(sys.argv[1], 'w').write('done')\n"
-)
+PRINTS = f"""{STREAMS}
+print('one')
+print('two', file=sys.stderr)
+for _ in range(3):
+    print('x' * 100000)
+open(sys.argv[1], 'w').write('done')
+"""
 LEAVES = "sys.exit(streams.close(int(sys.argv[2])))"
 
 
@@ -136,7 +139,8 @@ def test_a_reader_that_takes_what_it_wants_gets_it(tmp_path):
 
 
 def test_child_processes_print_nowhere_too(tmp_path):
-    children = "import subprocess\nfor _ in range(2): print('a', flush=True)\nsys.exit(subprocess.run(['echo', 'a']).returncode)"
+    children = "import subprocess\nfor _ in range(2): print('a', flush=True)\n"
+    children += "sys.exit(subprocess.run(['echo', 'a']).returncode)"
     assert python(STREAMS + children, streams=">/dev/full").returncode == 0
 
 
@@ -156,11 +160,13 @@ def test_what_an_encoding_lacks_is_replaced(encoding, shown):
 
 def test_help_and_tables_in_latin_1():
     """In one process, through click and rich."""
-    program = STREAMS + (
-        "from gnuradio.hsc.app import bench, report\nfrom gnuradio.hsc.app.cli import main\n"
-        "report.print_table(bench.table([{'name': '→ ·', 'ours': 1, 'reference': 1, 'ratio': 1, 'unit': 'é', 'reference_name': '✓'}]))\n"
-        "main(['send', '--help'])"
-    )
+    program = f"""{STREAMS}
+from gnuradio.hsc.app import bench, report
+from gnuradio.hsc.app.cli import main
+row = {{'name': '→ ·', 'ours': 1, 'reference': 1, 'ratio': 1, 'unit': 'é', 'reference_name': '✓'}}
+report.print_table(bench.table([row]))
+main(['send', '--help'])
+"""
     done = python(program, PYTHONIOENCODING="latin-1")
     assert done.returncode == 0, done.stderr
     assert "Usage" in done.stdout and "reference is" in done.stdout

@@ -313,7 +313,7 @@ def test_ofdm_transmitter_refuses_whole_messages_when_its_queue_is_full():
 
 
 def test_ofdm_transmitter_power_and_idle_zeros():
-    """A burst's mean power is that of its carriers times the amplitude squared; while idle there are zeros."""
+    """A burst's mean power is that of its carriers times the amplitude squared; idle are zeros."""
     transmitter = make("ofdm_transmitter", amplitude=0.5, continuous=True).block
     out = np.ones(1000, np.complex64)
     assert transmitter.work([], [out]) == 1000 and not out.any()

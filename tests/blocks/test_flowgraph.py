@@ -34,7 +34,7 @@ def folder(tmp_path):
 
 
 class Link_(gr.top_block):
-    """Image Source -> Image Transmitter -> channel -> Image Receiver -> Quality Meter -> Image Sink."""
+    """Image Source → Image Transmitter → channel → Image Receiver → Quality Meter → Image Sink."""
 
     def __init__(self, files, channel=None, out="", source=None, **transmitter):
         super().__init__("link")

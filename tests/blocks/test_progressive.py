@@ -150,7 +150,7 @@ def test_off_by_default_and_spaced_on_the_sample_clock(always):
 
 @pytest.mark.parametrize("codec", registry.names())
 def test_every_codec_gives_an_image_or_a_reason_for_any_packets(codec):
-    """Every prefix of a message, and every single packet of it: an image of the right shape, or an HscError."""
+    """Every prefix of a message, every single packet of it: an image of the right shape, or an HscError."""
     packets = received(codec, photo(), 2048)
     decoder = registry.create(codec)
     for some in [packets[:n] for n in range(1, len(packets) + 1)] + [[p] for p in packets]:

@@ -219,9 +219,11 @@ def packets(codec=NAME, pixels=None, **options):
 
 
 def received(codec=NAME, **more):
-    made = packets(codec, **more)
-    return [ReceivedPacket(p.header, p.symbols, np.full(p.symbols.size, 0.01, np.float32), 20.0, 0.0, 0.0, 100 * i)
-            for i, p in enumerate(made)]  # fmt: skip
+    def arrived(p, at):
+        variance = np.full(p.symbols.size, 0.01, np.float32)
+        return ReceivedPacket(p.header, p.symbols, variance, 20.0, sample_index=at)
+
+    return [arrived(p, 100 * i) for i, p in enumerate(packets(codec, **more))]
 
 
 def given(codec=NAME, **more):

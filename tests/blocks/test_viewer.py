@@ -29,6 +29,7 @@ from PyQt5 import QtCore, QtGui, QtWidgets, sip
 from support import ROOT
 from support.pdus import damaged, examples
 from support.pixel_codec import picture
+from support.processes import GR_HSC, SITE
 
 WAIT = 60
 HEADER = Header(1, 7, 0, 8, (48, 64, 3), 4000, 300, (("16QAM-1/2", 2000),))
@@ -76,7 +77,7 @@ def received(index, header=HEADER, variance=0.1, seed=0):
 
 
 def pixels(image):
-    """QImage -> uint8 (H, W, 3)."""
+    """QImage → uint8 (H, W, 3)."""
     image = image.convertToFormat(QtGui.QImage.Format_RGB888)
     data = image.constBits().asarray(image.sizeInBytes())
     return (
@@ -494,7 +495,6 @@ def test_a_screen_shows_three_images_arrive(display, tmp_path):
     assert painted.width() == painted.height() == 28
 
 
-COMMAND = "import gnuradio, sys; gnuradio.__path__[:] = {path!r}; from gnuradio.hsc.app.cli import main; sys.exit(main())"
 GRAB = (
     "from PyQt5.QtWidgets import QApplication as A; a = A([]); a.primaryScreen().grabWindow(0).save({file!r})"
 )
@@ -502,16 +502,13 @@ GRAB = (
 
 def test_rx_shows_what_arrives_and_ends_by_a_signal(display, tmp_path):
     environment = {**os.environ, "DISPLAY": display, "QT_QPA_PLATFORM": "xcb", "OMP_NUM_THREADS": "1"}
-    command, radio = (
-        [sys.executable, "-c", COMMAND.format(path=list(gnuradio.__path__))],
-        f"zmq:ipc://{tmp_path}/air",
-    )
+    radio = f"zmq:ipc://{tmp_path}/air"
     digits = [str(ROOT / "examples" / "images" / f"digit_{i}.png") for i in range(3)]
     rx = subprocess.Popen(
-        [*command, "rx", "--radio", radio, "--view", "--out", str(tmp_path / "out")], env=environment
+        [*GR_HSC, "rx", "--radio", radio, "--view", "--out", str(tmp_path / "out")], env=environment
     )
     tx = subprocess.Popen(
-        [*command, "tx", *digits, "--radio", radio, "--loop", "--interval", "0.2"], env=environment
+        [*GR_HSC, "tx", *digits, "--radio", radio, "--loop", "--interval", "0.2"], env=environment
     )
     try:
         deadline = time.monotonic() + 2 * WAIT
@@ -540,12 +537,12 @@ def test_rx_shows_what_arrives_and_ends_by_a_signal(display, tmp_path):
 
 
 def test_without_a_display_the_window_is_refused_in_a_line():
-    code = "import gnuradio; gnuradio.__path__[:] = {!r}\nfrom gnuradio.hsc.app import viewer_window\nviewer_window.Window('x')"
+    code = f"{SITE}from gnuradio.hsc.app import viewer_window\nviewer_window.Window('x')"
     environment = {k: v for k, v in os.environ.items() if k not in ("DISPLAY", "WAYLAND_DISPLAY")} | {
         "QT_QPA_PLATFORM": "xcb"
     }
     done = subprocess.run(
-        [sys.executable, "-c", code.format(list(gnuradio.__path__))],
+        [sys.executable, "-c", code],
         env=environment,
         capture_output=True,
         text=True,

@@ -84,7 +84,7 @@ def test_nothing_lost_needs_no_solving():
 
 @pytest.mark.parametrize("mcs", ["QPSK-1/2", "16QAM-5/8", "64QAM-13/16"])
 def test_with_ldpc_blocks(mcs):
-    """A lost LDPC block is one lost symbol, at every code rate; the received stream says how long a block is."""
+    """A lost LDPC block is one lost symbol, at every code rate; the stream says how long a block is."""
     size = digital.payload_bytes_per_block(mcs)
     data = noise(30 * size - 3)
     sent = erasure.protect(data, 0.25, size)

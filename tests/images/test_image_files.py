@@ -372,8 +372,11 @@ def test_damaged_files_give_hsc_errors_only(data, tmp_path_factory):
     )
     buffer = io.BytesIO()
     if kind in ("float", "deep", "LA"):
-        raw = {"float": lambda: tiff(grey(9, np.float32), 32, 3), "deep": lambda: tiff(grey(4095, np.uint16), 12, packed=True),
-               "LA": lambda: png(16, 4, np.stack([grey(65535, np.uint16)] * 2, -1))}[kind]()  # fmt: skip
+        raw = {
+            "float": lambda: tiff(grey(9, np.float32), 32, 3),
+            "deep": lambda: tiff(grey(4095, np.uint16), 12, packed=True),
+            "LA": lambda: png(16, 4, np.stack([grey(65535, np.uint16)] * 2, -1)),
+        }[kind]()
     else:
         images.find([images.Path("x")])
         images.picture(ramp(20, 20)).save(buffer, kind)
@@ -388,8 +391,11 @@ def test_damaged_files_give_hsc_errors_only(data, tmp_path_factory):
     )
 
 
-_STARTS = [b"", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"GIF89a", b"BM", b"RIFF\0\0\0\0WEBP", b"P6 ", b"Pf\n", b"%!PS",
-           b"\0\0\0\x18ftypheic", b"\0\0\0\x18ftypavif", b"\0\0\1\0", b"8BPS\0\1", b"\x89HDF\r\n\x1a\n", b"\0\0\1\xb3"]  # fmt: skip
+_STARTS = [
+    b"", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"GIF89a", b"BM", b"RIFF\0\0\0\0WEBP",
+    b"P6 ", b"Pf\n", b"%!PS", b"\0\0\0\x18ftypheic", b"\0\0\0\x18ftypavif", b"\0\0\1\0", b"8BPS\0\1",
+    b"\x89HDF\r\n\x1a\n", b"\0\0\1\xb3",
+]  # fmt: skip
 
 
 @settings(max_examples=200, deadline=None)

@@ -1,4 +1,4 @@
-"""Analog streams: unit power, the scale's code, unbiased values with the right variance, losses, bad values."""
+"""Analog streams: unit power, the scale's code, unbiased values with right variance, losses, bad values."""
 
 import numpy as np
 import pytest

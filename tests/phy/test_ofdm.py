@@ -1,4 +1,4 @@
-"""Numerology, preamble and modulator, against a receiver written out here with numpy's FFT and nothing else."""
+"""Numerology, preamble and modulator, against a receiver written out here with numpy's FFT alone."""
 
 import numpy as np
 import pytest

@@ -6,7 +6,7 @@ from gnuradio.hsc.errors import HscError
 from gnuradio.hsc.phy import mcs, qam
 from scipy.special import erfc, logsumexp
 
-# IEEE Std 802.11-2012, tables 18-8 to 18-11: bits of one axis -> level
+# IEEE Std 802.11-2012, tables 18-8 to 18-11: bits of one axis → level
 AXIS = {
     2: {"0": -1, "1": 1},
     4: {"00": -3, "01": -1, "11": 1, "10": 3},

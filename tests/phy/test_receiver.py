@@ -159,7 +159,7 @@ def test_level_does_not_matter():
 
 @pytest.fixture(scope="module")
 def stream():
-    """A stream of bursts of many sizes with noise between, and the packets that one push of all of it gives."""
+    """A stream of bursts of many sizes with noise between, and the packets that one push of it gives."""
     rng = np.random.default_rng(10)
     parts = []
     for index, size in enumerate((0, 1, 47, 300, 2000, 48, 5)):

@@ -134,7 +134,7 @@ def test_lines_are_the_steady_carriers_and_nothing_else():
 @pytest.mark.parametrize("level", [1, 10, 1000])
 @pytest.mark.parametrize("kind", ["leak", "tone", "two tones", "sweep", "hops"])
 def test_carriers_do_not_slow_the_search_down(kind, level):
-    """One candidate in 80 samples is confirmed when a carrier is taken for preambles; in noise one in 16 000."""
+    """A carrier taken for preambles gives one candidate in 80 samples to confirm; noise one in 16 000."""
     size = 1 << 17
     index = np.arange(size)
     phase = {

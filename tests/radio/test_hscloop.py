@@ -280,7 +280,7 @@ def test_wrong_arguments_are_refused(air, arguments):
 
 TRANSMIT = f"""
 import sys
-sys.path.insert(0, {str(TESTS)!r})
+sys.path[:0] = {[str(TESTS), str(TESTS / "radio")]!r}
 import conftest, test_hscloop
 graph = getattr(test_hscloop, sys.argv[1])(*sys.argv[2:])
 graph.start()

@@ -486,7 +486,8 @@ def test_a_killed_transmitter_comes_back():
     address = free_address()
     code = "from gnuradio import blocks, gr, zeromq\ntop = gr.top_block()\n"
     code += f"radio = zeromq.pub_sink(gr.sizeof_gr_complex, 1, {address.removeprefix('zmq:')!r})\n"
-    code += "top.connect(blocks.vector_source_c([1], True), blocks.throttle(gr.sizeof_gr_complex, 1e5), radio)\ntop.run()"
+    code += "clock = blocks.throttle(gr.sizeof_gr_complex, 1e5)\n"
+    code += "top.connect(blocks.vector_source_c([1], True), clock, radio)\ntop.run()"
     ears = run(Ears(address))
     try:
         for _ in range(2):
@@ -968,7 +969,8 @@ KEYS = {
 }
 CAPTURE_KEYS = {
     **dict.fromkeys(
-        ("core:sample_start", "core:frequency", "core:header_bytes", "core:global_index", "hsc:full_scale"), NUMBERS
+        ("core:sample_start", "core:frequency", "core:header_bytes", "core:global_index", "hsc:full_scale"),
+        NUMBERS,
     ),
     "core:datetime": st.one_of(st.datetimes().map(str), st.text(max_size=5), NUMBERS),
 }  # fmt: skip

@@ -5,7 +5,7 @@ import pillow_heif
 import pytest
 from gnuradio.hsc import metrics
 from gnuradio.hsc.codecs import registry
-from gnuradio.hsc.coding import hevc
+from gnuradio.hsc.coding import hevc, stills
 from gnuradio.hsc.coding.chunks import frame
 from gnuradio.hsc.errors import HscError
 from gnuradio.hsc.message import Link, ReceivedDigital, ReceivedMessage
@@ -161,7 +161,7 @@ def test_hevc_loses_the_image_with_one_block():
 def test_capacity_bounds_what_goes_over_the_air(source):
     image = photograph(112, 160)
     bound = [
-        metrics.psnr_db(separate.capacity_image(image, 1 / 6, snr_db, source), image) for snr_db in (1, 11)
+        metrics.psnr_db(stills.capacity_image(image, 1 / 6, snr_db, source), image) for snr_db in (1, 11)
     ]
     assert bound == sorted(bound)
     codec = registry.create("separate", source=source)

@@ -36,6 +36,7 @@ from gnuradio.hsc.systems.deepjscc.spectrum import dct2
 from gnuradio.hsc.training.recipe import recipe
 from PIL import Image
 from support import ROOT
+from support.recipes import shrink
 
 IMAGES = ROOT / "examples" / "images"
 # Where the package `hsc` lies that is under test: in the source tree or installed.
@@ -286,11 +287,13 @@ def test_stream_of_maps_is_the_stream_that_came(count):
 # --- training
 
 
-def test_recipes_run_at_toy_size_one_after_the_other(tmp_path):
+def test_recipes_run_at_toy_size_one_after_the_other(tmp_path, monkeypatch):
+    monkeypatch.setattr(denoiser_training, "MEASURED_CROPS", 6)
     for sub, suffix, side in (("photos/train", "jpg", 200), ("kodak", "png", 72)):
         (tmp_path / sub).mkdir(parents=True)
         Image.fromarray(load(IMAGES / "lake.jpg").pixels[:side, :side]).save(tmp_path / sub / f"0.{suffix}")
     for kind in ("dncnn", "ddpm", "diffsdnet"):
+        shrink(monkeypatch, f"deepjscc-{kind}", batch=2, crop=64)
         without, found = train.train(f"deepjscc-{kind}", tmp_path, steps=2, out=tmp_path).values()
         denoisers.make(kind).load_state_dict(weights.load(f"deepjscc-{kind}", tmp_path))
     # A noise predictor that was hardly trained is linear MMSE, which the decoder does by itself.

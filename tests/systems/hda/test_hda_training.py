@@ -1,4 +1,4 @@
-"""Training of HDA-DeepSC at toy size: the linear start, the losses, one recipe through all stages, resumed."""
+"""Training of HDA-DeepSC at toy size: linear start, losses, one recipe through all stages, resumed."""
 
 import numpy as np
 import pytest
@@ -114,6 +114,7 @@ def test_recipe_runs_through_its_stages_and_resumes(folder, tmp_path, monkeypatc
     small = {"batch": 2, "crop": 64, "samples": 3, "stages": stages}
     shrink(monkeypatch, "hda-deepsc", steps=4, **small)
     monkeypatch.setattr(training, "KODAK_SECONDS", 0.0)
+    monkeypatch.setattr(training, "REPORT_CROPS", 3)
     out = tmp_path / "runs"
     figures = train.train("hda-deepsc", folder, out=out)
     assert all(np.isfinite(value) for value in figures.values())

@@ -410,4 +410,4 @@ def test_every_shipped_digit_codec_sends_a_digit():
         assert message.analog.size == 2 * int(symbols[1:])
         assert mse(codec.decode(ideal(message)).image, digit()) < 0.01
     ncr = hsc.HscCodec(rank=8, tuning="ncr")
-    assert mse(ncr.decode(ideal(ncr.encode(digit()))), digit()) < 0.01
+    assert mse(ncr.decode(ideal(ncr.encode(digit()))).image, digit()) < 0.01
