@@ -19,6 +19,7 @@ from gnuradio.hsc.app import bench, channel, compare, doctor, evaluate, report, 
 from gnuradio.hsc.app import demo as demonstration
 from gnuradio.hsc.app import train as training
 from gnuradio.hsc.app.cli import main
+from gnuradio.hsc.app.codec_options import by_codec
 from gnuradio.hsc.app.link import create_codecs
 from gnuradio.hsc.bench import link_run, soak_run
 from gnuradio.hsc.bench.over_the_air import addresses
@@ -192,9 +193,9 @@ def without_work(monkeypatch):
     def images(paths: list[Path]) -> None:
         assert all(path.is_file() for path in files.find(paths))
 
-    instead(report, "transmit_all", lambda paths, settings, *rest: (images(paths), create_codecs(settings)))
-    instead(tx, "transmit", lambda paths, settings, *rest: (images(paths), create_codecs(settings)))
-    instead(rx, "receive", lambda settings, *rest: rx.decoder_options(settings.receiver_options))
+    instead(report, "transmit_all", lambda paths, scenario, *rest: (images(paths), create_codecs(scenario)))
+    instead(tx, "transmit", lambda paths, scenario, *rest: (images(paths), create_codecs(scenario)))
+    instead(rx, "receive", lambda scenario, *rest: by_codec(scenario.receiver_options))
     instead(channel, "emulate", lambda emulation: impulse_response(emulation.impairments))
     instead(compare, "run", lambda path, comparison, *rest: (images([path]), comparison.cases), [])
     instead(

@@ -219,8 +219,8 @@ def test_the_table_has_a_line_for_each_image(tmp_path):
 
 def test_same_seed_same_result(crop):
     image = load(crop).pixels
-    settings = Scenario(codec_options={"rank": 4}, channel="rayleigh", loss=0.2, packet_symbols=300)
-    first, second = simulate.transmit(image, settings), simulate.transmit(image, settings)
+    scenario = Scenario(codec_options={"rank": 4}, channel="rayleigh", loss=0.2, packet_symbols=300)
+    first, second = simulate.transmit(image, scenario), simulate.transmit(image, scenario)
     np.testing.assert_array_equal(first.received, second.received)
     assert first.packets_received == second.packets_received
 
@@ -314,10 +314,10 @@ def test_key_and_denoiser_reach_the_end_that_they_are_for(command, crop, tmp_pat
         (["--key", KEY, "--rx-key", KEY[::-1]], 50, "another"),
         (["--key", KEY, "--denoiser", "dncnn", "--option", "da_ratio=1/2"], 200, "the same"),
     ):
-        settings = options_of(*given)
-        outcome = transmit(load(crop).pixels, settings)
+        scenario = options_of(*given)
+        outcome = transmit(load(crop).pixels, scenario)
         assert (outcome.received == expected).all()
-        written = link.record("crop", settings, outcome)
+        written = link.record("crop", scenario, outcome)
         assert written["codec_options"]["receiver_key"] == receiver and KEY[:8] not in json.dumps(written)
         assert any("1 chunks do not open" in note for note in written["notes"]) == (expected == 50)
 
@@ -338,9 +338,9 @@ def test_a_target_out_of_reach_is_told_and_written_down(command, tmp_path):
 
 
 def options_of(*arguments):
-    """The settings that a command is called with."""
+    """The scenario that a command is called with."""
     seen = []
-    command = click.command()(options.link_options(lambda settings, **_: seen.append(settings)))
+    command = click.command()(options.link_options(lambda scenario, **_: seen.append(scenario)))
     codec = next(p for p in command.params if p.name == "codec")
     codec.type = click.Choice(registry.names())
     command.main(["--codec", "locked", "x.png", *arguments], standalone_mode=False)
@@ -353,28 +353,59 @@ def options_of(*arguments):
         (("--key", "abc"), "neither 64 hexadecimal digits nor a readable file"),
         (("--option", "colour"), "not of the form NAME=VALUE"),
         (("--option", "colour=3"), "hsc's transmitter has no option colour"),
-        (("--da-ratio", "0.2"), "no such option"),
-        (("--denoiser", "dncnn"), "no such option"),
-        (("--key", KEY), "no such option"),
+        (("--rx-option", "colour=3"), "hsc's receiver has no option colour"),
+        (("--rx-option", "rank=3"), "hsc's receiver has no option rank"),
+        (("--da-ratio", "0.2"), "--da-ratio is for HDA-DeepSC: codec hsc has no option da_ratio"),
+        (("--denoiser", "dncnn"), "--denoiser is for DeepJSCC: codec hsc has no option denoiser"),
+        (("--key", KEY), "--key is for HDA-DeepSC: codec hsc has no option key"),
+        (("--rx-key", "none"), "--rx-key is for HDA-DeepSC: codec hsc has no option key"),
+        (("--codec", "separate", "--rank", "3"), "--rank is for HSC: codec separate has no option rank"),
+        (
+            ("--codec", "deepjscc", "--option", "informed=False"),
+            "deepjscc's transmitter has no option informed",
+        ),
+        (("--codec", "deepjscc", "--rx-option", "informed=maybe"), "give True or False"),
+        (("--codec", "deepjscc", "--denoiser", "median"), "choose one of dncnn"),
+        (("--codec", "hda_deepsc", "--da-ratio", "100"), "give 0.05 to 10"),
+        (("--rank", "3", "--option", "rank=4"), "the transmitter's option rank is given twice"),
+        (("--option", "rank=3", "--option", "rank=4"), "the transmitter's option rank is given twice"),
+        (("--rank", "3", "--option", "psnr_db=30"), "give one of --rank, --psnr"),
+        (("--option", "rank=3", "--cbr", "1/6"), "give one of --rank, --cbr"),
     ],
 )
-def test_options_that_a_codec_does_not_have_are_one_line(given, says, crop, tmp_path):
+def test_options_that_a_codec_does_not_have_are_one_line(given, says, tmp_path):
+    """Before any image is looked at."""
     for command in ("simulate", "send"):
-        result = run(command, crop, *given, "--out", tmp_path)
-        assert (
-            result.exit_code == 2 and says in result.stderr and len(result.stderr.strip().splitlines()) == 1
-        )
+        result = run(command, "no such image.png", *given, "--out", tmp_path / "out")
+        assert result.exit_code == 2 and result.stdout == ""
+        assert says in result.stderr and len(result.stderr.strip().splitlines()) == 1
         assert KEY not in result.output
+        assert not (tmp_path / "out").exists()
+
+
+def test_help_of_flags_comes_from_the_options_of_codecs():
+    """With kinds, choices and defaults; none is for an end that the command has not."""
+    shown = {command: " ".join(run(command, "--help").stdout.split()) for command in ("simulate", "tx", "rx")}
+    for command in ("simulate", "tx"):
+        assert "--rank INTEGER HSC: rank k of the complementary representation" in shown[command]
+        assert "--semantic [vae|vqvae] HSC: semantic codec of digits" in shown[command]
+        assert "--da-ratio NUMBER HDA-DeepSC: digital over analog" in shown[command]
+        assert "[default: 8]" in shown[command]
+    assert "--denoiser [dncnn|diffsdnet|ddpm] DeepJSCC: denoiser" in shown["simulate"]
+    assert "--rx-key VALUE HDA-DeepSC: key of the receiver, where it is another." in shown["simulate"]
+    assert "--denoiser [dncnn|diffsdnet|ddpm] DeepJSCC: denoiser" in shown["rx"]
+    for flag, command in (("--rx-key", "tx"), ("--rx-key", "rx"), ("--denoiser", "tx"), ("--rank", "rx")):
+        assert f"{flag} " not in shown[command]
 
 
 def test_design_snr_is_what_the_transmitter_expects(crop, tmp_path, locked):
     """An MCS for 20 dB does not survive 3 dB."""
     image = load(crop).pixels
     for design, mcs, survives in ((None, "QPSK-1/2", True), (20.0, "64QAM-13/16", False)):
-        settings = Scenario("locked", snr_db=4.0, design_snr_db=design)
-        outcome = simulate.transmit(image, settings)
+        scenario = Scenario("locked", snr_db=4.0, design_snr_db=design)
+        outcome = simulate.transmit(image, scenario)
         assert outcome.header.digital[0][0] == mcs and bool((outcome.received == 100).all()) == survives
-        assert link.record("x", settings, outcome)["design_snr_db"] == (design or 4.0)
+        assert link.record("x", scenario, outcome)["design_snr_db"] == (design or 4.0)
 
 
 def test_symbol_level_has_no_multipath(crop):

@@ -202,7 +202,7 @@ def test_a_recording_without_a_packet_says_what_was_looked_for(tmp_path, capsys)
 def replayed(
     stream: np.ndarray,
     folder: Path,
-    settings: Scenario | None = None,
+    scenario: Scenario | None = None,
     captures=(),
     frequency: float = 0.0,
     status: int = 0,
@@ -217,7 +217,7 @@ def replayed(
     writer.write(stream)
     writer.close()
     radio = RadioSettings(f"file:{writer.meta}", frequency)
-    assert receive(settings or Scenario(), radio, Session(folder / "got", **session)) == status
+    assert receive(scenario or Scenario(), radio, Session(folder / "got", **session)) == status
     return records(folder / "got")
 
 
@@ -409,6 +409,19 @@ def test_images_of_which_none_can_be_sent_end_even_a_loop():
         (("rx", "--radio", "file:nosuch.sigmf-meta"), "nosuch.sigmf-meta"),
         (("rx", "--radio", "sim", "--rate", "fast"), "hertz"),
         (("rx", "--radio", "sim", "--denoiser", "magic"), "magic"),
+        (("rx", "--radio", "sim", "--rx-option", "colour=red"), "no codec's receiver has an option colour"),
+        (("rx", "--radio", "sim", "--rx-option", "rank=3"), "no codec's receiver has an option rank"),
+        (("rx", "--radio", "sim", "--rx-option", "denoiser=magic"), "choose one of dncnn"),
+        (("rx", "--radio", "sim", "--rx-option", "informed=maybe"), "give True or False"),
+        (("rx", "--radio", "sim", "--key", "abc"), "neither 64 hexadecimal digits"),
+        (
+            ("rx", "--radio", "sim", "--key", "none", "--rx-option", "key=none"),
+            "the receiver's option key is given twice",
+        ),
+        (("tx", IMAGES / "digit_0.png", "--radio", "sim", "--rank", "-1"), "give 0"),
+        (("tx", "nosuch.png", "--radio", "sim", "--da-ratio", "1/5"), "--da-ratio is for HDA-DeepSC"),
+        (("tx", IMAGES / "digit_0.png", "--radio", "sim", "--rank", "3", "--psnr", "30"), "give one of"),
+        (("tx", IMAGES / "digit_0.png", "--radio", "sim", "--rx-option", "informed=False"), "--rx-option"),
         (("channel", "--in", "zmq:tcp://127.0.0.1:5", "--out", "sim"), "no end of a channel"),
     ],
 )

@@ -9,7 +9,8 @@ import click
 
 from ..codecs import registry
 from . import live
-from .options import EXIT_FAILED, Hertz, Number
+from .group import EXIT_FAILED
+from .parameters import Hertz, Number
 
 _json = click.option(
     "--json",

@@ -12,24 +12,17 @@ from ..codecs import registry
 from ..radio.addresses import RadioSettings
 from . import live
 from .bench_cli import bench
+from .group import EXIT_FAILED, OneLineErrors
 from .link import Scenario
-from .options import (
-    EXIT_FAILED,
-    Hertz,
-    Interferer,
-    Number,
-    OneLineErrors,
-    Taps,
-    link_options,
-    receiver_options,
-    transmitter_options,
-)
+from .options import link_options, receiver_options, transmitter_options
+from .parameters import Hertz, Interferer, Number, Taps
 
 _ERRORS = """\b
 Errors: one line on stderr and exit status 2 for
   a file that is missing, damaged or not an image; a folder without images (docs/image-files.md)
   an image with a side under 8 or over 16384 pixels, or of more than 89 megapixels
   an unknown codec, channel, MCS or numerology; a value out of range
+  an option that the codec does not have, or that is given twice
   --rank, --psnr and --cbr together; a budget that the codec cannot meet
   a message too long for the packet format; missing weights
   an output folder that cannot be written; an output that would overwrite an input
@@ -88,7 +81,7 @@ def version() -> None:
     + _ERRORS.format(more="  --cfo, --sfo or --channel multipath: they need OFDM, use send\n")
 )
 @link_options
-def simulate(settings: Scenario, images: tuple[Path, ...], out: Path, as_json: bool) -> int:
+def simulate(scenario: Scenario, images: tuple[Path, ...], out: Path, as_json: bool) -> int:
     """Send IMAGES over the symbol channel: same codec, packets and channel uses as `send`, without OFDM and
     without GNU Radio.
 
@@ -99,7 +92,7 @@ def simulate(settings: Scenario, images: tuple[Path, ...], out: Path, as_json: b
     from .report import transmit_all
     from .simulate import transmit
 
-    return transmit_all(images, settings, transmit, out, as_json)
+    return transmit_all(images, scenario, transmit, out, as_json)
 
 
 @main.command(
@@ -108,7 +101,7 @@ def simulate(settings: Scenario, images: tuple[Path, ...], out: Path, as_json: b
     + _ERRORS.format(more="  GNU Radio not installed: use simulate\n")
 )
 @link_options
-def send(settings: Scenario, images: tuple[Path, ...], out: Path, as_json: bool) -> int:
+def send(scenario: Scenario, images: tuple[Path, ...], out: Path, as_json: bool) -> int:
     """Send IMAGES through the GNU Radio flowgraph: OFDM bursts, GNU Radio's channel blocks, synchronisation
     and all.
 
@@ -120,7 +113,7 @@ def send(settings: Scenario, images: tuple[Path, ...], out: Path, as_json: bool)
     from .report import transmit_all
     from .send import transmit
 
-    return transmit_all(images, settings, transmit, out, as_json)
+    return transmit_all(images, scenario, transmit, out, as_json)
 
 
 @main.command()
@@ -144,7 +137,7 @@ def send(settings: Scenario, images: tuple[Path, ...], out: Path, as_json: bool)
     type=Number(0, 60, above=True),
     help="With --feedback: quality of images [dB], for codecs that can aim at one.",
 )
-def tx(settings: Scenario, radio: RadioSettings, images: tuple[Path, ...], **schedule: object) -> int:
+def tx(scenario: Scenario, radio: RadioSettings, images: tuple[Path, ...], **schedule: object) -> int:
     """Send IMAGES, files or folders, over a radio: once, or until Ctrl-C with --loop.
 
     Between images, and while one is encoded, zeros are sent. The gain that a radio needs, and what is legal
@@ -164,7 +157,7 @@ def tx(settings: Scenario, radio: RadioSettings, images: tuple[Path, ...], **sch
     with live.signals(live.interrupted):
         from .tx import Schedule, transmit
 
-        return transmit(images, settings, radio, Schedule(**schedule))
+        return transmit(images, scenario, radio, Schedule(**schedule))
 
 
 @main.command()
@@ -214,7 +207,7 @@ def tx(settings: Scenario, radio: RadioSettings, images: tuple[Path, ...], **sch
 @click.option("--images", type=click.IntRange(1), help="End after so many images.")
 @click.option("--packets", type=click.IntRange(1), help="End after so many packets.")
 @click.option("--seconds", type=Number(0, 10**7, above=True), help="End after so long.")
-def rx(settings: Scenario, radio: RadioSettings, **session: object) -> int:
+def rx(scenario: Scenario, radio: RadioSettings, **session: object) -> int:
     """Receive images from a radio until Ctrl-C, or decode a recording.
 
     The transmitter's codec, options and MCS come with every packet, its numerology is found; --key has to be
@@ -236,7 +229,7 @@ def rx(settings: Scenario, radio: RadioSettings, **session: object) -> int:
     with live.signals(live.interrupted):
         from .rx import Session, receive
 
-        return receive(settings, radio, Session(**session))
+        return receive(scenario, radio, Session(**session))
 
 
 @main.command()

@@ -1,4 +1,4 @@
-"""What `send` and `simulate` share: the settings of a link, the outcome of one image, and its entry in
+"""What `send` and `simulate` share: one link, the outcome of one image, and its entry in
 metrics.json.
 """
 
@@ -106,11 +106,11 @@ class Outcome:
 Runner = Callable[[np.ndarray, Scenario], Outcome]
 
 
-def create_codecs(settings: Scenario) -> tuple[Codec, Codec]:
+def create_codecs(scenario: Scenario) -> tuple[Codec, Codec]:
     """The transmitter's and the receiver's codec. Raises HscError for unknown names or options."""
-    return tuple(
-        registry.create(settings.codec, **options)
-        for options in (settings.codec_options, settings.receiver_options)
+    return (
+        registry.create(scenario.codec, **scenario.codec_options),
+        registry.create(scenario.codec, **scenario.receiver_options),
     )
 
 
@@ -147,13 +147,14 @@ def _try_decode(codec: Codec, received: ReceivedMessage) -> tuple[Decoded | None
         return None, str(error)
 
 
-def record(name: str, settings: Scenario, outcome: Outcome, notes: tuple[str, ...] = ()) -> dict[str, object]:
+def record(name: str, scenario: Scenario, outcome: Outcome, notes: tuple[str, ...] = ()) -> dict[str, object]:
     """Entry of metrics.json for an image that was sent."""
     shape, picture = outcome.sent.shape, outcome.received
+    codec = registry.codec_class(scenario.codec)
     return {
-        **_identity(name, settings),
+        **_identity(name, scenario),
         "shape": list(shape),
-        "parameters": registry.codec_class(settings.codec).describe(outcome.header.parameters),
+        "parameters": codec.describe(outcome.header.parameters),
         "streams": {
             "analog_symbols": outcome.header.analog_symbols,
             "digital": [{"mcs": name, "bytes": n} for name, n in outcome.header.digital],
@@ -174,44 +175,44 @@ def record(name: str, settings: Scenario, outcome: Outcome, notes: tuple[str, ..
 
 
 _MEASURED = (
-    *(
-        "shape",
-        "parameters",
-        "streams",
-        "psnr_db",
-        "ms_ssim",
-        "mse",
-        "cbr",
-        "cbr_with_overhead",
-        "channel_uses",
-    ),
-    *("snr_measured_db", "packets_sent", "packets_received"),
+    "shape",
+    "parameters",
+    "streams",
+    "psnr_db",
+    "ms_ssim",
+    "mse",
+    "cbr",
+    "cbr_with_overhead",
+    "channel_uses",
+    "snr_measured_db",
+    "packets_sent",
+    "packets_received",
 )
 
 
-def failure(name: str, settings: Scenario, error: str) -> dict[str, object]:
+def failure(name: str, scenario: Scenario, error: str) -> dict[str, object]:
     """Entry of metrics.json for an image that could not be sent: the same keys, null where there is nothing
     to say.
     """
     empty = dict.fromkeys(_MEASURED)
-    return {**_identity(name, settings), **empty, "seconds": {}, "notes": [], "error": error}
+    return {**_identity(name, scenario), **empty, "seconds": {}, "notes": [], "error": error}
 
 
-def _identity(name: str, settings: Scenario) -> dict[str, object]:
+def _identity(name: str, scenario: Scenario) -> dict[str, object]:
     return {
         "image": name,
-        "codec": settings.codec,
-        "codec_options": {**shown_options(settings), **({"cbr": settings.cbr} if settings.cbr else {})},
-        "mcs": settings.mcs,
-        "channel": settings.channel,
-        "snr_db": settings.snr_db,
-        "design_snr_db": settings.link.snr_db,
-        "cfo": settings.cfo,
-        "sfo_ppm": settings.sfo_ppm,
-        "loss": settings.loss,
-        "numerology": settings.numerology,
-        "packet_symbols": settings.packet_symbols,
-        "seed": settings.seed,
+        "codec": scenario.codec,
+        "codec_options": {**shown_options(scenario), **({"cbr": scenario.cbr} if scenario.cbr else {})},
+        "mcs": scenario.mcs,
+        "channel": scenario.channel,
+        "snr_db": scenario.snr_db,
+        "design_snr_db": scenario.link.snr_db,
+        "cfo": scenario.cfo,
+        "sfo_ppm": scenario.sfo_ppm,
+        "loss": scenario.loss,
+        "numerology": scenario.numerology,
+        "packet_symbols": scenario.packet_symbols,
+        "seed": scenario.seed,
     }
 
 

@@ -21,28 +21,38 @@ from rich.text import Text
 
 from ..errors import HscError
 from ..files import printable
+from .group import EXIT_INTERRUPTED
 
-POLL = 0.1  # s
-DRAIN = 0.8  # for what has arrived already to be written [s]
-STOP = 0.8  # for the flowgraph to end; a radio's driver or a codec may be busy for longer [s]
-AGAIN = 60.0  # s
+# Between two looks at whether a flowgraph has ended, and two drawings of its status [s].
+POLL = 0.1
+# Longest that what has arrived already may take to be written [s]. With STOP it keeps the end under 2 s.
+DRAIN = 0.8
+# Longest that a flowgraph may take to end [s]; a radio's driver or a codec may be busy for longer.
+STOP = 0.8
+# After this the same reason is told again [s].
+AGAIN = 60.0
+# Reasons that are remembered at most.
 _REASONS = 100
-_WAITING = 1000  # lines
-_REFRESH = 0.25  # s
-_PLAIN_EVERY = 5.0  # s
-_INTERRUPTED = 130
+# Lines that wait to be printed at most.
+_WAITING = 1000
+# Between two drawings of the live line [s].
+_REFRESH = 0.25
+# Between two status lines where there is no terminal [s].
+_PLAIN_EVERY = 5.0
 _has_run = threading.Event()
 
 
 @contextmanager
-def gnuradio_needed() -> Iterator[None]:
-    """Around imports of GNU Radio and of blocks: an HscError of one line where it is not installed."""
+def gnuradio_needed(otherwise: str = "") -> Iterator[None]:
+    """Around imports of GNU Radio and of blocks: an HscError of one line where it is not installed, which
+    ends with what to do `otherwise`.
+    """
     try:
         yield
     except ModuleNotFoundError as missing:
         if (missing.name or "").split(".")[0] not in ("gnuradio", "pmt"):
             raise
-        raise HscError("GNU Radio is not installed: run ./gr-hsc, which installs it") from None
+        raise HscError(f"GNU Radio is not installed: run ./gr-hsc, which installs it{otherwise}") from None
 
 
 class Display:
@@ -156,7 +166,7 @@ def interrupted() -> None:
     time.
     """
     print("gr-hsc: interrupted", file=sys.stderr, flush=True)
-    os._exit(_INTERRUPTED)
+    os._exit(EXIT_INTERRUPTED)
 
 
 def run(

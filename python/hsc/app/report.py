@@ -23,19 +23,20 @@ from ..errors import HscError
 from ..evaluation import pictures
 from ..images import files as image_files
 from . import outputs
+from .group import EXIT_BAD_INPUT, EXIT_FAILED
 from .link import Outcome, Runner, Scenario, failure, record
-from .options import EXIT_BAD_INPUT, EXIT_FAILED
 
 Record = dict[str, object]
+_NO_PICTURES = {"received": None, "compare": None}
 
 
-def transmit_all(paths: Sequence[Path], settings: Scenario, runner: Runner, out: Path, as_json: bool) -> int:
+def transmit_all(paths: Sequence[Path], scenario: Scenario, runner: Runner, out: Path, as_json: bool) -> int:
     """Send images one after another; an image that fails does not stop the others. Returns the exit status.
 
     Writes OUT/<stem>.png, OUT/<stem>_compare.png and OUT/metrics.json. Raises HscError when nothing can be
     begun, or metrics.json cannot be written; what was measured is printed all the same.
     """
-    sources = image_files.find(paths, _tell)
+    sources = image_files.find(paths, lambda line: click.echo(f"gr-hsc: {line}", err=True))
     targets = list(outputs.output_paths(sources, out))
     make_folder(out)
     records: list[Record] = []
@@ -45,14 +46,11 @@ def transmit_all(paths: Sequence[Path], settings: Scenario, runner: Runner, out:
             task = progress.add_task("sending", total=len(sources))
             for index, (source, target) in enumerate(zip(sources, targets, strict=True)):
                 progress.update(task, description=files.printable(source.name))
-                entry, code = _transmit_one(
-                    source, target, replace(settings, seed=settings.seed + index), runner
-                )
+                of_its_own = replace(scenario, seed=scenario.seed + index)
+                entry, code = _transmit_one(source, target, of_its_own, runner)
                 for line in (*filter(None, [entry["error"]]), *entry["notes"]):
                     prefix = "" if files.label(source) in str(line) else f"{files.label(source)}: "
-                    progress.console.print(
-                        f"gr-hsc: {prefix}{line}", markup=False, highlight=False, soft_wrap=True
-                    )
+                    tell(progress, f"{prefix}{line}")
                 records.append(entry)
                 status = max(status, code)
                 progress.advance(task)
@@ -61,9 +59,8 @@ def transmit_all(paths: Sequence[Path], settings: Scenario, runner: Runner, out:
         if as_json:
             click.echo(files.text(_json(records)))
         elif shown:
-            print_table(
-                table(records, f"{settings.codec} over {settings.channel}, SNR {settings.snr_db:g} dB")
-            )
+            title = f"{scenario.codec} over {scenario.channel}, SNR {scenario.snr_db:g} dB"
+            print_table(table(records, title))
     if shown and not as_json:
         click.echo(f"pictures and metrics.json are in {files.printable(str(out))}")
     return status
@@ -100,24 +97,16 @@ def _json(records: list[Record]) -> str:
     return json.dumps(records, indent=2, allow_nan=False, ensure_ascii=False)
 
 
-def _tell(line: str) -> None:
-    click.echo(f"gr-hsc: {line}", err=True)
-
-
 def _transmit_one(
-    source: Path, target: outputs.OutputPaths, settings: Scenario, runner: Runner
+    source: Path, target: outputs.OutputPaths, scenario: Scenario, runner: Runner
 ) -> tuple[Record, int]:
     """One image -> its entry in metrics.json, and the exit status it asks for."""
     try:
         loaded = image_files.load(source)
-        outcome = runner(loaded.pixels, settings)
+        outcome = runner(loaded.pixels, scenario)
     except HscError as error:
-        return {
-            **failure(source.name, settings, str(error)),
-            "received": None,
-            "compare": None,
-        }, EXIT_BAD_INPUT
-    entry = {**record(source.name, settings, outcome, loaded.notes), "received": None, "compare": None}
+        return failure(source.name, scenario, str(error)) | _NO_PICTURES, EXIT_BAD_INPUT
+    entry = record(source.name, scenario, outcome, loaded.notes) | _NO_PICTURES
     try:
         save_picture(comparison(outcome, entry), target.compare)
         entry["compare"] = target.compare.name
@@ -140,10 +129,8 @@ def comparison(outcome: Outcome, entry: Record) -> Image.Image:
     snr = (
         f"SNR {entry['snr_db']:g} dB, CBR {entry['cbr']:.3f} ({entry['cbr_with_overhead']:.3f} with overhead)"
     )
-    told = ", ".join(
-        f"{name} {value}" for name, value in list(entry["parameters"].items())[:1]
-    )  # the most telling
-    received = f"received, {entry['codec']}" + (f", {told}" if told else "")
+    most_telling = [f"{name} {value}" for name, value in entry["parameters"].items()][:1]
+    received = ", ".join(["received", entry["codec"], *most_telling])
     psnr = "" if outcome.received is None else f"{pictures.quality(entry['psnr_db'])}, "
     tiles.append(pictures.Tile(outcome.received, received, psnr + snr))
     return pictures.compare(tiles)
@@ -151,7 +138,10 @@ def comparison(outcome: Outcome, entry: Record) -> Image.Image:
 
 def table(records: Sequence[Record], title: str) -> Table:
     """The figures that matter, one line for each image."""
-    caption = "CBR: channel uses of the payload / (C·H·W); overall: with every overhead; SNR: as the receiver measured it"
+    caption = (
+        "CBR: channel uses of the payload / (C·H·W); overall: with every overhead; "
+        "SNR: as the receiver measured it"
+    )
     result = Table(
         title=title,
         title_justify="left",
@@ -213,6 +203,11 @@ def progress_bar() -> Progress:
         TimeElapsedColumn(),
     )
     return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+
+
+def tell(progress: Progress, line: str) -> None:
+    """Print a line of the program on stderr, above the bar where there is one."""
+    progress.console.print(f"gr-hsc: {line}", markup=False, highlight=False, soft_wrap=True)
 
 
 def make_folder(folder: Path) -> None:

@@ -15,15 +15,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..codecs import registry
-from ..codecs.options import Ends, described
 from ..errors import HscError
 from ..phy.numerology import presets
 from ..radio.addresses import RadioSettings
 from ..radio.reader import Capture
 from . import live
+from .codec_options import by_codec
+from .group import EXIT_FAILED
 from .link import Scenario
-from .options import EXIT_FAILED
 from .reception import Reception
 
 if TYPE_CHECKING:
@@ -38,10 +37,14 @@ with live.gnuradio_needed():
     from ..blocks.radio.recorder import recorder
 
 _PACKETS, _IN = pmt.intern("packets"), pmt.intern("in")
-_BEHIND = 64  # PDUs that wait when a recording is held up
+# PDUs that wait when a recording is held up.
+_BEHIND = 64
+# PDUs that wait to be written down: those of a whole packet queue, so that only a full disk drops some.
 _QUEUE = 4096
-_ASK = 4  # lost packets are asked for again after this part of the deadline
-_PARTIAL = 0.05  # least time between two images of an incomplete message [s of the sample clock]
+# Lost packets are asked for again after this part of the deadline, so that two repeats fit in it.
+_ASK = 4
+# Least time between two images of an incomplete message [s of the sample clock].
+_PARTIAL = 0.05
 
 
 @dataclass(frozen=True)
@@ -84,14 +87,10 @@ class _collector(MessageBlock):  # noqa: N801
             pdu.Tick: self._tick,
             pdu.Image: self._image,
             pdu.Failed: self._failed,
+            pdu.End: self._end_of_one,
         }
-        arrivals[pdu.End] = self._end_of_one
-        self.open_ports(
-            {"in": arrivals, "failures": {}, "radio": {pdu.RadioStatus: self._radio}},
-            (),
-            ends=(),
-            queue=_QUEUE,
-        )
+        inputs = {"in": arrivals, "failures": {}, "radio": {pdu.RadioStatus: self._radio}}
+        self.open_ports(inputs, (), ends=(), queue=_QUEUE)
         self._reception, self._session, self._display = reception, session, display
         self.radio: pdu.RadioStatus | None = None
         self.failures = 0
@@ -152,7 +151,7 @@ class _collector(MessageBlock):  # noqa: N801
 class _flowgraph(gr.top_block):  # noqa: N801
     def __init__(
         self,
-        settings: Scenario,
+        scenario: Scenario,
         radio: RadioSettings,
         session: Session,
         display: live.Display,
@@ -166,16 +165,15 @@ class _flowgraph(gr.top_block):  # noqa: N801
         rate = self.source.sample_rate
         self.reception = Reception(session.out, rate, self.source.device.captures)
         self.collector = _collector(self.reception, session, display)
-        self.receiver = ofdm_receiver(settings.numerology)
+        self.receiver = ofdm_receiver(scenario.numerology)
         self.receiver.hold_while = self._behind if scheme == "file" else None
         self.viewer, partial = viewer, 0 if viewer is None else int(_PARTIAL * rate)
-        options, hold = decoder_options(settings.receiver_options), int(session.deadline * rate)
+        options, hold = by_codec(scenario.receiver_options), int(session.deadline * rate)
         self.decoder = message_decoder(options, hold, partial, session.max_pixels)
         self.connect(self.source, self.receiver)
-        self._connect_recorder(session, radio, settings.numerology)
-        self.msg_connect(
-            self.receiver, "packets", self.collector, "in"
-        )  # before the decoder, whose images come later
+        self._connect_recorder(session, radio, scenario.numerology)
+        # The collector comes before the decoder: packets are to be known before the image they make.
+        self.msg_connect(self.receiver, "packets", self.collector, "in")
         self.msg_connect(self.receiver, "packets", self.decoder, "packets")
         self.msg_connect(self.decoder, "images", self.collector, "in")
         self.msg_connect(self.source, "radio", self.collector, "radio")
@@ -255,42 +253,21 @@ class _flowgraph(gr.top_block):  # noqa: N801
         if radio is None:
             return ""
         level = "" if radio.rms_dbfs is None else f" | level {radio.rms_dbfs:.0f} dB"
-        counts = {name: getattr(radio, name) for name in ("overruns", "clipped", "timeouts", "lost")}
-        return level + "".join(f", {name} {count}" for name, count in counts.items() if count)
+        return level + "".join(f", {name} {count}" for name, count in radio.troubles.items())
 
 
-def decoder_options(given: dict[str, object]) -> dict[str, dict[str, object]]:
-    """Options of a receiver -> for each codec those that it has. Raises HscError for a value that a codec
-    refuses.
-    """
-    options: dict[str, dict[str, object]] = {}
-    for name, kind in registry.codec_classes().items() if given else ():
-        known = described(kind.Options)
-        chosen = {
-            key: value for key, value in given.items() if key in known and Ends.RECEIVER in known[key].ends
-        }
-        if chosen:
-            registry.create(name, **chosen)
-            options[name] = chosen
-    unknown = set(given).difference(*options.values())
-    if unknown:
-        raise HscError(f"no codec's receiver has an option {sorted(unknown)[0]}: `gr-hsc codecs` lists them")
-    return options
-
-
-def receive(settings: Scenario, radio: RadioSettings, session: Session) -> int:
+def receive(scenario: Scenario, radio: RadioSettings, session: Session) -> int:
     """Receive until a limit of the session is reached, the recording ends, or a signal comes. Returns the
     exit status.
 
     Raises HscError for options, a radio, a recording or a folder that cannot be had.
     """
-    gr.logging().set_default_level(
-        gr.log_levels.off
-    )  # it writes to stdout; what fails comes to the collector and is told there
+    # GNU Radio's logger writes to stdout; what fails comes to the collector and is told there.
+    gr.logging().set_default_level(gr.log_levels.off)
     window = _window() if session.view else None
     with live.Display() as display:
         viewer = None if window is None else window.viewer
-        flowgraph = _flowgraph(settings, radio if session.view else unpaced(radio), session, display, viewer)
+        flowgraph = _flowgraph(scenario, radio if session.view else unpaced(radio), session, display, viewer)
 
         def show() -> None:
             display.status(flowgraph.status())
@@ -300,7 +277,7 @@ def receive(settings: Scenario, radio: RadioSettings, session: Session) -> int:
                 flowgraph.collector.ended.set()
 
         rate = f"{flowgraph.source.sample_rate / 1e6:g} MS/s"
-        sought = _enumerated([n.name for n in presets(settings.numerology)])
+        sought = _enumerated([n.name for n in presets(scenario.numerology)])
         display.line(f"listening to {radio.address}, {rate}, {sought}; images go to {session.out}")
         try:
             live.run(

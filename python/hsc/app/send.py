@@ -1,6 +1,7 @@
 """The link as a GNU Radio flowgraph: OFDM bursts through GNU Radio's own channel blocks.
 
-    Message Encoder - OFDM Transmitter - [fading_model] - channel_model - OFDM Receiver - Symbol Channel (losses) - Message Decoder
+    Message Encoder - OFDM Transmitter - [fading_model] - channel_model
+                    - OFDM Receiver - Symbol Channel (losses) - Message Decoder
 
 Noise of a sample has the variance of the noise of a carrier, 10^(-SNR/10) (docs/architecture.md,
 conventions). Fading is flat and slow: `fading_model`'s sum of sinusoids with FADING_DOPPLER, so that a burst
@@ -17,9 +18,10 @@ import numpy as np
 from ..errors import HscError
 from ..phy.ledger import Ledger
 from ..phy.numerology import preset
+from . import live
 from .link import Outcome, Scenario, create_codecs
 
-try:
+with live.gnuradio_needed(", or use simulate"):
     import pmt
     from gnuradio import channels, gr
 
@@ -32,17 +34,16 @@ try:
         symbol_channel,
     )
     from ..blocks.base import MessageBlock
-except ModuleNotFoundError as missing:
-    if (missing.name or "").split(".")[0] not in ("gnuradio", "pmt"):
-        raise
-    raise HscError("GNU Radio is not installed: run ./gr-hsc, which installs it, or use simulate") from None
 
 _IMAGES = pmt.intern("images")
-FADING_DOPPLER = (
-    1e-6  # Doppler frequency x sample time: the gain keeps over some 10^5 samples, a burst has some 10^4
-)
+# Doppler frequency × sample time. The gain keeps over some 10^5 samples, a burst has some 10^4.
+FADING_DOPPLER = 1e-6
+# Sinusoids of a fading process. 8 is what the documentation of GNU Radio's fading_model advises.
 FADING_SINUSOIDS = 8
+# Power of the line of sight over that of the scatter; channel.py has the same.
 RICIAN_K = 1.0
+# Between two looks at whether the receiver has ended, so that Ctrl-C is heard [s].
+_SLICE = 0.2
 # Two echoes of -6 and -10 dB; both lie inside the shortest cyclic prefix.
 MULTIPATH = np.array([1, 0, 0, 0.5j, 0, 0, 0, -0.32 + 0j], np.complex64)
 
@@ -58,9 +59,10 @@ class _collector(MessageBlock):  # noqa: N801
             "images": {pdu.Image: self._image},
             "analog_only": {pdu.Image: self._analog_only},
             "sent": {pdu.Sent: self._sent},
+            "packets": {pdu.ReceivedPacket: self._packet, pdu.Tick: self.ignore},
+            "failures": {},
         }
-        inputs["packets"] = {pdu.ReceivedPacket: self._packet, pdu.Tick: self.ignore}
-        self.open_ports({**inputs, "failures": {}}, (), ends=("images", "sent", "packets"), queue=None)
+        self.open_ports(inputs, (), ends=("images", "sent", "packets"), queue=None)
         self.snrs_db: list[float] = []
         self.image: pdu.Image | None = None
         self.analog_only: pdu.Image | None = None
@@ -90,21 +92,21 @@ class _collector(MessageBlock):  # noqa: N801
 class _flowgraph(gr.top_block):  # noqa: N801
     """One image over one link."""
 
-    def __init__(self, settings: Scenario) -> None:
+    def __init__(self, scenario: Scenario) -> None:
         gr.top_block.__init__(self, "gr-hsc send", catch_exceptions=True)
         self.encoder = message_encoder(
-            settings.codec,
-            settings.codec_options,
-            settings.link.snr_db,
-            settings.cbr,
-            settings.mcs or "",
-            settings.packet_symbols,
+            scenario.codec,
+            scenario.codec_options,
+            scenario.link.snr_db,
+            scenario.cbr,
+            scenario.mcs or "",
+            scenario.packet_symbols,
         )
-        self.transmitter = ofdm_transmitter(settings.numerology, continuous=False)
-        self.channel = _channel(settings)
-        self.receiver = ofdm_receiver(settings.numerology)
-        self.loss = symbol_channel("ideal", loss=settings.loss, seed=settings.seed)
-        self.decoder = message_decoder({settings.codec: settings.receiver_options})
+        self.transmitter = ofdm_transmitter(scenario.numerology, continuous=False)
+        self.channel = _channel(scenario)
+        self.receiver = ofdm_receiver(scenario.numerology)
+        self.loss = symbol_channel("ideal", loss=scenario.loss, seed=scenario.seed)
+        self.decoder = message_decoder({scenario.codec: scenario.receiver_options})
         self.collector = _collector()
         self.connect(self.transmitter, *self.channel, self.receiver)
         self.msg_connect(self.encoder, "packets", self.transmitter, "packets")
@@ -123,43 +125,42 @@ class _flowgraph(gr.top_block):  # noqa: N801
             self.encoder._post(_IMAGES, message.to_pdu())
         self.start()
         try:
-            while not self.collector.ended.wait(0.2):  # in slices, so that Ctrl-C is heard
+            while not self.collector.ended.wait(_SLICE):
                 pass
         finally:
             self.stop()
             self.wait()
 
 
-def _channel(settings: Scenario) -> list[gr.basic_block]:
-    """GNU Radio's blocks for the channel of `settings`."""
+def _channel(scenario: Scenario) -> list[gr.basic_block]:
+    """GNU Radio's blocks for the channel of `scenario`."""
     taps = (
-        MULTIPATH / np.linalg.norm(MULTIPATH) if settings.channel == "multipath" else np.ones(1, np.complex64)
+        MULTIPATH / np.linalg.norm(MULTIPATH) if scenario.channel == "multipath" else np.ones(1, np.complex64)
     )
-    noise = 0.0 if settings.channel == "ideal" else 10 ** (-settings.snr_db / 20)
-    offset = settings.cfo / preset(settings.numerology).n_fft
+    noise = 0.0 if scenario.channel == "ideal" else 10 ** (-scenario.snr_db / 20)
+    offset = scenario.cfo / preset(scenario.numerology).n_fft
     model = channels.channel_model(
-        noise, offset, 1 + settings.sfo_ppm * 1e-6, taps.tolist(), settings.seed + 1, False
+        noise, offset, 1 + scenario.sfo_ppm * 1e-6, taps.tolist(), scenario.seed + 1, False
     )
-    if settings.channel not in ("rayleigh", "rician"):
+    if scenario.channel not in ("rayleigh", "rician"):
         return [model]
     fading = channels.fading_model(
-        FADING_SINUSOIDS, FADING_DOPPLER, settings.channel == "rician", RICIAN_K, settings.seed + 1
+        FADING_SINUSOIDS, FADING_DOPPLER, scenario.channel == "rician", RICIAN_K, scenario.seed + 1
     )
     return [fading, model]
 
 
-def transmit(image: np.ndarray, settings: Scenario) -> Outcome:
+def transmit(image: np.ndarray, scenario: Scenario) -> Outcome:
     """Send one uint8 (H, W, C) image through the flowgraph.
 
     Raises HscError for an image, option or budget that cannot be served.
     """
     begun = time.perf_counter()
-    gr.logging().set_default_level(
-        gr.log_levels.off
-    )  # it writes to stdout; what fails comes to the collector and is told there
-    create_codecs(settings)  # refuses options here, not in a block's thread
-    flowgraph = _flowgraph(settings)
-    message_id = int(np.random.default_rng(settings.seed).integers(1 << 16))
+    # GNU Radio's logger writes to stdout; what fails comes to the collector and is told there.
+    gr.logging().set_default_level(gr.log_levels.off)
+    create_codecs(scenario)  # refuses options here, not in a block's thread
+    flowgraph = _flowgraph(scenario)
+    message_id = int(np.random.default_rng(scenario.seed).integers(1 << 16))
     flowgraph.transmit(pdu.Image(message_id, image.shape, image.ravel()))
     whole = time.perf_counter() - begun
     seen = flowgraph.collector
@@ -172,7 +173,7 @@ def transmit(image: np.ndarray, settings: Scenario) -> Outcome:
         received=got and got.pixels,
         analog_only=seen.analog_only and seen.analog_only.pixels,
         header=seen.sent.header,
-        ledger=Ledger.of_message(seen.sent.header, preset(settings.numerology)),
+        ledger=Ledger.of_message(seen.sent.header, preset(scenario.numerology)),
         packets_sent=seen.sent.packets,
         packets_received=got.packets_received or 0 if got else len(seen.snrs_db),
         snr_measured_db=got.snr_db if got else float(np.mean(seen.snrs_db)) if seen.snrs_db else None,

@@ -14,32 +14,32 @@ from ..symbol_link import cross
 from .link import Outcome, Scenario, Stopwatch, create_codecs, decode
 
 
-def transmit(image: np.ndarray, settings: Scenario) -> Outcome:
+def transmit(image: np.ndarray, scenario: Scenario) -> Outcome:
     """Send one uint8 (H, W, C) image over the symbol channel. Every packet sees one channel gain, which the
     receiver knows.
 
     The ledger counts what the same packets cost as OFDM bursts. Raises HscError for an image, option or
     budget that cannot be served.
     """
-    if settings.channel not in channel.KINDS:
+    if scenario.channel not in channel.KINDS:
         raise HscError(
-            f"channel '{settings.channel}' needs OFDM: use send, or choose one of {', '.join(channel.KINDS)}"
+            f"channel '{scenario.channel}' needs OFDM: use send, or choose one of {', '.join(channel.KINDS)}"
         )
-    if settings.cfo or settings.sfo_ppm:
+    if scenario.cfo or scenario.sfo_ppm:
         raise HscError("--cfo and --sfo need OFDM: use send, or leave them out")
-    rng, watch, (codec, receiver) = np.random.default_rng(settings.seed), Stopwatch(), create_codecs(settings)
+    rng, watch, (codec, receiver) = np.random.default_rng(scenario.seed), Stopwatch(), create_codecs(scenario)
     with watch("encode"):
-        message = codec.encode(image, settings.link)
+        message = codec.encode(image, scenario.link)
     with watch("modulate"):
-        modulated = modem.modulate(message, int(rng.integers(1 << 16)), settings.packet_symbols)
+        modulated = modem.modulate(message, int(rng.integers(1 << 16)), scenario.packet_symbols)
         packets = split(modulated)
     with watch("channel"):
-        lost = channel.erased(len(packets), settings.loss, rng)
+        lost = channel.erased(len(packets), scenario.loss, rng)
         normal = channel.numpy_normal(rng)
         arrived = [
             r
             for p, gone in zip(packets, lost, strict=True)
-            if not gone and (r := cross(p, settings.snr_db, settings.channel, normal))
+            if not gone and (r := cross(p, scenario.snr_db, scenario.channel, normal))
         ]
     decoded = analog_only = snr = None
     error = "nothing arrived"
@@ -50,7 +50,7 @@ def transmit(image: np.ndarray, settings: Scenario) -> Outcome:
         with watch("decode"):
             decoded, analog_only, error = decode(receiver, received)
         snr = assembled.snr_db
-    ledger = Ledger.of_message(modulated.header, preset(settings.numerology))
+    ledger = Ledger.of_message(modulated.header, preset(scenario.numerology))
     picture, left_out = (None, ()) if decoded is None else (decoded.image, decoded.notices)
     notices = (*message.notices, *left_out)
     return Outcome(

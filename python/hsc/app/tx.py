@@ -20,8 +20,8 @@ from ..files import label
 from ..images import files as image_files
 from ..radio.addresses import RadioSettings
 from . import live
+from .group import EXIT_BAD_INPUT, EXIT_FAILED
 from .link import Scenario, create_codecs
-from .options import EXIT_BAD_INPUT, EXIT_FAILED
 
 with live.gnuradio_needed():
     from gnuradio import gr
@@ -38,10 +38,14 @@ with live.gnuradio_needed():
     )
     from ..blocks.base import MessageBlock
 
-AHEAD = 3  # one on the air, one that waits, one in the codec
-TRAIL = 0.5  # zeros after the last burst, to push it through the radio's buffers [s]
-_LINGER = 2.0  # for requests of packets that were lost at the end [s]
-_ENDLESS = 1 << 30  # the queue of packets is bounded by AHEAD
+# Images between the Image Source and the air: one on the air, one that waits, one in the codec.
+AHEAD = 3
+# Zeros after the last burst, which push it through the radio's buffers [s].
+TRAIL = 0.5
+# Time for requests of packets that were lost at the end [s].
+_LINGER = 2.0
+# Packets that wait for the transmitter: AHEAD bounds them already.
+_ENDLESS = 1 << 30
 
 
 @dataclass(frozen=True)
@@ -70,22 +74,23 @@ class _monitor(MessageBlock):  # noqa: N801
     def __init__(self, display: live.Display, sources: int) -> None:
         super().__init__("Transmit Monitor")
         inputs = {
+            "images": {pdu.Image: self._image, pdu.Failed: self.ignore},
             "sent": {pdu.Sent: self._sent, pdu.Failed: self.ignore},
             "failures": {},
             "radio": {pdu.RadioStatus: self._radio},
         }
-        inputs["images"] = {pdu.Image: self._image, pdu.Failed: self.ignore}
         self.open_ports(inputs, (), ends=("sent",))
-        self._display, self._sources, self._in_a_row = display, sources, 0
-        self.images = self.packets = self.failures = self.first = 0
+        self._display, self._sources = display, sources
+        self._failures_in_a_row = 0
+        self.images, self.packets = 0, 0
+        self.failures = 0
         self.last, self.losses = "", ""
         self.ended = threading.Event()
 
     def _sent(self, sent: pdu.Sent) -> None:
-        self._in_a_row = 0
+        self._failures_in_a_row = 0
         if not self.images:
-            self.first = sent.message_id
-            self._display.line(f"on the air: message {self.first}")
+            self._display.line(f"on the air: message {sent.message_id}")
         self.images += 1
         self.packets += sent.packets
         if sent.notices:
@@ -98,16 +103,15 @@ class _monitor(MessageBlock):  # noqa: N801
             self._display.line(f"gr-hsc: {image.notices}")
 
     def _radio(self, status: pdu.RadioStatus) -> None:
-        counts = {name: getattr(status, name) for name in ("underruns", "clipped", "timeouts", "lost")}
-        self.losses = "".join(f" | {name} {count}" for name, count in counts.items() if count)
+        self.losses = "".join(f" | {name} {count}" for name, count in status.troubles.items())
         if status.failure:
             self.ended.set()
 
     def on_failed(self, failed: pdu.Failed) -> None:
         self.failures += 1
-        self._in_a_row += 1
+        self._failures_in_a_row += 1
         self._display.complain(failed.reason)
-        if self._in_a_row >= self._sources:
+        if self._failures_in_a_row >= self._sources:
             self.ended.set()  # not one of them can be sent: no use in going on
 
     def on_end(self) -> None:
@@ -124,7 +128,7 @@ class _flowgraph(gr.top_block):  # noqa: N801
     def __init__(
         self,
         files: list[str],
-        settings: Scenario,
+        scenario: Scenario,
         radio: RadioSettings,
         schedule: Schedule,
         display: live.Display,
@@ -139,15 +143,15 @@ class _flowgraph(gr.top_block):  # noqa: N801
             delay=radio.preset.settling,
         )
         self.encoder = message_encoder(
-            settings.codec,
-            settings.codec_options,
-            settings.link.snr_db,
-            settings.cbr,
-            settings.mcs or "",
-            settings.packet_symbols,
+            scenario.codec,
+            scenario.codec_options,
+            scenario.link.snr_db,
+            scenario.cbr,
+            scenario.mcs or "",
+            scenario.packet_symbols,
         )
         self.transmitter = ofdm_transmitter(
-            settings.numerology, trailing=int(TRAIL * radio.sample_rate), queue=_ENDLESS
+            scenario.numerology, trailing=int(TRAIL * radio.sample_rate), queue=_ENDLESS
         )
         self.monitor = _monitor(display, len(files))
         self.connect(self.transmitter, self.sink)
@@ -156,7 +160,7 @@ class _flowgraph(gr.top_block):  # noqa: N801
         if schedule.feedback is None:
             self.msg_connect(self.encoder, "packets", self.transmitter, "packets")
         else:
-            self._connect_feedback(schedule, settings.cbr)
+            self._connect_feedback(schedule, scenario.cbr)
         self.msg_connect(self.transmitter, "sent", self.source, "next")
         self.msg_connect(self.transmitter, "sent", self.monitor, "sent")
         self.msg_connect(self.sink, "radio", self.monitor, "radio")
@@ -165,10 +169,8 @@ class _flowgraph(gr.top_block):  # noqa: N801
 
     def _connect_feedback(self, schedule: Schedule, cbr: float | None) -> None:
         self.feedback = feedback_receiver(schedule.feedback)
-        self.adaptation, self.repeater = (
-            link_adaptation(schedule.target_psnr, cbr),
-            packet_repeater(linger=_LINGER),
-        )
+        self.adaptation = link_adaptation(schedule.target_psnr, cbr)
+        self.repeater = packet_repeater(linger=_LINGER)
         self.msg_connect(self.feedback, "reports", self.adaptation, "reports")
         self.msg_connect(self.adaptation, "link", self.encoder, "snr")
         self.msg_connect(self.feedback, "naks", self.repeater, "naks")
@@ -178,14 +180,13 @@ class _flowgraph(gr.top_block):  # noqa: N801
             self.msg_connect(block, "status", self.monitor, "failures")
 
 
-def transmit(paths: Sequence[Path], settings: Scenario, radio: RadioSettings, schedule: Schedule) -> int:
+def transmit(paths: Sequence[Path], scenario: Scenario, radio: RadioSettings, schedule: Schedule) -> int:
     """Send image files until all are sent, or a signal comes. Returns the exit status.
 
     Raises HscError for files, options or a radio that cannot be had.
     """
-    gr.logging().set_default_level(
-        gr.log_levels.off
-    )  # it writes to stdout; what fails comes to the monitor and is told there
+    # GNU Radio's logger writes to stdout; what fails comes to the monitor and is told there.
+    gr.logging().set_default_level(gr.log_levels.off)
     lines: list[str] = []
     sources = image_files.find(paths, lines.append)
     missing = [path for path in sources if not os.path.lexists(path)]
@@ -193,16 +194,15 @@ def transmit(paths: Sequence[Path], settings: Scenario, radio: RadioSettings, sc
     lines += [f"no such file: {label(path)}" for path in missing]
     if not files:
         raise HscError(lines[-1])
-    create_codecs(settings)  # refuses options here, not in a block's thread
+    create_codecs(scenario)  # refuses options here, not in a block's thread
     with live.Display() as display:
         for line in lines:
             display.line(f"gr-hsc: {line}")
-        flowgraph = _flowgraph(files, settings, radio, schedule, display)
+        flowgraph = _flowgraph(files, scenario, radio, schedule, display)
         monitor = flowgraph.monitor
         rate = f"{radio.sample_rate / 1e6:g} MS/s"
-        display.line(
-            f"sending {len(files)} images over {radio.address}, {rate}, {settings.numerology}, codec {settings.codec}"
-        )
+        how = f"{rate}, {scenario.numerology}, codec {scenario.codec}"
+        display.line(f"sending {len(files)} images over {radio.address}, {how}")
         live.run(flowgraph, monitor.show, monitor.ended)
         failure = flowgraph.sink.failure
         display.line(f"sent {monitor.images} images in {monitor.packets} packets{monitor.losses}")

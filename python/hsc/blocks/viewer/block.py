@@ -194,9 +194,5 @@ class image_viewer(MessageBlock):
 def radio_line(status: pdu.RadioStatus) -> str:
     """What a radio counts, in a line."""
     level = "" if status.peak_dbfs is None else f"peak {status.peak_dbfs:.1f} dBFS"
-    counted = [
-        f"{name} {value}"
-        for name in ("clipped", "overruns", "underruns", "timeouts", "lost")
-        if (value := getattr(status, name))
-    ]
+    counted = [f"{name} {count}" for name, count in status.troubles.items()]
     return ", ".join(filter(None, [f"{status.side} radio", level, *counted, status.failure]))

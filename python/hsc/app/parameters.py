@@ -1,0 +1,98 @@
+"""Types of values on the command line: each reads text, and says in one line what is wrong with it."""
+
+from __future__ import annotations
+
+import cmath
+import math
+from fractions import Fraction
+from typing import Any
+
+import click
+
+# What a suffix of a frequency stands for.
+_FACTORS = {"k": 10**3, "M": 10**6, "G": 10**9}
+
+
+class Number(click.ParamType):
+    """A finite real number in [low, high], or (low, high] with `above`; a fraction such as 1/24 is
+    understood.
+    """
+
+    name = "number"
+
+    def __init__(self, low: float = -math.inf, high: float = math.inf, above: bool = False) -> None:
+        self.low, self.high, self.above = low, high, above
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        try:
+            number = float(Fraction(str(value)))
+        except (ValueError, ZeroDivisionError, OverflowError):
+            self.fail(f"'{value}' is not a number", param, ctx)
+        if not self.low <= number <= self.high or (self.above and number == self.low):
+            least = f"more than {self.low:g}" if self.above else f"{self.low:g}"
+            self.fail(f"{value} is out of range: give {least} to {self.high:g}", param, ctx)
+        return number
+
+
+class Hertz(Number):
+    """A frequency or a rate: a number, maybe with the suffix k, M or G."""
+
+    name = "hertz"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        text = str(value)
+        factor = _FACTORS.get(text[-1:], 1)
+        try:
+            hertz = Fraction(text[:-1] if factor > 1 else text) * factor
+        except (ValueError, ZeroDivisionError):
+            self.fail(f"'{value}' is not a number of hertz, such as 433.92M", param, ctx)
+        return super().convert(hertz, param, ctx)
+
+
+class Taps(click.ParamType):
+    """Complex numbers separated by commas."""
+
+    name = "taps"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[complex, ...]:
+        if isinstance(value, tuple):
+            return value
+        try:
+            taps = tuple(complex(part.replace(" ", "")) for part in value.split(","))
+        except ValueError:
+            self.fail(f"'{value}' is not a list of complex numbers, such as 1,0,0.5j", param, ctx)
+        if not all(cmath.isfinite(tap) for tap in taps):
+            self.fail(f"'{value}': give finite numbers", param, ctx)
+        return taps
+
+
+class Interferer(click.ParamType):
+    """A tone: power over that of the signal [dB] @ frequency [Hz]."""
+
+    name = "dB@Hz"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[float, float]:
+        if isinstance(value, tuple):
+            return value
+        level, _, frequency = value.partition("@")
+        return Number(-100, 100).convert(level, param, ctx), Hertz(-50e6, 50e6).convert(frequency, param, ctx)
+
+
+class NameValue(click.ParamType):
+    """NAME=VALUE, of an option of a codec."""
+
+    name = "name=value"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, str]:
+        if isinstance(value, tuple):
+            return value
+        name, equals, text = str(value).partition("=")
+        if not equals or not name.isidentifier():
+            self.fail(f"'{value}' is not of the form NAME=VALUE", param, ctx)
+        return name, text
