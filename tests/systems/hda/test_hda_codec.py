@@ -13,10 +13,11 @@ from gnuradio.hsc.images.files import load
 from gnuradio.hsc.message import Link, Message, ReceivedDigital, ReceivedMessage
 from gnuradio.hsc.metrics import psnr_db
 from gnuradio.hsc.phy import analog, digital
-from gnuradio.hsc.systems.hda import codec as hda_deepsc
-from gnuradio.hsc.systems.hda import models
-from gnuradio.hsc.systems.hda import network as hda
-from gnuradio.hsc.systems.hda.link import HdaParameters
+from gnuradio.hsc.systems.hda import activity, models
+from gnuradio.hsc.systems.hda.codec import semantic_decode
+from gnuradio.hsc.systems.hda.fusion import fuse
+from gnuradio.hsc.systems.hda.network import LATENTS, HdaNetwork
+from gnuradio.hsc.systems.hda.parameters import HdaParameters
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -157,11 +158,11 @@ def test_tampered_bytes_are_never_shown(photo):
     changed = bytearray(stream.data)
     changed[len(changed) // 2] ^= 1
     tampered = dataclasses.replace(arrived, digital=(dataclasses.replace(stream, data=bytes(changed)),))
-    fused = hda_deepsc.fuse(tampered, None, model, parameters)
-    with_key = hda_deepsc.fuse(tampered, KEY, model, parameters)
-    assert hda_deepsc.fuse(arrived, KEY, model, parameters).lost == 0
+    fused = fuse(tampered, None, model, parameters)
+    with_key = fuse(tampered, KEY, model, parameters)
+    assert fuse(arrived, KEY, model, parameters).lost == 0
     assert with_key.z.shape == fused.z.shape  # one region here: what is left is an eavesdropper's guess
-    assert psnr_db(photo, hda_deepsc.semantic_decode(with_key, photo.shape, model)) < 20
+    assert psnr_db(photo, semantic_decode(with_key, photo.shape, model)) < 20
 
 
 def test_nothing_of_the_digital_part_is_one_clear_error(photo):
@@ -213,16 +214,16 @@ def test_tables_do_not_depend_on_precision_threads_or_batch():
     """
     network = models.load(models.PROFILES[0]).network
     latents = torch.from_numpy(np.random.default_rng(1).integers(-5, 6, (3, 32, 4, 6)))
-    wanted = network.log_powers(latents, 6, 1)
-    half = hda.HdaNetwork()
+    wanted = activity.log_powers(network.log_power[6, 1], latents, 1)
+    half = HdaNetwork()
     half.load_state_dict(network.state_dict())
-    assert torch.equal(half.half().log_powers(latents, 6, 1), wanted)
+    assert torch.equal(activity.log_powers(half.half().log_power[6, 1], latents, 1), wanted)
     threads = torch.get_num_threads()
     try:
         for count in (1, 2):
             torch.set_num_threads(count)
             assert all(
-                torch.equal(network.log_powers(one[None], 6, 1)[0], whole)
+                torch.equal(activity.log_powers(network.log_power[6, 1], one[None], 1)[0], whole)
                 for one, whole in zip(latents, wanted, strict=True)
             )
     finally:
@@ -232,9 +233,10 @@ def test_tables_do_not_depend_on_precision_threads_or_batch():
 def test_golden_code_of_golden_latents():
     """The shipped tables code these latents into these bytes, here and everywhere."""
     model = models.load(models.PROFILES[0])
-    values = np.random.default_rng(2).geometric(0.6, (models.ROWS, 4)).astype(np.int64) - 1
+    count = LATENTS + activity.LATENTS
+    values = np.random.default_rng(2).geometric(0.6, (count, 4)).astype(np.int64) - 1
     values *= np.random.default_rng(3).choice([-1, 1], values.shape)
-    rows = np.repeat(np.arange(models.ROWS), 4)
-    code = model.tables[6][1].encode(values.ravel(), rows)
-    assert (model.tables[6][1].decode(code, rows) == values.ravel()).all()
+    rows = np.repeat(np.arange(count), 4)
+    code = model.entropy[6][1].encode(values.ravel(), rows)
+    assert (model.entropy[6][1].decode(code, rows) == values.ravel()).all()
     assert hashlib.sha256(code).hexdigest()[:16] == "a8b60bc39e6e8ec2"

@@ -13,7 +13,7 @@ from gnuradio.hsc.message import ReceivedAnalog
 from gnuradio.hsc.nn import swin
 from gnuradio.hsc.nn.swin import ResidualSwinBlock, SwinLayer
 from gnuradio.hsc.nn.transform import BlockTransform, basis, pad
-from gnuradio.hsc.systems.hda import activity, analog_part, models, network, regions, stream
+from gnuradio.hsc.systems.hda import activity, analog_part, models, regions, stream
 from gnuradio.hsc.systems.hda.analog_part import Selection
 from gnuradio.hsc.systems.hda.factorized import FactorizedDensity
 from gnuradio.hsc.systems.hda.stream import RegionPart
@@ -97,7 +97,7 @@ def test_rate_of_a_known_density_is_its_entropy():
 
 def test_activity_rows_follow_the_energy_and_are_integers_of_integers():
     energy = 2.0 ** torch.linspace(-6, 4, 2 * 8 * 12).reshape(1, 2, 8, 12)
-    for step in set(network.ACTIVITY_STEPS):
+    for step in set(activity.STEPS):
         latents = activity.quantise(energy, step)
         rows = activity.rows(latents, step)
         wanted = 2 * energy.log2() + activity.OFFSET
@@ -105,7 +105,7 @@ def test_activity_rows_follow_the_energy_and_are_integers_of_integers():
         assert (rows - wanted).abs().max() < 0.5 + 2 * step  # sixteen roundings of half a step, at worst
 
 
-@given(st.integers(0, 2**32 - 1), st.sampled_from(sorted(set(network.ACTIVITY_STEPS))))
+@given(st.integers(0, 2**32 - 1), st.sampled_from(sorted(set(activity.STEPS))))
 @settings(max_examples=50, deadline=None)
 def test_activity_rows_of_any_received_latents_stay_in_the_table(seed, step):
     latents = torch.from_numpy(np.random.default_rng(seed).integers(-(2**15), 2**15, (1, 32, 2, 3)))
@@ -115,8 +115,8 @@ def test_activity_rows_of_any_received_latents_stay_in_the_table(seed, step):
 
 def test_water_filling_beats_other_allocations_and_meets_the_constraint():
     log_power = torch.tensor([[[640]], [[320]], [[0]], [[-320]]])
-    water = network.water_level(log_power, 10.0)
-    layer = network.analog_layer(log_power, -1000, water)
+    water = analog_part.water_level(log_power, 10.0)
+    layer = analog_part.analog_layer(log_power, Selection(-1000, water))
     p = (layer.gain.square() * layer.power).flatten().double()
     power = layer.power.flatten().double()
     snr = 10.0

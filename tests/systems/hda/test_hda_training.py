@@ -6,9 +6,9 @@ import torch
 from gnuradio.hsc import weights
 from gnuradio.hsc.app import train
 from gnuradio.hsc.systems.hda import fit, hevc_fit, models, training
-from gnuradio.hsc.systems.hda import network as hda
 from gnuradio.hsc.systems.hda.fourier import SpectralTransform
-from gnuradio.hsc.systems.hda.objective import STAGES, Draw, balanced, draw, semantic_distortion, stage_loss
+from gnuradio.hsc.systems.hda.network import QUALITIES, WIDTH, HdaNetwork, dequantise, quantise
+from gnuradio.hsc.systems.hda.objective import Draw, Stage, balanced, draw, semantic_distortion, stage_loss
 from gnuradio.hsc.training import loop
 from gnuradio.hsc.training.recipe import recipe
 from PIL import Image
@@ -33,7 +33,7 @@ def images():
 @pytest.fixture(scope="module")
 def started(images):
     torch.manual_seed(1)
-    network = hda.HdaNetwork()
+    network = HdaNetwork()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(fit, "DENSITY_STEPS", 30)
         fit.initialise(network, images)
@@ -56,11 +56,11 @@ def at(snr_db: float, batch: int = 8, values: float = 50.0, quality: int = 6) ->
 
 def test_the_untrained_codec_rises_with_the_snr_and_beats_its_base(started, images):
     with torch.no_grad():
-        psnr = [-10 * stage_loss(started, images, at(snr), "whole")[1].item() for snr in (0.0, 10.0, 20.0)]
+        psnr = [
+            -10 * stage_loss(started, images, at(snr), Stage.WHOLE)[1].item() for snr in (0.0, 10.0, 20.0)
+        ]
         base = started.transform.inverse(
-            started.hyper.decode(
-                hda.dequantise(hda.quantise(started.hyper.encode(started.encode(images)), 6), 6)
-            )
+            started.hyper.decode(dequantise(quantise(started.hyper.encode(started.encode(images)), 6), 6))
         )
     base_psnr = -10 * (base.clamp(0, 1) - images).square().flatten(1).mean(1).log10().mean().item()
     assert psnr[0] > base_psnr and psnr[1] > psnr[0] + 2 and psnr[2] > psnr[1] + 0.5
@@ -85,7 +85,7 @@ def test_losses_are_the_papers():
 
 
 def test_every_stage_trains_what_it_should_and_nothing_else(started, images):
-    for stage in STAGES:
+    for stage in Stage:
         started.zero_grad(set_to_none=True)
         loss, _ = stage_loss(started, images[:2], at(10.0, 2), stage)
         loss.backward()
@@ -94,10 +94,10 @@ def test_every_stage_trains_what_it_should_and_nothing_else(started, images):
             for name, p in started.named_parameters()
             if p.grad is not None and p.grad.abs().sum() > 0
         }
-        assert ("hyper" in trained) == (stage in ("transceiver", "whole"))
-        assert ("density" in trained) == (stage in ("transceiver", "whole"))
-        assert ("encoder" in trained) == (stage in ("semantic", "whole"))
-        assert ("decoder" in trained) == (stage != "transceiver")
+        assert ("hyper" in trained) == (stage in (Stage.TRANSCEIVER, Stage.WHOLE))
+        assert ("density" in trained) == (stage in (Stage.TRANSCEIVER, Stage.WHOLE))
+        assert ("encoder" in trained) == (stage in (Stage.SEMANTIC, Stage.WHOLE))
+        assert ("decoder" in trained) == (stage != Stage.TRANSCEIVER)
 
 
 def test_conditions_cover_what_the_codec_serves():
@@ -110,7 +110,7 @@ def test_conditions_cover_what_the_codec_serves():
 
 def test_recipe_runs_through_its_stages_and_resumes(folder, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(fit, "DENSITY_STEPS", 5)
-    stages = tuple((stage, (i + 1) / 4) for i, stage in enumerate(STAGES))
+    stages = tuple((stage, (i + 1) / 4) for i, stage in enumerate(Stage))
     small = {"batch": 2, "crop": 64, "samples": 3, "stages": stages}
     shrink(monkeypatch, "hda-deepsc", steps=4, **small)
     monkeypatch.setattr(training, "KODAK_SECONDS", 0.0)
@@ -159,8 +159,8 @@ def test_an_interrupted_decoder_behind_hevc_bases_goes_on_where_it_stopped(tmp_p
     monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", 0.0)
     rng = np.random.default_rng(1)
     images = smooth_photos(3, 64)
-    bases = np.clip(images + rng.normal(0, 8, (hda.QUALITIES, *images.shape)), 0, 255).astype(np.uint8)
-    pairs = hevc_fit.Pairs(images, bases, torch.zeros(hda.QUALITIES, 3, hda.WIDTH, 8, 8, dtype=torch.int16))
+    bases = np.clip(images + rng.normal(0, 8, (QUALITIES, *images.shape)), 0, 255).astype(np.uint8)
+    pairs = hevc_fit.Pairs(images, bases, torch.zeros(QUALITIES, 3, WIDTH, 8, 8, dtype=torch.int16))
     network = models.network({})
     before = {name: value.clone() for name, value in network.state_dict().items()}
     seen = []

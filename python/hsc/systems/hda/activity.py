@@ -9,33 +9,57 @@ choose the same coefficients on every machine.
 from __future__ import annotations
 
 import torch
-from torch.nn import functional
 
 from ...nn.hadamard import hadamard
 
-GROUPS = (64, 56)  # channels of the luma and of the colour group
-SIDE = 4  # tokens of a transform block: one latent position
+# Channels of the luma and of the colour group.
+GROUPS = (64, 56)
+# Tokens along the side of a transform block, which is one latent position.
+SIDE = 4
 LATENTS = len(GROUPS) * SIDE * SIDE
-ROWS, OFFSET = (
-    44,
-    30,
-)  # rows of the power table; the row of mean energy. A row is half an octave of energy (1.5 dB)
+# Rows of the power table. A row is half an octave of energy, 1.5 dB.
+ROWS = 44
+# Row of the mean energy.
+OFFSET = 30
+# Steps of the integer log-powers in an octave.
+OCTAVE = 64
+# Steps of the latents in eighths of an octave of energy, by fineness: fine where bits are cheap. Chosen by
+# trial.
+STEPS = (8, 14, 24, 48)
+# Least energy over the mean: 60 dB below it, under the lowest row of the table.
 _SMALLEST = 2.0**-20
 
 
-def group_channels(values: torch.Tensor) -> torch.Tensor:
-    """Per-group rows (B, 2, h, w) → per-channel rows (B, 120, h, w)."""
-    return values.repeat_interleave(torch.tensor(GROUPS, device=values.device), dim=1)
+def latents(features: torch.Tensor, weight: torch.Tensor, fineness: int) -> torch.Tensor:
+    """u (B, 120, h, w) → activity latents int64 (B, 32, h/4, w/4).
+
+    Args:
+        features: u = C(z_A); h and w are multiples of 4.
+        weight: float (120,), mean power of each channel of u.
+        fineness: index of `STEPS`.
+    """
+    return quantise(energies(features, weight), STEPS[fineness])
+
+
+def log_powers(table: torch.Tensor, latents: torch.Tensor, fineness: int) -> torch.Tensor:
+    """Activity latents int64 (B, 32, h/4, w/4) → log-powers of u, int64 (B, 120, h, w) [1/64 octave]. Exact.
+
+    `table`: power table of integers (44, 120), of this fineness.
+    """
+    return power_table(table.long(), rows(latents, STEPS[fineness]))
+
+
+def energies(features: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """Mean of u²/weight over each group's channels: (B, 120, h, w), weight (120,) → (B, 2, h, w)."""
+    whitened = features.square() / weight[:, None, None]
+    return torch.stack([part.mean(1) for part in whitened.split(GROUPS, 1)], 1)
 
 
 def quantise(energy: torch.Tensor, step: int) -> torch.Tensor:
-    """Whitened mean energies (B, 2, h, w), h and w multiples of 4 → latents int64 (B, 32, h/4, w/4). `step`
-    in eighths of an octave.
-    """
+    """Whitened mean energies (B, 2, h, w) → latents int64 (B, 32, h/4, w/4); `step` [1/8 octave]."""
     matrix = hadamard(SIDE).to(energy)
-    blocks = (
-        energy.clamp_min(_SMALLEST).log2().unfold(2, SIDE, SIDE).unfold(3, SIDE, SIDE)
-    )  # (B, 2, h/4, w/4, 4, 4)
+    # (B, 2, h/4, w/4, 4, 4)
+    blocks = energy.clamp_min(_SMALLEST).log2().unfold(2, SIDE, SIDE).unfold(3, SIDE, SIDE)
     spectrum = matrix @ blocks @ matrix.T / SIDE
     return (spectrum * (8 / step)).round().long().permute(0, 1, 4, 5, 2, 3).flatten(1, 3)
 
@@ -48,27 +72,12 @@ def rows(latents: torch.Tensor, step: int) -> torch.Tensor:
     matrix = hadamard(SIDE).to(latents.device)
     spectrum = latents.reshape(batch, len(GROUPS), SIDE, SIDE, height, width).permute(0, 1, 4, 5, 2, 3)
     total = torch.einsum("ij,bghwjk,kl->bghwil", matrix, spectrum, matrix)
-    row = torch.div(total * step + 8, 16, rounding_mode="floor") + OFFSET
-    return (
-        row.clamp(0, ROWS - 1)
-        .permute(0, 1, 2, 4, 3, 5)
-        .reshape(batch, len(GROUPS), SIDE * height, SIDE * width)
-    )
-
-
-def energies(features: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-    """Mean of u²/weight over each group's channels: (B, 120, h, w), weight (120,) → (B, 2, h, w)."""
-    whitened = features.square() / weight[:, None, None]
-    return torch.stack([part.mean(1) for part in whitened.split(GROUPS, 1)], 1)
+    row = (torch.div(total * step + 8, 16, rounding_mode="floor") + OFFSET).clamp(0, ROWS - 1)
+    return row.permute(0, 1, 2, 4, 3, 5).reshape(batch, len(GROUPS), SIDE * height, SIDE * width)
 
 
 def power_table(log_power: torch.Tensor, row: torch.Tensor) -> torch.Tensor:
     """Table int64 (44, 120) at rows (B, 2, h, w) → log-powers int64 (B, 120, h, w), in 1/64 octave."""
-    index = group_channels(row)
+    index = row.repeat_interleave(torch.tensor(GROUPS, device=row.device), dim=1)
     channel = torch.arange(index.shape[1], device=row.device)[:, None, None]
     return log_power[index, channel.expand_as(index)]
-
-
-def upsample_known(known: torch.Tensor, factor: int) -> torch.Tensor:
-    """Bool mask (h, w) of latent positions → of tokens (factor·h, factor·w)."""
-    return functional.interpolate(known[None, None].float(), scale_factor=factor)[0, 0] > 0

@@ -1,6 +1,7 @@
-"""Analog part of the HDA codecs: which coefficients are sent, in which order, and how they come back.
+"""Analog part of the HDA codecs: which coefficients are sent, with which gain, in which order, and how they
+come back.
 
-Both ends derive everything from integer log-powers (`nn.activity`), one threshold and one water level.
+Both ends derive everything from integer log-powers (`activity.py`), one threshold and one water level.
 """
 
 from __future__ import annotations
@@ -12,8 +13,11 @@ import torch
 
 from ...coding import whitening
 from ...message import ReceivedAnalog
-from . import network
+from .activity import OCTAVE
 from .regions import Region
+
+# Least power that a coefficient is sent with, in units of the water-filling's p. Chosen by trial.
+_LEAST_POWER = 0.05
 
 
 @dataclass(frozen=True)
@@ -29,35 +33,87 @@ class Selection:
     water: int
 
 
+@dataclass(frozen=True)
+class AnalogLayer:
+    """What is known at both ends about the analog part, per token and channel, each (B, 120, h, w).
+
+    Attributes:
+        power: float, prior power λ of each channel-encoded coefficient.
+        sent: bool, which coefficients are sent.
+        gain: float, amplitude g that each is sent with; 0 where not sent.
+    """
+
+    power: torch.Tensor
+    sent: torch.Tensor
+    gain: torch.Tensor
+
+
+def analog_layer(log_power: torch.Tensor, selection: Selection) -> AnalogLayer:
+    """Coefficients and gains from integer log-powers (B, 120, h, w).
+
+    Power p = g²λ of the minimum total LLSE error under a power constraint: p ∝ √(λ/λ₀) − 1, λ₀ =
+    2^(water/64): water-filling; SoftCast's p ∝ √λ when λ₀ is far below.
+    """
+    power = (log_power / OCTAVE).exp2()
+    sent = log_power >= selection.threshold
+    ratio = ((log_power - selection.water) / (2 * OCTAVE)).exp2()
+    p = torch.where(sent, (ratio - 1).clamp_min(_LEAST_POWER), torch.zeros_like(ratio))
+    return AnalogLayer(power, sent, (p / power).sqrt())
+
+
+def water_level(log_power: torch.Tensor, snr_db: float) -> int:
+    """λ₀ of the water-filling [1/64 octave] for log-powers of the coefficients sent, any shape, at an SNR
+    [dB].
+    """
+    if not log_power.numel():
+        return 0
+    values, counts = log_power.flatten().unique(return_counts=True)
+    amplitude, weight = (values / (2 * OCTAVE)).exp2().double(), counts.double() / counts.sum()
+    # 20 octaves below the weakest, the powers are SoftCast's to a thousandth.
+    low, high = int(values[0]) - 20 * OCTAVE, int(values[-1])
+    while high - low > 1:
+        middle = (low + high) // 2
+        snr = ((amplitude * 2 ** (-middle / (2 * OCTAVE)) - 1).clamp_min(0) * weight).sum()
+        low, high = (middle, high) if snr > 10 ** (snr_db / 10) else (low, middle)
+    return low
+
+
 def select(log_power: torch.Tensor, values: int, snr_db: float) -> Selection:
     """The selection that sends at most `values` coefficients of a map of log-powers int64 (120, h, w), made
     for `snr_db`.
     """
     levels, counts = log_power.flatten().unique(return_counts=True)
-    above = counts.flip(0).cumsum(0).flip(0)  # coefficients of at least each level
+    above = counts.flip(0).cumsum(0).flip(0)  # how many coefficients have at least each level
     fitting = torch.nonzero(above <= values)
     if not len(fitting):
         return Selection(int(levels[-1]) + 1, 0)
     first = int(fitting[0])
     sent = levels[first:].repeat_interleave(counts[first:])
-    return Selection(int(levels[first]), network.water_level(sent, snr_db))
+    return Selection(int(levels[first]), water_level(sent, snr_db))
 
 
 def expected_error(log_power: torch.Tensor, selection: Selection, snr_db: float) -> float:
     """Sum of the LLSE errors over all coefficients that the tables predict at an SNR [dB]."""
-    layer = network.analog_layer(log_power, selection.threshold, selection.water)
+    layer = analog_layer(log_power, selection)
     signal = layer.gain.square() * layer.power
     noise = signal.sum() / layer.sent.sum().clamp_min(1) * 10 ** (-snr_db / 10)
     return float((layer.power * (1 - signal / (signal + noise).clamp_min(1e-30))).sum())
 
 
+def length(log_power: torch.Tensor, selection: Selection, regions: list[Region]) -> int:
+    """Analog values that `gather` makes."""
+    sent = log_power >= selection.threshold
+    counts = (int(sent[(slice(None), *region.tokens)].sum()) for region in regions)
+    return sum(map(whitening.mixed_length, counts))
+
+
 def gather(
     features: torch.Tensor, log_power: torch.Tensor, selection: Selection, regions: list[Region]
 ) -> tuple[np.ndarray, list[int]]:
-    """Coefficients (120, h, w) → analog values float32 (n,), region by region, whitened, and each region's
-    first place.
+    """Coefficients u (120, h, w) → analog values float32 (n,), eq. (3), region by region, whitened; and each
+    region's first place among them.
     """
-    layer = network.analog_layer(log_power, selection.threshold, selection.water)
+    layer = analog_layer(log_power, selection)
     scaled, parts = layer.gain * features, []
     for region in regions:
         sent = _tokens_first(layer.sent, region)
@@ -78,7 +134,7 @@ def scatter(
         log_power: int64 (120, h, w), right in the regions of `placed`.
         placed: known regions with their first place.
     """
-    layer = network.analog_layer(log_power, selection.threshold, selection.water)
+    layer = analog_layer(log_power, selection)
     estimate, variance = torch.zeros(log_power.shape), layer.power.clone()
     for region, first in placed:
         where = (slice(None), *region.tokens)
@@ -98,7 +154,7 @@ def scatter(
 
 
 def _slice(received: ReceivedAnalog, first: int, count: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """`count` values from `first` on with their noise variances; what lies beyond the stream counts as lost."""
+    """`count` values from `first` on, and their noise variances; what is beyond the stream counts as lost."""
     values, noise = torch.zeros(count), torch.full((count,), torch.inf)
     there = max(0, min(count, len(received.values) - first))
     values[:there] = torch.from_numpy(np.array(received.values[first : first + there], np.float32))
@@ -109,3 +165,13 @@ def _slice(received: ReceivedAnalog, first: int, count: int) -> tuple[torch.Tens
 def _tokens_first(values: torch.Tensor, region: Region) -> torch.Tensor:
     """A region of a map (120, h, w) as (rows, columns, 120)."""
     return values[(slice(None), *region.tokens)].permute(1, 2, 0).contiguous()
+
+
+def llse(values: torch.Tensor, noise: torch.Tensor, layer: AnalogLayer) -> tuple[torch.Tensor, torch.Tensor]:
+    """Linear least-squares estimate of u, eq. (8), from y = g·u + noise of the given variance, inf where
+    erased; and the variance of its error. All have the layer's shape.
+    """
+    signal, nothing = layer.gain.square() * layer.power, torch.zeros_like(values)
+    weight = torch.where(layer.sent & torch.isfinite(noise), signal / (signal + noise), nothing)
+    estimate = weight * torch.where(layer.sent, values, nothing) / layer.gain.clamp_min(1e-12)
+    return estimate, layer.power * (1 - weight)

@@ -8,7 +8,6 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import torch
 from gnuradio import gr
 
 from ...blocks import pdu
@@ -19,45 +18,19 @@ from ...blocks.image_link import wire
 from ...blocks.link_block import LinkBlock
 from ...blocks.modulation import analog_demodulator, analog_modulator, digital_demodulator, digital_modulator
 from ...blocks.mux import message_mux
-from ...errors import HscError
 from ...message import Link, ReceivedMessage
 from ...nn.planes import check_shape
-from ...nn.transform import WIDTH
-from ...phy import cipher
 from ...phy.numerology import AUTO
 from ...phy.packets import DEFAULT_PACKET_SYMBOLS
-from . import codec, models
-from . import link as link_parts
+from . import models
+from .allocation import NAME, allocate
 from .analog_part import Selection
-from .options import HdaOptions
-from .regions import grid
+from .codec import features_map, semantic_decode, semantic_encode
+from .fusion import Fused, fuse, notices
+from .options import HdaOptions, key_bytes
+from .parameters import HdaParameters
 
-NAME = codec.HdaDeepScCodec.name
 DEFAULT_REPAIR_SHARE = HdaOptions.repair_share
-_TOKENS = 4  # tokens along the side of a latent position
-
-
-def features_shape(shape: tuple[int, int, int]) -> tuple[int, int, int]:
-    """Shape (120, h, w) of the features of an image (H, W, C)."""
-    return (WIDTH, *(_TOKENS * side for side in grid(*shape[:2])))
-
-
-def features_map(values: np.ndarray, shape: tuple[int, int, int]) -> torch.Tensor:
-    """Features of a PDU → float (120, h, w). Raises HscError for another number of them, and for an image too
-    large to be served.
-    """
-    check_shape(shape)
-    wanted = features_shape(shape)
-    if values.size != np.prod(wanted):
-        raise HscError(
-            f"{values.size} features are not those of an image of shape {shape}: connect the features of {NAME}"
-        )
-    return torch.from_numpy(values.reshape(wanted))
-
-
-def key_bytes(key: str | bytes | None) -> bytes | None:
-    """Key of a block, 32 bytes, from digits or a file's name; None and "" stand for none. Raises HscError."""
-    return cipher.parse_key(key) if isinstance(key, str) and key else key or None
 
 
 class hda_semantic_encoder(LinkBlock):
@@ -71,12 +44,9 @@ class hda_semantic_encoder(LinkBlock):
         limit_torch_threads()
 
     def _encode(self, image: pdu.Image) -> None:
-        check_shape(image.shape)
-        z = codec.semantic_encode(image.pixels, models.common())
-        parameters = codec.HdaParameters(0, 0, 0, Selection(0, 0), 0).pack()  # HDA Allocation fills them in
-        self.publish(
-            "features", pdu.Features(image.message_id, NAME, image.shape, z.numpy().ravel(), parameters)
-        )
+        z = semantic_encode(image.pixels, models.common()).numpy().ravel()
+        parameters = HdaParameters(0, 0, 0, Selection(0, 0), 0).pack()  # HDA Allocation fills them in.
+        self.publish("features", pdu.Features(image.message_id, NAME, image.shape, z, parameters))
 
 
 class hda_semantic_decoder(MessageBlock):
@@ -92,10 +62,11 @@ class hda_semantic_decoder(MessageBlock):
 
     def _decode(self, features: pdu.Features) -> None:
         require_codec(features.codec, NAME)
-        model = models.load(models.PROFILES[codec.HdaParameters.unpack(features.parameters).profile])
+        model = models.load(models.PROFILES[HdaParameters.unpack(features.parameters).profile])
         variance = np.zeros_like(features.values) if features.variance is None else features.variance
-        fused = codec.Fused(*(features_map(part, features.shape) for part in (features.values, variance)))
-        image = codec.semantic_decode(fused, features.shape, model)
+        z = features_map(features.values, features.shape)
+        fused = Fused(z, features_map(variance, features.shape))
+        image = semantic_decode(fused, features.shape, model)
         link = {
             "snr_db": features.snr_db,
             "packets": features.packets,
@@ -141,7 +112,7 @@ class hda_allocation(LinkBlock):
         limit_torch_threads()
 
     def set_da_ratio(self, da_ratio: float | None) -> None:
-        """Digital over analog channel uses from the next image on. Raises HscError for an impossible ratio."""
+        """Digital over analog channel uses from the next image on. Raises HscError for what is no ratio."""
         self._options = replace(self._options, da_ratio=da_ratio)
 
     def set_key(self, key: str | bytes | None) -> None:
@@ -151,7 +122,7 @@ class hda_allocation(LinkBlock):
     def _allocate(self, features: pdu.Features) -> None:
         require_codec(features.codec, NAME)
         z = features_map(features.values, features.shape)
-        made = codec.allocate(z, features.shape, self._link, self._options)
+        made = allocate(z, features.shape, self._link, self._options)
         head = {
             "message_id": features.message_id,
             "codec": NAME,
@@ -167,8 +138,8 @@ class hda_allocation(LinkBlock):
 
 
 class hda_fusion(PartsBlock):
-    """Received parts to features ẑ: channel decoder, cipher, entropy decoder and HDA fusion, eqs. (8), (10)
-    and (11).
+    """Received parts to features ẑ: channel decoder, cipher, entropy decoder and HDA fusion, eqs. (8), (10),
+    (11) and (16).
 
     Message ports: in `analog` (`Analog`) and `digital` (`Digital`); out `features` (`Features`). A part that
     failed or never came is left out. Chunks that came whole and do not open, because they were altered or the
@@ -196,26 +167,21 @@ class hda_fusion(PartsBlock):
     def on_parts(self, message_id: int, parts: dict[Any, pdu.Pdu]) -> None:
         first, analog, digital = next(iter(parts.values())), parts.get("analog"), parts.get("digital")
         require_codec(first.codec, NAME)
-        parameters = codec.HdaParameters.unpack(first.parameters)
+        parameters = HdaParameters.unpack(first.parameters)
         model = models.load(models.PROFILES[parameters.profile])
-        received = ReceivedMessage(
-            NAME, first.shape, first.parameters, analog.received if analog and analog.values.size else None,
-            (digital.received,) if digital and digital.streams else (), first.snr_db,
-        )  # fmt: skip
         check_shape(first.shape)
-        fused = codec.fuse(received, self._key, model, parameters)
+        values = analog.received if analog and analog.values.size else None
+        streams = (digital.received,) if digital and digital.streams else ()
+        received = ReceivedMessage(NAME, first.shape, first.parameters, values, streams, first.snr_db)
+        fused = fuse(received, self._key, model, parameters)
         self.counters["lost_regions"] += fused.lost
         if fused.closed:
             self.counters["closed_chunks"] += fused.closed
-            self.fail(None, f"message {message_id}: {link_parts.notices(fused.closed)[0]}")
+            self.fail(None, f"message {message_id}: {notices(fused.closed)[0]}")
         link = {"packets": digital.packets, "packets_received": digital.packets_received} if digital else {}
-        self.publish(
-            "features",
-            pdu.Features(
-                message_id, NAME, first.shape, fused.z.numpy().ravel(), first.parameters, fused.variance.numpy().ravel(),
-                first.snr_db, **link,
-            ),
-        )  # fmt: skip
+        z, variance = (part.numpy().ravel() for part in (fused.z, fused.variance))
+        head = (message_id, NAME, first.shape)
+        self.publish("features", pdu.Features(*head, z, first.parameters, variance, first.snr_db, **link))
 
 
 class hda_transmitter(gr.hier_block2):
@@ -265,11 +231,8 @@ class hda_transmitter(gr.hier_block2):
         )
         wire(self, ("images", "snr"), ("sent",), connections)
         self.connect(self.transmitter, self)
-        self.set_snr_db, self.set_mcs, self.set_key = (
-            self.allocation.set_snr_db,
-            self.allocation.set_mcs,
-            self.allocation.set_key,
-        )
+        self.set_snr_db, self.set_mcs = self.allocation.set_snr_db, self.allocation.set_mcs
+        self.set_key = self.allocation.set_key
         self.set_amplitude = self.transmitter.set_amplitude
 
 

@@ -10,34 +10,50 @@ import numpy as np
 import torch
 
 from ...coding import hevc
-from ...errors import HscError
-from ...images import datasets
+from ...coding.budget import TooFew
+from ...images.datasets import Photos
 from ...phy import mcs
 from ...training.export import export
 from ...training.loop import Run, accelerator, fit, mixed_precision, planes
-from ...training.recipe import Recipe
-from . import hevc_codec, models
-from . import network as hda
-from .fit import activity_tables, power_rows
-from .objective import FINENESS, Draw, analog_link, balanced, semantic_distortion
+from . import activity, models
+from .fit import activity_tables, power_tables
+from .hevc_codec import residual_class
+from .network import QUALITIES, HdaNetwork
+from .objective import (
+    FINENESS,
+    SNRS_DB,
+    Draw,
+    analog_link,
+    balanced,
+    losses,
+    semantic_distortion,
+    values_per_token,
+)
 from .training import METHOD, learn_decoder
 
-BYTES_PER_PIXEL = 0.30 * 2.0 ** (-0.6 * np.arange(hda.QUALITIES))  # of the base, for classes 0 (finest) to 11
+# Bytes of a base per pixel for classes 0 (finest) to 11. Chosen by trial.
+BYTES_PER_PIXEL = 0.30 * 2.0 ** (-0.6 * np.arange(QUALITIES))
+# Crops that the tables are fitted to, their side, and the seed that picks them.
 CROPS, SIZE, SEED = 40, 256, 3
-PAIRS = 200  # crops that the decoder is trained on
+# Crops that the decoder is trained on.
+PAIRS = 200
+# What the decoder is trained for.
 CBR = 1 / 6
+# Least and largest share of the channel uses that a base takes in training.
 DIGITAL_SHARE = 0.1, 0.9
-RELIABLE = 0.8  # of a base's channel uses beside activity and headers
-EMA = 0.998
+# Share of a digital part's channel uses that are the base's, beside activity and headers. Chosen by trial.
+_BASE_SHARE = 0.8
+# Decay of the moving average of the weights. Chosen by trial.
+_AVERAGE = 0.998
 
 
-def train(run: Run, _: dict[str, torch.Tensor] | None = None) -> dict[str, float]:
+def train(run: Run) -> dict[str, float]:
     """Fit the tables to the shipped network, whatever the start, train its decoder, export both; returns the
     figures on the card.
     """
     photos, network = run.photos(), models.network({})
     state, figures = fit_tables(photos, network)
-    pairs = Pairs.make(photos, network, state["log_power"].long(), state["energy"].numpy(), run.recipe)
+    pairs = Pairs.make(photos, network, state, run)
     network, steps = train_decoder(network, pairs, run)
     state |= {key: value for key, value in network.state_dict().items() if key.startswith(models.DECODER)}
     export(run, state, steps, figures, f": {CROPS} of seed {SEED} for the tables, {PAIRS} for the decoder")
@@ -45,9 +61,7 @@ def train(run: Run, _: dict[str, torch.Tensor] | None = None) -> dict[str, float
 
 
 @torch.no_grad()
-def fit_tables(
-    photos: datasets.Photos, network: hda.HdaNetwork
-) -> tuple[dict[str, torch.Tensor], dict[str, float]]:
+def fit_tables(photos: Photos, network: HdaNetwork) -> tuple[dict[str, torch.Tensor], dict[str, float]]:
     """Tables fitted to random crops, as shipped, and the mean power of every class. No gradients."""
     crops = photos.crops(np.random.default_rng(SEED), CROPS, SIZE)
     z = network.encode(planes(crops))
@@ -56,12 +70,7 @@ def fit_tables(
         bases = np.stack([_base(crop, share) for crop in crops])
         features = network.channel_encode(z - network.encode(planes(bases)))
         energy.append(float(features.square().mean().log2()))
-        found = [network.activity_latents(features, fineness) for fineness in range(len(hda.ACTIVITY_STEPS))]
-        log_power.append(
-            torch.stack([power_rows(features, active, fineness) for fineness, active in enumerate(found)]).to(
-                torch.int16
-            )
-        )
+        log_power.append(power_tables(network, features).to(torch.int16))
         stored.append(activity_tables(network, features))
     state = {
         "log_power": torch.stack(log_power),
@@ -87,33 +96,18 @@ class Pairs:
 
     @classmethod
     @torch.no_grad()
-    def make(
-        cls,
-        photos: datasets.Photos,
-        network: hda.HdaNetwork,
-        log_power: torch.Tensor,
-        energy: np.ndarray,
-        chosen: Recipe,
-    ) -> Pairs:
-        """Random crops through HEVC."""
-        images = photos.crops(np.random.default_rng(chosen.seed), PAIRS, chosen.crop)
-        qualities = [hevc.typical_quality(size) for size in BYTES_PER_PIXEL]
-        bases = np.stack(
-            [[hevc.decode(hevc.encode(image, q), image.shape) for image in images] for q in qualities]
-        )
-        powers = []
-        for of_class in bases:
-            features = network.channel_encode(
-                network.encode(planes(images)) - network.encode(planes(of_class))
-            )
-            active = network.activity_latents(features, FINENESS)
-            chosen_tables = [log_power[hevc_codec.residual_class(u, energy), FINENESS] for u in features]
-            powers.append(
-                torch.cat(
-                    [hda.log_powers(t, a[None], FINENESS) for t, a in zip(chosen_tables, active, strict=True)]
-                ).to(torch.int16)
-            )
-        return cls(images, bases, torch.stack(powers))
+    def make(cls, photos: Photos, network: HdaNetwork, tables: dict[str, torch.Tensor], run: Run) -> Pairs:
+        """Random crops through HEVC. `tables`: as `fit_tables` makes them."""
+        images = photos.crops(np.random.default_rng(run.recipe.seed), PAIRS, run.recipe.crop)
+        z = network.encode(planes(images))
+        bases, log_power = [], []
+        for size in BYTES_PER_PIXEL:
+            quality = hevc.typical_quality(size)
+            of_class = np.stack([hevc.decode(hevc.encode(image, quality), image.shape) for image in images])
+            features = network.channel_encode(z - network.encode(planes(of_class)))
+            bases.append(of_class)
+            log_power.append(_log_powers(features, network, tables))
+        return cls(images, np.stack(bases), torch.stack(log_power))
 
     def batch(
         self, rng: np.random.Generator, size: int, quality: int, device: torch.device
@@ -124,21 +118,32 @@ class Pairs:
         return images, bases, self.log_power[quality, picked].to(device).long()
 
 
+def _log_powers(features: torch.Tensor, network: HdaNetwork, tables: dict[str, torch.Tensor]) -> torch.Tensor:
+    """Log-powers int16 (N, 120, h, w) that the tables give for u (N, 120, h, w), each by its own class."""
+    active = activity.latents(features, network.weight, FINENESS)
+    classes = [residual_class(u, tables["energy"].numpy()) for u in features]
+    known = [
+        activity.log_powers(tables["log_power"][each, FINENESS], of_one[None], FINENESS)
+        for each, of_one in zip(classes, active, strict=True)
+    ]
+    return torch.cat(known).to(torch.int16)
+
+
 def draw(rng: np.random.Generator, batch: int) -> Draw:
     """Random conditions: SNR −2 to 22 dB, the classes whose base takes a tenth to nine tenths of the channel
     uses there.
     """
-    snr_db = rng.uniform(-2, 22)
-    uses = 8 * BYTES_PER_PIXEL / mcs.best_for(snr_db).bits_per_use / RELIABLE
+    snr_db = rng.uniform(*SNRS_DB)
+    uses = 8 * BYTES_PER_PIXEL / mcs.best_for(snr_db).bits_per_use / _BASE_SHARE
     share = uses / (3 * CBR)
     fitting = np.flatnonzero((share > DIGITAL_SHARE[0]) & (share < DIGITAL_SHARE[1]))
     quality = int(rng.choice(fitting))
-    erased = np.where(rng.random(batch) < 0.25, rng.uniform(0, 0.35, batch), 0.0)
-    return Draw(quality, np.full(batch, snr_db), erased, 384 * CBR * (1 - share[quality]), snr_db)
+    values = values_per_token(CBR, share[quality])
+    return Draw(quality, np.full(batch, snr_db), losses(rng, batch), values, snr_db)
 
 
 def loss_of(
-    network: hda.HdaNetwork, images: torch.Tensor, bases: torch.Tensor, log_power: torch.Tensor, at: Draw
+    network: HdaNetwork, images: torch.Tensor, bases: torch.Tensor, log_power: torch.Tensor, at: Draw
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Loss of the decoder, eq. (18), and the images' mean MSE."""
     with torch.no_grad():
@@ -146,12 +151,11 @@ def loss_of(
         estimate, variance = analog_link(network.channel_encode(z - base), log_power, at)
         restored = base + network.channel_decode(estimate)  # eq. (16)
     decoded = network.decode(restored, variance)
-    return balanced(semantic_distortion(images, decoded)), (
-        images - decoded.detach().clamp(0, 1)
-    ).square().mean()
+    mse = (images - decoded.detach().clamp(0, 1)).square().mean()
+    return balanced(semantic_distortion(images, decoded)), mse
 
 
-def train_decoder(network: hda.HdaNetwork, pairs: Pairs, run: Run) -> tuple[hda.HdaNetwork, int]:
+def train_decoder(network: HdaNetwork, pairs: Pairs, run: Run) -> tuple[HdaNetwork, int]:
     """Train the decoder of `network` behind HEVC bases; returns the moving average of the network, and the
     steps.
     """
@@ -159,11 +163,11 @@ def train_decoder(network: hda.HdaNetwork, pairs: Pairs, run: Run) -> tuple[hda.
     learn_decoder(network)
     rng, batch, device = np.random.default_rng(), run.recipe.batch, accelerator().device
 
-    def loss(network: hda.HdaNetwork, _: float) -> tuple[torch.Tensor, torch.Tensor]:
+    def loss(network: HdaNetwork, _: float) -> tuple[torch.Tensor, torch.Tensor]:
         at = draw(rng, batch)
         return loss_of(network, *pairs.batch(rng, batch, at.quality, device), at)
 
-    network, steps = fit(network, loss, run, replace(METHOD, average=EMA))
+    network, steps = fit(network, loss, run, replace(METHOD, average=_AVERAGE))
     network.mixed_precision = False
     return network, steps
 
@@ -171,7 +175,7 @@ def train_decoder(network: hda.HdaNetwork, pairs: Pairs, run: Run) -> tuple[hda.
 def _base(image: np.ndarray, bytes_per_pixel: float) -> np.ndarray:
     """An image through HEVC at a size; at the lowest quality where that is larger still."""
     try:
-        datasets = hevc.fit(image, int(bytes_per_pixel * image.shape[0] * image.shape[1]))
-    except HscError:
-        datasets = hevc.encode(image, hevc.LOWEST)
-    return hevc.decode(datasets, image.shape)
+        data = hevc.fit(image, int(bytes_per_pixel * image.shape[0] * image.shape[1]))
+    except TooFew:
+        data = hevc.encode(image, hevc.LOWEST)
+    return hevc.decode(data, image.shape)

@@ -1,5 +1,5 @@
 """The networks of the HDA codecs as they are shipped: the common weights, and what each DA ratio and CBR has
-of its own.
+of its own; and the form of their entropy tables.
 """
 
 from __future__ import annotations
@@ -14,13 +14,18 @@ import torch
 from ... import weights
 from ...coding.entropy import TOTAL, EntropyTables
 from ...errors import HscError
-from . import activity
-from . import network as hda
+from .network import HdaNetwork
 
 COMMON = "hda-deepsc"
-DECODER = ("decoder.", "reliability.")  # what a profile has of its own: one transmitter serves all
-LARGEST_INDEX = 40  # beyond it a latent's index is escaped
-STORED_TOTAL = 1 << 16  # the shipped tables are integers of this sum; the coder's precision is finer
+# Beginnings of the names of what a profile has of its own. One transmitter serves all.
+DECODER = ("decoder.", "reliability.")
+# Beginnings of the names of what the common weights may lack: densities have become tables, and an encoder
+# that was never trained adds nothing.
+_NOT_SHIPPED = ("density.", "encoder.")
+# A latent's index beyond it is escaped.
+LARGEST_INDEX = 40
+# Sum of a row of the shipped tables. The coder's precision is finer.
+STORED_TOTAL = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -38,7 +43,13 @@ class Profile:
     cbr: float
     da_ratio: float
 
+    @property
+    def digital_share(self) -> float:
+        """Share of the channel uses that the digital part takes."""
+        return self.da_ratio / (1 + self.da_ratio)
 
+
+# DA ratios of section V-E of the paper at its CBR of 1/6, and the smaller CBRs of figure 6.
 PROFILES = (
     Profile(0, "hda-deepsc-da0.2", 1 / 6, 0.2),
     Profile(1, "hda-deepsc-da0.4", 1 / 6, 0.4),
@@ -52,17 +63,18 @@ PROFILES = (
 
 @dataclass(frozen=True)
 class Model:
-    """A profile, ready for use: the network and its entropy tables.
+    """Networks and tables, ready for use.
 
     Attributes:
-        latents: for every quality, the rows of its latents.
-        tables: for every quality and fineness of the activity, the rows of the latents and then of the
-            activity latents.
+        network: in evaluation mode.
+        log_power: integers (12, 4, 44, 120), power of u by quality, fineness and row of the activity
+            [1/64 octave].
+        entropy: tables for every quality and fineness: of the latents' rows, and then of the activity's.
     """
 
-    network: hda.HdaNetwork
-    latents: tuple[EntropyTables, ...]
-    tables: tuple[tuple[EntropyTables, ...], ...]
+    network: HdaNetwork
+    log_power: torch.Tensor
+    entropy: tuple[tuple[EntropyTables, ...], ...]
 
 
 def nearest(cbr: float, da_ratio: float) -> Profile:
@@ -70,33 +82,30 @@ def nearest(cbr: float, da_ratio: float) -> Profile:
     return min(PROFILES, key=lambda p: abs(np.log2(p.cbr / cbr)) + abs(np.log2(p.da_ratio / da_ratio)))
 
 
-def by_name(name: str) -> Profile | None:
-    """The profile with weights of that name, None when there is none."""
-    return next((profile for profile in PROFILES if profile.name == name), None)
-
-
 @lru_cache(maxsize=1)
 def common() -> Model:
     """The model of the transmitter. Raises HscError when weights are missing or damaged."""
-    return Model(network({}), *_common_tables())
+    return _with_tables(network({}))
 
 
 @lru_cache(maxsize=len(PROFILES))
 def load(profile: Profile) -> Model:
     """The model of a receiver. Raises HscError when weights are missing or damaged."""
-    return Model(network(weights.load(profile.name)), *_common_tables())
+    return _with_tables(network(weights.load(profile.name)))
 
 
-def network(own: Mapping[str, torch.Tensor]) -> hda.HdaNetwork:
+def _with_tables(made: HdaNetwork) -> Model:
+    return Model(made, made.log_power, _entropy())
+
+
+def network(own: Mapping[str, torch.Tensor]) -> HdaNetwork:
     """The common network with some weights of its own. Raises HscError when they do not fit, or the common
     ones are missing.
     """
     state = {key: value for key, value in _common().items() if not key.endswith("tables")} | dict(own)
-    made = hda.HdaNetwork()
+    made = HdaNetwork()
     found = made.load_state_dict(state, strict=False)
-    if found.unexpected_keys or any(
-        not key.startswith(("density.", "encoder.")) for key in found.missing_keys
-    ):
+    if found.unexpected_keys or not all(key.startswith(_NOT_SHIPPED) for key in found.missing_keys):
         raise HscError(f"weights of {COMMON} do not fit this version's network: install again")
     return made.eval().requires_grad_(False)
 
@@ -107,14 +116,13 @@ def _common() -> dict[str, torch.Tensor]:
 
 
 @lru_cache(maxsize=1)
-def _common_tables() -> tuple[tuple[EntropyTables, ...], tuple[tuple[EntropyTables, ...], ...]]:
-    """`Model.latents` and `Model.tables`."""
-    latents, active = _common()["tables"], _common()["activity_tables"]
-    both = (
-        tuple(unpack_tables(torch.cat([one, other])) for other in more)
-        for one, more in zip(latents, active, strict=True)
+def _entropy() -> tuple[tuple[EntropyTables, ...], ...]:
+    """`Model.entropy` of HDA-DeepSC."""
+    qualities = zip(_common()["tables"], _common()["activity_tables"], strict=True)
+    return tuple(
+        tuple(unpack_tables(torch.cat([latents, active])) for active in finenesses)
+        for latents, finenesses in qualities
     )
-    return tuple(unpack_tables(part) for part in latents), tuple(both)
 
 
 def unpack_tables(stored: torch.Tensor) -> EntropyTables:
@@ -129,12 +137,7 @@ def pack_tables(probabilities: np.ndarray) -> np.ndarray:
     """Probabilities (R, S), last column the escape → integers (R, S) as they are shipped: at least 1, of sum
     2^16, less one.
     """
-    share = probabilities / probabilities.sum(1, keepdims=True)
-    frequency = np.floor(share * (STORED_TOTAL - share.shape[1])).astype(np.int64)
-    frequency[np.arange(len(frequency)), frequency.argmax(1)] += (
-        STORED_TOTAL - share.shape[1] - frequency.sum(1)
-    )
+    rest = STORED_TOTAL - probabilities.shape[1]
+    frequency = np.floor(probabilities / probabilities.sum(1, keepdims=True) * rest).astype(np.int64)
+    frequency[np.arange(len(frequency)), frequency.argmax(1)] += rest - frequency.sum(1)
     return frequency
-
-
-ROWS = hda.LATENTS + activity.LATENTS

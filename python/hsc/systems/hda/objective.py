@@ -3,26 +3,46 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 import numpy as np
 import torch
 
-from . import network as hda
+from . import activity
+from .analog_part import Selection, analog_layer, llse, water_level
 from .models import Profile
+from .network import QUALITIES, HdaNetwork, dequantise, quantise, step_size
 
-FOURIER_WEIGHT = 0.1 / 255  # λ_F = 0.1 on pixel values of 0 … 255
-BASE_WEIGHT = 0.1  # λ_z
-# λ_r, in nepers of distortion per bit and pixel value: a bit takes channel uses from the analog part, at 10
-# dB (2 bits a use) this many.
+# λ_F of eq. (18) for pixel values of 0 to 1. The paper's 0.1 (section V-A) is taken for 0 to 255.
+FOURIER_WEIGHT = 0.1 / 255
+# λ_z of eq. (23): the paper's (section V-A).
+BASE_WEIGHT = 0.1
+# λ_r in nepers of distortion per bit and pixel value at 10 dB. A bit takes channel uses from the analog part,
+# 2 bits a use there. Chosen by trial.
 RATE_WEIGHT = 4.4
-FINENESS = 1  # of the activity in training
+# Of the activity in training.
+FINENESS = 1
+# MSE per pixel value that is added before a logarithm: 60 dB.
 LEAST_MSE = 1e-6
-STAGES = (
-    "semantic",
-    "transceiver",
-    "decoder",
-    "whole",
-)  # algorithm 1, and the decoder by itself, which is cheap
+# Mean SNR of each image of a batch [dB], uniform.
+SNRS_DB = (-2.0, 22.0)
+# Share of the batches and most of the values of an image that are lost there.
+LOSSY_SHARE, LARGEST_LOSS = 0.25, 0.35
+# Channel uses of a token at a CBR of 1, in analog values: 8 × 8 × 3 pixel values, two values a use.
+_VALUES_PER_TOKEN = 384
+
+
+class Stage(StrEnum):
+    """A stage of algorithm 1, by what it trains."""
+
+    # Both semantic coders, without a channel.
+    SEMANTIC = "semantic"
+    # What is between them.
+    TRANSCEIVER = "transceiver"
+    # The semantic decoder by itself, which is cheap. The paper has no such stage.
+    DECODER = "decoder"
+    # Everything.
+    WHOLE = "whole"
 
 
 @dataclass(frozen=True)
@@ -49,38 +69,55 @@ def draw(rng: np.random.Generator, batch: int, profile: Profile | None = None) -
     1/24 and 0.1 to 3.
     """
     if profile:
-        cbr, share = profile.cbr, profile.da_ratio / (1 + profile.da_ratio) * rng.uniform(0.85, 1.05)
+        cbr, share = profile.cbr, profile.digital_share * rng.uniform(0.85, 1.05)
     else:
         cbr = rng.choice([1 / 6, 1 / 12, 1 / 24], p=[0.7, 0.15, 0.15])
         share = rng.uniform(0.05, 0.35) if rng.random() < 0.8 else rng.uniform(0.3, 0.75)
-    snr_db = rng.uniform(-2, 22, batch)
-    quality = int(np.clip(round(rng.normal(_quality(cbr, share, snr_db.mean()), 1.2)), 0, hda.QUALITIES - 1))
-    erased = np.where(rng.random(batch) < 0.25, rng.uniform(0, 0.35, batch), 0.0)
-    return Draw(quality, snr_db, erased, 384 * cbr * (1 - share), float(snr_db.mean()))
+    snr_db = rng.uniform(*SNRS_DB, batch)
+    mean = float(snr_db.mean())
+    quality = _bounded(rng.normal(_quality(cbr, share, mean), 1.2))
+    return Draw(quality, snr_db, losses(rng, batch), values_per_token(cbr, share), mean)
+
+
+def losses(rng: np.random.Generator, batch: int) -> np.ndarray:
+    """Share of each image's analog values that are lost, float (B,), mostly none."""
+    return np.where(rng.random(batch) < LOSSY_SHARE, rng.uniform(0, LARGEST_LOSS, batch), 0.0)
+
+
+def values_per_token(cbr: float, digital_share: float) -> float:
+    """Analog values per token at a CBR, beside a digital part that takes a share of the channel uses."""
+    return _VALUES_PER_TOKEN * cbr * (1 - digital_share)
 
 
 def usual(profile: Profile, snr_db: float) -> Draw:
     """Typical conditions of a profile, for one image at an SNR [dB]."""
-    share = profile.da_ratio / (1 + profile.da_ratio)
-    quality = int(np.clip(round(_quality(profile.cbr, share, snr_db)), 0, hda.QUALITIES - 1))
-    return Draw(quality, np.array([snr_db]), np.zeros(1), 384 * profile.cbr * (1 - share), snr_db)
+    share = profile.digital_share
+    values = values_per_token(profile.cbr, share)
+    return Draw(
+        _bounded(_quality(profile.cbr, share, snr_db)), np.array([snr_db]), np.zeros(1), values, snr_db
+    )
+
+
+def _bounded(quality: float) -> int:
+    return int(np.clip(round(quality), 0, QUALITIES - 1))
 
 
 def _quality(cbr: float, share: float, snr_db: float) -> float:
-    """Where the codec's allocation lands on average."""
+    """Quality at which the codec's allocation lands on average, roughly. Its numbers were chosen by trial."""
     return 8.0 - 4.5 * (share - 0.15) - 0.06 * (snr_db - 10) + 1.5 * np.log2(1 / (6 * cbr))
 
 
 def rate_weight(snr_db: float) -> float:
-    """λ_r at an SNR: a channel use carries fewer bits at a lower one, so each is dearer."""
-    return RATE_WEIGHT * 2.0 / float(np.clip(2.0 * 2 ** ((snr_db - 10) / 6), 0.5, 4.5))
+    """λ_r at an SNR [dB]: a channel use carries fewer bits at a lower one, so each is dearer."""
+    bits_per_use = float(np.clip(2.0 * 2 ** ((snr_db - 10) / 6), 0.5, 4.5))  # as AMC has it, roughly
+    return RATE_WEIGHT * 2.0 / bits_per_use
 
 
 def semantic_distortion(
     images: torch.Tensor, decoded: torch.Tensor, fourier_weight: float = FOURIER_WEIGHT
 ) -> torch.Tensor:
-    """Eq. (18), mean over each image's pixel values, orthonormal transform, (B,): ‖I − Î‖² + λ_F |F(I) −
-    F(Î)|.
+    """Eq. (18), ‖I − Î‖² + λ_F |F(I) − F(Î)|, mean over the pixel values of each image (B, 3, H, W), the
+    transform orthonormal → (B,).
     """
     error = images - decoded
     squared = error.square().flatten(1).mean(1)
@@ -95,47 +132,57 @@ def balanced(distortion: torch.Tensor) -> torch.Tensor:
 
 
 def stage_loss(
-    network: hda.HdaNetwork,
-    images: torch.Tensor,
-    at: Draw,
-    stage: str,
-    fourier_weight: float = FOURIER_WEIGHT,
+    network: HdaNetwork, images: torch.Tensor, at: Draw, stage: Stage, fourier_weight: float = FOURIER_WEIGHT
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Images (B, 3, H, W) → loss of a stage of algorithm 1, and log10 of the images' MSE, mean."""
-    if stage == "semantic":
+    if stage == Stage.SEMANTIC:
         z = network.encode(images)
         decoded = network.decode(z, torch.zeros_like(z))
         return balanced(semantic_distortion(images, decoded, fourier_weight)), _log_mse(images, decoded)
-    with torch.set_grad_enabled(stage == "whole"):
+    with torch.set_grad_enabled(stage == Stage.WHOLE):
         z = network.encode(images)
-    with torch.set_grad_enabled(stage != "decoder"):
-        restored, base, bits, variance = _transceive(network, z, at)
-    decoded = network.decode(restored, variance)
-    if stage == "transceiver":  # eq. (23), in squares
-        distortion = balanced((z - restored).square().flatten(1).mean(1)) + BASE_WEIGHT * balanced(
-            (z - base).square().flatten(1).mean(1)
-        )
+    with torch.set_grad_enabled(stage != Stage.DECODER):
+        sent = _transceive(network, z, at)
+    decoded = network.decode(sent.restored, sent.variance)
+    if stage == Stage.TRANSCEIVER:  # eq. (23), in squares
+        distortion = _distance(z, sent.restored) + BASE_WEIGHT * _distance(z, sent.base)
     else:
         distortion = balanced(semantic_distortion(images, decoded, fourier_weight))
-    rate = 0.0 if stage == "decoder" else rate_weight(at.design_snr_db) * bits / images.numel()
+    rate = 0.0 if stage == Stage.DECODER else rate_weight(at.design_snr_db) * sent.bits / images.numel()
     return distortion + rate, _log_mse(images, decoded)
 
 
-def _transceive(
-    network: hda.HdaNetwork, z: torch.Tensor, at: Draw
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Algorithm 1, lines 8 to 28: z → ẑ, z̃, bits of z_D, error variance of ẑ."""
+@dataclass(frozen=True)
+class _Sent:
+    """z behind the channel.
+
+    Attributes:
+        restored: ẑ (B, 120, h, w).
+        base: z̃, same shape.
+        bits: of z_D, scalar.
+        variance: of the error of ẑ, same shape.
+    """
+
+    restored: torch.Tensor
+    base: torch.Tensor
+    bits: torch.Tensor
+    variance: torch.Tensor
+
+
+def _transceive(network: HdaNetwork, z: torch.Tensor, at: Draw) -> _Sent:
+    """Algorithm 1, lines 8 to 28, for z (B, 120, h, w)."""
     latents = network.hyper.encode(z)  # eq. (13)
-    step = hda.step_size(at.quality).to(z.device)
+    step = step_size(at.quality).to(z.device)
     noisy = latents + (torch.rand_like(latents) - 0.5) * step  # line 10
     bits = network.density(noisy, step.reshape(1, 1, 1, 1)).sum()  # eq. (24)
-    rounded = hda.dequantise(hda.quantise(latents, at.quality), at.quality)
+    rounded = dequantise(quantise(latents, at.quality), at.quality)
     base = network.hyper.decode(latents + (rounded - latents).detach())  # straight through the rounding
     features = network.channel_encode(z - base)  # eqs. (15), (3)
     with torch.no_grad():
-        log_power = network.log_powers(network.activity_latents(features, FINENESS), at.quality, FINENESS)
+        active = activity.latents(features, network.weight, FINENESS)
+        log_power = activity.log_powers(network.log_power[at.quality, FINENESS], active, FINENESS)
     estimate, variance = analog_link(features, log_power, at)
-    return base + network.channel_decode(estimate), base, bits, variance  # eq. (16)
+    return _Sent(base + network.channel_decode(estimate), base, bits, variance)  # eq. (16)
 
 
 def analog_link(
@@ -147,8 +194,8 @@ def analog_link(
     with torch.no_grad():
         count = min(log_power.numel() - 1, int(at.values_per_token * log_power[:, 0].numel()))
         threshold = int(log_power.flatten().kthvalue(log_power.numel() - count).values) + 1
-        water = hda.water_level(log_power[log_power >= threshold], at.design_snr_db)
-        layer = hda.analog_layer(log_power, threshold, water)
+        water = water_level(log_power[log_power >= threshold], at.design_snr_db)
+        layer = analog_layer(log_power, Selection(threshold, water))
     sent = layer.gain * features
     power = sent.square().sum() / layer.sent.sum().clamp_min(1)  # algorithm 1, line 17
     ratio, erased = (
@@ -157,9 +204,12 @@ def analog_link(
     )
     noise = (power * ratio).expand_as(sent)
     received = sent + noise.sqrt() * torch.randn_like(sent)
-    return hda.llse(
-        received, noise.masked_fill(torch.rand_like(sent) < erased, torch.inf).detach(), layer
-    )  # eq. (8)
+    noise = noise.masked_fill(torch.rand_like(sent) < erased, torch.inf).detach()
+    return llse(received, noise, layer)  # eq. (8)
+
+
+def _distance(z: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+    return balanced((z - other).square().flatten(1).mean(1))
 
 
 def _log_mse(images: torch.Tensor, decoded: torch.Tensor) -> torch.Tensor:

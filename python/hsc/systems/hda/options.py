@@ -17,25 +17,35 @@ def read_key(text: str) -> bytes | None:
     return None if text == "none" else cipher.parse_key(text)
 
 
+def key_bytes(key: str | bytes | None) -> bytes | None:
+    """A key from a flowgraph: 32 bytes, or text as `read_key` takes it; None and "" stand for none. Raises
+    HscError for text that is no key.
+    """
+    return cipher.parse_key(key) if isinstance(key, str) and key else key or None
+
+
 @dataclass(frozen=True)
 class HdaOptions:
     """Options of the HDA codecs. The receiver has use for the key alone."""
 
     da_ratio: float | None = option(
         None,
-        "digital over analog channel uses, 0.05 to 10 (the paper: 0.2 to 3), an upper limit: the digital part's true length, after "
-        "entropy coding and LDPC, comes close to it from below; if left out, the ratio with the least expected error",
+        "digital over analog channel uses, 0.05 to 10 (the paper: 0.2 to 3), an upper limit: the digital "
+        "part's true length, after entropy coding and LDPC, comes close to it from below; if left out, the "
+        "ratio with the least expected error",
     )
     key: bytes | None = option(
         None,
-        "AES-256 key of the digital part, 64 hexadecimal digits or a file that holds them, at both ends; none: no key",
+        "AES-256 key of the digital part, 64 hexadecimal digits or a file that holds them, at both ends; "
+        "none: no key",
         Ends.BOTH,
         read_key,
         secret=True,
     )
     repair_share: float = option(
         0.35,
-        "RaptorQ repair symbols over all symbols of the digital part, 0 to 0.9: lost packets up to that share cost no digital information",
+        "RaptorQ repair symbols over all symbols of the digital part, 0 to 0.9: lost packets up to that "
+        "share cost no digital information",
     )
 
     def __post_init__(self) -> None:

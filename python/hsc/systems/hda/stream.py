@@ -3,7 +3,7 @@ ends of the stream.
 
 directory ‖ chunk 0 ‖ chunk 1 ‖ … ‖ directory; a directory is the chunks' lengths (3 bytes each) and a CRC-16.
 A chunk (`phy.cipher.seal`) holds its region's first place among the analog values (3 bytes) and what the
-codec coded for the region.
+codec coded for the region; behind the regions' there may be one that serves the image as a whole.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ from ...errors import HscError
 from ...phy import cipher
 from ...phy.crc import crc16
 
+# Bytes of a chunk's length, and of a place among the analog values.
 _LENGTH = _PLACE = 3
+# Bytes of a directory's checksum.
 _CRC = 2
 
 
@@ -25,7 +27,7 @@ class RegionPart:
     """What the digital part says of one region.
 
     Attributes:
-        first: place of the region's first analog value.
+        first: place of the region's first analog value; 0 where there is none.
         code: the codec's bytes.
     """
 
@@ -35,8 +37,11 @@ class RegionPart:
 
 @dataclass(frozen=True)
 class OpenedParts:
-    """Parts that could be opened, by region; `closed` counts chunks that came whole and did not open:
-    altered, or another key.
+    """What could be opened.
+
+    Attributes:
+        parts: by number of the chunk.
+        closed: chunks that came whole and did not open: altered, or another key.
     """
 
     parts: dict[int, RegionPart]
@@ -44,12 +49,12 @@ class OpenedParts:
 
 
 def overhead(count: int, key: bytes | None) -> int:
-    """Bytes of the stream beyond the codec's own, for `count` regions."""
+    """Bytes of the stream beyond the codec's own, for `count` chunks."""
     return 2 * (count * _LENGTH + _CRC) + count * (_PLACE + cipher.overhead(key))
 
 
 def seal(parts: list[RegionPart], key: bytes | None) -> bytes:
-    """Parts of all regions, in order → the stream."""
+    """Parts of all chunks, in order → the stream."""
     chunks = [
         cipher.seal(key, part.first.to_bytes(_PLACE, "big") + part.code, index)
         for index, part in enumerate(parts)
@@ -63,8 +68,9 @@ def unseal(data: bytes, received: np.ndarray, count: int, key: bytes | None) -> 
     """The stream, as far as it arrived → its parts.
 
     Args:
-        data: bytes; received: bool (len(data),), False where lost.
-        count: regions of the image.
+        data: bytes of the stream.
+        received: bool (len(data),), False where lost.
+        count: chunks that were sent.
         key: 32 bytes, or None.
     """
     lengths = _directory(data, received, count)
@@ -86,6 +92,7 @@ def unseal(data: bytes, received: np.ndarray, count: int, key: bytes | None) -> 
 
 
 def _directory(data: bytes, received: np.ndarray, count: int) -> np.ndarray | None:
+    """Lengths of the chunks, from whichever directory arrived; None when neither did."""
     size = count * _LENGTH + _CRC
     for first in (0, len(data) - size):
         field = data[first : first + size]

@@ -1,11 +1,13 @@
-"""Training of HDA-DeepSC: algorithm 1's stages as one resumable recipe."""
+"""Training of HDA-DeepSC: the families of recipes, and algorithm 1's stages as one resumable run."""
 
 from __future__ import annotations
 
 import copy
+import itertools
 import time
+from abc import abstractmethod
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,171 +16,254 @@ import torch
 from ...images import datasets
 from ...training.export import export
 from ...training.loop import Loss, Method, Progress, Run, accelerator, batches, fit, mixed_precision, planes
-from . import fit as hda_fit
-from . import models
-from . import network as hda
-from .objective import draw, stage_loss, usual
-from .recipes import SEMANTIC, HdaTraining
+from ...training.recipe import Recipe
+from .fit import initialise, refit, refit_power, set_deviation, shipped_state
+from .models import DECODER, PROFILES, Profile
+from .network import HdaNetwork
+from .objective import Draw, Stage, draw, stage_loss, usual
 
+Stages = tuple[tuple[Stage, float], ...]
+
+# Share of the schedule at which each stage of algorithm 1 ends. The decoder's stage costs half of the others'
+# time and gives most.
+ALGORITHM_1: Stages = (
+    (Stage.SEMANTIC, 0.02),
+    (Stage.TRANSCEIVER, 0.04),
+    (Stage.DECODER, 0.45),
+    (Stage.WHOLE, 1.0),
+)
+# Beginnings of the names of the semantic codec's weights.
+SEMANTIC = ("transform.", "encoder.", "decoder.", "reliability.", "deviation", "weight")
+# Crops that tables are fitted to, and their side.
 FIT_CROPS, FIT_SIZE = 200, 256
-# Learning rates relative to the recipe's: the transforms are right at the start and stretch over four decades
-# of power.
+# Crops that the power tables are fitted to for a report.
+REPORT_CROPS = 40
+# Batches of the stage "whole" after which the power tables are fitted anew to what the encoder has become,
+# because the gains follow from them. Chosen by trial.
+REFIT_BATCHES = 4000
+# Learning rates relative to the recipe's. Chosen by trial.
 RATES = {"encoder": 1.0, "decoder": 1.0, "reliability": 1.0, "density": 5.0}
+# That of all else: the transforms are right at the start and stretch over four decades of power.
 LINEAR_RATE = 0.05
 METHOD = Method(
     clip=5.0, betas=(0.9, 0.99), average=0.999, pace=lambda name: RATES.get(name.split(".")[0], LINEAR_RATE)
 )
-KODAK_SECONDS, KODAK_SNRS = 1800.0, (0.0, 10.0, 20.0)
-# Batches after which the power tables are fitted anew to what the encoder has become: the gains follow from
-# them.
-REFIT_BATCHES = 4000
-REPORT_CROPS = 40  # that they are fitted to for a report
-EXACT = (
-    "transform",
-    "channel",
-    "reliability",
-    "deviation",
-    "weight",
-)  # stored as float16: they carry z itself
+# Seconds between two reports on Kodak images, and their SNRs [dB].
+KODAK_SECONDS = 1800.0
+KODAK_SNRS_DB = (0.0, 10.0, 20.0)
+# Beginnings of the names of what is stored as float16 and not as int8, because it carries z itself.
+EXACT = ("transform", "channel", "reliability", "deviation", "weight")
 
 
-def train(run: Run, start: dict[str, torch.Tensor] | None) -> dict[str, float]:
-    """Train, export weights and card, and return the card's figures.
+@dataclass(frozen=True, kw_only=True)
+class HdaTraining(Recipe):
+    """A run of algorithm 1, or of a part of it.
 
-    `start`: weights as shipped, whose tables are fitted anew; None: the linear start.
+    Attributes:
+        fourier: λ_F of eq. (18), for pixel values of 0 to 255.
     """
-    photos = run.photos()
-    network = _start(start, photos, run)
-    network.mixed_precision = mixed_precision(accelerator().device)
-    method = replace(
-        METHOD,
-        stage_rate=lambda fraction: run.recipe.whole_rate if run.recipe.stage(fraction) == "whole" else 1.0,
-    )
-    network, steps = fit(network, _loss(run), replace(run, report=_with_kodak(run)), method)
-    network.mixed_precision = False
-    state = _shipped(run.recipe, network, photos)
-    figures = _figures(run.recipe, network, run.path)  # of the weights before they are rounded for storage
-    export(run, state, steps, figures, exact=EXACT)
-    return figures
+
+    fourier: float = 0.1
+
+    @abstractmethod
+    def stage(self, fraction: float) -> Stage:
+        """The stage at a share of the schedule."""
+
+    @abstractmethod
+    def begin(self, network: HdaNetwork, start: dict[str, torch.Tensor], run: Run) -> None:
+        """Make an untrained network ready for the first step, from weights, none or more."""
+
+    @abstractmethod
+    def shipped(self, network: HdaNetwork, run: Run) -> dict[str, torch.Tensor]:
+        """What is saved of a trained network."""
+
+    def rate(self, fraction: float) -> float:
+        """Learning rate at a share of the schedule, relative to the recipe's."""
+        return 1.0
+
+    def draw(self, rng: np.random.Generator) -> Draw:
+        """Conditions of a batch."""
+        return draw(rng, self.batch)
+
+    def usual(self, snr_db: float) -> Draw:
+        """Typical conditions at an SNR [dB]."""
+        return usual(PROFILES[0], snr_db)
+
+    def figures(self, network: HdaNetwork, run: Run) -> dict[str, float]:
+        """What the card says."""
+        psnr_db = kodak_psnr(network, run.path, Stage.DECODER, self.usual(10.0))
+        return {"kodak, every 4th, AWGN 10 dB, without packets: PSNR [dB]": psnr_db}
+
+    def crops(self, run: Run, seed: int) -> torch.Tensor:
+        """Random crops to fit tables to, (N, 3, 256, 256)."""
+        return _crops(run, seed, self.samples or FIT_CROPS)
+
+    def build(self) -> HdaNetwork:
+        """The untrained network."""
+        return HdaNetwork()
+
+    def train(self, run: Run, start: dict[str, torch.Tensor] | None) -> dict[str, float]:
+        """As `Recipe.train`; weights as shipped, or the linear start."""
+        network = self.build()
+        self.begin(network, _weights(start or {}), run)
+        network.mixed_precision = mixed_precision(accelerator().device)
+        method = replace(METHOD, stage_rate=self.rate)
+        network, steps = fit(network, self._loss(run), replace(run, report=_with_kodak(self, run)), method)
+        network.mixed_precision = False
+        state = self.shipped(network, run)
+        figures = self.figures(network, run)  # of the weights before they are rounded for storage
+        export(run, state, steps, figures, exact=EXACT)
+        return figures
+
+    def _loss(self, run: Run) -> Loss:
+        source, rng, counter = batches(run), np.random.default_rng(), itertools.count(1)
+
+        def loss(network: HdaNetwork, fraction: float) -> tuple[torch.Tensor, torch.Tensor]:
+            stage, count = self.stage(fraction), next(counter)
+            if stage == Stage.WHOLE and count % REFIT_BATCHES == 0:
+                refit_power(network, self.crops(run, count))
+            value, log_mse = stage_loss(network, next(source), self.draw(rng), stage, self.fourier / 255)
+            return value, 10**log_mse
+
+        return loss
 
 
-def learn_decoder(network: hda.HdaNetwork) -> None:
+@dataclass(frozen=True, kw_only=True)
+class WholeCodec(HdaTraining):
+    """Everything, tables included.
+
+    Attributes:
+        stages: of algorithm 1, each with the share of the schedule at which it ends.
+        whole_rate: learning rate of the stage "whole" relative to the recipe's. In batches of four the whole
+            network at the full rate lost 0.1 dB at 10 dB and 1.5 dB at 20 dB against the decoder trained
+            alone (measured).
+    """
+
+    stages: Stages = ALGORITHM_1
+    whole_rate: float = 1.0
+
+    def stage(self, fraction: float) -> Stage:
+        return next(stage for stage, end in self.stages if fraction < end)
+
+    def rate(self, fraction: float) -> float:
+        return self.whole_rate if self.stage(fraction) == Stage.WHOLE else 1.0
+
+    def begin(self, network: HdaNetwork, start: dict[str, torch.Tensor], run: Run) -> None:
+        """The linear start; or weights, whose tables are fitted anew."""
+        if run.checkpoint.is_file():
+            return  # It holds everything.
+        crops = self.crops(run, self.seed)
+        initialise(network, crops)
+        if start:
+            network.load_state_dict(start, strict=False)
+            refit(network, crops)
+
+    def shipped(self, network: HdaNetwork, run: Run) -> dict[str, torch.Tensor]:
+        """The network with tables fitted anew; without an encoder that was never trained."""
+        state = shipped_state(network, self.crops(run, self.seed + 1))
+        trained = bool(network.encoder.convolution.weight.any())
+        return {key: value for key, value in state.items() if trained or not key.startswith("encoder.")}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProfileDecoder(HdaTraining):
+    """The decoder of a profile, behind the common transmitter.
+
+    Attributes:
+        profile: whose CBR and DA ratio it is trained for.
+    """
+
+    profile: Profile
+
+    def stage(self, fraction: float) -> Stage:
+        return Stage.DECODER
+
+    def draw(self, rng: np.random.Generator) -> Draw:
+        return draw(rng, self.batch, self.profile)
+
+    def usual(self, snr_db: float) -> Draw:
+        return usual(self.profile, snr_db)
+
+    def begin(self, network: HdaNetwork, start: dict[str, torch.Tensor], run: Run) -> None:
+        network.load_state_dict(start, strict=False)
+        learn_decoder(network)
+
+    def shipped(self, network: HdaNetwork, run: Run) -> dict[str, torch.Tensor]:
+        return _parts(network, DECODER)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SemanticCodec(HdaTraining):
+    """Both semantic coders, without a channel: table II.
+
+    Attributes:
+        spectral: with the Fourier-based module.
+    """
+
+    spectral: bool = False
+
+    def build(self) -> HdaNetwork:
+        return HdaNetwork(self.spectral)
+
+    def stage(self, fraction: float) -> Stage:
+        return Stage.SEMANTIC
+
+    def begin(self, network: HdaNetwork, start: dict[str, torch.Tensor], run: Run) -> None:
+        if not run.checkpoint.is_file():
+            set_deviation(network, self.crops(run, self.seed))
+
+    def shipped(self, network: HdaNetwork, run: Run) -> dict[str, torch.Tensor]:
+        return _parts(network, SEMANTIC)
+
+    def figures(self, network: HdaNetwork, run: Run) -> dict[str, float]:
+        psnr_db = kodak_psnr(network, run.path, Stage.SEMANTIC, self.usual(10.0))
+        return {"kodak, every 4th, without channel: PSNR [dB]": psnr_db}
+
+
+def learn_decoder(network: HdaNetwork) -> None:
     """Leave gradients to the receiver's own part alone."""
     for name, parameter in network.named_parameters():
-        parameter.requires_grad_(name.startswith(models.DECODER))
+        parameter.requires_grad_(name.startswith(DECODER))
 
 
-def _start(start: dict[str, torch.Tensor] | None, photos: datasets.Photos, run: Run) -> hda.HdaNetwork:
-    chosen = run.recipe
-    network = hda.HdaNetwork(chosen.spectral)
-    own = {key: value for key, value in (start or {}).items() if not key.endswith("tables")}
-    alone = own and chosen.saves == models.DECODER
-    if alone:
-        network.load_state_dict(own, strict=False)
-        learn_decoder(network)
-    if alone or run.checkpoint.is_file():  # everything else is in the checkpoint
-        return network
-    crops = _fit_crops(photos, chosen, chosen.seed)
-    if chosen.stages == SEMANTIC:
-        hda_fit.set_deviation(network, crops)
-        return network
-    hda_fit.initialise(network, crops)
-    if own:
-        network.load_state_dict(own, strict=False)
-        hda_fit.refit(network, crops)
-    return network
+@torch.no_grad()
+def kodak_psnr(
+    network: HdaNetwork, path: str | Path | None, stage: Stage, at: Draw, images: int = 6
+) -> float:
+    """Mean PSNR [dB] over a few Kodak images under some conditions, as in training: no packets."""
+    device, photos = next(network.parameters()).device, datasets.kodak(path)
+    chosen = photos[:: max(1, len(photos) // images)]
+    log_mse = [stage_loss(network, planes(photo[None], device), at, stage, 0.0)[1].item() for photo in chosen]
+    return -10 * float(np.mean(log_mse))
 
 
-def _fit_crops(photos: datasets.Photos, chosen: HdaTraining, seed: int) -> torch.Tensor:
-    return planes(photos.crops(np.random.default_rng(seed), chosen.samples or FIT_CROPS, FIT_SIZE))
-
-
-def _loss(run: Run) -> Loss:
-    chosen, source, rng = run.recipe, batches(run), np.random.default_rng()
-    profile = models.by_name(chosen.name)
-    count = 0
-
-    def loss(network: hda.HdaNetwork, fraction: float) -> tuple[torch.Tensor, torch.Tensor]:
-        nonlocal count
-        count += 1
-        if count % REFIT_BATCHES == 0 and chosen.stage(fraction) == "whole":
-            hda_fit.refit_power(network, _fit_crops(run.photos(), chosen, count))
-        at = draw(rng, chosen.batch, profile)
-        value, log_mse = stage_loss(network, next(source), at, chosen.stage(fraction), chosen.fourier / 255)
-        return value, 10**log_mse
-
-    return loss
-
-
-def _with_kodak(run: Run) -> Callable[[Progress], None]:
+def _with_kodak(recipe: HdaTraining, run: Run) -> Callable[[Progress], None]:
     """The run's `report`, with a line on Kodak images now and then."""
-    shown, profile = time.monotonic(), models.by_name(run.recipe.name)
+    shown = time.monotonic()
 
     def report(at: Progress) -> None:
         nonlocal shown
         run.report(at)
         if time.monotonic() - shown > KODAK_SECONDS:
-            shown, stage, model = time.monotonic(), run.recipe.stage(at.fraction), at.model
-            if stage == "whole":
+            shown, stage, model = time.monotonic(), recipe.stage(at.fraction), at.model
+            if stage == Stage.WHOLE:
                 model = copy.deepcopy(model)
-                hda_fit.refit_power(
-                    model,
-                    planes(
-                        run.photos().crops(np.random.default_rng(run.recipe.seed), REPORT_CROPS, FIT_SIZE)
-                    ),
-                )
-            shown_psnr = " / ".join(
-                f"{kodak_psnr(model, run.path, profile, stage, snr_db):.2f}" for snr_db in KODAK_SNRS
-            )
-            print(f"step {at.step}, {stage}: Kodak PSNR {shown_psnr} dB at {KODAK_SNRS} dB", flush=True)
+                refit_power(model, _crops(run, recipe.seed, REPORT_CROPS))
+            psnr_db = (kodak_psnr(model, run.path, stage, recipe.usual(snr_db)) for snr_db in KODAK_SNRS_DB)
+            text = " / ".join(f"{value:.2f}" for value in psnr_db)
+            print(f"step {at.step}, {stage}: Kodak PSNR {text} dB at {KODAK_SNRS_DB} dB", flush=True)
 
     return report
 
 
-@torch.no_grad()
-def kodak_psnr(
-    network: hda.HdaNetwork,
-    path: str | Path | None,
-    profile: models.Profile | None = None,
-    stage: str = "decoder",
-    snr_db: float = 10.0,
-    images: int = 6,
-) -> float:
-    """Mean PSNR [dB] over a few Kodak images at a profile's CBR and DA ratio, else at 1/6 and 0.2, as in
-    training: no packets.
-    """
-    device, at = next(network.parameters()).device, usual(profile or models.PROFILES[0], snr_db)
-    photos = datasets.kodak(path)
-    chosen = photos[:: max(1, len(photos) // images)]
-    return float(
-        np.mean(
-            [
-                -10 * stage_loss(network, planes(photo[None], device), at, stage, 0.0)[1].item()
-                for photo in chosen
-            ]
-        )
-    )
+def _crops(run: Run, seed: int, count: int) -> torch.Tensor:
+    return planes(run.photos().crops(np.random.default_rng(seed), count, FIT_SIZE))
 
 
-def _shipped(
-    chosen: HdaTraining, network: hda.HdaNetwork, photos: datasets.Photos
-) -> dict[str, torch.Tensor]:
-    """What a recipe saves: the network with tables fitted anew, or its part of it."""
-    if chosen.saves:
-        return {key: value for key, value in network.state_dict().items() if key.startswith(chosen.saves)}
-    state = hda_fit.shipped_state(network, _fit_crops(photos, chosen, chosen.seed + 1))
-    if network.encoder.convolution.weight.any():
-        return state
-    return {
-        key: value for key, value in state.items() if not key.startswith("encoder.")
-    }  # it was never trained
+def _weights(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """What is shipped, without its entropy tables."""
+    return {key: value for key, value in state.items() if not key.endswith("tables")}
 
 
-def _figures(chosen: HdaTraining, network: hda.HdaNetwork, path: str | Path | None) -> dict[str, float]:
-    if chosen.stages == SEMANTIC:
-        return {"kodak, every 4th, without channel: PSNR [dB]": kodak_psnr(network, path, stage="semantic")}
-    return {
-        "kodak, every 4th, AWGN 10 dB, without packets: PSNR [dB]": kodak_psnr(
-            network, path, models.by_name(chosen.name)
-        )
-    }
+def _parts(network: HdaNetwork, beginnings: tuple[str, ...]) -> dict[str, torch.Tensor]:
+    return {key: value for key, value in network.state_dict().items() if key.startswith(beginnings)}

@@ -1,0 +1,54 @@
+"""What every packet header says of a message of the HDA codecs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ...errors import HscError
+from .analog_part import Selection
+from .models import PROFILES
+from .network import QUALITIES
+
+# Bytes of a digital part before repair: its length has 22 bits.
+MOST_BYTES = (1 << 22) - 1
+_SIZE = 8
+
+
+@dataclass(frozen=True)
+class HdaParameters:
+    """What a receiver has to know before it can read either part.
+
+    Attributes:
+        profile: number of the weights that suit the message, 4 bits.
+        quality: of the digital part, 4 bits.
+        fineness: of the activity, 2 bits.
+        selection: of the analog values, two int16.
+        source_bytes: length of the digital part before repair, 22 bits.
+    """
+
+    profile: int
+    quality: int
+    fineness: int
+    selection: Selection
+    source_bytes: int
+
+    def pack(self) -> bytes:
+        """8 bytes."""
+        head = bytes([self.profile << 4 | self.quality])
+        levels = np.array([self.selection.threshold, self.selection.water], ">i2").tobytes()
+        return head + levels + (self.fineness << 22 | self.source_bytes).to_bytes(3, "big")
+
+    @classmethod
+    def unpack(cls, data: bytes) -> HdaParameters:
+        """Inverse of `pack`. Raises HscError for values that cannot be."""
+        if len(data) < _SIZE or data[0] >> 4 >= len(PROFILES) or data[0] & 15 >= QUALITIES:
+            raise HscError(
+                "the HDA parameters in the header are not possible: the packet comes from a newer version, "
+                "update this receiver"
+            )
+        threshold, water = np.frombuffer(data[1:5], ">i2").tolist()
+        last = int.from_bytes(data[5:_SIZE], "big")
+        selection = Selection(threshold, water)
+        return cls(data[0] >> 4, data[0] & 15, last >> 22, selection, last & MOST_BYTES)
