@@ -11,7 +11,7 @@ from gnuradio.hsc.codecs import registry
 from gnuradio.hsc.message import Link
 from gnuradio.hsc.phy import packet
 from gnuradio.hsc.symbol_link import cross
-from gnuradio.hsc.systems.hsc import codec as hsc_codec
+from gnuradio.hsc.systems.hsc import semantic
 from PIL import Image
 from support import ROOT
 from support.pixel_codec import NAME, PixelCodec, picture, register
@@ -292,7 +292,7 @@ class Eraser(hsc.blocks.base.MessageBlock):
 def test_sr_alone_and_cr_alone_still_give_an_image():
     codec = registry.create("hsc", rank=8)
     image = np.asarray(Image.open(DIGIT))[..., None]
-    generated = hsc_codec.semantic_encode(image, codec.options).generated
+    generated = semantic.encode(image, codec.options)[1].generated
     images = {}
     for analog_lost in (False, True):
         top = HscLink(str(DIGIT), Eraser(analog_lost), rank=8, cr="projection")

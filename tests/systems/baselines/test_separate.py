@@ -195,3 +195,12 @@ def test_any_received_bytes_give_an_image_or_an_error(data, parameters, seed):
         except HscError:
             continue
         assert image.shape == (40, 56, 3) and image.dtype == np.uint8
+
+
+@pytest.mark.parametrize("source", ["hevc", "jpeg2000"])
+def test_parameters_are_described(source):
+    message = registry.create("separate", source=source).encode(photograph(), Link(10.0, 0.5))
+    assert registry.codec_class("separate").describe(message.parameters) == {"source": source}
+    for wrong in (b"", b"\x07"):
+        with pytest.raises(HscError, match="not a message of separate coding"):
+            registry.codec_class("separate").describe(wrong)

@@ -15,7 +15,11 @@ from torch.nn import functional
 from .channel_io import ValueChannel, shrink
 from .vae import kl_divergence, reparameterise
 
+# Side of the block that one place of the latent stands for [pixels].
 STRIDE = 16
+# Values of the latent at a place: CBR 32 / 2 / (16 · 16 · 3) = 1/48.
+CHANNELS = 32
+# Mean of a pixel, taken off.
 MIDDLE = 0.5
 
 
@@ -51,7 +55,7 @@ class ConvVae(nn.Module):
     channels are CBR 1/48. Its power varies with the image; the analog modulator sends the scale as data.
     """
 
-    def __init__(self, channels: int = 32, widths: tuple[int, int, int] = (48, 96, 160)) -> None:
+    def __init__(self, channels: int = CHANNELS, widths: tuple[int, int, int] = (48, 96, 160)) -> None:
         super().__init__()
         self.channels = channels
         fine, middle, coarse = widths
