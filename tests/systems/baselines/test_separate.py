@@ -5,13 +5,12 @@ import pillow_heif
 import pytest
 from gnuradio.hsc import metrics
 from gnuradio.hsc.codecs import registry
-from gnuradio.hsc.coding import hevc
+from gnuradio.hsc.coding import hevc, stills
 from gnuradio.hsc.coding.chunks import frame
 from gnuradio.hsc.errors import HscError
 from gnuradio.hsc.message import Link, ReceivedDigital, ReceivedMessage
 from gnuradio.hsc.phy import digital
 from gnuradio.hsc.phy.crc import crc32
-from gnuradio.hsc.systems.baselines import separate
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -121,7 +120,7 @@ def carried(message, lost_from=None):
     )
 
 
-@pytest.mark.parametrize("source", separate.SOURCES)
+@pytest.mark.parametrize("source", stills.SOURCES)
 @pytest.mark.parametrize(
     ("link", "mcs"),
     [(Link(10.0), "16QAM-1/2"), (Link(), "BPSK-1/2"), (Link(15.0, 1 / 12, "QPSK-3/4"), "QPSK-3/4")],
@@ -157,11 +156,11 @@ def test_hevc_loses_the_image_with_one_block():
         codec.decode(carried(message, 3))
 
 
-@pytest.mark.parametrize("source", separate.SOURCES)
+@pytest.mark.parametrize("source", stills.SOURCES)
 def test_capacity_bounds_what_goes_over_the_air(source):
     image = photograph(112, 160)
     bound = [
-        metrics.psnr_db(separate.capacity_image(image, 1 / 6, snr_db, source), image) for snr_db in (1, 11)
+        metrics.psnr_db(stills.capacity_image(image, 1 / 6, snr_db, source), image) for snr_db in (1, 11)
     ]
     assert bound == sorted(bound)
     codec = registry.create("separate", source=source)
@@ -169,7 +168,7 @@ def test_capacity_bounds_what_goes_over_the_air(source):
     assert metrics.psnr_db(sent, image) <= bound[-1]
 
 
-@pytest.mark.parametrize("source", separate.SOURCES)
+@pytest.mark.parametrize("source", stills.SOURCES)
 def test_a_budget_too_small_says_so(source):
     with pytest.raises(HscError, match="raise the CBR"):
         registry.create("separate", source=source).encode(photograph(112, 160), Link(cbr=0.001))

@@ -250,7 +250,7 @@ def test_any_received_bytes_give_an_image_or_an_error(data, parameters, seed, ri
 def test_parameters_are_described():
     message = sent(photograph(64, 64), transform="block8")
     known = registry.codec_class("softcast").describe(message.parameters + bytes(4))
-    assert known["transform"] == "block8" and 20 < known["side_bytes"] < 400
+    assert known["transform"] == "block8" and 20 <= known["side_bytes"] < 400
     with pytest.raises(HscError, match="not a SoftCast message"):
         registry.codec_class("softcast").describe(b"\x07")
 

@@ -70,7 +70,7 @@ class HdaDctCodec(Codec):
     base = Base("digital", "digital base")
 
     def encode(self, image: np.ndarray, link: Link = Link()) -> Message:  # noqa: B008 - frozen
-        """uint8 (H, W, C) -> message of one analog and two digital streams. Raises HscError when the budget
+        """uint8 (H, W, C) → message of one analog and two digital streams. Raises HscError when the budget
         is too small.
         """
         check_shape(image.shape)
@@ -105,7 +105,7 @@ class HdaDctCodec(Codec):
             raise budget.TooFew(few.reason, math.ceil(least * (1 + ratio) / ratio)) from None
 
     def decode(self, received: ReceivedMessage) -> Decoded:
-        """Received message -> image from base, residual or both. Raises HscError when neither came."""
+        """Received message → image from base, residual or both. Raises HscError when neither came."""
         shape = tuple(received.shape)
         check_shape(shape)
         base, base_bytes, side_bytes = _unpack(received.parameters)

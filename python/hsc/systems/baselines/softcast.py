@@ -48,7 +48,7 @@ class SoftCastCodec(Codec):
     without_losses = {"repair_share": 0.03}
 
     def encode(self, image: np.ndarray, link: Link = Link()) -> Message:  # noqa: B008 - frozen
-        """uint8 (H, W, C) -> message of one analog and one digital stream. Raises HscError when the budget is
+        """uint8 (H, W, C) → message of one analog and one digital stream. Raises HscError when the budget is
         too small.
         """
         check_shape(image.shape)
@@ -62,7 +62,7 @@ class SoftCastCodec(Codec):
         return Message(self.name, tuple(image.shape), parameters, coded.values, (stream,))
 
     def decode(self, received: ReceivedMessage) -> Decoded:
-        """Received message -> image. Raises HscError when the side information is lost."""
+        """Received message → image. Raises HscError when the side information is lost."""
         check_shape(received.shape)
         transform, side_bytes = _unpack(received.parameters)
         if not received.digital:
@@ -93,7 +93,7 @@ def _unpack(parameters: bytes) -> tuple[str, int]:
 def fill(
     planes: np.ndarray, uses: int, mcs: str, options: SoftCastOptions
 ) -> tuple[softcast_transform.Coded, DigitalStream]:
-    """Planes, float (C, H, W) -> as many chunks as `uses` channel uses hold beside their own side
+    """Planes, float (C, H, W) → as many chunks as `uses` channel uses hold beside their own side
     information.
 
     Raises `budget.TooFew` when they hold none.

@@ -67,9 +67,9 @@ class Bands:
 
 
 def forward(planes: np.ndarray, transform: str) -> tuple[np.ndarray, Bands]:
-    """Planes (C, H, W) -> mosaic of orthonormal DCT coefficients, and its chunks.
+    """Planes (C, H, W) → mosaic of orthonormal DCT coefficients, and its chunks.
 
-    "image": the DCT of the whole plane. "block8": the 8 x 8 DCT, coefficients of one frequency side by side
+    "image": the DCT of the whole plane. "block8": the 8 × 8 DCT, coefficients of one frequency side by side
     as an image of blocks.
     """
     channels, height, width = planes.shape

@@ -71,7 +71,7 @@ class Chunks:
 
 
 def encode(planes: np.ndarray, most_values: int, transform: str = "image") -> Coded:
-    """Planes, float (C, H, W) in grey levels -> at most `most_values` values, and side information.
+    """Planes, float (C, H, W) in grey levels → at most `most_values` values, and side information.
 
     Raises `budget.TooFew` when not one chunk fits.
     """
@@ -99,7 +99,7 @@ def decode(
     shape: tuple[int, int, int],
     transform: str = "image",
 ) -> np.ndarray:
-    """Side information and received values -> planes, float64 (C, H, W) in grey levels, not clipped.
+    """Side information and received values → planes, float64 (C, H, W) in grey levels, not clipped.
 
     Values that are lost, or all of them when `received` is None, count as unknown. Raises HscError for side
     information that is damaged or that does not belong to these values. Any bytes are safe.

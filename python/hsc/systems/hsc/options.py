@@ -13,8 +13,10 @@ Coding = Literal["paper", "residual", "projection"]
 Tuning = Literal["none", "few-shot", "ncr"]
 Auto = Literal["auto"]
 AUTO: Auto = "auto"
-CODINGS: tuple[str, ...] = get_args(Coding)  # in the order of their numbers on the air
-TUNINGS: tuple[str, ...] = get_args(Tuning)  # likewise
+# In the order of their numbers on the air.
+CODINGS: tuple[str, ...] = get_args(Coding)
+# Likewise.
+TUNINGS: tuple[str, ...] = get_args(Tuning)
 # Largest height of an image [pixels] whose CR is made: eigenvectors of more take minutes.
 LARGEST_RANK = 4096
 # Of the options of which one says how much CR is sent, none.

@@ -42,11 +42,11 @@ class HscParameters:
         if len(data) < 5:
             raise HscError(f"HSC parameters are 5 bytes, not {len(data)}: the packet is another codec's")
         model, flags, step = data[:3]
-        tuning, coding, reversible = flags & 3, flags >> 2 & 3, bool(flags >> 4 & 1)
+        tuning, coding = flags & 3, flags >> 2 & 3
         rank = int.from_bytes(data[3:5], "big")
         usable = tuning < len(TUNINGS) and coding < len(CODINGS) and step < _STEPS and rank <= LARGEST_RANK
         if not usable or flags >> 5:
             raise HscError(
                 "HSC parameters make no sense: the packet comes from a newer version, update this receiver"
             )
-        return cls(model, tuning, coding, reversible, step, rank)
+        return cls(model, tuning, coding, bool(flags >> 4), step, rank)

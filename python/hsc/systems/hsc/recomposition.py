@@ -63,8 +63,8 @@ def _rows(received: ReceivedDigital | None, shape: tuple[int, int, int], paramet
     columns, rank = width * channels, min(parameters.rank, height)
     if received is None or not rank:
         return np.zeros((0, height)), np.zeros((0, columns))
-    data, mask, step = received.data, received.received, parameters.step
+    data, mask = received.data, received.received
     if CODINGS[parameters.coding] == "paper":
-        size = cr_progressive.coefficient_step(step)
-        return cr_paper.decode(data, mask, height, columns, rank, size, parameters.reversible)
-    return cr_progressive.decode(data, mask, height, columns, channels, rank, step)
+        step = cr_progressive.coefficient_step(parameters.step)
+        return cr_paper.decode(data, mask, height, columns, rank, step, parameters.reversible)
+    return cr_progressive.decode(data, mask, height, columns, channels, rank, parameters.step)
