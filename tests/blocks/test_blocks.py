@@ -296,7 +296,8 @@ def test_amount_of_cr_changes_at_run_time():
     block.set_psnr_db(30.0)
     block.set_cbr(0.5)
     block.set_rank(7.0)
-    assert block._amount == {"rank": 7}
+    options = block._options
+    assert (options.rank, options.psnr_db, options.cbr) == (7, None, None)
 
 
 def test_ofdm_transmitter_refuses_whole_messages_when_its_queue_is_full():

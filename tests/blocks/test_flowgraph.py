@@ -12,7 +12,7 @@ from gnuradio.hsc.message import Link
 from gnuradio.hsc.phy.assembly import join
 from gnuradio.hsc.phy.packets import ReceivedPacket, split
 from gnuradio.hsc.symbol_link import cross
-from gnuradio.hsc.systems.hsc import codec as hsc_codec
+from gnuradio.hsc.systems.hsc import semantic
 from PIL import Image
 from support import ROOT
 from support.flowgraphs import Eraser, run, silence
@@ -259,7 +259,7 @@ def test_fine_blocks_send_and_receive_what_the_codec_does(amount, semantic):
 def test_sr_alone_and_cr_alone_still_give_an_image():
     codec = registry.create("hsc", rank=8)
     image = np.asarray(Image.open(DIGIT))[..., None]
-    generated = hsc_codec.semantic_encode(image, codec.options).generated
+    generated = semantic.encode(image, codec.options)[1].generated
     images = {}
     for analog_lost in (False, True):
         top = HscLink(str(DIGIT), Eraser(analog_lost), rank=8, cr="projection")

@@ -15,7 +15,7 @@ from gnuradio.hsc.errors import HscError
 from gnuradio.hsc.message import DigitalStream, Link, Message
 from gnuradio.hsc.phy.ledger import Ledger
 from gnuradio.hsc.phy.numerology import preset
-from gnuradio.hsc.systems.hsc import codec as hsc
+from gnuradio.hsc.systems.hsc import complementary
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -100,7 +100,7 @@ def test_budgets_that_were_exceeded_or_refused_without_the_least_cbr(name, optio
 def test_without_a_cbr_a_small_image_takes_its_usual_one_or_what_it_needs(name):
     image, codec = image_of("dot", (28, 28, 1)), registry.create(name)
     message = codec.encode(image, Link(10.0))
-    usual = hsc.DEFAULT_CBR_DIGIT if name == "hsc" else budget.DEFAULT_CBR
+    usual = complementary.DEFAULT_CBR_DIGIT if name == "hsc" else budget.DEFAULT_CBR
     try:
         same = codec.encode(image, Link(10.0, usual))
     except HscError as error:

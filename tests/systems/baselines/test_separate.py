@@ -11,7 +11,6 @@ from gnuradio.hsc.errors import HscError
 from gnuradio.hsc.message import Link, ReceivedDigital, ReceivedMessage
 from gnuradio.hsc.phy import digital
 from gnuradio.hsc.phy.crc import crc32
-from gnuradio.hsc.systems.baselines import separate
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -121,7 +120,7 @@ def carried(message, lost_from=None):
     )
 
 
-@pytest.mark.parametrize("source", separate.SOURCES)
+@pytest.mark.parametrize("source", stills.SOURCES)
 @pytest.mark.parametrize(
     ("link", "mcs"),
     [(Link(10.0), "16QAM-1/2"), (Link(), "BPSK-1/2"), (Link(15.0, 1 / 12, "QPSK-3/4"), "QPSK-3/4")],
@@ -157,7 +156,7 @@ def test_hevc_loses_the_image_with_one_block():
         codec.decode(carried(message, 3))
 
 
-@pytest.mark.parametrize("source", separate.SOURCES)
+@pytest.mark.parametrize("source", stills.SOURCES)
 def test_capacity_bounds_what_goes_over_the_air(source):
     image = photograph(112, 160)
     bound = [
@@ -169,7 +168,7 @@ def test_capacity_bounds_what_goes_over_the_air(source):
     assert metrics.psnr_db(sent, image) <= bound[-1]
 
 
-@pytest.mark.parametrize("source", separate.SOURCES)
+@pytest.mark.parametrize("source", stills.SOURCES)
 def test_a_budget_too_small_says_so(source):
     with pytest.raises(HscError, match="raise the CBR"):
         registry.create("separate", source=source).encode(photograph(112, 160), Link(cbr=0.001))
@@ -195,3 +194,12 @@ def test_any_received_bytes_give_an_image_or_an_error(data, parameters, seed):
         except HscError:
             continue
         assert image.shape == (40, 56, 3) and image.dtype == np.uint8
+
+
+@pytest.mark.parametrize("source", ["hevc", "jpeg2000"])
+def test_parameters_are_described(source):
+    message = registry.create("separate", source=source).encode(photograph(), Link(10.0, 0.5))
+    assert registry.codec_class("separate").describe(message.parameters) == {"source": source}
+    for wrong in (b"", b"\x07"):
+        with pytest.raises(HscError, match="not a message of separate coding"):
+            registry.codec_class("separate").describe(wrong)

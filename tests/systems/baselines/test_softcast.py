@@ -10,9 +10,11 @@ from gnuradio.hsc.evaluation.transmission import carry
 from gnuradio.hsc.message import Link, ReceivedAnalog, ReceivedDigital, ReceivedMessage
 from gnuradio.hsc.modem import demodulate, modulate
 from gnuradio.hsc.phy import analog, digital
-from gnuradio.hsc.systems.baselines import softcast_transform
+from gnuradio.hsc.phy.adaptation import LinkSetting
+from gnuradio.hsc.systems.baselines import softcast_spectrum, softcast_transform
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.fft import dctn
 from scipy.linalg import hadamard
 
 
@@ -45,7 +47,31 @@ def received(coded, noise_variance, rng):
     )
 
 
-@pytest.mark.parametrize("transform", softcast_transform.TRANSFORMS)
+def closed_form_error(planes, coded, noise_variance, transform="image"):
+    """Mean squared error [grey level²] that theory expects over the decoded planes when every value has this
+    noise variance.
+
+    Chunks that are sent leave the error of the LLSE, w² n / g² + (1 − w)² λ with w = P / (P + n), P = g² λ̂
+    (λ̂ as both ends see it, λ as it is); the others their power.
+    """
+    channels, height, width = planes.shape
+    _, floor, *rest = softcast_transform._FIXED.unpack_from(coded.side)
+    centred = planes - (np.array(rest[:channels]) / softcast_transform._MEAN_STEPS)[:, None, None]
+    mosaic, bands = softcast_spectrum.forward(
+        softcast_spectrum.turned(centred, np.array(rest[3:])), transform
+    )
+    power = bands.power(mosaic)
+    sent = softcast_transform.chunks_of(
+        floor, level_map.decode(coded.side[softcast_transform._FIXED.size :], bands.grid).ravel()
+    )
+    signal = sent.gain**2 * sent.power
+    weight = signal / (signal + noise_variance)
+    error = power.copy()
+    error[sent.order] = weight**2 * noise_variance / sent.gain**2 + (1 - weight) ** 2 * power[sent.order]
+    return float(error @ bands.sizes() / planes.size)
+
+
+@pytest.mark.parametrize("transform", softcast_spectrum.TRANSFORMS)
 @pytest.mark.parametrize("snr_db", [0, 10, 20])
 def test_the_error_is_that_of_the_llse_in_closed_form(transform, snr_db):
     planes = photograph().astype(float).transpose(2, 0, 1)
@@ -57,9 +83,7 @@ def test_the_error_is_that_of_the_llse_in_closed_form(transform, snr_db):
         for _ in range(4)
     ]
     measured = np.mean([np.square(d - planes).mean() for d in decoded])
-    assert measured == pytest.approx(
-        softcast_transform.closed_form_error(planes, coded, noise_variance, transform), rel=0.03
-    )
+    assert measured == pytest.approx(closed_form_error(planes, coded, noise_variance, transform), rel=0.03)
 
 
 def test_power_allocation_is_as_good_as_theory_allows():
@@ -67,9 +91,9 @@ def test_power_allocation_is_as_good_as_theory_allows():
     planes = photograph(channels=1).astype(float).transpose(2, 0, 1)
     coded = softcast_transform.encode(planes, planes.size // 3)
     power = np.square(np.abs(coded.values)).mean()
-    error = softcast_transform.closed_form_error(planes, coded, power * 1e-3)
-    spectrum = np.square(softcast_transform.dctn(planes - planes.mean(), axes=(1, 2), norm="ortho"))[0]
-    bands = softcast_transform._bands((128, 192, 1), "image")
+    error = closed_form_error(planes, coded, power * 1e-3)
+    spectrum = np.square(dctn(planes - planes.mean(), axes=(1, 2), norm="ortho"))[0]
+    bands = softcast_spectrum.bands_of((128, 192, 1), "image")
     chunk, size = bands.power(spectrum[None] ** 0.5), bands.sizes()
     order = np.argsort(-chunk)
     order = order[np.cumsum(size[order]) <= planes.size // 3]
@@ -102,11 +126,10 @@ def test_lost_values_match_a_direct_estimator():
     values = rng.standard_normal((16, 1)) * np.sqrt(power)[:, None]
     arrived = mixing @ values + rng.normal(0, 0.1, (16, 1))
     expected = np.diag(power) @ mixing[seen].T @ np.linalg.solve(covariance, arrived[seen])
-    chunks = softcast_transform._Chunks(np.arange(16), power)
     gained = ReceivedAnalog(
         np.where(seen, arrived[:, 0], 0).astype(np.float32), noise.astype(np.float32), seen
     )  # gains are g = λ^(-1/4): ask for the powers whose transmitted power is `power`
-    chunks = softcast_transform._Chunks(np.arange(16), power**2)
+    chunks = softcast_transform.Chunks(np.arange(16), power**2)
     found = softcast_transform._estimate(chunks, gained, np.ones(16, np.int64)) * chunks.gain
     np.testing.assert_allclose(found, expected[:, 0], atol=2e-3)
 
@@ -122,7 +145,7 @@ def test_everything_fits_the_budget_and_mostly_fills_it(cbr, mcs):
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 3), (1, 40, 1), (7, 5, 3), (28, 28, 1), (65, 130, 3)])
-@pytest.mark.parametrize("transform", softcast_transform.TRANSFORMS)
+@pytest.mark.parametrize("transform", softcast_spectrum.TRANSFORMS)
 def test_any_size(shape, transform):
     image = photograph(*shape)
     decoded = through(sent(image, Link(cbr=min(40000 / image.size, 900)), transform=transform), 60.0)
@@ -222,3 +245,18 @@ def test_any_received_bytes_give_an_image_or_an_error(data, parameters, seed, ri
     except HscError:
         return
     assert image.shape == (40, 56, 3) and image.dtype == np.uint8
+
+
+def test_parameters_are_described():
+    message = sent(photograph(64, 64), transform="block8")
+    known = registry.codec_class("softcast").describe(message.parameters + bytes(4))
+    assert known["transform"] == "block8" and 20 <= known["side_bytes"] < 400
+    with pytest.raises(HscError, match="not a SoftCast message"):
+        registry.codec_class("softcast").describe(b"\x07")
+
+
+def test_a_link_adaptation_sets_the_repair_symbols():
+    codec = registry.create("softcast", transform="block8")
+    adapted = codec.adapted(LinkSetting(5.0, "QPSK-1/2", repair_share=0.2)).options
+    assert (adapted.repair_share, adapted.transform) == (0.2, "block8")
+    assert codec.adapted(LinkSetting(5.0, "QPSK-1/2")) is codec

@@ -7,7 +7,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from gnuradio.hsc import metrics
+from gnuradio.hsc import metrics, weights
 from gnuradio.hsc.app import train
 from gnuradio.hsc.codecs import registry
 from gnuradio.hsc.errors import HscError
@@ -324,3 +324,22 @@ def test_recipes_run_at_toy_size_one_after_the_other(folder, tmp_path):
         figures = train.train(name, folder, steps=2, out=tmp_path)
         assert list(figures) == [f"kodak, AWGN {snr} dB: PSNR [dB]" for snr in (0, 5, 10, 15, 20)]
         assert 15 < figures["kodak, AWGN 0 dB: PSNR [dB]"] < figures["kodak, AWGN 20 dB: PSNR [dB]"]
+
+
+# --- what the contract says of them
+
+
+def test_parameters_are_described(photo):
+    message = registry.create("deepjscc").encode(photo, Link(7.1, 1 / 12))
+    known = registry.codec_class("deepjscc").describe(message.parameters + bytes(5))
+    assert known == {"values_per_token": 32, "snr_db": 7.0}
+    message = registry.create("deepjscc_q", points=256).encode(photo, Link())
+    known = registry.codec_class("deepjscc_q").describe(message.parameters + bytes(3))
+    assert known == {"values_per_token": VALUES, "snr_db": 40.0, "levels": 16}
+    with pytest.raises(HscError, match="out of range"):
+        registry.codec_class("deepjscc").describe(bytes(8))
+
+
+def test_codecs_name_all_weights_of_the_room():
+    named = [name for codec in CODECS for name in registry.codec_class(codec).weights]
+    assert sorted(named) == [name for name in weights.names() if name.startswith("deepjscc")]

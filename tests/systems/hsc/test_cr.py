@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from gnuradio.hsc.coding import chunks, jpeg2000, rice
 from gnuradio.hsc.systems.hsc import cr, cr_paper, cr_progressive, cr_rate, row_transform, stiefel
+from gnuradio.hsc.systems.hsc.cr_source import Source
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -97,7 +98,7 @@ def test_row_transform_is_orthonormal(width, channels):
 def test_progressive_decodes_to_what_the_encoder_promised_and_every_prefix_helps(shape):
     images, generated = pictures(8, 4, shape)
     for x, g in zip(images, generated, strict=True):
-        prepared = cr_rate.source(x, [g], True)
+        prepared = Source.of(x, [g], True)
         coded = prepared.progressive(shape[0], 8)
         last = np.square(x - g).sum()
         for count in range(1, len(coded.chunks) + 1):
@@ -115,14 +116,14 @@ def test_full_rank_is_above_50_db_and_mse_falls_with_the_rank(coding):
     images, generated = pictures(9, 6, (28, 28, 1))
     for x, g in zip(images, generated, strict=True):
         x = np.rint(255 * x) / 255
-        prepared = cr_rate.source(x, [g], coding == "residual")
+        prepared = Source.of(x, [g], coding == "residual")
         received = [np.rint(255 * _sent(prepared, coding, k, x, g).clip(0, 1)) / 255 for k in range(29)]
         errors = [np.square(image - x).mean() for image in received]
         assert all(later <= earlier for earlier, later in zip(errors[:-1], errors[1:], strict=True)), errors
         assert errors[-1] < 1e-6 < errors[1]
 
 
-def _sent(prepared: cr_rate.Source, coding: str, k: int, x: np.ndarray, g: np.ndarray) -> np.ndarray:
+def _sent(prepared: Source, coding: str, k: int, x: np.ndarray, g: np.ndarray) -> np.ndarray:
     if k == 0:
         return g
     code = cr_rate.step_for_rank(prepared.tails, k, x.shape[1] * x.shape[2])
@@ -141,27 +142,26 @@ def _sent(prepared: cr_rate.Source, coding: str, k: int, x: np.ndarray, g: np.nd
 def test_progressive_takes_fewer_bytes_than_the_papers_coding_for_no_more_error():
     images, generated = pictures(10, 4, (28, 28, 1))
     for x, g in zip(images, generated, strict=True):
-        residual, projection = cr_rate.source(x, [g], True), cr_rate.source(x, [g], False)
-        data, rank, code = cr_rate.progressive_for_budget(residual, 300)
-        paper, paper_rank, paper_code = cr_rate.paper_for_budget(projection, 300)
-        assert max(len(data), len(paper)) <= 300
-        a, y = cr_progressive.decode(data, None, 28, 28, 1, rank, code)
+        residual, projection = Source.of(x, [g], True), Source.of(x, [g], False)
+        made = cr_rate.progressive_for_budget(residual, 300)
+        paper = cr_rate.paper_for_budget(projection, 300)
+        assert max(len(made.data), len(paper.data)) <= 300
+        a, y = cr_progressive.decode(made.data, None, 28, 28, 1, made.rank, made.step)
         ours = np.square(cr.add_residual(g, a, y) - x).sum()
-        a, y = cr_paper.decode(
-            paper, None, 28, 28, paper_rank, cr_progressive.coefficient_step(paper_code), True
-        )
+        step = cr_progressive.coefficient_step(paper.step)
+        a, y = cr_paper.decode(paper.data, None, 28, 28, paper.rank, step, True)
         assert ours < np.square(cr.recompose(g, a, y) - x).sum()
 
 
 def test_target_error_is_met_with_few_rows():
     images, generated = pictures(11, 3, (32, 32, 3))
     for x, g in zip(images, generated, strict=True):
-        prepared = cr_rate.source(x, [g], True)
+        prepared = Source.of(x, [g], True)
         wanted = 0.1 * np.square(x - g).sum()
-        data, rank, code = cr_rate.progressive_for_error(prepared, wanted)
-        a, y = cr_progressive.decode(data, None, 32, 96, 3, rank, code)
+        made = cr_rate.progressive_for_error(prepared, wanted)
+        a, y = cr_progressive.decode(made.data, None, 32, 96, 3, made.rank, made.step)
         assert 0.5 * wanted < np.square(cr.add_residual(g, a, y) - x).sum() <= wanted
-        assert rank <= cr.smallest_rank(prepared.tails, 0.5 * wanted)
+        assert made.rank <= cr.smallest_rank(prepared.tails, 0.5 * wanted)
 
 
 def test_jpeg2000_is_reversible_without_its_header():

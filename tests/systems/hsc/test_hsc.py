@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from fnmatch import fnmatch
+
 import numpy as np
 import pytest
+import torch
 from gnuradio.hsc import weights
 from gnuradio.hsc.codecs import registry
 from gnuradio.hsc.errors import HscError
 from gnuradio.hsc.message import Link, Message, ReceivedAnalog, ReceivedDigital, ReceivedMessage
 from gnuradio.hsc.phy import analog, digital, interleaver
+from gnuradio.hsc.phy.adaptation import LinkSetting
 from gnuradio.hsc.systems.hsc import codec as hsc
-from gnuradio.hsc.systems.hsc import models
+from gnuradio.hsc.systems.hsc import complementary, models, semantic
+from gnuradio.hsc.systems.hsc.options import LARGEST_RANK, HscOptions
+from gnuradio.hsc.systems.hsc.parameters import HscParameters
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -40,11 +46,10 @@ def digit() -> np.ndarray:
 def ideal(message: Message, analog_lost: bool = False, digital_from: int | None = None) -> ReceivedMessage:
     """What arrives over an ideal channel, with the SR lost, or the CR lost from a byte on."""
     n = message.analog.size
-    lost = np.full(n, np.inf, np.float32)
-    values = ReceivedAnalog(
-        np.zeros(n, np.float32) if analog_lost else message.analog, lost if analog_lost else np.zeros(n, np.float32),
-        np.full(n, not analog_lost),
-    )  # fmt: skip
+    values = ReceivedAnalog(message.analog, np.zeros(n, np.float32), np.ones(n, bool))
+    if analog_lost:
+        lost = np.full(n, np.inf, np.float32)
+        values = ReceivedAnalog(np.zeros(n, np.float32), lost, np.zeros(n, bool))
     streams = []
     for stream in message.digital:
         received = np.ones(len(stream.data), bool)
@@ -67,13 +72,18 @@ def uses(message: Message) -> int:
 
 
 @given(
-    st.integers(1, 255), st.integers(0, 2), st.integers(0, 2), st.booleans(), st.integers(0, 31), st.integers(0, hsc.LARGEST_RANK)
-)  # fmt: skip
+    st.integers(1, 255),
+    st.integers(0, 2),
+    st.integers(0, 2),
+    st.booleans(),
+    st.integers(0, 31),
+    st.integers(0, LARGEST_RANK),
+)
 def test_parameters_round_trip(model, tuning, coding, reversible, step, rank):
-    parameters = hsc.HscParameters(model, tuning, coding, reversible, step, rank)
+    parameters = HscParameters(model, tuning, coding, reversible, step, rank)
     packed = parameters.pack()
     assert len(packed) == 5
-    assert hsc.HscParameters.unpack(packed + bytes(3)) == parameters
+    assert HscParameters.unpack(packed + bytes(3)) == parameters
 
 
 @pytest.mark.parametrize("cr", ["paper", "residual", "projection"])
@@ -227,13 +237,13 @@ def test_lost_cr_leaves_the_generated_image_and_a_prefix_helps():
     image = picture((64, 96, 3))
     codec = hsc.HscCodec(rank=40, cr="residual")
     message = codec.encode(image)
-    semantic = hsc.semantic_encode(image, hsc.HscOptions())
+    _, predicted = semantic.encode(image, HscOptions())
     size = len(message.digital[0].data)
     images = [
         codec.decode(ideal(message, digital_from=at)).image
         for at in (0, size // 4, size // 2, size - 1, None)
     ]
-    np.testing.assert_array_equal(images[0], np.rint(semantic.generated * 255).astype(np.uint8))
+    np.testing.assert_array_equal(images[0], np.rint(predicted.generated * 255).astype(np.uint8))
     errors = [mse(received, image) for received in images]
     assert errors[0] > errors[1] > errors[2] > errors[3] > errors[4]
 
@@ -285,7 +295,7 @@ def test_what_a_lost_packet_took_from_the_sr_is_taken_from_its_neighbours(monkey
     )
     received = ReceivedMessage("hsc", image.shape, message.parameters, partly)
     filled = mse(hsc.HscCodec().decode(received).image, image)
-    monkeypatch.setattr(models, "conditional_mean", lambda values, *_: values)
+    monkeypatch.setattr(semantic, "conditional_mean", lambda values, *_: values)
     assert filled < 10**-0.15 * mse(hsc.HscCodec().decode(received).image, image)
 
 
@@ -334,8 +344,9 @@ def test_knowing_the_noise_chooses_a_better_cr():
 @pytest.mark.parametrize(
     "options",
     [
-        {"rank": -1}, {"rank": 3, "cbr": 0.1}, {"cbr": 0}, {"psnr_db": 99}, {"semantic": "gan"}, {"cr": "zip"}, {"tuning": "more"},
-        {"tuning": "ncr"}, {"colour": 1}, {"jpeg2000_ratio": 0.5},
+        {"rank": -1}, {"rank": 70_000}, {"rank": 3, "cbr": 0.1}, {"cbr": 0}, {"psnr_db": 99},
+        {"semantic": "gan"}, {"cr": "zip"}, {"tuning": "more"}, {"tuning": "ncr"}, {"colour": 1},
+        {"jpeg2000_ratio": 0.5},
     ],
 )  # fmt: skip
 def test_bad_options_are_refused_in_one_line(options):
@@ -380,7 +391,7 @@ def test_any_received_bytes_give_an_image_or_an_hsc_error(parameters, data, shap
 @settings(max_examples=200, deadline=None)
 def test_plausible_parameters_and_any_bytes(coding, step, rank, data, shape):
     model = 2 if shape == (28, 28, 1) else 33
-    _decode_anything(hsc.HscParameters(model, 0, coding, True, step, rank).pack(), data, shape)
+    _decode_anything(HscParameters(model, 0, coding, True, step, rank).pack(), data, shape)
 
 
 def _decode_anything(parameters: bytes, data: bytes, shape: tuple[int, int, int]) -> None:
@@ -411,3 +422,73 @@ def test_every_shipped_digit_codec_sends_a_digit():
         assert mse(codec.decode(ideal(message)).image, digit()) < 0.01
     ncr = hsc.HscCodec(rank=8, tuning="ncr")
     assert mse(ncr.decode(ideal(ncr.encode(digit()))).image, digit()) < 0.01
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (
+            {"symbols": 16, "tuning": "ncr"},
+            "choose tuning 'none', or one of hsc-mnist-vae-m8, hsc-mnist-vae-m64",
+        ),
+        ({"symbols": 4, "tuning": "few-shot"}, "hsc-mnist-vae-m4 has no few-shot weights: choose"),
+        ({"semantic": "vqvae", "tuning": "ncr"}, "for the digit VAE only"),
+        ({"semantic": "vqvae", "symbols": 64}, "no digit model 'vqvae' with 64 symbols: there are"),
+    ],
+)
+def test_weights_that_are_not_there_are_told_with_those_that_are(options, says):
+    with pytest.raises(HscError) as error:
+        hsc.HscCodec(rank=8, **options).encode(digit())
+    assert says in str(error.value) and "\n" not in str(error.value)
+
+
+def test_ncr_adapters_are_those_of_the_nearest_rank_that_was_trained():
+    near, far, same = (models.load_model(2, "ncr", rank) for rank in (9, 15, 8))
+    weight = "encoder.0.weight"
+    states = [model.adapters.state_dict()[weight] for model in (near, far, same)]
+    assert torch.equal(states[0], states[2]) and not torch.equal(states[0], states[1])
+
+
+def test_a_network_is_kept_once_for_all_ranks():
+    one, other = (models.network(HscParameters(2, 0, rank=rank)) for rank in (3, 9))
+    assert one is other
+
+
+def test_every_name_of_its_weights_is_the_codecs():
+    (pattern,) = hsc.HscCodec.weights
+    loaded = [name for name in weights.names() if name.startswith(tuple(models.MODELS.values()))]
+    assert loaded and all(fnmatch(name, pattern) for name in loaded)
+    assert set(loaded) == {name for name in weights.names() if fnmatch(name, pattern)}
+
+
+def test_parameters_are_described():
+    message = hsc.HscCodec(rank=8, tuning="ncr", cr="residual").encode(digit())
+    assert hsc.HscCodec.describe(message.parameters + bytes(3)) == {
+        "rank": 8,
+        "coding": "residual",
+        "network": "hsc-mnist-vae-m8",
+        "tuning": "ncr",
+    }
+    with pytest.raises(HscError, match="newer version"):
+        hsc.HscCodec.describe(bytes([2, 0xFF, 0, 0, 0]))
+
+
+def test_a_link_adaptation_sets_the_amount_of_cr():
+    codec = hsc.HscCodec(rank=5, cr="residual")
+    aimed = codec.adapted(LinkSetting(12.0, "QPSK-1/2", psnr_db=31.0)).options
+    assert (aimed.rank, aimed.psnr_db, aimed.cbr, aimed.cr) == (None, 31.0, None, "residual")
+    alone = codec.adapted(LinkSetting(-9.0, "BPSK-1/2", psnr_db=31.0, digital=False)).options
+    assert (alone.rank, alone.psnr_db) == (0, None)
+    assert codec.adapted(LinkSetting(12.0, "QPSK-1/2")) is codec
+
+
+def test_options_beside_an_sr_keep_to_its_adapters():
+    options = HscOptions(psnr_db=30.0, cr="paper")
+    assert options.beside("few-shot", 0) == HscOptions(psnr_db=30.0, cr="paper", tuning="few-shot")
+    assert options.beside("ncr", 8) == HscOptions(rank=8, cr="paper", tuning="ncr")
+
+
+def test_a_generated_image_of_another_size_is_refused():
+    _, predicted = semantic.encode(picture((16, 16, 3)), HscOptions())
+    with pytest.raises(HscError, match="does not belong"):
+        complementary.encode(picture((16, 24, 3)), predicted, HscOptions(rank=2))

@@ -28,8 +28,11 @@ from ...phy.adaptation import LinkSetting
 from . import softcast, softcast_transform
 from .softcast import SoftCastOptions
 
+# In the order of their numbers on the air.
 BASES = {"hevc": hevc, "dct": dct_base}
-_PARAMETERS = struct.Struct(">B3s3s")  # base, length of the base, length of the side information
+# Number of the base, bytes of the base, bytes of the side information.
+_PARAMETERS = struct.Struct(">B3s3s")
+# Grey level that stands for a base that did not come.
 _GREY = 128
 
 
@@ -46,7 +49,8 @@ class HdaDctOptions:
     )
     repair_share: float = option(
         0.1,
-        "RaptorQ repair symbols over all symbols of the base, 0 to 0.9: lost packets up to that share do not cost the base",
+        "RaptorQ repair symbols over all symbols of the base, 0 to 0.9: lost packets up to that share do not "
+        "cost the base",
     )
 
     def __post_init__(self) -> None:
@@ -66,7 +70,7 @@ class HdaDctCodec(Codec):
     base = Base("digital", "digital base")
 
     def encode(self, image: np.ndarray, link: Link = Link()) -> Message:  # noqa: B008 - frozen
-        """uint8 (H, W, C) -> message of one analog and two digital streams. Raises HscError when the budget
+        """uint8 (H, W, C) → message of one analog and two digital streams. Raises HscError when the budget
         is too small.
         """
         check_shape(image.shape)
@@ -75,16 +79,13 @@ class HdaDctCodec(Codec):
     def _message(self, image: np.ndarray, uses: int, link: Link) -> Message:
         shape, mcs = tuple(image.shape), budget.mcs(link, self.options.margin_db)
         base = self._base(image, uses, mcs)
-        stream = DigitalStream(
-            erasure.protect(base, self.options.repair_share, digital.payload_bytes_per_block(mcs)), mcs
-        )
-        residual = (image.astype(np.float64) - BASES[self.options.base].decode(base, shape)).transpose(
-            2, 0, 1
-        )
+        size = digital.payload_bytes_per_block(mcs)
+        stream = DigitalStream(erasure.protect(base, self.options.repair_share, size), mcs)
+        residual = image.astype(np.float64) - BASES[self.options.base].decode(base, shape)
         taken = digital.symbol_count(len(stream.data), mcs)
         try:
             coded, side = softcast.fill(
-                residual, uses - taken, link.mcs or budget.ROBUST_MCS, SoftCastOptions()
+                residual.transpose(2, 0, 1), uses - taken, link.mcs or budget.ROBUST_MCS, SoftCastOptions()
             )
         except budget.TooFew as few:
             raise budget.TooFew(few.reason, taken + few.needed) from None
@@ -94,11 +95,8 @@ class HdaDctCodec(Codec):
 
     def _base(self, image: np.ndarray, uses: int, mcs: str) -> bytes:
         """The base that takes its share of so many channel uses."""
-        ratio, repair, size = (
-            self.options.da_ratio,
-            self.options.repair_share,
-            digital.payload_bytes_per_block(mcs),
-        )
+        ratio, repair = self.options.da_ratio, self.options.repair_share
+        size = digital.payload_bytes_per_block(mcs)
         blocks = int(uses * ratio / (1 + ratio)) // digital.symbols_per_block(mcs)
         try:
             return BASES[self.options.base].fit(image, _source_blocks(blocks, repair) * size)
@@ -107,7 +105,7 @@ class HdaDctCodec(Codec):
             raise budget.TooFew(few.reason, math.ceil(least * (1 + ratio) / ratio)) from None
 
     def decode(self, received: ReceivedMessage) -> Decoded:
-        """Received message -> image from base, residual or both. Raises HscError when neither came."""
+        """Received message → image from base, residual or both. Raises HscError when neither came."""
         shape = tuple(received.shape)
         check_shape(shape)
         base, base_bytes, side_bytes = _unpack(received.parameters)
@@ -116,22 +114,19 @@ class HdaDctCodec(Codec):
         image, residual = np.full(shape, float(_GREY)), np.zeros((shape[2], *shape[:2]))
         failed = 0
         try:
-            image = (
-                BASES[base]
-                .decode(softcast.recovered(received.digital[0], base_bytes), shape)
-                .astype(np.float64)
-            )
+            data = softcast.recovered(received.digital[0], base_bytes)
+            image = BASES[base].decode(data, shape).astype(np.float64)
         except HscError:
             failed += 1
         try:
-            residual = softcast_transform.decode(
-                softcast.recovered(received.digital[1], side_bytes), received.analog, shape
-            )
+            side = softcast.recovered(received.digital[1], side_bytes)
+            residual = softcast_transform.decode(side, received.analog, shape)
         except HscError:
             failed += 1
         if failed == 2:
             raise HscError(
-                "nothing usable of the image arrived: neither base nor residual; use a more robust MCS or send it again"
+                "nothing usable of the image arrived: neither base nor residual; "
+                "use a more robust MCS or send it again"
             )
         return Decoded(np.rint((image + residual.transpose(1, 2, 0)).clip(0, 255)).astype(np.uint8))
 

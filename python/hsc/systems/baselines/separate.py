@@ -43,7 +43,7 @@ class SeparateCodec(Codec):
     Options = SeparateOptions
 
     def encode(self, image: np.ndarray, link: Link = Link()) -> Message:  # noqa: B008 - frozen
-        """uint8 (H, W, C) -> message of one digital stream. Raises HscError for an image that the budget does
+        """uint8 (H, W, C) → message of one digital stream. Raises HscError for an image that the budget does
         not hold.
         """
         check_shape(image.shape)
@@ -64,7 +64,7 @@ class SeparateCodec(Codec):
         )
 
     def decode(self, received: ReceivedMessage) -> Decoded:
-        """Received message -> image. Raises HscError when nothing usable came, with HEVC when anything is
+        """Received message → image. Raises HscError when nothing usable came, with HEVC when anything is
         missing.
         """
         source = self.describe(received.parameters)["source"]

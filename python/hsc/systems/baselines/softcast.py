@@ -1,6 +1,6 @@
 """SoftCast (Jakubczak and Katabi, MobiCom 2011) as a codec: everything analog but the side information.
 
-The side information, some 130 bytes for 768 x 512 pixels, goes as a digital stream at the most robust MCS,
+The side information, some 130 bytes for 768 × 512 pixels, goes as a digital stream at the most robust MCS,
 with RaptorQ repair symbols against lost packets: nothing can be decoded without it. One signal serves every
 receiver: what is sent does not depend on the SNR.
 """
@@ -21,7 +21,9 @@ from ...nn.planes import check_shape
 from ...phy import analog, digital
 from ...phy.adaptation import LinkSetting
 from . import softcast_transform
+from .softcast_spectrum import TRANSFORMS
 
+# Bytes of the length of the side information.
 _SIZE_BYTES = 3
 
 
@@ -29,7 +31,7 @@ _SIZE_BYTES = 3
 class SoftCastOptions:
     """Options of SoftCast, all of the transmitter's."""
 
-    transform: Literal["image", "block8"] = option("image", "DCT of the whole image, or of 8 x 8 pixels")
+    transform: Literal["image", "block8"] = option("image", "DCT of the whole image, or of 8 × 8 pixels")
     repair_share: float = option(
         0.6, "RaptorQ repair symbols over all symbols of the side information, 0 to 0.9"
     )
@@ -46,7 +48,7 @@ class SoftCastCodec(Codec):
     without_losses = {"repair_share": 0.03}
 
     def encode(self, image: np.ndarray, link: Link = Link()) -> Message:  # noqa: B008 - frozen
-        """uint8 (H, W, C) -> message of one analog and one digital stream. Raises HscError when the budget is
+        """uint8 (H, W, C) → message of one analog and one digital stream. Raises HscError when the budget is
         too small.
         """
         check_shape(image.shape)
@@ -55,13 +57,12 @@ class SoftCastCodec(Codec):
 
     def _message(self, image: np.ndarray, uses: int, mcs: str) -> Message:
         coded, stream = fill(image.astype(np.float64).transpose(2, 0, 1), uses, mcs, self.options)
-        parameters = bytes([softcast_transform.TRANSFORMS.index(self.options.transform)]) + len(
-            coded.side
-        ).to_bytes(_SIZE_BYTES, "big")
+        transform = TRANSFORMS.index(self.options.transform)
+        parameters = bytes([transform]) + len(coded.side).to_bytes(_SIZE_BYTES, "big")
         return Message(self.name, tuple(image.shape), parameters, coded.values, (stream,))
 
     def decode(self, received: ReceivedMessage) -> Decoded:
-        """Received message -> image. Raises HscError when the side information is lost."""
+        """Received message → image. Raises HscError when the side information is lost."""
         check_shape(received.shape)
         transform, side_bytes = _unpack(received.parameters)
         if not received.digital:
@@ -82,17 +83,17 @@ class SoftCastCodec(Codec):
 
 
 def _unpack(parameters: bytes) -> tuple[str, int]:
-    """The transform, and bytes of side information. Raises HscError for what no version of this codec sends."""
+    """The transform, and bytes of side information. Raises HscError for what no version of SoftCast sends."""
     known = parameters.ljust(1 + _SIZE_BYTES, b"\0")
-    if known[0] >= len(softcast_transform.TRANSFORMS):
+    if known[0] >= len(TRANSFORMS):
         raise HscError("not a SoftCast message: transmitter and receiver differ, update both")
-    return softcast_transform.TRANSFORMS[known[0]], int.from_bytes(known[1 : 1 + _SIZE_BYTES], "big")
+    return TRANSFORMS[known[0]], int.from_bytes(known[1 : 1 + _SIZE_BYTES], "big")
 
 
 def fill(
     planes: np.ndarray, uses: int, mcs: str, options: SoftCastOptions
 ) -> tuple[softcast_transform.Coded, DigitalStream]:
-    """Planes, float (C, H, W) -> as many chunks as `uses` channel uses hold beside their own side
+    """Planes, float (C, H, W) → as many chunks as `uses` channel uses hold beside their own side
     information.
 
     Raises `budget.TooFew` when they hold none.
@@ -106,9 +107,8 @@ def fill(
 
     reserved = 0
     try:
-        while (
-            True
-        ):  # what the side information takes is known when it is coded: it grows with the chunks, by blocks
+        # What the side information takes is known when it is coded: it grows with the chunks, by blocks.
+        while True:
             coded, side, spent = parts(2 * (uses - reserved))
             if spent <= uses or not len(coded.values):
                 break

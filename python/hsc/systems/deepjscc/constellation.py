@@ -18,9 +18,12 @@ import torch
 from ...nn.transform import dct_matrix
 from .spectrum import dct2
 
-LEVELS = (2, 4, 8, 16, 32, 64)  # 4-QAM to 4096-QAM
+# Levels of a value: 4-QAM to 4096-QAM.
+LEVELS = (2, 4, 8, 16, 32, 64)
+# Between two levels.
 SPACING = 2.0
-_REACH = torch.arange(-4.0, 5.0) * SPACING  # neighbours that soft decisions look at
+# Neighbours that soft decisions look at.
+_REACH = torch.arange(-4.0, 5.0) * SPACING
 
 
 @lru_cache(maxsize=64)

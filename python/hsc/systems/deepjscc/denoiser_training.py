@@ -69,7 +69,8 @@ def photo_figures(
     steps.
     """
     torch.manual_seed(seed)
-    told, count, psnr = torch.tensor([snr_db]), torch.tensor([VALUES]), {"without": [], "with": []}
+    told, count = torch.tensor([snr_db]), torch.tensor([VALUES])
+    psnr = {"without": [], "with": []}
     for photo in photos:
         image = planes(photo[None])
         values = codec.encode(image, told, count)

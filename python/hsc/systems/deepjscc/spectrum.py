@@ -17,11 +17,13 @@ from torch import nn
 
 from ...nn.transform import dct_matrix
 
-# Frequencies of the table's entries [cycles / token]; between them the logarithm of the power is
-# interpolated.
+# Frequencies of the table's entries [cycles / token], an octave apart; between them the logarithm of the
+# power is interpolated. The entries are fitted to training crops (`training.SAMPLES`).
 KNOTS = np.array([0, 1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2])
 _TINY = 1e-12
+# Halvings of the 24 decades in which the level of the gains is looked for: float32 has no more.
 _BISECTIONS = 40
+# Conjugate gradient steps. Chosen by trial.
 _ITERATIONS = 10
 
 

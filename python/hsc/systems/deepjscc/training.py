@@ -15,10 +15,14 @@ from . import constellation
 from .network import HIGHEST_SNR_DB, VALUES, DeepJscc
 from .recipes import Jscc
 
-TRAINED_LEVELS = (8, 8, 8, 4, 64)  # 64-QAM, 16-QAM, 4096-QAM
-SAMPLES = 256  # crops from which the linear path is set
-COUNTS = (64, 64, 64, 32, 16, 21)  # values a token: CBR 1/6, 1/12, 1/24; 1/6 of a grey image
-UNTOLD = 0.25  # share of transmitters that do not know the SNR
+# Levels of a random batch: 64-QAM mostly, 16-QAM, 4096-QAM.
+TRAINED_LEVELS = (8, 8, 8, 4, 64)
+# Crops from which the linear path is set.
+SAMPLES = 256
+# Values a token of a random image: CBR 1/6 mostly, 1/12, 1/24; 1/6 of a grey image.
+COUNTS = (64, 64, 64, 32, 16, 21)
+# Share of transmitters that do not know the SNR. Chosen by trial.
+UNTOLD = 0.25
 
 
 @dataclass(frozen=True)

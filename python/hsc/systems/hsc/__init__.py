@@ -3,7 +3,9 @@
 from ...codecs.system import CodecEntry, Shorthand, System
 from .options import HscOptions
 
-_AMOUNTS = ("--rank", "--psnr", "--cbr")  # at most one says how much CR is sent
+# At most one says how much CR is sent.
+_AMOUNTS = ("--rank", "--psnr", "--cbr")
+_PARTS, _ENDS = f"{__name__}.blocks.parts", f"{__name__}.blocks.ends"
 
 SYSTEM = System(
     name="hsc",
@@ -13,18 +15,19 @@ SYSTEM = System(
             "hsc",
             1,
             f"{__name__}.codec:HscCodec",
-            f"{__name__}.blocks:hsc_semantic_encoder",
-            f"{__name__}.blocks:hsc_semantic_decoder",
+            f"{_PARTS}:hsc_semantic_encoder",
+            f"{_PARTS}:hsc_semantic_decoder",
         ),
     ),
     recipes=f"{__name__}.recipes:RECIPES",
     figures=f"{__name__}.figures:FIGURES",
-    blocks=tuple(
-        f"{__name__}.blocks:{name}"
-        for name in (
-            *("hsc_semantic_encoder", "hsc_semantic_decoder", "cr_projection", "cr_recomposition"),
-            *("hsc_transmitter", "hsc_receiver"),
-        )
+    blocks=(
+        f"{_PARTS}:hsc_semantic_encoder",
+        f"{_PARTS}:hsc_semantic_decoder",
+        f"{_PARTS}:cr_projection",
+        f"{_PARTS}:cr_recomposition",
+        f"{_ENDS}:hsc_transmitter",
+        f"{_ENDS}:hsc_receiver",
     ),
     shorthands=(
         Shorthand("--rank", HscOptions, "rank", excludes=_AMOUNTS),

@@ -8,6 +8,7 @@ from torch import nn
 from .channel_io import ValueChannel, power_normalise, shrink
 from .vae import PIXELS, Vae
 
+# Width between the two layers of the decoder's adapter: section IV-A.
 HIDDEN = 256
 
 
@@ -32,11 +33,11 @@ class Adapters(nn.Module):
             nn.init.zeros_(last.bias)
 
     def adapt_values(self, values: torch.Tensor) -> torch.Tensor:
-        """SR values (B, M') -> adapted, unit mean square."""
+        """SR values (B, M') → adapted, unit mean square."""
         return power_normalise(values + self.encoder(values))
 
     def adapt_images(self, images: torch.Tensor) -> torch.Tensor:
-        """Generated images (B, 1, 28, 28) -> adapted, in [0, 1]."""
+        """Generated images (B, 1, 28, 28) → adapted, in [0, 1]."""
         flat = images.flatten(1)
         return (flat + self.decoder(flat)).clamp(0, 1).reshape(images.shape)
 
@@ -50,11 +51,11 @@ class AdaptedVae(nn.Module):
         self.adapters = Adapters(vae.symbols)
 
     def encode(self, images: torch.Tensor, sample: bool = False) -> torch.Tensor:
-        """(B, 1, 28, 28) -> adapted SR values (B, 2M)."""
+        """(B, 1, 28, 28) → adapted SR values (B, 2M)."""
         return self.adapters.adapt_values(self.vae.encode(images, sample))
 
     def decode(self, values: torch.Tensor) -> torch.Tensor:
-        """SR values (B, 2M) -> adapted generated images (B, 1, 28, 28)."""
+        """SR values (B, 2M) → adapted generated images (B, 1, 28, 28)."""
         return self.adapters.adapt_images(self.vae.decode(values))
 
     def forward(

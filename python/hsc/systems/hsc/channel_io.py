@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import torch
 
-# values (B, n), unit mean square per row -> (zero-forced values (B, n), noise variance (B, 1) or (B, n), same
-# scale)
+# Values (B, n), unit mean square per row → zero-forced values (B, n) and their noise variance, (B, 1) or
+# (B, n), same scale.
 ValueChannel = Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
 
 

@@ -1,6 +1,6 @@
 """A convolutional VAE for photographs of any size: the semantic codec of HSC's colour experiment.
 
-A linear path, the KLT of 16 x 16 blocks with SoftCast's power allocation (Jakubczak and Katabi, SoftCast),
+A linear path, the KLT of 16 × 16 blocks with SoftCast's power allocation (Jakubczak and Katabi, SoftCast),
 runs beside a residual network in the encoder and in the decoder. The networks' last layers start at zero, so
 the untrained codec already is the block KLT, and training only adds.
 """
@@ -15,12 +15,16 @@ from torch.nn import functional
 from .channel_io import ValueChannel, shrink
 from .vae import kl_divergence, reparameterise
 
+# Side of the block that one place of the latent stands for [pixels].
 STRIDE = 16
+# Values of the latent at a place: CBR 32 / 2 / (16 · 16 · 3) = 1/48.
+CHANNELS = 32
+# Mean of a pixel, taken off.
 MIDDLE = 0.5
 
 
 def latent_shape(height: int, width: int, channels: int) -> tuple[int, int, int]:
-    """Shape of the latent of a (height, width) image: one value per channel and 16 x 16 block, sides rounded
+    """Shape of the latent of a (height, width) image: one value per channel and 16 × 16 block, sides rounded
     up.
     """
     return channels, -(-height // STRIDE), -(-width // STRIDE)
@@ -45,13 +49,13 @@ def _up(inputs: int, outputs: int, factor: int) -> nn.Sequential:
 
 
 class ConvVae(nn.Module):
-    """Colour image (B, 3, H, W) in [0, 1] <-> latent (B, channels, ceil(H/16), ceil(W/16)).
+    """Colour image (B, 3, H, W) in [0, 1] ↔ latent (B, channels, ceil(H/16), ceil(W/16)).
 
     The latent is sent as real values, so the SR takes channels/2 complex channel uses per 256 pixels: 32
     channels are CBR 1/48. Its power varies with the image; the analog modulator sends the scale as data.
     """
 
-    def __init__(self, channels: int = 32, widths: tuple[int, int, int] = (48, 96, 160)) -> None:
+    def __init__(self, channels: int = CHANNELS, widths: tuple[int, int, int] = (48, 96, 160)) -> None:
         super().__init__()
         self.channels = channels
         fine, middle, coarse = widths
@@ -89,7 +93,7 @@ class ConvVae(nn.Module):
 
     @torch.no_grad()
     def initialise_klt(self, crops: np.ndarray) -> None:
-        """Set the linear path to the KLT of the 16 x 16 x 3 blocks of `crops`, uint8 (N, S, S, 3), gains
+        """Set the linear path to the KLT of the 16 × 16 × 3 blocks of `crops`, uint8 (N, S, S, 3), gains
         lambda^(-1/4).
         """
         images = torch.from_numpy(crops).permute(0, 3, 1, 2).float() / 255 - MIDDLE
@@ -105,20 +109,20 @@ class ConvVae(nn.Module):
         self.prior_variance.copy_(power * gain**2)
 
     def posterior(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """(B, 3, H, W) in [0, 1] -> mean and log-variance, each (B, channels, ceil(H/16), ceil(W/16))."""
+        """(B, 3, H, W) in [0, 1] → mean and log-variance, each (B, channels, ceil(H/16), ceil(W/16))."""
         centred = _pad(images) - MIDDLE
         mean, log_variance = self.encoder(centred).chunk(2, 1)
         return self.analysis(centred) + mean, log_variance.clamp(-12, 4)
 
     def encode(self, images: torch.Tensor, sample: bool = False) -> torch.Tensor:
-        """(B, 3, H, W) -> latent; the posterior's mean unless `sample`."""
+        """(B, 3, H, W) → latent; the posterior's mean unless `sample`."""
         mean, log_variance = self.posterior(images)
         return reparameterise(mean, log_variance) if sample else mean
 
     def decode(
         self, latent: torch.Tensor, height: int | None = None, width: int | None = None
     ) -> torch.Tensor:
-        """Latent -> generated image (B, 3, height, width), not clamped; without sizes, the padded image."""
+        """Latent → generated image (B, 3, height, width), not clamped; without sizes, the padded image."""
         return (self.synthesis(latent) + self.decoder(latent) + MIDDLE)[..., :height, :width]
 
     def forward(

@@ -11,12 +11,12 @@ import numpy as np
 
 
 def as_matrix(image: np.ndarray) -> np.ndarray:
-    """(..., H, W, C) -> float64 (..., H, W·C)."""
+    """(..., H, W, C) → float64 (..., H, W·C)."""
     return np.asarray(image, np.float64).reshape(*image.shape[:-2], image.shape[-2] * image.shape[-1])
 
 
 def error_matrix(image: np.ndarray, generated: np.ndarray) -> np.ndarray:
-    """E of eq. (14): the mean over colour channels of D Dᵀ with D = X − G. Images (..., H, W, C) -> float64
+    """E of eq. (14): the mean over colour channels of D Dᵀ with D = X − G. Images (..., H, W, C) → float64
     (..., H, H).
     """
     difference = as_matrix(image) - as_matrix(generated)
@@ -34,7 +34,7 @@ def eigen_rows(error: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def closed_form_errors(eigenvalues: np.ndarray) -> np.ndarray:
-    """‖X − X̂‖²_F per colour channel for every k = 0…n at once, eq. (19): Σ_{i>k} λ_i. (..., n) -> (..., n +
+    """‖X − X̂‖²_F per colour channel for every k = 0…n at once, eq. (19): Σ_{i>k} λ_i. (..., n) → (..., n +
     1).
     """
     tails = np.cumsum(eigenvalues[..., ::-1], axis=-1)[..., ::-1]

@@ -12,8 +12,12 @@ import numpy as np
 from ...coding import jpeg2000
 from ...coding.chunks import frame, intact_prefix
 
+# Values in one JPEG2000 array, a chunk that is lost as a whole; an MNIST image is one.
 SLAB_VALUES = 1 << 17
+# Level 0 as JPEG2000's unsigned 16 bits.
 _MIDDLE = 1 << 15
+# Levels of A's entries over 1/√n, their RMS: 7 bits for the entries of a unit vector. Finer did not pay.
+_ROW_LEVELS = 12
 
 
 def rows_per_slab(n: int, columns: int) -> int:
@@ -34,7 +38,7 @@ def encode(matrix: np.ndarray, rows: np.ndarray, step: float, ratio: float = 1.0
         Chunks, one for each slab of rows.
     """
     n, columns = matrix.shape
-    levels = np.rint(rows * (12 * np.sqrt(n)))  # 7 bits for the entries of a unit vector; finer did not pay
+    levels = np.rint(rows * (_ROW_LEVELS * np.sqrt(n)))
     slab = rows_per_slab(n, columns)
     projected = np.rint(_orthonormal(levels) @ matrix / step)
     whole = np.clip(np.hstack([levels, projected]) + _MIDDLE, 0, 2 * _MIDDLE - 1).astype(np.uint16)

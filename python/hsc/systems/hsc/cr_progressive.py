@@ -21,10 +21,15 @@ from ...coding import rice
 from ...coding.chunks import frame, intact_prefix
 from . import row_transform, stiefel
 
+# Least numbers in a chunk, so that its own length and CRC weigh little.
 CHUNK_VALUES = 256
+# Numbers that share a Rice parameter. Chosen by trial.
 SEGMENT = 48
-SURE = 0.95  # share of the channel's draws that a target holds for
+# Share of the channel's draws that a target holds for.
+SURE = 0.95
+# Step of A's rows over that of equal noise in A and A X. Chosen by trial.
 _ROW_STEP_SCALE = 0.6
+# Largest level of a coefficient, far above what 8-bit pixels give at the finest step.
 _LARGEST_COEFFICIENT = 1 << 20
 
 
@@ -76,7 +81,7 @@ class Coded:
 
 
 def sure(errors: np.ndarray) -> np.ndarray:
-    """The error that the share SURE of some draws do not exceed: (draws, ...) -> (...)."""
+    """The error that the share SURE of some draws do not exceed: (draws, ...) → (...)."""
     return np.quantile(errors, SURE, axis=0, method="higher")
 
 

@@ -4,108 +4,86 @@ budget.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-from . import cr, cr_paper, cr_progressive
+from . import cr, cr_progressive
 from .cr_progressive import Coded, coefficient_step
+from .cr_source import Source
+from .options import HscOptions
 
-FINEST_STEP = 20  # 2^-10, a quarter of a grey level: full rank comes out exact after rounding to uint8
+# Finest step code: 2^−10, a quarter of a grey level. Full rank then comes out exact after rounding to uint8.
+FINEST_STEP = 20
+# Coarsest step code: 2^−1, half the range of a pixel.
 COARSEST_STEP = 2
-NOISE_SHARE = 0.05  # of the closed-form error, what quantisation may add when the rank is given
+# Share of the closed-form error that quantisation may add when the rank is given. Chosen by trial.
+NOISE_SHARE = 0.05
+# MSE of rounding to uint8.
+ROUNDING_ERROR = 1 / 12 / 255**2
+# Where a search for a byte budget begins: rows that tell how many bytes one takes, and a middling step code.
 _FIRST_ROWS = 16
+_FIRST_STEP = 6
+# Largest entry of A X in units of its step that JPEG2000's 16 bits hold, with some room.
+_LARGEST_LEVEL = 32_000
 
 
 @dataclass(frozen=True)
-class Source:
-    """One image as the CR coders need it.
+class CodedRows:
+    """A CR as it is sent, and what the receiver has to know of it.
 
     Attributes:
-        differences: D = X − G, float64 (n, W·C), for each G that counts: the transmitter's, or those that the
-            channel may make of it.
-        projected: what A is applied to: X, or X − G.
-        of_residual: it is X − G.
-        rows, eigenvalues: of the error matrix.
-        channels: C.
+        data: the stream.
+        rank: k.
+        step: code of the quantiser's step.
     """
 
-    differences: tuple[np.ndarray, ...]
-    projected: np.ndarray
-    of_residual: bool
-    rows: np.ndarray
-    eigenvalues: np.ndarray
-    channels: int
-
-    @property
-    def tails(self) -> np.ndarray:
-        """Σ_{i>k} λ_i over all channels, for k = 0…n: eq. (19)."""
-        return cr.closed_form_errors(self.eigenvalues) * self.channels
-
-    @property
-    def errors(self) -> np.ndarray:
-        """Squared error over the image with k = 0…n rows that are exact, for a G that both sides have or A X:
-        (n + 1,).
-        """
-        rows = np.ascontiguousarray(
-            self.rows
-        )  # numpy multiplies a reversed view without BLAS, fifty times as slowly
-        covered = [np.cumsum(np.square(rows @ one).sum(1)) for one in self.differences]
-        whole = [np.square(one).sum() for one in self.differences]
-        left = [np.concatenate([[error], error - taken]) for error, taken in zip(whole, covered, strict=True)]
-        return cr_progressive.sure(np.array(left)).clip(0)
-
-    @property
-    def floor(self) -> float:
-        """Squared error over the image that no CR takes away: what the channel does to the G that X − G was
-        made with.
-        """
-        if not self.of_residual:
-            return 0.0
-        return float(
-            cr_progressive.sure(np.array([np.square(one - self.projected).sum() for one in self.differences]))
-        )
-
-    def progressive(self, rank: int, step_code: int) -> Coded:
-        """The progressive coding of `rank` rows."""
-        return cr_progressive.encode(
-            self.differences,
-            self.projected,
-            self.of_residual,
-            self.rows[:rank],
-            self.eigenvalues,
-            self.channels,
-            step_code,
-        )
-
-    def paper(self, rank: int, step_code: int, ratio: float) -> bytes:
-        """The paper's coding of `rank` rows."""
-        return b"".join(cr_paper.encode(self.projected, self.rows[:rank], coefficient_step(step_code), ratio))
+    data: bytes
+    rank: int
+    step: int
 
 
-def source(
-    image: np.ndarray, generated: Sequence[np.ndarray], of_residual: bool, counted: Sequence[np.ndarray] = ()
-) -> Source:
-    """Prepare an image (H, W, C) in [0, 1] with its generated image, or with several that the channel may
-    make of it.
-
-    The error matrix is the mean over them. `of_residual`: project X − G instead of X; G is the first then.
-    `counted`: generated images that errors are told for, the first of the others when there are none.
-    """
-    matrix = cr.as_matrix(image)
-    differences = tuple(matrix - cr.as_matrix(one) for one in counted or generated[:1])
-    eigenvalues, rows = cr.eigen_rows(sum(cr.error_matrix(image, one) for one in generated) / len(generated))
-    projected = matrix - cr.as_matrix(generated[0]) if of_residual else matrix
-    return Source(differences, projected, of_residual, rows, eigenvalues, image.shape[-1])
+def code(source: Source, options: HscOptions, most: int | None) -> CodedRows:
+    """The CR of the options' rank, or for their PSNR within `most` bytes, or of as many bytes."""
+    if options.rank is not None:
+        return _for_rank(source, options, options.rank)
+    if options.psnr_db is not None:
+        made = _for_psnr(source, options, options.psnr_db)
+        if most is None or len(made.data) <= most:
+            return made
+    for_budget = paper_for_budget if options.cr == "paper" else progressive_for_budget
+    return for_budget(source, most)
 
 
-def finest_paper_step(prepared: Source) -> int:
+def _for_rank(source: Source, options: HscOptions, rank: int) -> CodedRows:
+    step = step_for_rank(source.tails, rank, source.projected.shape[1])
+    if options.cr != "paper":
+        return _all(source.progressive(rank, step), step)
+    step = min(step, finest_paper_step(source))
+    return CodedRows(source.paper(rank, step, options.jpeg2000_ratio), rank, step)
+
+
+def _for_psnr(source: Source, options: HscOptions, psnr_db: float) -> CodedRows:
+    largest_error = source.projected.size * 10 ** (-psnr_db / 10)
+    if len(source.differences) > 1:
+        # Over a noisy channel nothing is exact that rounding could leave alone.
+        largest_error -= min(source.projected.size * ROUNDING_ERROR, largest_error / 2)
+    if largest_error <= source.floor:
+        # It is out of reach: as near to it as over an ideal channel.
+        largest_error += source.floor
+    if options.cr != "paper":
+        return progressive_for_error(source, largest_error)
+    rank = cr.smallest_rank(source.errors * (1 + NOISE_SHARE), largest_error)
+    return _for_rank(source, options, rank) if rank else CodedRows(b"", 0, 0)
+
+
+def finest_paper_step(source: Source) -> int:
     """The finest step with which A X fits into JPEG2000's 16 bits: no entry exceeds the norm of a column of
     X.
     """
-    largest = np.linalg.norm(prepared.projected, axis=0).max()
-    return min(FINEST_STEP, int(2 * np.log2(32_000 / max(largest, 1e-9))))
+    largest = np.linalg.norm(source.projected, axis=0).max()
+    return min(FINEST_STEP, int(2 * np.log2(_LARGEST_LEVEL / max(largest, 1e-9))))
 
 
 def step_for_rank(tails: np.ndarray, rank: int, columns: int) -> int:
@@ -116,105 +94,111 @@ def step_for_rank(tails: np.ndarray, rank: int, columns: int) -> int:
     the error or more, never adds as much noise, and the MSE falls with the rank.
     """
     noisy = max(rank, len(tails) / 10) * columns
-    for code in range(COARSEST_STEP, FINEST_STEP):
-        if noisy * coefficient_step(code) ** 2 / 12 <= NOISE_SHARE * tails[rank]:
-            return code
+    for step in range(COARSEST_STEP, FINEST_STEP):
+        if noisy * coefficient_step(step) ** 2 / 12 <= NOISE_SHARE * tails[rank]:
+            return step
     return FINEST_STEP
 
 
-def progressive_for_budget(prepared: Source, n_bytes: int) -> tuple[bytes, int, int]:
-    """Stream, rank and step code with the least error within `n_bytes`: a descent over the step."""
+@dataclass(frozen=True)
+class _Tried:
+    """What one step gives within a byte budget."""
 
-    def best(code: int, first: int) -> tuple[float, bytes, int, int]:
-        coded = _until(prepared, code, lambda found: found.sizes[-1] > n_bytes, first)
+    error: float
+    rows: CodedRows
+
+
+def progressive_for_budget(source: Source, n_bytes: int) -> CodedRows:
+    """The CR with the least error within `n_bytes`: a descent over the step."""
+
+    def best(step: int, first: int) -> _Tried:
+        coded = _until(source, step, lambda found: found.sizes[-1] > n_bytes, first)
         count = int(np.searchsorted(coded.sizes, n_bytes, side="right"))
-        error = coded.errors[count - 1] if count else np.inf
-        return (float(error), *coded.cut(count), code)
+        error = float(coded.errors[count - 1]) if count else np.inf
+        return _Tried(error, CodedRows(*coded.cut(count), step))
 
-    probe = prepared.progressive(min(_FIRST_ROWS, len(prepared.rows)), 6)
-    found = best(6, int(1.05 * probe.ranks[-1] * n_bytes / probe.sizes[-1]) + 2)
+    probe = source.progressive(min(_FIRST_ROWS, len(source.rows)), _FIRST_STEP)
+    found = best(_FIRST_STEP, int(1.05 * probe.ranks[-1] * n_bytes / probe.sizes[-1]) + 2)
     for direction in (2, -2):
-        while COARSEST_STEP <= found[3] + direction <= FINEST_STEP:
-            tried = best(found[3] + direction, found[2] + 1 if direction > 0 else found[2] * 5 // 4 + 1)
-            if tried[0] >= found[0]:
+        while COARSEST_STEP <= found.rows.step + direction <= FINEST_STEP:
+            rank = found.rows.rank
+            tried = best(found.rows.step + direction, rank + 1 if direction > 0 else rank * 5 // 4 + 1)
+            if tried.error >= found.error:
                 break
             found = tried
-    _, data, rank, code = found
-    return (*_filled(prepared, data, rank, code, n_bytes), code)
+    return _filled(source, found.rows, n_bytes)
 
 
-def _filled(prepared: Source, data: bytes, rank: int, code: int, n_bytes: int) -> tuple[bytes, int]:
+def _filled(source: Source, rows: CodedRows, n_bytes: int) -> CodedRows:
     """As many more rows as fit in a last chunk that is not full."""
-    group = cr_progressive.rows_per_chunk(*prepared.projected.shape)
-    for more in range(min(rank + group - 1, len(prepared.rows)), rank, -1):
-        longer, _ = _all(prepared.progressive(more, code))
-        if len(longer) <= n_bytes:
-            return longer, more
-    return data, rank
+    group = cr_progressive.rows_per_chunk(*source.projected.shape)
+    for more in range(min(rows.rank + group - 1, len(source.rows)), rows.rank, -1):
+        longer = _all(source.progressive(more, rows.step), rows.step)
+        if len(longer.data) <= n_bytes:
+            return longer
+    return rows
 
 
-def progressive_for_error(prepared: Source, largest_error: float) -> tuple[bytes, int, int]:
-    """Stream, rank and step code with the fewest bytes whose squared error over the image is at most
-    `largest_error`.
+def progressive_for_error(source: Source, largest_error: float) -> CodedRows:
+    """The CR of the fewest bytes whose squared error over the image is at most `largest_error`; the finest
+    there is where none is as good.
     """
-    if prepared.errors[0] <= largest_error:
-        return b"", 0, 0
-    best: tuple[bytes, int, int] | None = None
-    even = (
-        largest_error / prepared.projected.size
-    )  # quantisation noise of this size everywhere would use the error up
+    if source.errors[0] <= largest_error:
+        return CodedRows(b"", 0, 0)
+    best: CodedRows | None = None
+    # Quantisation noise of this size everywhere would use the error up.
+    even = largest_error / source.projected.size
     coarsest = int(np.clip(np.ceil(-np.log2(12 * even)), COARSEST_STEP, FINEST_STEP))
-    first = cr.smallest_rank(prepared.tails, largest_error)
-    for code in range(max(0, coarsest - 2), FINEST_STEP + 2):
-        coded = _until(prepared, code, lambda found: found.errors[-1] <= largest_error, first)
+    first = cr.smallest_rank(source.tails, largest_error)
+    for step in range(max(0, coarsest - 2), FINEST_STEP + 2):
+        coded = _until(source, step, lambda found: found.errors[-1] <= largest_error, first)
         met = np.flatnonzero(coded.errors <= largest_error)
         if not len(met):
             continue
-        if best is not None and coded.sizes[met[0]] >= len(best[0]):
+        if best is not None and coded.sizes[met[0]] >= len(best.data):
             break
-        best = (*coded.cut(int(met[0]) + 1), code)
-        first = best[1]
+        best = CodedRows(*coded.cut(int(met[0]) + 1), step)
+        first = best.rank
     if best is None:
-        return (*_all(prepared.progressive(len(prepared.rows), FINEST_STEP)), FINEST_STEP)
-    return (*_trimmed(prepared, *best, largest_error), best[2])
+        return _all(source.progressive(len(source.rows), FINEST_STEP), FINEST_STEP)
+    return _trimmed(source, best, largest_error)
 
 
-def _trimmed(prepared: Source, data: bytes, rank: int, code: int, largest_error: float) -> tuple[bytes, int]:
+def _trimmed(source: Source, rows: CodedRows, largest_error: float) -> CodedRows:
     """Without the last rows of the last chunk, as far as the error allows."""
-    group = cr_progressive.rows_per_chunk(*prepared.projected.shape)
-    for fewer in range(max(1, rank - group + 1), rank):
-        coded = prepared.progressive(fewer, code)
+    group = cr_progressive.rows_per_chunk(*source.projected.shape)
+    for fewer in range(max(1, rows.rank - group + 1), rows.rank):
+        coded = source.progressive(fewer, rows.step)
         if coded.errors[-1] <= largest_error:
-            return _all(coded)
-    return data, rank
+            return _all(coded, rows.step)
+    return rows
 
 
-def paper_for_budget(prepared: Source, n_bytes: int) -> tuple[bytes, int, int]:
-    """The largest rank whose reversible payload fits in `n_bytes`, by bisection: stream, rank, step code."""
-    low, high = 0, len(prepared.rows) + 1
-    best: tuple[bytes, int, int] = (b"", 0, FINEST_STEP)
+def paper_for_budget(source: Source, n_bytes: int) -> CodedRows:
+    """The largest rank whose reversible payload fits in `n_bytes`, by bisection."""
+    low, high = 0, len(source.rows) + 1
+    best = CodedRows(b"", 0, FINEST_STEP)
     while high - low > 1:
         rank = (low + high) // 2
-        code = min(
-            step_for_rank(prepared.tails, rank, prepared.projected.shape[1]), finest_paper_step(prepared)
-        )
-        data = prepared.paper(rank, code, 1.0)
+        wanted = step_for_rank(source.tails, rank, source.projected.shape[1])
+        step = min(wanted, finest_paper_step(source))
+        data = source.paper(rank, step, 1.0)
         if len(data) <= n_bytes:
-            low, best = rank, (data, rank, code)
+            low, best = rank, CodedRows(data, rank, step)
         else:
             high = rank
     return best
 
 
-def _until(prepared: Source, code: int, enough: Callable[[Coded], bool], first: int) -> Coded:
+def _until(source: Source, step: int, enough: Callable[[Coded], bool], first: int) -> Coded:
     """Code `first` rows, then more and more until `enough(coded)`, or all."""
-    rank = min(max(first, 1), len(prepared.rows))
+    rank = min(max(first, 1), len(source.rows))
     while True:
-        coded = prepared.progressive(rank, code)
-        if rank == len(prepared.rows) or enough(coded):
+        coded = source.progressive(rank, step)
+        if rank == len(source.rows) or enough(coded):
             return coded
-        rank = min(rank * 3 // 2 + 2, len(prepared.rows))
+        rank = min(rank * 3 // 2 + 2, len(source.rows))
 
 
-def _all(coded: Coded) -> tuple[bytes, int]:
-    return coded.cut(len(coded.chunks))
+def _all(coded: Coded, step: int) -> CodedRows:
+    return CodedRows(*coded.cut(len(coded.chunks)), step)

@@ -1,24 +1,24 @@
-"""The semantic codecs of HSC: which network serves an image, and SR values in, generated image out."""
+"""The semantic networks of HSC: which one serves an image, its number on the air, and its weights."""
 
 from __future__ import annotations
 
 from functools import lru_cache
 
 import numpy as np
-import torch
 from torch import nn
 
 from ... import weights
 from ...errors import HscError
 from ...nn.planes import MOST_PIXELS
 from .adapters import AdaptedVae
-from .channel_io import shrink
-from .conv_vae import ConvVae, latent_shape
-from .gauss_markov import conditional_mean
+from .conv_vae import CHANNELS, ConvVae, latent_shape
+from .options import TUNINGS
+from .parameters import HscParameters
 from .vae import Vae
 from .vqvae import VqVae
 
 DIGIT_SHAPE = (28, 28, 1)
+# Shortest side of an image [pixels]: half a block of the photograph's latent.
 SMALLEST_SIDE = 8
 
 # Numbers are part of the air interface: never reuse one.
@@ -27,108 +27,104 @@ MODELS: dict[int, str] = {
     **{17 + i: f"hsc-mnist-vqvae-m{m}" for i, m in enumerate((4, 8, 16, 32, 64, 128))},
     33: "hsc-photo-vae",
 }
+_FEW_SHOT, _NCR = "-few-shot", "-ncr-k"
 
 
 def model_number(shape: tuple[int, int, int], semantic: str, symbols: int) -> int:
-    """Header number of the network for an image: a digit model for 28 × 28 × 1, else the photograph VAE.
-    Raises HscError.
+    """Header number of the network for an image: a digit's for 28 × 28 × 1, else the photograph's.
+
+    Raises HscError where there is none.
     """
     wanted = f"hsc-mnist-{semantic}-m{symbols}" if shape == DIGIT_SHAPE else "hsc-photo-vae"
     for number, name in MODELS.items():
         if name == wanted and name in weights.names():
             return number
-    known = [name for name in weights.names() if name in MODELS.values() and "mnist" in name]
+    known = [name for name in _with("") if "mnist" in name] or ["none at all, install again"]
     raise HscError(f"no digit model '{semantic}' with {symbols} symbols: there are {', '.join(known)}")
+
+
+def network(parameters: HscParameters) -> nn.Module:
+    """The network of a message's SR, ready to run. Raises HscError for what is not there."""
+    tuning = TUNINGS[parameters.tuning]
+    return load_model(parameters.model, tuning, parameters.rank if tuning == "ncr" else 0)
 
 
 @lru_cache(maxsize=32)
 def load_model(number: int, tuning: str = "none", rank: int = 0) -> nn.Module:
-    """Network of a header number, ready to run. `rank` chooses the NCR adapters. Raises HscError for what is
-    not there.
-    """
+    """Network of a header number. `rank` chooses the NCR adapters. Raises HscError for what is not there."""
     if number not in MODELS:
         raise HscError(
-            f"semantic model number {number} is unknown: the packet comes from a newer version, update this receiver"
+            f"semantic model number {number} is unknown: the packet comes from a newer version, "
+            "update this receiver"
         )
     name = MODELS[number]
-    model = ConvVae() if name == "hsc-photo-vae" else _digit_model(name)
+    model = _untrained(name)
     if tuning == "none":
         model.load_state_dict(weights.load(name))
         return model.eval()
-    model.load_state_dict(weights.load(f"{name}-few-shot"))
+    if tuning == "ncr" and not isinstance(model, Vae):
+        raise HscError("NCR adapters exist for the digit VAE only: choose tuning 'few-shot' or 'none'")
+    if not has_few_shot(number):
+        raise HscError(
+            f"{name} has no {tuning} weights: choose tuning 'none', or one of {', '.join(_with(_FEW_SHOT))}"
+        )
+    model.load_state_dict(weights.load(name + _FEW_SHOT))
     if tuning == "ncr":
-        if not isinstance(model, Vae):
-            raise HscError("NCR adapters exist for the digit VAE only: choose tuning 'few-shot' or 'none'")
         model = AdaptedVae(model)
-        model.adapters.load_state_dict(weights.load(f"{name}-ncr-k{adapter_rank(name, rank)}"))
+        model.adapters.load_state_dict(weights.load(f"{name}{_NCR}{_adapter_rank(name, rank)}"))
     return model.eval()
 
 
 def has_few_shot(number: int) -> bool:
-    """Whether few-shot weights of a model are there."""
-    return f"{MODELS[number]}-few-shot" in weights.names()
-
-
-def adapter_rank(name: str, rank: int) -> int:
-    """Rank of the NCR adapters that serve CR rank `rank`: the nearest that was trained. Raises HscError when
-    there are none.
-    """
-    prefix = f"{name}-ncr-k"
-    ranks = [int(file.removeprefix(prefix)) for file in weights.names() if file.startswith(prefix)]
-    if not ranks:
-        raise HscError(
-            f"no NCR adapters for '{name}': choose symbols 16, or train them with './gr-hsc train hsc-mnist-ncr'"
-        )
-    return min(ranks, key=lambda known: (abs(known - rank), known))
+    """Whether few-shot weights of a network are there."""
+    return MODELS[number] in _with(_FEW_SHOT)
 
 
 def value_count(number: int, shape: tuple[int, int, int]) -> int:
-    """Real values in the SR of an image of `shape` (H, W, C). Raises HscError for a shape that the model
-    cannot have.
+    """Real values in the SR of an image of `shape` (H, W, C). Raises HscError for a shape that the network
+    does not serve.
     """
     name = MODELS.get(number)
     if name is None or shape[2] not in (1, 3) or (name != "hsc-photo-vae" and shape != DIGIT_SHAPE):
         raise HscError(f"semantic model number {number} does not serve images of shape {shape}")
     if min(shape[:2]) < SMALLEST_SIDE or shape[0] * shape[1] > MOST_PIXELS:
         raise HscError(
-            f"an image of {shape[0]} x {shape[1]} pixels is outside what HSC takes: sides from {SMALLEST_SIDE}, at most 16 Mpx"
+            f"an image of {shape[0]} x {shape[1]} pixels is outside what HSC takes: "
+            f"sides from {SMALLEST_SIDE}, at most 16 Mpx"
         )
     if name == "hsc-photo-vae":
-        return int(np.prod(latent_shape(*shape[:2], 32)))
-    return 2 * int(name.rsplit("-m", 1)[1])
+        return int(np.prod(latent_shape(*shape[:2], CHANNELS)))
+    return 2 * _symbols(name)
 
 
-@torch.inference_mode()
-def encode_values(model: nn.Module, image: np.ndarray, sample: bool = False) -> np.ndarray:
-    """uint8 (H, W, C) -> SR values, float32 (n,)."""
-    planes = torch.from_numpy(np.array(image)).permute(2, 0, 1)[None].float() / 255
-    if isinstance(model, ConvVae):
-        planes = planes.expand(-1, 3, -1, -1)
-    return model.encode(planes, sample).flatten().numpy()
+def _adapter_rank(name: str, rank: int) -> int:
+    """Rank of the NCR adapters that serve CR rank `rank`: the nearest that was trained."""
+    prefix = name + _NCR
+    ranks = [int(file.removeprefix(prefix)) for file in weights.names() if file.startswith(prefix)]
+    if not ranks:
+        raise HscError(
+            f"{name} has no NCR adapters: choose tuning 'few-shot' or 'none', "
+            f"or one of {', '.join(_with(_NCR))}"
+        )
+    return min(ranks, key=lambda known: (abs(known - rank), known))
 
 
-@torch.inference_mode()
-def decode_values(
-    model: nn.Module, values: np.ndarray, noise_variance: np.ndarray | float, shape: tuple[int, int, int]
-) -> np.ndarray:
-    """SR values (n,) and their noise variances -> generated image, float32 (H, W, C) in [0, 1].
-
-    Values are shrunk by their prior variance and noise variance (linear MMSE). Lost ones (variance inf)
-    become their mean given their neighbours in a photograph, and the prior mean, 0, in a digit, whose values
-    have no places.
-    """
-    variance = torch.from_numpy(np.broadcast_to(np.float32(noise_variance), values.shape).copy())
-    latent = torch.from_numpy(values)
-    if not isinstance(model, ConvVae):
-        images = model.decode(shrink(latent, variance)[None])
-        return images[0].permute(1, 2, 0).numpy()
-    size = latent_shape(*shape[:2], model.channels)
-    shrunk = shrink(latent.reshape(size), variance.reshape(size), model.prior_variance[:, None, None])
-    whole = conditional_mean(shrunk, variance.reshape(size).isfinite(), model.neighbour_correlation)
-    image = model.decode(whole[None], *shape[:2])[0].clamp(0, 1)
-    return (image if shape[2] == 3 else image.mean(0, keepdim=True)).permute(1, 2, 0).numpy()
+def _with(suffix: str) -> list[str]:
+    """Networks of which there are weights whose name goes on like this."""
+    files = weights.names()
+    return [
+        name
+        for name in MODELS.values()
+        if (name in files if not suffix else any(file.startswith(name + suffix) for file in files))
+    ]
 
 
-def _digit_model(name: str) -> nn.Module:
-    symbols = int(name.rsplit("-m", 1)[1])
-    return VqVae(symbols) if "vqvae" in name else Vae(symbols)
+def _untrained(name: str) -> nn.Module:
+    if name == "hsc-photo-vae":
+        return ConvVae()
+    return VqVae(_symbols(name)) if "vqvae" in name else Vae(_symbols(name))
+
+
+def _symbols(name: str) -> int:
+    """M of a digit's network."""
+    return int(name.rsplit("-m", 1)[1])

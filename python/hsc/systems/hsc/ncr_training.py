@@ -17,6 +17,7 @@ from ...training.loop import Run, fit_images
 from .recipes import NcrAdapters
 from .vae_training import held_out_digits, value_channel
 
+# Of the CR: section IV-A.
 MCS = TABLE["16QAM-1/2"]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 from ...codecs.options import option
@@ -13,9 +13,14 @@ Coding = Literal["paper", "residual", "projection"]
 Tuning = Literal["none", "few-shot", "ncr"]
 Auto = Literal["auto"]
 AUTO: Auto = "auto"
-CODINGS: tuple[str, ...] = get_args(Coding)  # in the order of their numbers on the air
-TUNINGS: tuple[str, ...] = get_args(Tuning)  # likewise
+# In the order of their numbers on the air.
+CODINGS: tuple[str, ...] = get_args(Coding)
+# Likewise.
+TUNINGS: tuple[str, ...] = get_args(Tuning)
+# Largest height of an image [pixels] whose CR is made: eigenvectors of more take minutes.
 LARGEST_RANK = 4096
+# Of the options of which one says how much CR is sent, none.
+NO_AMOUNT: dict[str, None] = {"rank": None, "psnr_db": None, "cbr": None}
 
 
 @dataclass(frozen=True)
@@ -36,33 +41,35 @@ class HscOptions:
     rank: int | None = option(None, "rank k of the complementary representation; 0 sends the SR alone")
     psnr_db: float | None = option(
         None,
-        "as much CR as this PSNR takes at the link's SNR, over an ideal channel when that is not known [dB]; reached by 95 % of images, "
-        "and what cannot be reached is said",
+        "as much CR as this PSNR takes at the link's SNR, over an ideal channel when that is not known [dB]; "
+        "reached by 95 % of images, and what cannot be reached is said",
     )
     cbr: float | None = option(None, "complex channel uses of SR and CR over C·H·W")
     cr: Coding | Auto = option(
         AUTO,
-        "how the CR is coded; auto: projection or residual, whichever gives the better image at the link's SNR, residual when that is "
-        "not known",
+        "how the CR is coded; auto: projection or residual, whichever gives the better image at the link's "
+        "SNR, residual when that is not known",
     )
     jpeg2000_ratio: float = option(
         1.0, "coding paper with a rank: 1 is reversible, above it the compression ratio wanted"
     )
     tuning: Tuning | Auto = option(
         AUTO,
-        "weights tuned for a noisy channel or not; ncr needs a rank; auto: few-shot when the link's SNR is known and low, else none",
+        "weights tuned for a noisy channel or not; ncr needs a rank; auto: few-shot when the link's SNR is "
+        "known and low, else none",
     )
     mcs: str | None = option(
         None,
-        "MCS of the CR; the link's comes first; if left out 16QAM-1/2, and with a PSNR a more robust one where the SNR asks for it",
+        "MCS of the CR; the link's comes first; if left out 16QAM-1/2, and with a PSNR a more robust one "
+        "where the SNR asks for it",
     )
     sampling: bool = option(False, "send a sample of the VAE's posterior instead of its mean")
 
     def __post_init__(self) -> None:
         if sum(value is not None for value in (self.rank, self.psnr_db, self.cbr)) > 1:
             raise HscError("HSC takes one of rank, psnr_db and cbr: leave the others out")
-        if self.rank is not None and self.rank < 0:
-            raise HscError(f"the CR's rank is {self.rank}: give 0 (SR alone) or more")
+        if self.rank is not None and not 0 <= self.rank <= LARGEST_RANK:
+            raise HscError(f"the CR's rank is {self.rank}: give 0 (SR alone) to {LARGEST_RANK}")
         if self.cbr is not None and not self.cbr > 0:
             raise HscError(f"the CBR is {self.cbr}: give a number above 0, such as 0.1667")
         if self.psnr_db is not None and not 0 < self.psnr_db <= 60:
@@ -71,3 +78,10 @@ class HscOptions:
             raise HscError("tuning 'ncr' has one pair of adapters per rank: give the rank")
         if not 1 <= self.jpeg2000_ratio <= 1000:
             raise HscError(f"the JPEG2000 ratio is {self.jpeg2000_ratio}: give 1 (reversible) to 1000")
+
+    def beside(self, tuning: str, rank: int) -> HscOptions:
+        """These options for the CR beside an SR that is there: its tuning counts, and with "ncr" the rank
+        that its adapters are made for.
+        """
+        amount = {**NO_AMOUNT, "rank": rank} if tuning == "ncr" else {}
+        return replace(self, tuning=tuning, **amount)

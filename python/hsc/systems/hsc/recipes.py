@@ -17,8 +17,11 @@ from .conv_vae import ConvVae
 from .vae import Vae
 from .vqvae import VqVae
 
-SYMBOLS = (4, 8, 16, 32, 64, 128)  # M of the SR, swept in the paper's figures 2 and 3
-TUNED_SYMBOLS = (8, 64)  # M of the few-shot models and their NCR adapters
+# M of the SR, swept in the paper's figures 2 and 3.
+SYMBOLS = (4, 8, 16, 32, 64, 128)
+# M of the few-shot networks and their NCR adapters.
+TUNED_SYMBOLS = (8, 64)
+# k of the CR that there are adapters for: those of our figure 4.
 NCR_RANKS = (2, 4, 8, 12, 16, 20, 24)
 
 

@@ -11,12 +11,14 @@ from __future__ import annotations
 import numpy as np
 from scipy.fft import dct, idct
 
+# Columns of a block.
 BLOCK = 16
+# Columns below which an image is not transformed along its rows. Chosen by trial: digits are not.
 NARROW = 64
 
 
 def forward(rows: np.ndarray, channels: int) -> np.ndarray:
-    """float64 (k, W·C), colours interleaved -> (k, C·W) coefficients, colour by colour, frequency by
+    """float64 (k, W·C), colours interleaved → (k, C·W) coefficients, colour by colour, frequency by
     frequency.
     """
     planes = dct(rows.reshape(len(rows), -1, channels), axis=2, norm="ortho").transpose(0, 2, 1)

@@ -1,4 +1,4 @@
-"""The fully connected VAE of HSC (arXiv 2507.17196, section IV-A) for 28 x 28 grey images."""
+"""The fully connected VAE of HSC (arXiv 2507.17196, section IV-A) for 28 × 28 grey images."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from torch import nn
 
 from .channel_io import ValueChannel, power_normalise, shrink
 
+# Of a digit, 28 × 28.
 PIXELS = 784
+# Sizes of the encoder's layers, before the heads: section IV-A.
 ENCODER_WIDTHS = (512, 256, 128, 64)
 # "Four fully connected layers, reversing the scale": their output sizes.
 DECODER_WIDTHS = (128, 256, 512, PIXELS)
@@ -23,7 +25,7 @@ def _stack(sizes: tuple[int, ...]) -> nn.Sequential:
 
 
 class DigitDecoder(nn.Module):
-    """SR values (B, 2M) -> generated image (B, 1, 28, 28) in [0, 1]: eq. (6)."""
+    """SR values (B, 2M) → generated image (B, 1, 28, 28) in [0, 1]: eq. (6)."""
 
     def __init__(self, symbols: int) -> None:
         super().__init__()
@@ -47,25 +49,24 @@ class Vae(nn.Module):
         self.trunk = _stack((PIXELS, *ENCODER_WIDTHS))
         self.mean = nn.Linear(ENCODER_WIDTHS[-1], 2 * symbols)
         self.log_variance = nn.Linear(ENCODER_WIDTHS[-1], 2 * symbols)
-        nn.init.constant_(
-            self.log_variance.bias, -4.0
-        )  # begin with little noise: learning starts much faster
+        # Little noise at first: learning starts much faster.
+        nn.init.constant_(self.log_variance.bias, -4.0)
         self.decoder = DigitDecoder(symbols)
 
     def posterior(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """(B, 1, 28, 28) in [0, 1] -> mean and log-variance, each (B, 2M)."""
+        """(B, 1, 28, 28) in [0, 1] → mean and log-variance, each (B, 2M)."""
         features = self.trunk(images.flatten(1))
         return self.mean(features), self.log_variance(features).clamp(-12, 6)
 
     def encode(self, images: torch.Tensor, sample: bool = False) -> torch.Tensor:
-        """(B, 1, 28, 28) -> SR values (B, 2M) of unit mean square, eq. (1); the posterior's mean unless
+        """(B, 1, 28, 28) → SR values (B, 2M) of unit mean square, eq. (1); the posterior's mean unless
         `sample`.
         """
         mean, log_variance = self.posterior(images)
         return power_normalise(reparameterise(mean, log_variance) if sample else mean)
 
     def decode(self, values: torch.Tensor) -> torch.Tensor:
-        """SR values (B, 2M) -> generated images (B, 1, 28, 28)."""
+        """SR values (B, 2M) → generated images (B, 1, 28, 28)."""
         return self.decoder(values)
 
     def forward(

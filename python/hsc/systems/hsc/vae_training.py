@@ -19,9 +19,14 @@ from ...training.recipe import Fading
 from .conv_vae import ConvVae
 from .recipes import DigitCoder, PhotoCoder
 
+# Channel of the figures on the cards.
 TEST_FADING = Fading("rayleigh", 0.0, 20.0)
+# Crops that the KLT is made of: 64 blocks each, 43 for each of its 768 dimensions.
 KLT_CROPS = 512
-PRIOR_CROPS, PRIOR_SIZE = 256, 128
+# Crops that the latent's priors are measured on.
+PRIOR_CROPS = 256
+# Their side [pixels].
+PRIOR_SIZE = 128
 
 
 def value_channel(
@@ -58,7 +63,8 @@ def update_prior(model: ConvVae, crops: np.ndarray) -> None:
     """Set each latent channel's prior variance to its mean square over crops, uint8 (N, S, S, 3), and its
     correlation of neighbours.
     """
-    squares, products, count = torch.zeros(model.channels), torch.zeros(model.channels), 0
+    squares, products = torch.zeros(model.channels), torch.zeros(model.channels)
+    count = 0
     for part in np.array_split(crops, max(1, len(crops) // 16)):
         latent = model.encode(planes(part))
         down, right = latent[:, :, 1:] * latent[:, :, :-1], latent[..., 1:] * latent[..., :-1]

@@ -8,6 +8,7 @@ from torch import nn
 from .channel_io import ValueChannel, power_normalise, shrink
 from .vae import ENCODER_WIDTHS, PIXELS, DigitDecoder, _stack
 
+# Weight of the commitment loss: β of van den Oord et al., section 3.2.
 COMMITMENT = 0.25
 
 
@@ -28,18 +29,18 @@ class VqVae(nn.Module):
         self.decoder = DigitDecoder(symbols)
 
     def quantise(self, features: torch.Tensor) -> torch.Tensor:
-        """(B, 2M) -> (B, 2M), every pair replaced by its nearest codeword."""
+        """(B, 2M) → (B, 2M), every pair replaced by its nearest codeword."""
         pairs = features.reshape(-1, 2)
         return self.codebook[torch.cdist(pairs, self.codebook).argmin(1)].reshape(features.shape)
 
     def encode(self, images: torch.Tensor, sample: bool = False) -> torch.Tensor:
-        """(B, 1, 28, 28) -> SR values (B, 2M) of unit mean square. `sample` is ignored: nothing is random
+        """(B, 1, 28, 28) → SR values (B, 2M) of unit mean square. `sample` is ignored: nothing is random
         here.
         """
         return power_normalise(self.quantise(self.head(self.trunk(images.flatten(1)))))
 
     def decode(self, values: torch.Tensor) -> torch.Tensor:
-        """SR values (B, 2M) -> generated images (B, 1, 28, 28)."""
+        """SR values (B, 2M) → generated images (B, 1, 28, 28)."""
         return self.decoder(values)
 
     def forward(

@@ -16,7 +16,7 @@ from .predictor import NoisePredictor
 SCHEDULE = Schedule.linear(50, 0.5)
 # Share of training images at their start step t̃; the others are further down. Chosen by trial.
 AT_START = 0.4
-# Numbers of steps that DiffSDNet is tuned for: where table I of the paper has its own.
+# Numbers of steps that DiffSDNet is tuned for, of those in table I of the paper.
 SAMPLED_STEPS = (10, 20, 40)
 # Predictions of a run that gradients go through: two hold the memory of a step to that of two.
 GRADIENTS = 2

@@ -1,0 +1,1 @@
+"""HSC as GNU Radio blocks."""

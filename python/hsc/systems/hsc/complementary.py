@@ -1,0 +1,160 @@
+"""The complementary representation (CR) of HSC at the transmitter, eq. (2): how it is coded, and within what
+budget. How much of it a target takes is in `cr_rate`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ...coding import budget
+from ...errors import HscError
+from ...message import Link
+from ...phy import digital
+from . import cr, cr_progressive, cr_rate, models, recomposition
+from .cr_source import Source
+from .options import AUTO, CODINGS, LARGEST_RANK, TUNINGS, HscOptions
+from .parameters import HscParameters
+from .semantic import Prediction
+
+# MCS of the CR where nothing else is said: section IV-A of the paper.
+DEFAULT_MCS = "16QAM-1/2"
+# CBR of a digit where nothing else is said: three LDPC blocks.
+DEFAULT_CBR_DIGIT = 0.67
+# CBR of a photograph where nothing else is said: what papers on such codecs measure at.
+DEFAULT_CBR_PHOTO = 1 / 6
+# Values of an image that is small enough to try all ranks near exactness.
+_SMALL_IMAGE = 4096
+# MSE from which on one row more can move a pixel across a rounding edge: 60 dB.
+_NEARLY_EXACT = 1e-6
+
+
+@dataclass(frozen=True)
+class Complementary:
+    """A CR as it is sent.
+
+    Attributes:
+        data: the digital stream; empty at rank 0.
+        parameters: of the message.
+    """
+
+    data: bytes
+    parameters: HscParameters
+
+
+def encode(
+    image: np.ndarray,
+    predicted: Prediction,
+    options: HscOptions,
+    uses: int | None = None,
+    mcs: str = DEFAULT_MCS,
+) -> Complementary:
+    """uint8 image (H, W, C) and what is known of its SR → CR, eq. (2).
+
+    Args:
+        predicted: with draws of G over the link these choose the coding where `cr` is "auto"; with
+            "projection" the error matrix is the mean over them, so that A covers the channel's share of the
+            error too; and a PSNR is that of an image made with them.
+        uses: most channel uses of SR and CR. None: those of the options' CBR, else of `usual_cbr`; with a
+            rank or a PSNR no limit.
+        mcs: that the CR is sent with.
+
+    Raises:
+        HscError: a G that is not of this image, a rank above the image's height, or a budget that the SR
+            alone exceeds (`budget.TooFew`).
+    """
+    height, shape = image.shape[0], tuple(image.shape)
+    if predicted.generated.shape != shape:
+        raise HscError("the generated image does not belong to this image: check what is connected")
+    if options.rank is not None and options.rank > height:
+        raise HscError(
+            f"rank {options.rank} is above full rank: an image {height} pixels high has ranks 0 to {height}"
+        )
+    if uses is None and options.rank is None and options.psnr_db is None:
+        uses = budget.channel_uses(Link(cbr=options.cbr), shape, usual_cbr(shape))
+    most = None if uses is None else _most_bytes(uses, shape, predicted.sr_uses, mcs)
+    if options.rank == 0 or (most == 0 and options.rank is None):
+        return Complementary(b"", replace(predicted.parameters, rank=0))
+    if height > LARGEST_RANK:
+        raise HscError(
+            f"the CR of an image {height} pixels high takes too long: scale it to {LARGEST_RANK} or less, "
+            "or send rank 0"
+        )
+    if options.cr != AUTO:
+        return _coded(image, predicted, options, most)
+    return _in_the_better_coding(image, predicted, options, most)
+
+
+def usual_cbr(shape: tuple[int, int, int]) -> float:
+    """CBR of an image (H, W, C) where nothing else is said."""
+    return DEFAULT_CBR_DIGIT if tuple(shape) == models.DIGIT_SHAPE else DEFAULT_CBR_PHOTO
+
+
+def _most_bytes(uses: int, shape: tuple[int, int, int], sr_uses: int, mcs: str) -> int:
+    """Bytes of CR that fit beside an image's SR: whole LDPC blocks within so many channel uses. Raises
+    `budget.TooFew` for too few.
+    """
+    if uses < sr_uses:
+        advice = f"raise the CBR to at least {budget.least_cbr(sr_uses, shape):g}"
+        raise budget.TooFew(f"{uses} channel uses do not hold the SR", sr_uses, advice)
+    size = digital.payload_bytes_per_block(mcs)
+    blocks = min((uses - sr_uses) // digital.symbols_per_block(mcs), digital.LARGEST_STREAM // size)
+    return blocks * size
+
+
+def _in_the_better_coding(
+    image: np.ndarray, predicted: Prediction, options: HscOptions, most: int | None
+) -> Complementary:
+    """As residual where the link is not known; else as residual or projection, whichever gives less error, or
+    with a target PSNR meets it in fewer bytes.
+    """
+    unaware = predicted if options.psnr_db is not None else replace(predicted, noisy=())
+    residual = _coded(image, unaware, replace(options, cr="residual"), most)
+    if not predicted.noisy:
+        return residual
+    projection = _coded(image, predicted, replace(options, cr="projection"), most)
+
+    def price(made: Complementary) -> tuple[float, int]:
+        errors = recomposition.errors(image, made.data, made.parameters, predicted.noisy)
+        if options.psnr_db is None:
+            return errors.mean(), 0
+        return max(cr_progressive.sure(errors), 10 ** (-options.psnr_db / 10)), len(made.data)
+
+    return min(residual, projection, key=price)
+
+
+def _coded(image: np.ndarray, predicted: Prediction, options: HscOptions, most: int | None) -> Complementary:
+    """The CR in one coding, within `most` bytes."""
+    noisy, parameters = predicted.noisy, predicted.parameters
+    # A draw that A was made for flatters it: with a target every second one makes A, and all count.
+    known, counted = (noisy[::2], noisy) if options.psnr_db is not None else (noisy, ())
+    of_residual = options.cr == "residual"
+    generated = known if known and not of_residual else (predicted.generated,)
+    source = Source.of(image / 255.0, generated, of_residual, counted)
+
+    def make(wanted: HscOptions) -> Complementary:
+        rows = cr_rate.code(source, wanted, most)
+        told = replace(
+            parameters,
+            coding=CODINGS.index(options.cr),
+            reversible=options.jpeg2000_ratio == 1,
+            step=rows.step,
+            rank=rows.rank,
+        )
+        return Complementary(rows.data, told)
+
+    made = make(options)
+    for_adapters = TUNINGS[parameters.tuning] == "ncr"
+    if not options.rank or noisy or for_adapters or image.size > _SMALL_IMAGE:
+        return made
+    # Near exactness one row more can move one pixel across a rounding edge: send the smallest rank that is as
+    # good as any below it.
+    first = max(1, cr.smallest_rank(source.tails, _NEARLY_EXACT * image.size))
+    candidates = [*(make(replace(options, rank=rank)) for rank in range(first, options.rank)), made]
+
+    def error(candidate: Complementary) -> float:
+        known = recomposition.errors(image, candidate.data, candidate.parameters, (predicted.generated,))
+        return known.mean()
+
+    return min(candidates, key=error)
