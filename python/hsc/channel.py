@@ -2,7 +2,7 @@
 block.
 
 SNR is Es/N0 per complex channel use with symbol power 1 and mean channel gain 1, in dB. The functions work on
-arrays of either library: the random numbers come from a `Normal`, a function shape -> circular complex
+arrays of either library: the random numbers come from a `Normal`, a function shape → circular complex
 Gaussian of variance 1.
 """
 
@@ -17,6 +17,7 @@ from .errors import HscError
 
 Array = Any
 Normal = Callable[[tuple[int, ...]], Array]
+# Channels by name.
 KINDS = ("ideal", "awgn", "rayleigh", "rician")
 
 
@@ -24,9 +25,8 @@ def numpy_normal(rng: np.random.Generator) -> Normal:
     """Circular complex Gaussian numbers, variance 1, complex64, from a numpy generator."""
 
     def normal(shape: tuple[int, ...]) -> np.ndarray:
-        return (rng.standard_normal((*shape, 2), np.float32) @ np.array([1, 1j], np.complex64)) * np.float32(
-            0.5**0.5
-        )
+        pairs = rng.standard_normal((*shape, 2), np.float32)
+        return (pairs @ np.array([1, 1j], np.complex64)) * np.float32(0.5**0.5)
 
     return normal
 

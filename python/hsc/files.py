@@ -1,4 +1,4 @@
-"""Files that are written whole, and names of files: as lines of text show them, and as files can be called."""
+"""Files that are written whole, and names of files: as text shows them, and as files can be called."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ import os
 import threading
 from pathlib import Path
 
-MAX_STEM = 200  # bytes; file systems allow 255, suffixes such as "-2_compare_curve.png" come in addition
-_SHOWN = 120  # characters of a path in a line of text
+# Longest stem of a file's name [bytes]: file systems allow 255, and suffixes such as "-2_compare_curve.png"
+# come in addition.
+MAX_STEM = 200
+# Characters of a path in a line of text.
+_SHOWN = 120
 
 
 def write(path: Path, content: bytes) -> None:
@@ -25,7 +28,7 @@ def write(path: Path, content: bytes) -> None:
 
 
 def text(content: str) -> bytes:
-    """Text -> UTF-8. Bytes of a file's name that are no UTF-8 (PEP 383) become what JSON and Python write for
+    """Text → UTF-8. Bytes of a file's name that are no UTF-8 (PEP 383) become what JSON and Python write for
     them, such as `\\udce9`.
     """
     return content.encode("utf-8", "backslashreplace")
@@ -40,11 +43,9 @@ def printable(name: str) -> str:
 
 def _escape(character: str) -> str:
     code = ord(character)
-    return (
-        f"\\x{code - 0xDC00:02x}"
-        if 0xDC80 <= code <= 0xDCFF
-        else character.encode("unicode_escape").decode("ascii")
-    )
+    if 0xDC80 <= code <= 0xDCFF:  # a byte that is no UTF-8 (PEP 383)
+        return f"\\x{code - 0xDC00:02x}"
+    return character.encode("unicode_escape").decode("ascii")
 
 
 def label(path: Path | str) -> str:

@@ -28,7 +28,8 @@ def use_writable_home() -> str:
     except OSError as error:
         with suppress(OSError):  # nowhere at all: GNU Radio will say so
             os.environ["HOME"] = _temporary_home()
-            return f"{home} cannot be written to ({error.strerror}): preferences are kept in {os.environ['HOME']}"
+            kept = os.environ["HOME"]
+            return f"{home} cannot be written to ({error.strerror}): preferences are kept in {kept}"
     os.environ["HOME"] = home
     return home
 
@@ -42,9 +43,8 @@ def _temporary_home() -> str:
     """The same for all processes of a user. Raises OSError when there is no folder for temporary files."""
     home = Path(tempfile.gettempdir(), f"gr-hsc-{os.getuid()}")
     home.mkdir(mode=0o700, exist_ok=True)
-    if (
-        home.is_symlink() or home.stat().st_uid != os.getuid()
-    ):  # of another user, who must not write into ours
+    # one of another user would let him write into ours
+    if home.is_symlink() or home.stat().st_uid != os.getuid():
         home = Path(tempfile.mkdtemp(prefix="gr-hsc-"))
     _make_preferences(str(home))
     return str(home)

@@ -12,7 +12,9 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+# Most digital streams of a message.
 MAX_DIGITAL_STREAMS = 2
+# Most bytes that a codec's receiver is told in every packet header.
 MAX_PARAMETER_BYTES = 8
 
 
@@ -130,11 +132,9 @@ class ReceivedMessage:
 
     def only(self, kind: str) -> ReceivedMessage:
         """The same message as if nothing had come but streams of this kind, "analog" or "digital"."""
-        if kind == "digital":
-            return (
-                self if self.analog is None else replace(self, analog=_lost_analog(len(self.analog.values)))
-            )
-        return replace(self, digital=tuple(_lost_digital(stream) for stream in self.digital))
+        if kind == "analog":
+            return replace(self, digital=tuple(_lost_digital(stream) for stream in self.digital))
+        return self if self.analog is None else replace(self, analog=_lost_analog(len(self.analog.values)))
 
 
 def _lost_analog(n_values: int) -> ReceivedAnalog:

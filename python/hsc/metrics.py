@@ -6,9 +6,12 @@ import math
 
 import numpy as np
 
+# PSNR of equal images [dB].
 PSNR_LIMIT_DB = 100.0
-MS_SSIM_LIMIT_DB = 70.0  # 1 - MS-SSIM comes from float32 sums: below 1e-7 it is rounding
-_MS_SSIM_SIDE = 161  # five scales of an 11-tap window need more than 160 pixels
+# Largest MS-SSIM [dB]: 1 - MS-SSIM comes from float32 sums, and below 1e-7 it is rounding.
+MS_SSIM_LIMIT_DB = 70.0
+# Shortest side [pixels]: five scales of an 11-tap window need more than 160.
+_MS_SSIM_SIDE = 161
 
 
 def mse(image: np.ndarray, reference: np.ndarray) -> float:

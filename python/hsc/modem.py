@@ -12,7 +12,7 @@ from .phy.packets import DEFAULT_PACKET_SYMBOLS, Modulated, assemble
 
 
 def modulate(message: Message, message_id: int, packet_symbols: int = DEFAULT_PACKET_SYMBOLS) -> Modulated:
-    """Message -> symbols and layout. Raises HscError when the message does not fit the packet format."""
+    """Message → symbols and layout. Raises HscError when the message does not fit the packet format."""
     symbols, scale = analog.modulate(np.zeros(0, np.float32) if message.analog is None else message.analog)
     streams = [(digital.modulate(s.data, s.mcs), s.mcs, len(s.data)) for s in message.digital]
     return assemble(
@@ -28,20 +28,20 @@ def modulate(message: Message, message_id: int, packet_symbols: int = DEFAULT_PA
 
 
 def demodulate(message: AssembledMessage) -> ReceivedMessage:
-    """Symbols as far as they arrived -> values and bytes, losses marked. Raises HscError for an unknown codec
+    """Symbols as far as they arrived → values and bytes, losses marked. Raises HscError for an unknown codec
     number.
     """
     header = message.header
     (symbols, variance), *rest = message.streams
+    streams = zip(rest, header.digital, strict=True)
+    values = None
+    if header.analog_symbols:
+        values = analog.demodulate(symbols, variance, np.isfinite(variance), header.scale)
     return ReceivedMessage(
         codec=registry.name_of(header.codec),
         shape=header.shape,
         parameters=header.parameters,
-        analog=analog.demodulate(symbols, variance, np.isfinite(variance), header.scale)
-        if header.analog_symbols
-        else None,
-        digital=tuple(
-            digital.demodulate(s, v, n, name) for (s, v), (name, n) in zip(rest, header.digital, strict=True)
-        ),
+        analog=values,
+        digital=tuple(digital.demodulate(s, v, n, name) for (s, v), (name, n) in streams),
         snr_db=message.snr_db,
     )

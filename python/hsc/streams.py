@@ -18,6 +18,7 @@ import sys
 from collections.abc import Callable
 from typing import TextIO
 
+# Name of our error handler in `codecs`.
 _ENCODE = "surrogateescape or replace"
 
 
@@ -32,9 +33,8 @@ class Streams:
             try:
                 os.fstat(descriptor)
             except OSError:
-                os.set_inheritable(
-                    os.open(os.devnull, os.O_RDWR), True
-                )  # gets this number, the lowest that is free
+                # gets this number, the lowest that is free
+                os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
         if sys.stdin is None:
             sys.stdin = open(0, closefd=False)  # noqa: SIM115  for as long as the process lives
         self._stderr = sys.stderr = _text(_Lasting(2, lambda reason: None), sys.stderr, "backslashreplace")

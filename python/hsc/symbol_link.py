@@ -9,6 +9,7 @@ from .phy import qam
 from .phy.header import decode_header, encode_header
 from .phy.packets import Packet, ReceivedPacket
 
+# Least noise variance that a receiver is told, of an ideal channel too.
 _LEAST_VARIANCE = 1e-10
 
 

@@ -71,7 +71,7 @@ class Ports:
         """Register message ports.
 
         Args:
-            inputs: port -> handler for each kind of PDU that it takes. A handler may raise: the block reports
+            inputs: port → handler for each kind of PDU that it takes. A handler may raise: the block reports
                 it and goes on.
             outputs: ports, to which `End` and `Failed` are passed on. The port `status` comes in addition: it
                 tells of every failure.
@@ -311,7 +311,7 @@ class PartsBlock(MessageBlock):
 
     Args:
         name: of the block.
-        inputs: port -> kind of PDU that is a part.
+        inputs: port → kind of PDU that is a part.
         outputs: as of `open_ports`.
     """
 

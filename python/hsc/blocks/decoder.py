@@ -36,7 +36,7 @@ class message_decoder(PacketCollector):
     the codec's base alone, as far as it came: the SR of HSC, the digital base of hybrids.
 
     Args:
-        options: codec name -> options of its receiver.
+        options: codec name → options of its receiver.
         hold: patience with a message of which packets are missing [samples].
         partial: least distance of partial images on the sample clock [samples]; those that there is no time
             for are skipped. 0: none.

@@ -85,7 +85,7 @@ class image_receiver(gr.hier_block2):
     (`Snr`, for the transmitter), `packets` and `symbols` (as of `ofdm_receiver`), `status`.
 
     Args:
-        options: codec name -> options of its receiver.
+        options: codec name → options of its receiver.
         numerology: preset of `phy.ofdm`, or "auto" for any.
         hold, partial: as of `message_decoder` [samples].
 

@@ -23,7 +23,7 @@ _READING = 10.0  # that an image in the making is waited for when the flowgraph 
 
 
 def _paths(patterns: str | Sequence[str], say: Callable[[str], object]) -> list[Path]:
-    """Files, folders and glob patterns -> image files; `say` is told what is left out. Raises HscError when a
+    """Files, folders and glob patterns → image files; `say` is told what is left out. Raises HscError when a
     pattern has none.
     """
     named: list[Path] = []
@@ -175,7 +175,7 @@ class image_sink(MessageBlock):
 
     Args:
         folder: where to write; made when it is not there. Empty: write nothing, keep the last images only.
-        keep: how many images stay in `images`, a dictionary of message id -> uint8 (H, W, C); the oldest
+        keep: how many images stay in `images`, a dictionary of message id → uint8 (H, W, C); the oldest
             leave first.
     """
 
@@ -210,7 +210,7 @@ class quality_meter(MessageBlock):
     the reference, and `quality`: PSNR, MSE and MS-SSIM. A message that never came is a `Failed` on both.
 
     Attributes:
-        results: message id -> `Quality` of the last `keep` images.
+        results: message id → `Quality` of the last `keep` images.
     """
 
     def __init__(self, keep: int = 1024) -> None:

@@ -514,7 +514,7 @@ KINDS: dict[str, type[Pdu]] = {
 
 
 def parse(message: Any) -> Pdu:
-    """PMT -> PDU. Raises HscError, and nothing else, for whatever is not one of KINDS with its keys in type
+    """PMT → PDU. Raises HscError, and nothing else, for whatever is not one of KINDS with its keys in type
     and bounds.
     """
     try:

@@ -92,7 +92,7 @@ def text_key(limit: int) -> Key:
 
 
 def write_vector(values: np.ndarray | bytes, item: str) -> Any:
-    """Array or bytes -> uniform vector of item "u8", "s32", "f32" or "c32"."""
+    """Array or bytes → uniform vector of item "u8", "s32", "f32" or "c32"."""
     flat = np.frombuffer(values, np.uint8) if isinstance(values, bytes) else np.ravel(values)
     tag, dtype = _SERIAL[item]
     return pmt.deserialize_str(
@@ -101,7 +101,7 @@ def write_vector(values: np.ndarray | bytes, item: str) -> Any:
 
 
 def read_vector(value: Any, item: str, limit: int = MAX_VECTOR_ITEMS) -> np.ndarray:
-    """Uniform vector -> flat array. Raises HscError for another type or more than `limit` items."""
+    """Uniform vector → flat array. Raises HscError for another type or more than `limit` items."""
     require(_IS[item](value), f"must be a vector of {item}")
     require(pmt.length(value) <= limit, f"must have at most {limit} items")
     return np.frombuffer(pmt.serialize_str(value), _SERIAL[item][1], offset=_SERIAL_HEADER).astype(

@@ -38,7 +38,7 @@ class ProgressiveDecoder:
     the final one.
 
     Args:
-        decode: packets of one message, incomplete -> what `publish` takes. May raise.
+        decode: packets of one message, incomplete → what `publish` takes. May raise.
         publish: called with that, unless the message has been closed in the meantime.
         failed: called with any other exception than HscError, which only says that nothing can be seen yet.
     """

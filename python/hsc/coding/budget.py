@@ -14,10 +14,14 @@ from ..message import Link, Message
 from ..phy import analog, digital
 from ..phy import mcs as mcs_table
 
+# CBR of an image where nothing else is asked for [channel uses / (C·H·W)]; usual in the field.
 DEFAULT_CBR = 1 / 6
-# one pixel takes up to 10^4 channel uses: whole LDPC blocks, at the most robust MCS, with repair symbols
+# Largest CBR. One pixel takes up to 10^4 channel uses: whole LDPC blocks, at the most robust MCS, with repair
+# symbols.
 LARGEST_CBR = 1e5
+# MCS for a link of which nothing is known.
 ROBUST_MCS = "BPSK-1/2"
+# Four digits, rounded up: a CBR that is told must hold the image.
 _UPWARDS = Context(prec=4, rounding=ROUND_CEILING)
 
 
@@ -77,10 +81,8 @@ def _made(make: Callable[[int], Message], uses: int) -> Message:
     if uses < 1:
         raise TooFew(f"the budget is {uses} channel uses", 1)
     message = make(uses)
-    if spent(message) > uses:
-        raise TooFew(
-            f"the message takes {spent(message)} channel uses and the budget is {uses}", spent(message)
-        )
+    if (taken := spent(message)) > uses:
+        raise TooFew(f"the message takes {taken} channel uses and the budget is {uses}", taken)
     return message
 
 

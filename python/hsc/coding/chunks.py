@@ -10,6 +10,7 @@ import numpy as np
 
 from ..phy.crc import crc16
 
+# Payloads are shorter [bytes]: 3 bytes of LEB128 hold 21 bits.
 _LONGEST = 1 << 21
 
 

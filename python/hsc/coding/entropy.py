@@ -16,13 +16,20 @@ import numpy as np
 from ..errors import HscError
 
 AnsCoder = constriction.stream.stack.AnsCoder
-Categorical, Uniform = constriction.stream.model.Categorical, constriction.stream.model.Uniform
+Categorical = constriction.stream.model.Categorical
+# Bits of a probability; constriction's own.
 PRECISION = 24
 TOTAL = 1 << PRECISION
+# Bits of an escaped value.
 ESCAPE_BITS = 16
+# Most values in a code.
 MOST_VALUES = 1 << 24
+# Least value that can be coded.
 _LOWEST = -(1 << (ESCAPE_BITS - 1))
+# Bytes of the coder's words.
 _WORD = 4
+# Distribution of the escaped values.
+_RAW = constriction.stream.model.Uniform(1 << ESCAPE_BITS)
 
 
 class EntropyTables:
@@ -38,18 +45,18 @@ class EntropyTables:
     """
 
     def __init__(self, probabilities: np.ndarray, offset: np.ndarray) -> None:
-        self.probabilities, self.offset = (
-            np.asarray(probabilities).astype(np.int64),
-            np.asarray(offset).astype(np.int64),
-        )
+        self.probabilities = np.asarray(probabilities).astype(np.int64)
+        self.offset = np.asarray(offset).astype(np.int64)
         shape = self.probabilities.shape
         if len(shape) != 2 or shape[1] < 2 or self.offset.shape != shape[:1]:
             raise HscError(
-                f"entropy tables have shapes (T, S) and (T,), S at least 2, not {shape} and {self.offset.shape}"
+                f"entropy tables have shapes (T, S) and (T,), S at least 2, "
+                f"not {shape} and {self.offset.shape}"
             )
         if (self.probabilities < 1).any() or (self.probabilities.sum(1) != TOTAL).any():
             raise HscError(
-                f"rows of entropy tables are integers above 0 with sum 2^{PRECISION}: scale them, each at least 1"
+                f"rows of entropy tables are integers above 0 with sum 2^{PRECISION}: "
+                "scale them, each at least 1"
             )
 
     @property
@@ -58,7 +65,7 @@ class EntropyTables:
         return self.probabilities.shape[1] - 1
 
     def encode(self, values: np.ndarray, table: np.ndarray) -> bytes:
-        """Values -> code.
+        """Values → code.
 
         Args:
             values: integers (n,), -32768…32767.
@@ -68,11 +75,13 @@ class EntropyTables:
             HscError: a value out of range.
         """
         order, ends, rows = self._grouped(table)
-        symbols, values = self._symbols(values, table)[order], np.asarray(values).astype(np.int64)[order]
+        symbols = self._symbols(values, table)[order]
+        values = np.asarray(values).astype(np.int64)[order]
         escaped = values[symbols == self.escape]
         if len(escaped) and (escaped.min() < _LOWEST or escaped.max() >= -_LOWEST):
             raise HscError(
-                f"values from {escaped.min()} to {escaped.max()} are beyond {ESCAPE_BITS} bits: use a coarser quantiser step"
+                f"values from {escaped.min()} to {escaped.max()} are beyond {ESCAPE_BITS} bits: "
+                "use a coarser quantiser step"
             )
         coder = AnsCoder()
         if len(escaped):
@@ -96,7 +105,8 @@ class EntropyTables:
             values[escaped] = coder.decode(_RAW, len(escaped)).astype(np.int64) + _LOWEST
         if not coder.is_empty():  # whoever coded these values began with an empty stack
             raise HscError(
-                "entropy coded values do not end where they should: the chunk is damaged, or coded with other tables"
+                "entropy coded values do not end where they should: "
+                "the chunk is damaged, or coded with other tables"
             )
         found = np.empty(len(order), np.int32)
         found[order] = values
@@ -105,10 +115,8 @@ class EntropyTables:
     def bits(self, values: np.ndarray, table: np.ndarray) -> float:
         """Ideal length of the code [bit]."""
         symbols = self._symbols(values, table)
-        return float(
-            self._costs[np.asarray(table), symbols].sum()
-            + ESCAPE_BITS * np.count_nonzero(symbols == self.escape)
-        )
+        escaped = np.count_nonzero(symbols == self.escape)
+        return float(self._costs[np.asarray(table), symbols].sum() + ESCAPE_BITS * escaped)
 
     @cached_property
     def _costs(self) -> np.ndarray:
@@ -132,17 +140,16 @@ class EntropyTables:
         table = np.asarray(table)
         if table.ndim != 1 or table.size > MOST_VALUES:
             raise HscError(
-                f"tables are given as one row number a value, at most {MOST_VALUES}, not as shape {table.shape}"
+                f"tables are given as one row number a value, at most {MOST_VALUES}, "
+                f"not as shape {table.shape}"
             )
         if table.size and not 0 <= int(table.min()) <= int(table.max()) < len(self.offset):
             raise HscError(
-                f"entropy tables {table.min()} to {table.max()} are asked for: there are 0 to {len(self.offset) - 1}"
+                f"entropy tables {table.min()} to {table.max()} are asked for: "
+                f"there are 0 to {len(self.offset) - 1}"
             )
         rows, counts = np.unique(table, return_counts=True)
         return np.argsort(table, kind="stable"), np.concatenate([[0], np.cumsum(counts)]), rows
-
-
-_RAW = Uniform(1 << ESCAPE_BITS)
 
 
 def _open(data: bytes, words: int) -> np.ndarray:

@@ -18,10 +18,16 @@ from ..message import ReceivedDigital
 
 _log = logging.getLogger(__name__)
 
+# Largest share of repair symbols.
 LARGEST_SHARE = 0.9
-MOST_SOURCE_SYMBOLS = 56403  # RFC 6330, section 4.4.1.2: of one source block
-LARGEST_SYMBOL = 128  # bytes; keeps the longest stream within one source block of the package
+# Most symbols of one source block (RFC 6330, section 4.4.1.2).
+MOST_SOURCE_SYMBOLS = 56403
+# Largest symbol [bytes]; it keeps the longest stream within one source block of the package.
+LARGEST_SYMBOL = 128
+# The package's symbols are whole multiples of this [bytes].
 _ALIGNMENT = 8
+# Bytes before a symbol: its payload id (RFC 6330, section 3.2).
+_ID_BYTES = 4
 
 
 def repair_symbols(source_symbols: int, repair_share: float) -> int:
@@ -58,16 +64,16 @@ def protect(data: bytes, repair_share: float, symbol_bytes: int) -> bytes:
         return bytes(data)
     if source > MOST_SOURCE_SYMBOLS:
         raise HscError(
-            f"{len(data)} bytes are too many to protect: give repair share 0, or at most {MOST_SOURCE_SYMBOLS * symbol_bytes}"
+            f"{len(data)} bytes are too many to protect: give repair share 0, "
+            f"or at most {MOST_SOURCE_SYMBOLS * symbol_bytes}"
         )
+    filled = np.frombuffer(data.ljust(source * symbol_bytes, b"\0"), np.uint8)
     padded = np.zeros((source, _aligned(symbol_bytes)), np.uint8)
-    padded[:, :symbol_bytes] = np.frombuffer(data.ljust(source * symbol_bytes, b"\0"), np.uint8).reshape(
-        source, symbol_bytes
-    )
+    padded[:, :symbol_bytes] = filled.reshape(source, symbol_bytes)
     packets = raptorq.Encoder.with_defaults(padded.tobytes(), padded.shape[1]).get_encoded_packets(repair)
-    symbols = np.frombuffer(b"".join(packets), np.uint8).reshape(source + repair, 4 + padded.shape[1])
+    symbols = np.frombuffer(b"".join(packets), np.uint8).reshape(source + repair, _ID_BYTES + padded.shape[1])
     # The code works on each byte column by itself: columns of padding stay zero and are not sent.
-    return symbols[:, 4 : 4 + symbol_bytes].tobytes()
+    return symbols[:, _ID_BYTES : _ID_BYTES + symbol_bytes].tobytes()
 
 
 def recover(received: ReceivedDigital, source_bytes: int, symbol_bytes: int) -> tuple[bytes, np.ndarray]:
@@ -87,7 +93,8 @@ def recover(received: ReceivedDigital, source_bytes: int, symbol_bytes: int) -> 
     """
     if not 0 <= source_bytes <= len(received.data):
         raise HscError(
-            f"a stream of {len(received.data)} bytes cannot hold {source_bytes} bytes of data: the message is damaged"
+            f"a stream of {len(received.data)} bytes cannot hold {source_bytes} bytes of data: "
+            "the message is damaged"
         )
     source = _source_symbols(source_bytes, symbol_bytes)
     mask = np.asarray(received.received, bool)
@@ -105,28 +112,23 @@ def _solve(data: bytes, mask: np.ndarray, source: int, symbol_bytes: int) -> byt
     if len(whole) < source or count <= source:
         return None
     width = _aligned(symbol_bytes)
-    symbols = np.zeros((len(whole), 4 + width), np.uint8)
-    symbols[:, :4] = (
-        whole.astype(">u4").view(np.uint8).reshape(-1, 4)
-    )  # payload id: source block 0, symbol number (RFC 6330, 3.2)
-    symbols[:, 4 : 4 + symbol_bytes] = np.frombuffer(data, np.uint8)[: count * symbol_bytes].reshape(
-        count, symbol_bytes
-    )[whole]
+    came = np.frombuffer(data, np.uint8)[: count * symbol_bytes].reshape(count, symbol_bytes)[whole]
+    symbols = np.zeros((len(whole), _ID_BYTES + width), np.uint8)
+    # source block 0, number of the symbol
+    symbols[:, :_ID_BYTES] = whole.astype(">u4").view(np.uint8).reshape(-1, _ID_BYTES)
+    symbols[:, _ID_BYTES : _ID_BYTES + symbol_bytes] = came
     try:
         decoder = raptorq.Decoder.with_defaults(source * width, width)
         solved = next((s for s in (decoder.decode(row.tobytes()) for row in symbols) if s is not None), None)
     except BaseException as error:
-        if (
-            not isinstance(error, Exception) and type(error).__name__ != "PanicException"
-        ):  # what a panic in Rust is to Python
+        # a panic in Rust is no Exception to Python
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
             raise
         _log.warning("repair symbols cannot be used (%s): what arrived is used as it is", error)
         return None
-    return (
-        None
-        if solved is None
-        else np.frombuffer(solved, np.uint8).reshape(source, width)[:, :symbol_bytes].tobytes()
-    )
+    if solved is None:
+        return None
+    return np.frombuffer(solved, np.uint8).reshape(source, width)[:, :symbol_bytes].tobytes()
 
 
 def _aligned(symbol_bytes: int) -> int:

@@ -29,8 +29,14 @@ from ..errors import HscError
 from ..phy.crc import crc32
 from .budget import TooFew
 
-_MOST_HALVINGS, _QUALITIES_PER_HALVING = 3, 18
-LOWEST, HIGHEST = -_MOST_HALVINGS * _QUALITIES_PER_HALVING, 3 * 52 - 1
+# Halvings of a picture's size at most.
+_MOST_HALVINGS = 3
+# Qualities below 0 for each halving: six steps of the QP. Chosen by trial.
+_QUALITIES_PER_HALVING = 18
+# Lowest quality: QP 51 at an eighth of the size.
+LOWEST = -_MOST_HALVINGS * _QUALITIES_PER_HALVING
+# Highest quality: three to each of HEVC's 52 QPs.
+HIGHEST = 3 * 52 - 1
 # Chroma QP offsets (Cb and Cr) within one step of the luma QP: three qualities to a QP, 2 to 5 % apart in
 # bytes. x265's own for 4:4:4, made for the eye, is +6; by the PSNR of RGB -1 is best, and its neighbours lie
 # on the same curve. 0 would mean +6 to x265.
@@ -45,24 +51,34 @@ _ENCODER = {
     "x265:pools": "none",
     "x265:frame-threads": "1",
 }
-_LOG_BYTES_PER_QUALITY = 0.045  # natural logarithm, typical of photographs
-_TYPICAL = 0.25, 75  # bytes per pixel, and the quality that gives them: where the search for a quality begins
-
-_GRID, _SMALLEST_SIDE = (
-    8,
-    64,
-)  # what libheif would else bring about by padding of its own, and a box that says so
-_VPS, _SPS, _PPS = 32, 33, 34
-_INTRA_PICTURES = (19, 20, 21)  # IDR_W_RADL, IDR_N_LP, CRA_NUT
+# Change of ln(bytes) from one quality to the next, typical of photographs.
+_LOG_BYTES_PER_QUALITY = 0.045
+# Where the search for a quality begins: bytes per pixel of a typical photograph, and the quality that gives
+# them.
+_TYPICAL_BYTES = 0.25
+_TYPICAL_QUALITY = 75
+# Sides are filled up to a multiple of this [pixels]: libheif would do so itself, and add a box that says it.
+_GRID = 8
+# Smallest side that is coded [pixels], for the same reason.
+_SMALLEST_SIDE = 64
+# NAL units of the decoder configuration: video, sequence and picture parameter sets (H.265, table 7-1).
+_VPS = 32
+_SPS = 33
+_PPS = 34
+# NAL units of pictures that need no other: IDR_W_RADL, IDR_N_LP, CRA_NUT.
+_INTRA_PICTURES = (19, 20, 21)
+# Most bytes of a decoder configuration that a receiver inflates.
 _LARGEST_CONFIGURATION = 1024
+# What configurations are deflated against: one of x265's.
 _TYPICAL_CONFIGURATION = bytes.fromhex(
-    "0104080000009c38000000005af000fcfffafa00000f03600001001740010c01ffff0408000003009c3800000300005aba0240610001002c42010104080000"
-    "03009c3800000300005a9000c0401009b2dd492535cdc0434181000003001900000300010862000100074401c170d83120"
+    "0104080000009c38000000005af000fcfffafa00000f03600001001740010c01ffff0408000003009c3800000300005a"
+    "ba0240610001002c4201010408000003009c3800000300005a9000c0401009b2dd492535cdc043418100000300190000"
+    "0300010862000100074401c170d83120"
 )
 
 
 def encode(image: np.ndarray, quality: int) -> bytes:
-    """uint8 (H, W, C), C = 1 or 3 -> bytes.
+    """uint8 (H, W, C), C = 1 or 3 → bytes.
 
     `quality` 0 (QP 51) to 155 (QP 0); each 18 below 0 halve the picture's size, down to -54. Raises HscError
     when x265 refuses the image.
@@ -78,27 +94,23 @@ def encode(image: np.ndarray, quality: int) -> bytes:
 
 
 def decode(data: bytes, shape: tuple[int, int, int]) -> np.ndarray:
-    """Bytes of `encode` -> uint8 (H, W, C) of `shape`. Raises HscError for anything else."""
+    """Bytes of `encode` → uint8 (H, W, C) of `shape`. Raises HscError for anything else."""
     if len(data) < 9 or crc32(data[4:]) != int.from_bytes(data[:4], "big"):
         raise HscError("the HEVC picture did not arrive whole: use a more robust MCS or send it again")
     halvings, length = data[4:6]
     small = _halved(shape, min(halvings, _MOST_HALVINGS))
     coded = (_coded_side(small[0]), _coded_side(small[1]), shape[2])
     configuration, picture = _inflate(data[6 : 6 + length]), data[6 + length :]
-    if (
-        _picture_size(configuration) != coded[:2]
-        or len(picture) < 3
-        or picture[0] >> 1 not in _INTRA_PICTURES
-    ):
+    intra = len(picture) >= 3 and picture[0] >> 1 in _INTRA_PICTURES
+    if _picture_size(configuration) != coded[:2] or not intra:
         raise HscError(
             "the HEVC picture is not one of this image's size: transmitter and receiver differ, update both"
         )
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            levels = np.asarray(
-                pillow_heif.open_heif(_container(configuration, picture, coded), convert_hdr_to_8bit=False)
-            )
+            container = _container(configuration, picture, coded)
+            levels = np.asarray(pillow_heif.open_heif(container, convert_hdr_to_8bit=False))
     except Exception as error:  # noqa: BLE001 - libheif's errors come as several types
         raise HscError(f"the HEVC picture cannot be decoded ({error}): send it again") from error
     if levels.shape != (coded if shape[2] == 3 else coded[:2]) or levels.dtype != np.uint16:
@@ -108,14 +120,12 @@ def decode(data: bytes, shape: tuple[int, int, int]) -> np.ndarray:
 
 def typical_quality(bytes_per_pixel: float) -> int:
     """Quality that gives photographs about that size."""
-    usual, quality = _TYPICAL
-    return min(
-        max(round(quality + math.log(bytes_per_pixel / usual) / _LOG_BYTES_PER_QUALITY), LOWEST), HIGHEST
-    )
+    steps = math.log(bytes_per_pixel / _TYPICAL_BYTES) / _LOG_BYTES_PER_QUALITY
+    return min(max(round(_TYPICAL_QUALITY + steps), LOWEST), HIGHEST)
 
 
 def fit(image: np.ndarray, n_bytes: int) -> bytes:
-    """uint8 (H, W, C) -> the largest quality of at most `n_bytes`. Raises `budget.TooFew` when the lowest
+    """uint8 (H, W, C) → the largest quality of at most `n_bytes`. Raises `budget.TooFew` when the lowest
     needs more.
     """
     wanted = math.log(max(n_bytes, 1))
@@ -153,20 +163,17 @@ def _padded(image: np.ndarray) -> np.ndarray:
 
 
 def _resized(image: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
-    """uint8 (h, w, C) -> uint8 of `shape` by Pillow, whose resampling of bytes is in fixed point."""
+    """uint8 (h, w, C) → uint8 of `shape` by Pillow, whose resampling of bytes is in fixed point."""
     if image.shape == tuple(shape):
         return image
-    method = (
-        Image.Resampling.LANCZOS
-        if image.shape[0] > shape[0] or image.shape[1] > shape[1]
-        else Image.Resampling.BICUBIC
-    )
+    smaller = image.shape[0] > shape[0] or image.shape[1] > shape[1]
+    method = Image.Resampling.LANCZOS if smaller else Image.Resampling.BICUBIC
     picture = Image.fromarray(image if shape[2] == 3 else image[..., 0])
     return np.asarray(picture.resize((shape[1], shape[0]), method)).reshape(shape)
 
 
 def _heif(image: np.ndarray, quality: int) -> bytes:
-    """uint8 (h, w, C) -> a HEIF file."""
+    """uint8 (h, w, C) → a HEIF file."""
     height, width, channels = image.shape
     offset = str(_CHROMA_OFFSETS[quality % 3])
     settings = {
@@ -175,22 +182,22 @@ def _heif(image: np.ndarray, quality: int) -> bytes:
         "x265:cbqpoffs": offset,
         "x265:crqpoffs": offset,
     }
-    wide = (
-        image.astype(np.uint16) * 257
-    )  # a 16-bit picture is coded with 10 bits: 0.05 dB better at 1 bit per pixel, 0.4 dB at 3
+    # a 16-bit picture is coded with 10 bits: 0.05 dB better at 1 bit per pixel, 0.4 dB at 3
+    wide = image.astype(np.uint16) * 257
     buffer = io.BytesIO()
     try:
         heif = pillow_heif.from_bytes("RGB;16" if channels == 3 else "I;16", (width, height), wide.tobytes())
         heif.save(buffer, quality=50, enc_params=settings, **({"chroma": 444} if channels == 3 else {}))
     except Exception as error:  # noqa: BLE001 - as in `decode`
         raise HscError(
-            f"HEVC cannot code an image of {height} x {width} pixels ({error}): scale it, or take another codec"
+            f"HEVC cannot code an image of {height} x {width} pixels ({error}): "
+            "scale it, or take another codec"
         ) from error
     return buffer.getvalue()
 
 
 def _take_apart(heif: bytes) -> tuple[bytes, bytes]:
-    """A HEIF file of x265's -> its hvcC record and its one NAL unit."""
+    """A HEIF file of x265's → its hvcC record and its one NAL unit."""
     meta = _find(heif, b"meta")[4:]  # version and flags of a full box
     configuration = _find(_find(_find(meta, b"iprp"), b"ipco"), b"hvcC")
     media = _find(heif, b"mdat")
@@ -236,11 +243,8 @@ def _picture_size(configuration: bytes) -> tuple[int, int] | None:
             return None
         units[kind & 63] = configuration[position + 5 : position + 5 + length]
         position += 5 + length
-    return (
-        _sps_size(units[_SPS])
-        if set(units) == {_VPS, _SPS, _PPS} and position == len(configuration)
-        else None
-    )
+    whole = set(units) == {_VPS, _SPS, _PPS} and position == len(configuration)
+    return _sps_size(units[_SPS]) if whole else None
 
 
 def _sps_size(sps: bytes) -> tuple[int, int] | None:
@@ -251,16 +255,17 @@ def _sps_size(sps: bytes) -> tuple[int, int] | None:
     bits = "".join(f"{byte:08b}" for byte in plain)
     if bits[4:7] != "000":  # sps_max_sub_layers_minus1
         return None
-    fields, position = [], 8 + 96  # profile_tier_level without sub-layers
+    fields: dict[str, int] = {}
+    position = 8 + 96  # behind profile_tier_level, which has no sub-layers
     for name in ("id", "chroma_format_idc", "width", "height"):
         zeros = bits.find("1", position) - position  # ue(v), section 9.2
         if not 0 <= zeros <= 16 or position + 2 * zeros + 1 > len(bits):
             return None
-        fields.append(int(bits[position + zeros : position + 2 * zeros + 1], 2) - 1)
-        position += (
-            2 * zeros + 1 + (name == "chroma_format_idc" and fields[-1] == 3)
-        )  # separate_colour_plane_flag
-    return fields[3], fields[2]
+        fields[name] = int(bits[position + zeros : position + 2 * zeros + 1], 2) - 1
+        position += 2 * zeros + 1
+        if name == "chroma_format_idc" and fields[name] == 3:
+            position += 1  # separate_colour_plane_flag
+    return fields["height"], fields["width"]
 
 
 def _box(kind: bytes, *contents: bytes) -> bytes:
@@ -274,8 +279,17 @@ def _full_box(kind: bytes, version: int, *contents: bytes) -> bytes:
 
 def _container(configuration: bytes, picture: bytes, shape: tuple[int, int, int]) -> bytes:
     """A HEIF file (ISO/IEC 23008-12) of one item: BT.601 full range, 10 bit."""
+    start = _box(b"ftyp", b"heix", bytes(4), b"mif1heix")
+    media = _box(b"mdat", struct.pack(">I", len(picture)), picture)
+    properties = _properties(configuration, shape)
+    head = len(start) + len(_meta(properties, 0, 0))
+    return start + _meta(properties, head + 8, len(picture) + 4) + media
+
+
+def _properties(configuration: bytes, shape: tuple[int, int, int]) -> bytes:
+    """The item's properties: decoder configuration, size, bits of each channel, colour space."""
     height, width, channels = shape
-    properties = _box(
+    return _box(
         b"iprp",
         _box(
             b"ipco",
@@ -286,23 +300,17 @@ def _container(configuration: bytes, picture: bytes, shape: tuple[int, int, int]
         ),
         _full_box(b"ipma", 0, struct.pack(">IHB4B", 1, 1, 4, 0x81, 2, 3, 4)),
     )
-    start = _box(b"ftyp", b"heix", bytes(4), b"mif1heix")
 
-    def meta(offset: int) -> bytes:
-        return _full_box(
-            b"meta",
-            0,
-            _full_box(b"hdlr", 0, bytes(4), b"pict", bytes(13)),
-            _full_box(b"pitm", 0, struct.pack(">H", 1)),
-            _full_box(b"iloc", 0, struct.pack(">HHHHHII", 0x4400, 1, 1, 0, 1, offset, len(picture) + 4)),
-            _full_box(
-                b"iinf",
-                0,
-                struct.pack(">H", 1),
-                _full_box(b"infe", 2, struct.pack(">HH", 1, 0), b"hvc1", bytes(1)),
-            ),
-            properties,
-        )
 
-    offset = len(start) + len(meta(0)) + 8
-    return start + meta(offset) + _box(b"mdat", struct.pack(">I", len(picture)), picture)
+def _meta(properties: bytes, offset: int, size: int) -> bytes:
+    """The box that says what the file's item is, and that its `size` bytes begin at `offset`."""
+    item = _full_box(b"infe", 2, struct.pack(">HH", 1, 0), b"hvc1", bytes(1))
+    return _full_box(
+        b"meta",
+        0,
+        _full_box(b"hdlr", 0, bytes(4), b"pict", bytes(13)),
+        _full_box(b"pitm", 0, struct.pack(">H", 1)),
+        _full_box(b"iloc", 0, struct.pack(">HHHHHII", 0x4400, 1, 1, 0, 1, offset, size)),
+        _full_box(b"iinf", 0, struct.pack(">H", 1), item),
+        properties,
+    )

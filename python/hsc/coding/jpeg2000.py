@@ -21,29 +21,33 @@ import numpy as np
 from .budget import TooFew
 from .chunks import frame, intact_prefix
 
-_SOT = b"\xff\x90\x00\x0a"  # start of tile-part, Lsot = 10 (annex A.4.2)
+# Markers (annex A): start of a tile-part with its length of 10, start of data, end of codestream, coding
+# style, lengths of packets.
+_SOT = b"\xff\x90\x00\x0a"
 _SOD = b"\xff\x93"
 _EOC = b"\xff\xd9"
-_RAM_DISK = Path("/dev/shm")
 _COD = b"\xff\x52"
 _PLT = b"\xff\x58"
+_RAM_DISK = Path("/dev/shm")
+# Resolutions of the wavelet at most, OpenJPEG's usual.
 _RESOLUTIONS = 6
-LAYERS, _LAYER_FACTOR = (
-    8,
-    1.6,
-)  # quality layers of an image; each holds as many bytes as this says times the ones before
+# Quality layers of an image.
+LAYERS = 8
+# Bytes of the layers up to each over those up to the one before.
+_LAYER_FACTOR = 1.6
+# Codings of an image until its size is near enough: OpenJPEG keeps to a size nearly.
 _TRIES = 4
 
 
 def encode(levels: np.ndarray, ratio: float = 1.0) -> bytes:
-    """uint16 (rows, columns) -> packet data. `ratio` 1 is reversible (5/3 wavelet), above it the compression
+    """uint16 (rows, columns) → packet data. `ratio` 1 is reversible (5/3 wavelet), above it the compression
     ratio wanted (9/7).
     """
     return _codestream(levels, ratio).split(_SOD, 1)[1].removesuffix(_EOC)
 
 
 def decode(packets: bytes, shape: tuple[int, int], reversible: bool) -> np.ndarray | None:
-    """Packet data -> uint16 array of `shape`, or None when OpenJPEG refuses it. Check a CRC before: OpenJPEG
+    """Packet data → uint16 array of `shape`, or None when OpenJPEG refuses it. Check a CRC before: OpenJPEG
     guesses at damage.
     """
     levels = _decode(_main_header(shape, reversible), packets)
@@ -51,11 +55,12 @@ def decode(packets: bytes, shape: tuple[int, int], reversible: bool) -> np.ndarr
 
 
 def encode_image(image: np.ndarray, n_bytes: int) -> bytes:
-    """uint8 (H, W, C), C = 1 or 3 -> chunks of one quality layer each, at most `n_bytes` together. Raises
+    """uint8 (H, W, C), C = 1 or 3 → chunks of one quality layer each, at most `n_bytes` together. Raises
     `TooFew` when no layer fits.
     """
-    best, budget, least = b"", max(n_bytes, 1), math.inf
-    for _ in range(_TRIES):  # OpenJPEG keeps to a size nearly
+    best, least = b"", math.inf
+    budget = max(n_bytes, 1)
+    for _ in range(_TRIES):
         data = b"".join(frame(layer) for layer in _layers(image, budget))
         least = min(least, len(data))
         if len(data) > n_bytes:
@@ -77,13 +82,11 @@ def decode_image(data: bytes, received: np.ndarray | None, shape: tuple[int, int
     if not layers:
         return None
     head, rest = _image_header(shape).split(_COD, 1)
-    count = len(layers).to_bytes(
-        2, "big"
-    )  # SGcod: number of layers, behind length, Scod and progression (annex A.6.1)
+    # SGcod: number of layers, behind length, Scod and progression (annex A.6.1)
+    count = len(layers).to_bytes(2, "big")
     image = _decode(head + _COD + rest[:4] + count + rest[6:], b"".join(layers))
-    return (
-        image.astype(np.uint8).reshape(shape) if image is not None and image.size == np.prod(shape) else None
-    )
+    fits = image is not None and image.size == np.prod(shape)
+    return image.astype(np.uint8).reshape(shape) if fits else None
 
 
 def _layers(image: np.ndarray, n_bytes: int) -> list[bytes]:
@@ -140,7 +143,7 @@ def _decode(main_header: bytes, packets: bytes) -> np.ndarray | None:
         path.write_bytes(main_header + tile + _SOD + packets + _EOC)
         try:
             return glymur.Jp2k(path)[:]
-        except Exception:  # noqa: BLE001 - glymur raises many types on bytes that it cannot read, struct.error among them
+        except Exception:  # noqa: BLE001 - glymur raises many types, struct.error among them
             return None
 
 

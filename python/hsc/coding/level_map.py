@@ -15,18 +15,25 @@ import numpy as np
 
 from ..errors import HscError
 
+# Largest entry.
 LARGEST = 63
 _SPREAD = np.arange(-LARGEST, LARGEST + 1)
+# Counts of the prediction errors that the tables begin with. They, the increment and the contexts gave the
+# shortest code on training photographs.
 _START = 1 + (1000 * 0.4 ** np.abs(_SPREAD)).astype(np.int64)
-_INCREMENT = 2000  # these and the contexts: the shortest code on training photographs
-_FLAT, _SMALL = 1, 1  # a context tells neighbours' differences and levels apart up to these
+# What a coded error adds to its count.
+_INCREMENT = 2000
+# Largest difference of the two neighbours that contexts tell apart.
+_FLAT = 1
+# Largest level that contexts tell apart.
+_SMALL = 1
 _CONTEXTS = (_FLAT + 1) * (_SMALL + 1) * (_SMALL + 2)
 
 Coder = Callable[[np.ndarray | None, int, "constriction.stream.model.Categorical"], np.ndarray]
 
 
 def encode(levels: np.ndarray) -> bytes:
-    """Integers 0…63, (C, R, N) -> bytes."""
+    """Integers 0…63, (C, R, N) → bytes."""
     coder = constriction.stream.queue.RangeEncoder()
 
     def code(symbols: np.ndarray, count: int, model: constriction.stream.model.Categorical) -> np.ndarray:

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import numpy as np
 
+# Largest parameter.
 _LARGEST = 14
+# In the place of a parameter: the row is zeros.
 ALL_ZERO = 15
 
 
 def encode(values: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Integers, |value| ≤ 2²⁰, in rows of `lengths` -> parameter of each row, 0…15, and the coded bits, uint8
+    """Integers, |value| ≤ 2²⁰, in rows of `lengths` → parameter of each row, 0…15, and the coded bits, uint8
     0/1.
     """
     folded, lengths = _fold(values), np.asarray(lengths, np.int64)

@@ -17,12 +17,12 @@ SOURCES: tuple[str, ...] = get_args(Source)
 
 
 def fit(image: np.ndarray, n_bytes: int, source: str) -> bytes:
-    """uint8 (H, W, C) -> the best code of at most so many bytes. Raises `budget.TooFew` when there is none."""
+    """uint8 (H, W, C) → the best code of at most so many bytes. Raises `budget.TooFew`: there is none."""
     return hevc.fit(image, n_bytes) if source == "hevc" else jpeg2000.encode_image(image, n_bytes)
 
 
 def decode(stream: ReceivedDigital, shape: tuple[int, int, int], source: str) -> np.ndarray:
-    """A code as far as it arrived -> uint8 (H, W, C). Raises HscError when nothing usable did, with HEVC when
+    """A code as far as it arrived → uint8 (H, W, C). Raises HscError when nothing usable did, with HEVC when
     anything is missing.
     """
     if source == "hevc":

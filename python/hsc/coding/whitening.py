@@ -12,8 +12,10 @@ import torch
 
 from ..nn.hadamard import hadamard
 
+# Values that are mixed.
 GROUP = 16
-_EVEN = 1.01  # largest ratio of noise variances in a group that counts as equal
+# Largest ratio of noise variances in a group that count as equal.
+_EVEN = 1.01
 
 
 def order(strength: torch.Tensor) -> torch.Tensor:
@@ -52,7 +54,8 @@ def unmix(
     count = len(power)
     prior = torch.zeros(len(received))
     prior[:count] = power
-    prior, received, noise = prior.reshape(GROUP, -1), received.reshape(GROUP, -1), noise.reshape(GROUP, -1)
+    prior, received = prior.reshape(GROUP, -1), received.reshape(GROUP, -1)
+    noise = noise.reshape(GROUP, -1)
     weight = prior / (prior + noise.mean(0)).clamp_min(1e-30)
     estimate, variance = weight * (_matrix() @ received), prior * (1 - weight)
     hard = ~(noise.amax(0) <= _EVEN * noise.amin(0))

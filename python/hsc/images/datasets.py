@@ -16,7 +16,9 @@ import numpy as np
 
 from ..errors import HscError
 
+# Files of each split.
 _MNIST_FILES = {"train": "train-images-idx3-ubyte.gz", "test": "t10k-images-idx3-ubyte.gz"}
+# Images of each split.
 _MNIST_COUNT = {"train": 60_000, "test": 10_000}
 
 
@@ -77,14 +79,12 @@ class Photos:
         step = 2 if min(height, width) >= 2 * size and rng.random() < 0.5 else 1
         span = size * step
         top, left = rng.integers(height - span + 1), rng.integers(width - span + 1)
-        image = self.pixels[self.offsets[index] : self.offsets[index] + height * width * 3].reshape(
-            height, width, 3
-        )
+        first = self.offsets[index]
+        image = self.pixels[first : first + height * width * 3].reshape(height, width, 3)
         crop = image[top : top + span, left : left + span]
         if step == 2:
-            crop = ((crop.reshape(size, 2, size, 2, 3).sum((1, 3), dtype=np.uint16) + 2) // 4).astype(
-                np.uint8
-            )
+            sums = crop.reshape(size, 2, size, 2, 3).sum((1, 3), dtype=np.uint16)
+            crop = ((sums + 2) // 4).astype(np.uint8)
         if rng.random() < 0.5:
             crop = crop[:, ::-1]
         return crop.swapaxes(0, 1) if rng.random() < 0.5 else crop
@@ -115,9 +115,8 @@ def _decode(folder: Path) -> tuple[np.ndarray, np.ndarray]:
     if not files:
         raise HscError(f"no photographs in '{folder}': put JPEG files there")
     images = [np.asarray(Image.open(file).convert("RGB")) for file in files]
-    return np.concatenate([image.ravel() for image in images]), np.array(
-        [image.shape[:2] for image in images]
-    )
+    shapes = np.array([image.shape[:2] for image in images])
+    return np.concatenate([image.ravel() for image in images]), shapes
 
 
 def kodak(path: str | Path | None = None) -> list[np.ndarray]:

@@ -20,11 +20,13 @@ from ..files import label, printable
 from ..phy.header import MAX_SIDE
 from . import pixels as image_pixels
 
+# Shortest side of an image [pixels].
 MIN_SIDE = 8
 # What pillow identifies, but does not decode by itself: it would run Ghostscript or a plugin that nobody has
 # installed.
 _NOT_DECODED = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}
-_MAX_PIPE = 1 << 30  # bytes read from a pipe; the largest image that can be sent has fewer
+# Bytes read from a pipe; the largest image that can be sent has fewer.
+_MAX_PIPE = 1 << 30
 
 
 @dataclass(frozen=True)
@@ -86,9 +88,8 @@ def _images_in(folder: Path, say: Callable[[str], object]) -> list[Path]:
         return []
     images = [p for p in files if p.suffix.lower() in _formats()[1] and not p.name.startswith(".")]
     if images and len(images) < len(files):
-        say(
-            f"{label(folder)}: {len(files) - len(images)} of {len(files)} files are hidden or no images, left out"
-        )
+        others = len(files) - len(images)
+        say(f"{label(folder)}: {others} of {len(files)} files are hidden or no images, left out")
     return images
 
 
@@ -119,9 +120,8 @@ def load(path: Path) -> SourceImage:
     except IsADirectoryError:
         raise _no_image_in(path) from None
     except (Image.DecompressionBombWarning, Image.DecompressionBombError):
-        raise HscError(
-            f"{name}: too many pixels, send an image of less than {Image.MAX_IMAGE_PIXELS // 10**6} megapixels"
-        ) from None
+        most = Image.MAX_IMAGE_PIXELS // 10**6
+        raise HscError(f"{name}: too many pixels, send an image of less than {most} megapixels") from None
     except UnidentifiedImageError:
         raise HscError(f"{name}: not an image that pillow can read, convert it to PNG or JPEG") from None
     except HscError:
@@ -147,7 +147,7 @@ def _first_line(error: Exception) -> str:
 
 
 def picture(pixels: np.ndarray) -> Image.Image:
-    """uint8 (H, W, C) -> pillow image."""
+    """uint8 (H, W, C) → pillow image."""
     return Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
 
 

@@ -1,4 +1,4 @@
-"""An opened image file -> pixels uint8 (H, W, C), and in words what was changed: deep values, transparency,
+"""An opened image file → pixels uint8 (H, W, C), and in words what was changed: deep values, transparency,
 colour models, frames.
 """
 
@@ -10,15 +10,29 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageFile, ImageOps, TiffImagePlugin
 
+# Pillow's modes of 16-bit integers.
 _DEEP_16 = ("I;16", "I;16B", "I;16L", "I;16N")
+# Pillow's modes of more than 8 bits.
 _DEEP = (*_DEEP_16, "I", "F")
-_PREMULTIPLIED = {"RGBa": "RGBA", "La": "LA"}  # colours times alpha, and the mode of the colours
+# Pillow's modes of colours times alpha, and that of the colours.
+_PREMULTIPLIED = {"RGBa": "RGBA", "La": "LA"}
+# Formats whose pictures are the frames of an animation.
 _ANIMATIONS = ("GIF", "PNG", "WEBP", "AVIF", "FLI")
-_PHOTOMETRIC, _BITS, _SAMPLE_FORMAT, _COMPRESSION, _STRIP_BYTES = 262, 258, 339, 259, 279  # tags of TIFF 6.0
-_WHITE_IS_ZERO, _UNSIGNED, _UNCOMPRESSED = 0, 1, 1
+# Tags of TIFF 6.0, each with the value that is asked for below.
+_BITS = 258
+_STRIP_BYTES = 279
+_COMPRESSION = 259
+_UNCOMPRESSED = 1
+_PHOTOMETRIC = 262
+_WHITE_IS_ZERO = 0
+_SAMPLE_FORMAT = 339
+_UNSIGNED = 1
+# Bits of a sample that cameras have and pillow knows in part.
 _CAMERA_BITS = (10, 12, 14)
-LIGHT = 192  # mean luma (BT.601) from which a drawing is put on black: on white nothing would be seen of it
-DARK = 16  # a picture with nothing as bright as this looks black
+# Mean luma (BT.601) from which a drawing is put on black: on white nothing would be seen of it.
+LIGHT = 192
+# A picture with nothing as bright as this looks black.
+DARK = 16
 
 
 @dataclass(frozen=True)
@@ -80,11 +94,8 @@ def _lay_out(file: TiffImagePlugin.TiffImageFile) -> None:
     bits = tags.get(_BITS, (1,))
     if bits not in ((b,) for b in _CAMERA_BITS):
         return
-    in_16 = (
-        tags.get(_COMPRESSION, _UNCOMPRESSED) == _UNCOMPRESSED
-        and sum(tags.get(_STRIP_BYTES, ())) == 2 * file.width * file.height
-    )
-    if in_16:
+    plain = tags.get(_COMPRESSION, _UNCOMPRESSED) == _UNCOMPRESSED
+    if plain and sum(tags.get(_STRIP_BYTES, ())) == 2 * file.width * file.height:
         rawmode = "I;16" if tags.prefix == TiffImagePlugin.II else "I;16B"
         file.tile = [tile._replace(args=(rawmode, *tile.args[1:])) for tile in file.tile]
     elif bits != (12,):
@@ -102,26 +113,22 @@ def _stored(file: ImageFile.ImageFile) -> _Stored:
 
 
 def _frames(file: ImageFile.ImageFile) -> tuple[str, ...]:
-    count = (
-        file.n_frames if hasattr(file, "n_frames") else 1
-    )  # only the readers of formats with several pictures have it
+    # pillow's readers of formats with one picture lack the attribute
+    count = getattr(file, "n_frames", 1)
     if count < 2:
         return ()
-    return (
-        (f"first frame of an animation of {count}",)
-        if file.format in _ANIMATIONS
-        else (f"one of the {count} pictures in the file",)
-    )
+    if file.format in _ANIMATIONS:
+        return (f"first frame of an animation of {count}",)
+    return (f"one of the {count} pictures in the file",)
 
 
 def _shallow(image: Image.Image, stored: _Stored) -> tuple[np.ndarray, list[str]]:
-    """Image of 8-bit samples or fewer -> uint8 (H, W, C), its transparency left out, and notes."""
+    """Image of 8-bit samples or fewer → uint8 (H, W, C), its transparency left out, and notes."""
     notes = []
     if image.mode not in ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX"):
         notes.append(f"{image.mode} colours converted to RGB")
-    grey = image.mode in ("1", "L", "LA") or stored.rawmode.startswith(
-        "LA;"
-    )  # 16-bit grey with alpha: pillow makes it RGBA
+    # pillow makes 16-bit grey with alpha RGBA
+    grey = image.mode in ("1", "L", "LA") or stored.rawmode.startswith("LA;")
     pixels = np.asarray(image.convert("L" if grey else "RGB"))
     if stored.deep_colour:
         notes.append("16-bit values converted to 8 bit" + _dark(pixels))
@@ -133,9 +140,8 @@ def _alpha(image: Image.Image, stored: _Stored) -> np.ndarray:
     key = image.info.get("transparency")
     if image.mode in _DEEP:
         return np.where(np.asarray(image) == key, 0, 255).astype(np.uint8)
-    if stored.deep_colour and isinstance(
-        key, tuple
-    ):  # the transparent colour has 16 bits, the pixels have the upper 8
+    if stored.deep_colour and isinstance(key, tuple):
+        # the transparent colour has 16 bits, the pixels have the upper 8
         return np.where((np.asarray(image) == np.array(key) >> 8).all(2), 0, 255).astype(np.uint8)
     return np.asarray(image.convert("RGBA"))[..., 3]
 
@@ -165,16 +171,15 @@ def on_background(pixels: np.ndarray, alpha: np.ndarray) -> tuple[np.ndarray, tu
 
 
 def _deep(image: Image.Image, stored: _Stored) -> tuple[np.ndarray, list[str]]:
-    """Grey of more than 8 bits -> uint8 (H, W, 1), and what range of values was taken."""
+    """Grey of more than 8 bits → uint8 (H, W, 1), and what range of values was taken."""
     values = np.asarray(image)
     if image.mode == "I" and stored.bits == 32 and stored.unsigned:
         values = values.view(np.uint32)  # pillow reads them as signed
     kind = {"F": "float", "I": "integer"}.get(image.mode, f"{stored.bits}-bit")
     first, last, lost = _range(values, image.mode, stored)
     if first == last:
-        return np.full((*values.shape, 1), 128, np.uint8), [
-            f"{kind} values that are all {first:.6g}: sent as grey"
-        ]
+        note = f"{kind} values that are all {first:.6g}: sent as grey"
+        return np.full((*values.shape, 1), 128, np.uint8), [note]
     if stored.white_is_zero:
         first, last = last, first
     pixels = to_eight_bit(values, first, last)[..., None]
@@ -205,7 +210,7 @@ def _range(values: np.ndarray, mode: str, stored: _Stored) -> tuple[float, float
 
 
 def to_eight_bit(values: np.ndarray, first: float, last: float) -> np.ndarray:
-    """Values (H, W) -> uint8, `first` to 0 and `last` to 255, either of which may be the larger; beyond them
+    """Values (H, W) → uint8, `first` to 0 and `last` to 255, either of which may be the larger; beyond them
     it is cut, NaN is `first`.
     """
     if values.dtype.itemsize == 2:  # a table of all 16-bit values is much smaller than an image of floats

@@ -7,6 +7,7 @@ import torch
 
 from ..errors import HscError
 
+# Largest image [pixels].
 MOST_PIXELS = 1 << 24
 
 
@@ -26,9 +27,8 @@ def to_image(planes: torch.Tensor, shape: tuple[int, int, int]) -> np.ndarray:
     height, width, channels = shape
     cut = planes[0, :, :height, :width]
     cut = cut if channels == 3 else cut.mean(0, keepdim=True)
-    return (
-        cut.nan_to_num(0.5).clamp(0, 1).mul(255).round().to(torch.uint8).permute(1, 2, 0).contiguous().numpy()
-    )
+    levels = cut.nan_to_num(0.5).clamp(0, 1).mul(255).round().to(torch.uint8)
+    return levels.permute(1, 2, 0).contiguous().numpy()
 
 
 def check_shape(shape: tuple[int, ...]) -> None:

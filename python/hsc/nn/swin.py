@@ -12,6 +12,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+# Score of what may not be attended to: exp of it is 0, and half precision holds it.
 MASKED = -1e4
 
 
@@ -22,7 +23,8 @@ class SwinLayer(nn.Module):
 
     def __init__(self, width: int, heads: int, window: int, shift: int, ratio: int = 4) -> None:
         super().__init__()
-        self.heads, self.window, self.shift = heads, window, shift
+        self.heads = heads
+        self.window, self.shift = window, shift
         self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
         self.qkv = nn.Linear(width, 3 * width)
         self.project = nn.Linear(width, width)
@@ -42,29 +44,18 @@ class SwinLayer(nn.Module):
         size, shift = self.window, self.shift
         if shift:
             tokens = tokens.roll((-shift, -shift), (1, 2))
-        windows = (
-            tokens.reshape(batch, height // size, size, width // size, size, channels)
-            .transpose(2, 3)
-            .reshape(-1, size * size, channels)
-        )
-        query, key, value = (
-            self.qkv(windows).reshape(len(windows), size * size, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
-        )
-        bias = (
-            self.position[_relative(size).to(tokens.device)].permute(2, 0, 1).to(query.dtype)
-        )  # (heads, M², M²)
-        scores = (
-            bias[None]
-            if mask is None
-            else (bias[None] + mask[:, None].to(query.dtype)).repeat(batch, 1, 1, 1)
-        )
+        grid = tokens.reshape(batch, height // size, size, width // size, size, channels)
+        windows = grid.transpose(2, 3).reshape(-1, size * size, channels)
+        parts = self.qkv(windows).reshape(len(windows), size * size, 3, self.heads, -1)
+        query, key, value = parts.permute(2, 0, 3, 1, 4)
+        # (1, heads, M², M²)
+        scores = self.position[_relative(size).to(tokens.device)].permute(2, 0, 1).to(query.dtype)[None]
+        if mask is not None:
+            scores = (scores + mask[:, None].to(query.dtype)).repeat(batch, 1, 1, 1)
         out = functional.scaled_dot_product_attention(query, key, value, attn_mask=scores)
         out = self.project(out.transpose(1, 2).reshape(len(windows), size * size, channels))
-        out = (
-            out.reshape(batch, height // size, width // size, size, size, channels)
-            .transpose(2, 3)
-            .reshape(tokens.shape)
-        )
+        out = out.reshape(batch, height // size, width // size, size, size, channels)
+        out = out.transpose(2, 3).reshape(tokens.shape)
         return out.roll((shift, shift), (1, 2)) if shift else out
 
 
@@ -101,9 +92,8 @@ class ResidualSwinBlock(nn.Module):
         ):
             return torch.zeros_like(features)  # untrained: nothing to compute
         height, width = features.shape[-2:]
-        tokens = functional.pad(features, (0, -width % self.window, 0, -height % self.window)).permute(
-            0, 2, 3, 1
-        )
+        tokens = functional.pad(features, (0, -width % self.window, 0, -height % self.window))
+        tokens = tokens.permute(0, 2, 3, 1)
         for layer in self.layers:
             tokens = layer(tokens, _mask(height, width, self.window, layer.shift, tokens.device))
         tokens = self.norm(tokens)[:, :height, :width]
@@ -134,15 +124,14 @@ def _mask(height: int, width: int, size: int, shift: int, device: torch.device) 
         return None
     rows = _areas(height, padded_height, size, shift)
     columns = _areas(width, padded_width, size, shift)
-    area = (rows[:, None] * 8 + columns[None]).reshape(
-        padded_height // size, size, padded_width // size, size
-    )
+    area = rows[:, None] * 8 + columns[None]
+    area = area.reshape(padded_height // size, size, padded_width // size, size)
     area = area.transpose(1, 2).reshape(-1, size * size)
     return torch.where(area[:, :, None] == area[:, None], 0.0, MASKED).to(device)
 
 
 def _areas(length: int, padded: int, size: int, shift: int) -> torch.Tensor:
-    """Number of the area that each row (or column) belongs to after the shift; padding is an area of its own."""
+    """Number of the area that each row (or column) belongs to after the shift; padding is one of its own."""
     area = torch.zeros(padded, dtype=torch.int64)
     area[length:] = 1
     area = area.roll(-shift)

@@ -12,10 +12,14 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+# Side of a block [pixels].
 BLOCK = 8
-WIDTH = 120  # coefficients kept of 192: the paper's token width
+# Coefficients kept of 192: the paper's token width.
+WIDTH = 120
+# Mid-grey, which is taken away before the transform.
 MIDDLE = 0.5
-_KEPT = (64, 28, 28)  # of luma and of the two colour differences, lowest frequencies first
+# Coefficients kept of luma and of the two colour differences, lowest frequencies first.
+_KEPT = (64, 28, 28)
 # Orthonormal: sum, red − blue, green − (red + blue) / 2.
 COLOUR = np.array([[1, 1, 1], [1, 0, -1], [-1, 2, -1]]) / np.sqrt([[3.0], [2.0], [6.0]])
 

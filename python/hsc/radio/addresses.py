@@ -1,5 +1,5 @@
 """Radios: addresses, settings, and what each kind of radio can do. Only the standard library; the blocks are
-in blocks/radio.py.
+in blocks/radio/.
 
 An address names a radio, its driver's arguments behind the first colon:
 
@@ -25,11 +25,14 @@ from dataclasses import dataclass, field
 
 from ..errors import HscError
 
+# Samples of a ZeroMQ message.
 ZMQ_SAMPLES = 4096
+# Messages that each side keeps: a second at 1 MS/s.
 ZMQ_QUEUE = 256
 BIND_REMEDY = "give an address of this machine, such as tcp://127.0.0.1:5555, tcp://*:5555 or ipc:///path"
 SCHEMES = ("soapy", "uhd", "zmq", "file", "sim")
 SIM_DEFAULTS = {"snr": 20.0, "cfo": 0.0, "ppm": 0.0, "seed": 1.0}
+# Characters of an address at most.
 _MAX_ADDRESS = 1024
 
 
@@ -70,25 +73,22 @@ class RadioPreset:
     note: str = ""
 
 
+# A radio that is not in the table.
 GENERIC = RadioPreset(
-    "radio",
-    (),
-    (1e3, 100e6),
-    (-100, 150, 30),
-    (-100, 150, 30),
-    (0, 100e9),
-    12,
-    0.2,
+    "radio", (), (1e3, 100e6), (-100, 150, 30), (-100, 150, 30), (0, 100e9), 12, 0.2,
     note="unknown to gr-hsc: the driver's own limits hold",
-)
+)  # fmt: skip
+# Radios by the drivers that they have.
 PRESETS = (
     RadioPreset(
         "USRP B2xx", ("uhd", "b200"), (62.5e3, 61.44e6), (0, 76, 40), (0, 89.8, 60), (70e6, 6e9), 12, 0.1,
         package="soapysdr-module-uhd", module="uhd", usb=("2500:0020", "2500:0021", "2500:0022"),
-        note="USB 3 for more than 8 MS/s; its FPGA images come with uhd_images_downloader, Debian package uhd-host",
+        note="USB 3 for more than 8 MS/s; its FPGA images come with uhd_images_downloader, "
+        "Debian package uhd-host",
     ),
     RadioPreset(
-        "HackRF One", ("hackrf",), (2e6, 20e6), (0, 116, 40), (0, 61, 30), (1e6, 6e9), 8, 0.1, headroom_db=1.0, half_duplex=True,
+        "HackRF One", ("hackrf",), (2e6, 20e6), (0, 116, 40), (0, 61, 30), (1e6, 6e9), 8, 0.1,
+        headroom_db=1.0, half_duplex=True,
         package="soapysdr-module-hackrf", module="hackrf", usb=("1d50:6089",),
         note="half duplex; ignores the end of a burst, so zeros are sent in between",
     ),
@@ -98,7 +98,8 @@ PRESETS = (
         note="over USB 2 samples are lost above 4 MS/s; as it is sold it tunes from 325 MHz to 3.8 GHz",
     ),
     RadioPreset(
-        "LimeSDR", ("lime",), (100e3, 61.44e6), (-12, 61, 40), (-12, 64, 45), (100e3, 3.8e9), 12, 0.5, headroom_db=1.0,
+        "LimeSDR", ("lime",), (100e3, 61.44e6), (-12, 61, 40), (-12, 64, 45), (100e3, 3.8e9), 12, 0.5,
+        headroom_db=1.0,
         package="soapysdr-module-lms7", module="lms7", usb=("1d50:6108", "0403:601f"),
         note="calibrates itself at every change of frequency: the first half second is lost",
     ),
@@ -108,9 +109,8 @@ PRESETS = (
         note="bladeRF 1: 300 MHz to 3.8 GHz, at most 40 MS/s",
     ),
 )  # fmt: skip
-FLOATING = RadioPreset(  # zmq, file, sim: floating point, so no full scale, no gain, nothing to settle
-    "samples", (), (1, 1e12), (0, 0, 0), (0, 0, 0), (0, 100e9), 32, 0.3
-)
+# zmq, file, sim: floating point, so no full scale, no gain, nothing to settle.
+FLOATING = RadioPreset("samples", (), (1, 1e12), (0, 0, 0), (0, 0, 0), (0, 100e9), 32, 0.3)
 
 
 @dataclass(frozen=True)
@@ -159,13 +159,8 @@ class RadioSettings:
     def __post_init__(self) -> None:
         address, preset = self.parsed, self.preset
         _within("sample rate", self.sample_rate, preset.sample_rates, "S/s", preset)
-        _within(
-            "frequency",
-            self.frequency,
-            (0 if address.floating else preset.frequencies[0], preset.frequencies[1]),
-            "Hz",
-            preset,
-        )
+        lowest = 0 if address.floating else preset.frequencies[0]
+        _within("frequency", self.frequency, (lowest, preset.frequencies[1]), "Hz", preset)
         _within("bandwidth", self.bandwidth, (0, 200e6), "Hz", preset)
         _within("ppm", self.ppm, (-1000, 1000), "ppm", preset)
         _within("back-off", self.back_off_db or 0.0, (0, 60), "dB", preset)
@@ -192,7 +187,7 @@ def tuned(frequency: float, ppm: float) -> float:
 
 
 def parse(address: str) -> Address:
-    """Text -> Address. Raises HscError, one line that says what to write instead."""
+    """Text → Address. Raises HscError, one line that says what to write instead."""
     if not isinstance(address, str) or len(address) > _MAX_ADDRESS or not address.isprintable():
         raise HscError(
             f"a radio's address is at most {_MAX_ADDRESS} printable characters, such as soapy:driver=hackrf"
@@ -200,7 +195,8 @@ def parse(address: str) -> Address:
     scheme, _, rest = address.strip().partition(":")
     if scheme not in SCHEMES:
         raise HscError(
-            f"radio '{address}': give soapy:driver=…, uhd:type=…, zmq:tcp://host:port, file:name.sigmf-meta or sim"
+            f"radio '{address}': give soapy:driver=…, uhd:type=…, zmq:tcp://host:port, "
+            "file:name.sigmf-meta or sim"
         )
     return {"soapy": _soapy, "uhd": _uhd, "zmq": _zmq, "file": _file, "sim": _sim}[scheme](rest.strip())
 
@@ -243,7 +239,8 @@ def _soapy(rest: str) -> Address:
     options = _pairs(rest, "soapy")
     if not options.get("driver"):
         raise HscError(
-            f"radio 'soapy:{rest}': name the driver, such as soapy:driver=hackrf; ./gr-hsc doctor lists the radios found"
+            f"radio 'soapy:{rest}': name the driver, such as soapy:driver=hackrf; "
+            "./gr-hsc doctor lists the radios found"
         )
     return Address("soapy", rest, options)
 
@@ -276,14 +273,8 @@ def bindable(endpoint: str, what: str) -> str:
 def _zmq(rest: str) -> Address:
     protocol, separator, place = rest.partition("://")
     host, colon, port = place.rpartition(":")
-    tcp = (
-        protocol == "tcp"
-        and colon
-        and host
-        and port.isascii()
-        and port.isdigit()
-        and 0 < int(port[:6]) < 65536
-    )
+    number = port.isascii() and port.isdigit() and 0 < int(port[:6]) < 65536
+    tcp = protocol == "tcp" and colon and host and number
     if not separator or not (tcp or (protocol == "ipc" and place)):
         raise HscError(f"radio 'zmq:{rest}': give zmq:tcp://host:port or zmq:ipc:///path")
     return Address("zmq", rest)
@@ -307,9 +298,8 @@ def _sim(rest: str) -> Address:
             f"radio 'sim:{rest}': unknown {', '.join(sorted(unknown))}; there are {', '.join(SIM_DEFAULTS)}"
         )
     limits = {"snr": (-40, 200), "cfo": (-1e8, 1e8), "ppm": (-1000, 1000), "seed": (0, 2**31)}
-    return Address(
-        "sim", rest, {name: str(_number(value, name, *limits[name])) for name, value in options.items()}
-    )
+    numbers = {name: str(_number(value, name, *limits[name])) for name, value in options.items()}
+    return Address("sim", rest, numbers)
 
 
 def _number(text: str, what: str, low: float, high: float) -> float:

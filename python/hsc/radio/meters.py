@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 import numpy as np
@@ -14,10 +14,14 @@ from ..phy.header import Header
 from ..phy.packets import Packet
 from .addresses import RadioSettings
 
-CLIP_RATE = 1e-5  # share of samples that the measured back-off lets reach full scale
-PAYLOAD_POWER = (
-    52 / 64
-)  # of a sample of a burst at amplitude 1: used carriers over FFT length, the same in every numerology
+# Share of samples that the measured back-off lets reach full scale.
+CLIP_RATE = 1e-5
+# Mean power of a burst's samples at amplitude 1: used carriers over FFT length, the same in every numerology.
+PAYLOAD_POWER = 52 / 64
+# Samples larger than this are broken: they count as clipped, and their squares would exceed float32.
+_LARGEST = 1e18
+# Level of silence, over 1.
+_SILENCE = 1e-20
 
 
 class LevelMeter:
@@ -46,16 +50,15 @@ class LevelMeter:
         parts = samples.view(np.float32)
         peak, power = max(float(parts.max()), -float(parts.min())), float(np.dot(parts, parts))
         if not math.isfinite(power):
-            good = np.isfinite(samples) & (np.abs(samples) < 1e18)
+            good = np.isfinite(samples) & (np.abs(samples) < _LARGEST)
             self.clipped += int(samples.size - np.count_nonzero(good)) if self._full_scale < math.inf else 0
             samples = samples[good]
             self.samples -= samples.size
             self.push(samples)
             return
         if peak >= self._full_scale:
-            self.clipped += int(
-                np.count_nonzero(np.maximum(np.abs(samples.real), np.abs(samples.imag)) >= self._full_scale)
-            )
+            largest = np.maximum(np.abs(samples.real), np.abs(samples.imag))
+            self.clipped += int(np.count_nonzero(largest >= self._full_scale))
         self._peak = max(self._peak, peak)
         self._power += power
         self._nonzero += int(np.count_nonzero(samples))
@@ -64,11 +67,9 @@ class LevelMeter:
         """Peak of real and imaginary parts, and RMS of the samples that are not zero, since the last call [dB
         over 1]; None without any.
         """
-        level = (
-            (_decibels(self._peak), _decibels(math.sqrt(self._power / self._nonzero)))
-            if self._nonzero
-            else (None, None)
-        )
+        level = None, None
+        if self._nonzero:
+            level = _decibels(self._peak), _decibels(math.sqrt(self._power / self._nonzero))
         self._reset()
         return level
 
@@ -78,7 +79,7 @@ class LevelMeter:
 
 
 def _decibels(level: float) -> float:
-    return 20 * math.log10(max(level, 1e-20))
+    return 20 * math.log10(max(level, _SILENCE))
 
 
 @dataclass
@@ -102,29 +103,32 @@ class SampleClock:
     slack: float = 0.005
     lost: int = 0
 
-    def __post_init__(self) -> None:
-        self._began: float | None = None
+    # time and samples of the first update with any
+    _began: tuple[float, int] | None = field(default=None, init=False)
+    # end of the window, and the fewest samples that were missing within it
+    _until: float = field(default=0.0, init=False)
+    _least: float = field(default=math.inf, init=False)
+    # what was missing in the window before
+    _before: float | None = field(default=None, init=False)
 
     def update(self, now: float, count: int) -> None:
         """Take the time [s] and the samples moved by then."""
         if self._began is None:
             if not count:
                 return
-            self._began, self._first, self._base, self._until, self._least = (
-                now,
-                count,
-                None,
-                now + self.window,
-                math.inf,
-            )
-        self._least = min(self._least, (now - self._began) * self.sample_rate - (count - self._first))
-        if now < self._until:
-            return
-        least, self._least, self._until = self._least, math.inf, now + self.window
-        base, self._base = self._base, least
+            self._began, self._until = (now, count), now + self.window
+        began, first = self._began
+        self._least = min(self._least, (now - began) * self.sample_rate - (count - first))
+        if now >= self._until:
+            self._compare()
+            self._until, self._least = now + self.window, math.inf
+
+    def _compare(self) -> None:
+        """At the end of a window: what was missing all along it, and not in the one before, is lost."""
         allowed = (self.slack + self.tolerance * 1e-6 * self.window) * self.sample_rate
-        if base is not None and abs(least - base) > allowed:
-            self.lost = max(0, self.lost + round(least - base))
+        if self._before is not None and abs(self._least - self._before) > allowed:
+            self.lost = max(0, self.lost + round(self._least - self._before))
+        self._before = self._least
 
 
 def crest_db(samples: np.ndarray, clip_rate: float) -> float:

@@ -19,9 +19,13 @@ import numpy as np
 from ..errors import HscError
 from ..paths import examples_folder
 
-_MAX_METADATA = 1 << 28  # bytes; a packet's annotation has some 300
-_MAX_RATE = 1e12  # samples/s, SigMF's own limit
+# Largest metadata file [bytes]; a packet's annotation has some 300.
+_MAX_METADATA = 1 << 28
+# SigMF's own limit [samples/s].
+_MAX_RATE = 1e12
+# Largest full scale of a capture.
 _MAX_FULL_SCALE = 2.0**64
+# The extension of our own keys.
 _EXTENSION = "hsc"
 
 
@@ -49,7 +53,8 @@ def _formats() -> Iterator[tuple[str, SampleFormat]]:
             yield f"c{kind}{bits}{suffix}", SampleFormat(np.dtype(f"{order}{kind}{bits // 8}"), zero, half)
 
 
-FORMATS = dict(_formats())  # by SigMF's names: every complex format that it has
+# Every complex format that SigMF has, by its names.
+FORMATS = dict(_formats())
 
 
 @dataclass(frozen=True)
@@ -71,7 +76,13 @@ class Capture:
 
 @dataclass(frozen=True)
 class Segment:
-    """Samples that lie together in the data file: first byte, number of samples, amplitude that 1 stands for."""
+    """Samples that lie together in the data file.
+
+    Attributes:
+        first_byte: where they begin.
+        count: samples.
+        full_scale: amplitude that 1 stands for.
+    """
 
     first_byte: int
     count: int
@@ -137,7 +148,8 @@ def describe(meta: Path) -> RecordedSamples:
     try:
         if meta.stat().st_size > _MAX_METADATA:
             raise HscError(
-                f"{meta}: metadata of more than {_MAX_METADATA >> 20} MB, which is no recording that gr-hsc can read"
+                f"{meta}: metadata of more than {_MAX_METADATA >> 20} MB, "
+                "which is no recording that gr-hsc can read"
             )
         content = json.loads(meta.read_bytes())
     except OSError as error:
@@ -154,6 +166,34 @@ def describe(meta: Path) -> RecordedSamples:
 
 def _describe(meta: Path, content: dict[str, Any]) -> RecordedSamples:
     about, captures = content["global"], content.get("captures") or [{}]
+    _refuse(meta, about)
+    datatype, rate = about["core:datatype"], about.get("core:sample_rate")
+    data = _dataset(meta, about)
+    size, end = FORMATS[datatype].size, data.stat().st_size - _whole(about, "core:trailing_bytes")
+    starts = [_whole(capture, "core:sample_start") for capture in captures]
+    if any(later < earlier for earlier, later in pairwise(starts)):
+        raise HscError(f"{meta}: its captures are not in the order of their samples")
+    offset = _whole(about, "core:offset")
+    first = offset if offset <= starts[0] else 0  # index of the data file's first sample
+    captures, starts = list(captures), [start - first for start in starts]
+    if starts[0]:  # samples before the first capture, of which nothing is told
+        captures, starts = [{}, *captures], [0, *starts]
+    segments = tuple(_segments(captures, starts, size, end))
+    if not segments:
+        raise HscError(f"{data}: holds no samples")
+    numerology = about.get("hsc:numerology")
+    return RecordedSamples(
+        data=data,
+        datatype=datatype,
+        sample_rate=None if rate is None else float(rate),
+        captures=tuple(_captures(captures, starts)),
+        segments=segments,
+        numerology=numerology if isinstance(numerology, str) else None,
+    )
+
+
+def _refuse(meta: Path, about: dict[str, Any]) -> None:
+    """Raises HscError for a recording that gr-hsc does not read."""
     datatype = about["core:datatype"]
     if datatype not in FORMATS:
         raise HscError(f"{meta}: samples of type {str(datatype)[:20]!r}; gr-hsc reads {', '.join(FORMATS)}")
@@ -168,22 +208,6 @@ def _describe(meta: Path, content: dict[str, Any]) -> RecordedSamples:
     rate = about.get("core:sample_rate")
     if rate is not None and not 0 < _finite(rate, "sample rate") <= _MAX_RATE:
         raise HscError(f"{meta}: its sample rate is impossible")
-    data = _dataset(meta, about)
-    size, end = FORMATS[datatype].size, data.stat().st_size - _whole(about, "core:trailing_bytes")
-    starts = [_whole(capture, "core:sample_start") for capture in captures]
-    if any(later < earlier for earlier, later in pairwise(starts)):
-        raise HscError(f"{meta}: its captures are not in the order of their samples")
-    offset = _whole(about, "core:offset")
-    first = offset if offset <= starts[0] else 0  # index of the data file's first sample
-    captures, starts = list(captures), [start - first for start in starts]
-    if starts[0]:  # samples before the first capture, of which nothing is told
-        captures, starts = [{}, *captures], [0, *starts]
-    segments = tuple(_segments(captures, starts, size, end))
-    if not segments:
-        raise HscError(f"{data}: holds no samples")
-    rate, named = None if rate is None else float(rate), about.get("hsc:numerology")
-    numerology = named if isinstance(named, str) else None
-    return RecordedSamples(data, datatype, rate, tuple(_captures(captures, starts)), segments, numerology)
 
 
 def _dataset(meta: Path, about: dict[str, Any]) -> Path:

@@ -1,9 +1,9 @@
 """Recordings in SigMF: NAME.sigmf-data holds the samples, NAME.sigmf-meta says what they are and where
 packets lie.
 
-Format: SigMF 1.2 (https://sigmf.org); `radio_file` reads it. Keys of our own have the prefix `hsc:`. Global:
-`hsc:numerology`, of the packets. Captures: `hsc:full_scale`, the amplitude that the integer 32768 of ci16_le
-stands for: a sample is integer / 32768 * full_scale. Annotations: `packet_annotation`.
+Format: SigMF 1.2 (https://sigmf.org); `radio.reader` reads it. Keys of our own have the prefix `hsc:`.
+Global: `hsc:numerology`, of the packets. Captures: `hsc:full_scale`, the amplitude that the integer 32768 of
+ci16_le stands for: a sample is integer / 32768 * full_scale. Annotations: `packet_annotation`.
 """
 
 from __future__ import annotations
@@ -31,15 +31,23 @@ from ..phy.numerology import Numerology, preset
 from ..phy.packets import ReceivedPacket
 from .reader import Capture, time_of
 
+# Formats that are written, by SigMF's names.
 FORMATS = ("cf32_le", "ci16_le")
-META, DATA = ".sigmf-meta", ".sigmf-data"
+# Suffixes of the two files.
+META = ".sigmf-meta"
+DATA = ".sigmf-data"
+# The integer that stands for the full scale, one above the largest.
 CI16_FULL_SCALE = 32768.0
 _GENERATOR = f"gr-hsc {__version__}"
 _EXTENSION = {"name": "hsc", "version": __version__, "optional": True}
+# Metadata are written again after so long [s] …
 _RENEW_SECONDS = 5.0
-_RENEW_SHARE = 20  # metadata are written again when this many times as long has passed as writing them took
-_LEAST_DISK = 32 << 20  # bytes that a recording leaves free
-_LOOK_AT_DISK = 1 << 24  # after so many bytes
+# … or when this many times as long has passed as writing them took.
+_RENEW_SHARE = 20
+# Bytes that a recording leaves free on the disk.
+_LEAST_DISK = 32 << 20
+# Bytes written between two looks at the disk.
+_LOOK_AT_DISK = 1 << 24
 
 
 def file_names(name: str | Path) -> tuple[Path, Path]:
@@ -112,9 +120,15 @@ class FullScale:
         value: now.
     """
 
-    PERIOD = 1 << 20  # samples: it falls in long silence only, not in every gap between images
-    _HEADROOM, _RANGE = 4.0, 32.0
-    _LARGEST = 2.0**24  # no signal is larger: a broken sample, which must not flatten those around it
+    # Samples after which it may fall: in long silence only, not in every gap between images.
+    PERIOD = 1 << 20
+    # Full scale over the peak that raised it: 12 dB.
+    _HEADROOM = 4.0
+    # Full scale over the peak that it fell for: 30 dB.
+    _RANGE = 32.0
+    # No signal is larger: a broken sample, which must not flatten those around it.
+    _LARGEST = 2.0**24
+    # Lowest peak that it falls for.
     _LEAST = 2.0**-64
 
     def __init__(self, fixed: float | None = None) -> None:
@@ -138,6 +152,27 @@ class FullScale:
 def _power_of_two(level: float) -> float:
     """The least one that is not below `level` > 0."""
     return 2.0 ** math.ceil(math.log2(level))
+
+
+def _about(datatype: str, sample_rate: float, hardware: str) -> dict[str, Any]:
+    """SigMF's global object."""
+    return {
+        "core:datatype": datatype,
+        "core:sample_rate": sample_rate,
+        "core:version": "1.2.0",
+        "core:num_channels": 1,
+        "core:hw": hardware,
+        "core:recorder": _GENERATOR,
+        "core:description": "samples",
+        "core:extensions": [_EXTENSION],
+    }
+
+
+def _require_folder(path: Path) -> None:
+    """Raises HscError when the folder of a file can neither be written to nor be made."""
+    folder = next(parent for parent in path.absolute().parents if parent.exists())
+    if not (folder.is_dir() and os.access(folder, os.W_OK)):
+        raise HscError(f"cannot write {path} ({folder} is no folder to write to): choose another name")
 
 
 class RecordingWriter:
@@ -186,17 +221,9 @@ class RecordingWriter:
             if value is not None and not 0 < value < math.inf:
                 raise HscError(f"recording {name}: a {what} of {value} is impossible, give one above 0")
         self.meta, self.data = file_names(name)
-        self._numerology, self._rate, self._overwrite = numerology, float(sample_rate), overwrite
-        self._global = {
-            "core:datatype": datatype,
-            "core:sample_rate": self._rate,
-            "core:version": "1.2.0",
-            "core:num_channels": 1,
-            "core:hw": hardware,
-            "core:recorder": _GENERATOR,
-            "core:description": "samples",
-            "core:extensions": [_EXTENSION],
-        }
+        self._numerology, self._rate = numerology, float(sample_rate)
+        self._overwrite = overwrite
+        self._global = _about(datatype, self._rate, hardware)
         if numerology is not None:
             self._name(numerology.name)
         self._live = (Capture(0, float(frequency), start),)
@@ -204,15 +231,16 @@ class RecordingWriter:
         self._captures: list[dict[str, Any]] = []
         self._runs: list[int] = []  # sample that each begins at
         self._planned, self._next = self._live, 0  # captures of this run, and which begins next
-        self._file, self._lines, self._lock, self._next_renewal = None, None, threading.RLock(), 0.0
-        self._last = self._count = self._unlooked = self.samples = self.clipped = 0
+        self._lock = threading.RLock()
+        self._file: Any = None  # both are made with the first sample
+        self._lines: Any = None  # annotations
+        self._next_renewal = 0.0  # of the metadata [s, time.monotonic]
+        self._last = self._count = 0  # where the last annotation begins, and how many there are
+        self._unlooked = 0  # bytes since the last look at the disk
+        self.samples = self.clipped = 0
         self.ended = False
         self._refuse_existing()
-        folder = next(parent for parent in self.meta.absolute().parents if parent.exists())
-        if not (folder.is_dir() and os.access(folder, os.W_OK)):
-            raise HscError(
-                f"cannot write {self.meta} ({folder} is no folder to write to): choose another name"
-            )
+        _require_folder(self.meta)
 
     def _name(self, numerology: str) -> None:
         self._global |= {
@@ -287,7 +315,7 @@ class RecordingWriter:
                 self._renew()
 
     def _encode(self, parts: np.ndarray) -> tuple[np.ndarray, float | None]:
-        """float32 (n,), real and imaginary parts, as they are stored, and the full scale that goes with them."""
+        """float32 (n,), real and imaginary parts, as they are stored, and their full scale."""
         if self._full_scale is None:
             return parts.astype("<f4", copy=False), None
         finite = parts
@@ -310,7 +338,7 @@ class RecordingWriter:
                 raise HscError(f"the disk of {self.data} is nearly full: the recording has ended")
 
     def add(self, packet: ReceivedPacket, run: int = -1) -> None:
-        """Annotate a packet of a run, the newest unless told. Raises HscError when the disk does not take it."""
+        """Annotate a packet of a run, the newest unless told. Raises HscError when the disk refuses."""
         with self._reported(), self._lock:
             if self.ended and self._file is None:
                 return

@@ -24,7 +24,7 @@ _RATE_ERROR = 10e-6  # the receiver follows 60 ppm, which crystals need
 _TUNING_ERROR = 10e3  # steps of a synthesiser are far below [Hz]
 _OPEN: WeakValueDictionary[tuple[str, str], Device] = (
     WeakValueDictionary()
-)  # (address, side) -> what is in use in this process
+)  # (address, side) → what is in use in this process
 
 
 class Device:

@@ -110,7 +110,7 @@ def layout(area: Rect, view: View, everything: bool = True) -> dict[str, Rect]:
 
 
 def to_image(pixels: np.ndarray) -> QtGui.QImage:
-    """uint8 (H, W, 1 or 3) -> a QImage of its own."""
+    """uint8 (H, W, 1 or 3) → a QImage of its own."""
     height, width = pixels.shape[:2]
     rgb = np.ascontiguousarray(np.broadcast_to(pixels, (height, width, 3)))
     return QtGui.QImage(rgb.data, width, height, 3 * width, QtGui.QImage.Format_RGB888).copy()
@@ -342,7 +342,7 @@ def _curve(
 
 
 def cells(states: np.ndarray, most: int = _MOST_CELLS) -> np.ndarray:
-    """States of packets, uint8 (n,) -> at most `most` cells; one that stands for several packets shows what
+    """States of packets, uint8 (n,) → at most `most` cells; one that stands for several packets shows what
     most needs attention.
     """
     if len(states) <= most:

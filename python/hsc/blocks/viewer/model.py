@@ -104,7 +104,7 @@ class View:
 
 
 def shrink(pixels: np.ndarray, side: int) -> np.ndarray:
-    """uint8 (H, W, C) -> means of whole squares, so that no side is above `side`."""
+    """uint8 (H, W, C) → means of whole squares, so that no side is above `side`."""
     factor = -(-max(pixels.shape[:2]) // side)
     if factor <= 1:
         return pixels
