@@ -14,7 +14,7 @@ from ..evaluation import pictures
 from ..images.files import SourceImage, load, picture
 from ..phy.mcs import best_for
 from . import samples
-from .link import Outcome, Runner, Scenario, record
+from .link import Runner, Scenario, Transmitted, record
 from .report import Record, make_folder, print_table, progress_bar, save_picture, table, write_text
 
 PHOTOGRAPHS, DIGITS = 2, 3
@@ -100,25 +100,31 @@ def run(out: Path, runner: Runner | None = None) -> int:
                         out / f"{number + 1}_{shot.path.stem}_{_slug(shot.label)}.png",
                     )
                 bar.update(task, advance=1, description=f"{shot.path.stem}, {shot.label}")
-    heading = f"HSC over OFDM with CFO and clock offset: rank k rising at {SNR_DB:g} dB; third row: SNR rising at CBR 1/6"
+    heading = (
+        f"HSC over OFDM with CFO and clock offset: rank k rising at {SNR_DB:g} dB; third row: SNR rising at "
+        "CBR 1/6"
+    )
     save_picture(pictures.grid(tiles, tile_height=200, heading=heading), out / "summary.png")
     write_text(out / "metrics.json", json.dumps(records, indent=2, allow_nan=False) + "\n")
     print_table(
         table(records, f"HSC over OFDM, AWGN, CFO of {CFO:g} subcarriers, clocks {SFO_PPM:g} ppm apart")
     )
     click.echo(
-        f"look at {out / 'summary.png'}: each row is an image, from what the semantic part alone gives to what arrives with more"
+        f"look at {out / 'summary.png'}: each row is an image, from what the semantic part alone gives to "
+        "what arrives with more"
     )
     return 0 if all(entry["error"] is None for entry in records) else 1
 
 
-def _send_row(row: list[Shot], loaded: SourceImage, runner: Runner) -> Iterator[tuple[Shot, Outcome, Record]]:
+def _send_row(
+    row: list[Shot], loaded: SourceImage, runner: Runner
+) -> Iterator[tuple[Shot, Transmitted, Record]]:
     for shot in row:
         outcome = runner(loaded.pixels, shot.settings)
         yield shot, outcome, record(f"{shot.path.stem}, {shot.label}", shot.settings, outcome, loaded.notes)
 
 
-def _tile(shot: Shot, outcome: Outcome) -> pictures.Tile:
+def _tile(shot: Shot, outcome: Transmitted) -> pictures.Tile:
     cbr = outcome.ledger.cbr(outcome.sent.shape)
     if outcome.received is None:
         return pictures.Tile(None, shot.label, f"CBR {cbr:.3f}")

@@ -72,7 +72,7 @@ class Scenario:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Transmitted:
     """One image after the link.
 
     Attributes:
@@ -102,7 +102,7 @@ class Outcome:
     notices: tuple[str, ...] = ()
 
 
-Runner = Callable[[np.ndarray, Scenario], Outcome]
+Runner = Callable[[np.ndarray, Scenario], Transmitted]
 
 
 def create_codecs(settings: Scenario) -> tuple[Codec, Codec]:
@@ -146,7 +146,9 @@ def _try_decode(codec: Codec, received: ReceivedMessage) -> tuple[Decoded | None
         return None, str(error)
 
 
-def record(name: str, settings: Scenario, outcome: Outcome, notes: tuple[str, ...] = ()) -> dict[str, object]:
+def record(
+    name: str, settings: Scenario, outcome: Transmitted, notes: tuple[str, ...] = ()
+) -> dict[str, object]:
     """Entry of metrics.json for an image that was sent."""
     shape, picture = outcome.sent.shape, outcome.received
     return {

@@ -23,7 +23,7 @@ from ..errors import HscError
 from ..evaluation import pictures
 from ..images import files as image_files
 from . import outputs
-from .link import Outcome, Runner, Scenario, failure, record
+from .link import Runner, Scenario, Transmitted, failure, record
 from .options import EXIT_BAD_INPUT, EXIT_FAILED
 
 Record = dict[str, object]
@@ -130,7 +130,7 @@ def _transmit_one(
     return {**entry, "received": target.received.name}, 0
 
 
-def comparison(outcome: Outcome, entry: Record) -> Image.Image:
+def comparison(outcome: Transmitted, entry: Record) -> Image.Image:
     """Original, analog part alone where there is one, received: side by side with figures."""
     h, w, _ = outcome.sent.shape
     tiles = [pictures.Tile(outcome.sent, "original", f"{w} x {h}")]
@@ -151,7 +151,10 @@ def comparison(outcome: Outcome, entry: Record) -> Image.Image:
 
 def table(records: Sequence[Record], title: str) -> Table:
     """The figures that matter, one line for each image."""
-    caption = "CBR: channel uses of the payload / (C·H·W); overall: with every overhead; SNR: as the receiver measured it"
+    caption = (
+        "CBR: channel uses of the payload / (C·H·W); overall: with every overhead; SNR: as the receiver "
+        "measured it"
+    )
     result = Table(
         title=title,
         title_justify="left",

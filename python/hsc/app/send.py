@@ -1,6 +1,7 @@
 """The link as a GNU Radio flowgraph: OFDM bursts through GNU Radio's own channel blocks.
 
-    Message Encoder - OFDM Transmitter - [fading_model] - channel_model - OFDM Receiver - Symbol Channel (losses) - Message Decoder
+    Message Encoder - OFDM Transmitter - [fading_model] - channel_model
+        - OFDM Receiver - Symbol Channel (losses) - Message Decoder
 
 Noise of a sample has the variance of the noise of a carrier, 10^(-SNR/10) (docs/architecture.md,
 conventions). Fading is flat and slow: `fading_model`'s sum of sinusoids with FADING_DOPPLER, so that a burst
@@ -17,7 +18,7 @@ import numpy as np
 from ..errors import HscError
 from ..phy.ledger import Ledger
 from ..phy.numerology import preset
-from .link import Outcome, Scenario, create_codecs
+from .link import Scenario, Transmitted, create_codecs
 
 try:
     import pmt
@@ -148,7 +149,7 @@ def _channel(settings: Scenario) -> list[gr.basic_block]:
     return [fading, model]
 
 
-def transmit(image: np.ndarray, settings: Scenario) -> Outcome:
+def transmit(image: np.ndarray, settings: Scenario) -> Transmitted:
     """Send one uint8 (H, W, C) image through the flowgraph.
 
     Raises HscError for an image, option or budget that cannot be served.
@@ -167,7 +168,7 @@ def transmit(image: np.ndarray, settings: Scenario) -> Outcome:
         raise HscError(seen.failure or "the transmitter sent nothing")
     got = seen.image
     stages = {"encode": seen.sent.seconds or 0.0, "decode": (got and got.seconds) or 0.0}
-    return Outcome(
+    return Transmitted(
         sent=image,
         received=got and got.pixels,
         analog_only=seen.analog_only and seen.analog_only.pixels,

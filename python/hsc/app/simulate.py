@@ -10,10 +10,10 @@ from ..phy.ledger import Ledger
 from ..phy.numerology import preset
 from ..phy.packet import join, split
 from ..symbol_link import cross
-from .link import Outcome, Scenario, Stopwatch, create_codecs, decode
+from .link import Scenario, Stopwatch, Transmitted, create_codecs, decode
 
 
-def transmit(image: np.ndarray, settings: Scenario) -> Outcome:
+def transmit(image: np.ndarray, settings: Scenario) -> Transmitted:
     """Send one uint8 (H, W, C) image over the symbol channel. Every packet sees one channel gain, which the
     receiver knows.
 
@@ -52,7 +52,7 @@ def transmit(image: np.ndarray, settings: Scenario) -> Outcome:
     ledger = Ledger.of_message(modulated.header, preset(settings.numerology))
     picture, left_out = (None, ()) if decoded is None else (decoded.image, decoded.notices)
     notices = (*message.notices, *left_out)
-    return Outcome(
+    return Transmitted(
         image,
         picture,
         analog_only,
