@@ -278,8 +278,8 @@ def fig4(given: Given, ranks: Sequence[int] = FADING_RANKS, snrs: Sequence[float
             add("robust", k, robust, ROBUST_MCS)
     text = (
         f"MNIST test digits, VAE with M = {m}, CR as in the paper, JPEG2000, LDPC 1/2 and 16QAM; SR and CR "
-        "each over its own block "
-        "Rayleigh channel of mean gain 1, known to the receiver. plain: semantic decoder not told the noise. "
+        "each over its own block Rayleigh channel of mean gain 1, known to the receiver. plain: semantic "
+        "decoder not told the noise. "
         f"robust: M = {long}, few-shot, CR as projection at {ROBUST_MCS}, within the mean CBR of plain at "
         "the same k."
     )
