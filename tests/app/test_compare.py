@@ -5,11 +5,11 @@ import json
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from gnuradio.hsc.app import compare, detail, samples
+from gnuradio.hsc.app import compare, samples
 from gnuradio.hsc.app.cli import main
 from gnuradio.hsc.codecs import registry
 from gnuradio.hsc.errors import HscError
-from gnuradio.hsc.evaluation import plan
+from gnuradio.hsc.evaluation import detail, plan
 from gnuradio.hsc.images.files import load
 from PIL import Image
 

@@ -16,7 +16,7 @@ from gnuradio.hsc import metrics, modem
 from gnuradio.hsc.app import live
 from gnuradio.hsc.app.cli import main
 from gnuradio.hsc.app.link import Scenario
-from gnuradio.hsc.app.reception import Reception
+from gnuradio.hsc.app.reception import ImageLog
 from gnuradio.hsc.app.rx import Session, receive
 from gnuradio.hsc.codecs import registry
 from gnuradio.hsc.errors import HscError
@@ -495,7 +495,7 @@ def arrived(message_id: int, index: int, count: int, at: int, width: int = 28) -
 
 
 def test_the_log_tells_images_failures_and_what_was_lost(tmp_path):
-    reception = Reception(tmp_path, 1e6)
+    reception = ImageLog(tmp_path, 1e6)
     for index in (0, 1, 1, 3):
         reception.packet(arrived(7, index, 4, 1000 * index))
     reception.image(7, np.zeros((28, 28, 1), np.uint8), 12.0, 4, 3, "a chunk does not open")
@@ -519,7 +519,7 @@ def test_the_log_tells_images_failures_and_what_was_lost(tmp_path):
 
 
 def test_a_message_id_that_comes_again_with_another_layout_is_another_message(tmp_path):
-    reception = Reception(tmp_path, 1e6)
+    reception = ImageLog(tmp_path, 1e6)
     reception.packet(arrived(7, 0, 2, 0))
     reception.packet(arrived(7, 0, 3, 70_000, width=30))
     reception.failed(7, "incomplete")
@@ -528,7 +528,7 @@ def test_a_message_id_that_comes_again_with_another_layout_is_another_message(tm
 
 
 def test_the_account_of_messages_is_bounded(tmp_path):
-    reception = Reception(tmp_path, 1e6)
+    reception = ImageLog(tmp_path, 1e6)
     for message_id in range(5000):
         reception.packet(arrived(message_id, 0, 2, 0))
     assert len(reception._messages) <= 64
@@ -537,4 +537,4 @@ def test_the_account_of_messages_is_bounded(tmp_path):
 def test_a_folder_that_is_a_file_is_one_line(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(HscError, match="--out"):
-        Reception(tmp_path / "file", 1e6)
+        ImageLog(tmp_path / "file", 1e6)

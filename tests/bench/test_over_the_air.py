@@ -10,14 +10,14 @@ from gnuradio.hsc.images import files as image_files
 
 
 def test_digits_and_photographs_come_in_turns_none_too_large(tmp_path):
-    files = over_the_air.prepare([*samples.digits(), *samples.photographs()], tmp_path / "sent")
+    paths = [*samples.digits(), *samples.photographs()]
+    sources = {path.stem: image_files.load(path).pixels for path in paths}
+    files = over_the_air.prepare(sources, tmp_path / "sent")
     shapes = [image_files.load(path).pixels.shape for path in files]
     assert len(files) >= 8
     assert shapes[0::2] == [(28, 28, 1)] * len(shapes[0::2])
     assert shapes[1::2] == [(64, 64, 3)] * len(shapes[1::2])
-    large = over_the_air.prepare(
-        [*samples.digits(), *samples.photographs()], tmp_path / "large", 256, digits=False
-    )
+    large = over_the_air.prepare(sources, tmp_path / "large", 256, digits=False)
     assert [image_files.load(path).pixels.shape for path in large] == [(256, 256, 3)] * len(
         samples.photographs()
     )

@@ -1,4 +1,4 @@
-"""Curves: the file format, the statistics, the measuring loop on a few digits, and figures from files."""
+"""Curves: the file format, the statistics, and the measuring loop on a few digits."""
 
 import json
 from dataclasses import asdict
@@ -11,8 +11,9 @@ from gnuradio.hsc.app import samples
 from gnuradio.hsc.app.cli import main
 from gnuradio.hsc.codecs import registry
 from gnuradio.hsc.errors import HscError
-from gnuradio.hsc.evaluation import curves, figures
+from gnuradio.hsc.evaluation import curves
 from gnuradio.hsc.evaluation.curves import Axis, Curves, Series
+from gnuradio.hsc.evaluation.figure import Given
 from gnuradio.hsc.images.files import load
 from gnuradio.hsc.message import Link
 from gnuradio.hsc.systems.hsc import cr
@@ -85,7 +86,7 @@ def test_error_is_the_closed_form_up_to_quantisation(digits):
     codec = registry.create("hsc", symbols=8, rank=4, cr="paper", tuning="none")
     alone = registry.create("hsc", symbols=8, rank=0, tuning="none")
     for digit in digits[:4]:
-        generated = alone.decode(hsc.error_free(alone.encode(digit, Link())))
+        generated = alone.decode(hsc.error_free(alone.encode(digit, Link()))).image
         eigenvalues, _ = cr.eigen_rows(cr.error_matrix(digit / 255, generated / 255))
         expected = eigenvalues[4:].sum() / digit.size
         received = codec.decode(hsc.error_free(codec.encode(digit, Link()))).image
@@ -122,23 +123,57 @@ def test_fading_loses_the_cr_as_the_outage_probability_says(digits):
     assert 1 - np.mean(complete) == pytest.approx(0.45, abs=0.1)
 
 
-def test_figures_are_drawn_from_files_alone(tmp_path):
-    found = 0
-    for name in ("hsc-fig2", "hsc-fig3", "hsc-fig4", "hsc-fig6"):
-        if (curves.RESULTS / f"{name}.json").is_file():
-            assert figures.draw(curves.load(name), tmp_path).stat().st_size > 10_000
-            found += 1
-    if not found:
-        pytest.skip("no result files yet")
-    with pytest.raises(HscError, match="no figure"):
-        figures.draw(Curves("hsc-fig99", "", "", []), tmp_path)
+def test_the_typical_digit_has_the_median_error(digits):
+    alone = registry.create("hsc", symbols=8, rank=0, tuning="none")
+    errors = [
+        np.square(alone.decode(hsc.error_free(alone.encode(digit, Link()))).image / 255 - digit / 255).mean()
+        for digit in digits[:5]
+    ]
+    assert errors[hsc.typical(digits[:5])] == sorted(errors)[2]
+    assert errors[hsc.typical(digits[:4])] == sorted(errors[:4])[1]
+
+
+def test_a_digit_through_fading(digits):
+    """Draws are the same for every rank; a lost CR leaves G, one that arrives brings the image nearer."""
+    few, many = (hsc.fade(digits[0], "plain", k, range(30)) for k in (2, 12))
+    np.testing.assert_array_equal(few.generated, many.generated)
+    assert few.lost.any() and not few.lost.all()
+    np.testing.assert_array_equal(few.recomposed[few.lost], few.generated[few.lost])
+    before, after = (
+        np.square(x[~many.lost] / 255 - digits[0] / 255).mean() for x in (many.generated, many.recomposed)
+    )
+    assert after < before / 2
+    assert many.uses[0] > few.uses[0]
+    (point,) = hsc.measure([digits[0]], {"symbols": 8, "rank": 2, "cr": "paper"})
+    assert few.uses == (point.cbr[0], point.cbr_with_overhead[0], point.ratio[0])
+    ncr = hsc.fade(digits[0], "ncr", 12, range(30))
+    assert not np.array_equal(ncr.generated, hsc.fade(digits[0], "few-shot", 12, range(30)).generated)
+
+
+def test_figure_5_shows_one_draw_in_which_every_cr_arrives(digits):
+    given = Given({f"digit {i}": digit for i, digit in enumerate(digits[:5])}, 5, "command")
+    found = hsc.fig5(given, ranks=(0, 4), draws=12)
+    assert [(s.name, s.x.values) for s in found.series] == [
+        ("plain", [0, 4]),
+        ("few-shot", [0, 4]),
+        ("ncr", [4]),  # adapters belong to a CR
+    ]
+    chosen, draw = found.findings["digit"], found.findings["draw shown"]
+    assert chosen == f"digit {hsc.typical(digits[:5])}"
+    for kind in ("plain", "few-shot", "ncr"):
+        assert not hsc.fade(given.images[chosen], kind, 4, [draw]).lost.any()
+    plain = found.series[0]
+    assert plain.y.values[0] == plain.also["generated_mse"][0] == plain.also["generated_mse"][1]
+    assert plain.y.values[1] < plain.y.values[0] and plain.also["cr_lost"][0] == 0 < plain.also["cr_lost"][1]
+    picture = hsc.fig5_pictures(given, found)
+    assert picture.height > 3 * 2 * 28 * 5 and picture.width > 2 * 28 * 5
 
 
 def test_evaluate_writes_result_and_figure(tmp_path, digits, monkeypatch):
     import matplotlib
     from gnuradio.hsc.app import evaluate
 
-    monkeypatch.setattr(evaluate.data, "mnist", lambda split, path: digits[..., 0])
+    monkeypatch.setattr(evaluate.datasets, "mnist", lambda split, path: digits[..., 0])
     result = CliRunner().invoke(
         main, ["evaluate", "hsc-fig3", "--quick", "--images", "3", "--out", str(tmp_path)]
     )

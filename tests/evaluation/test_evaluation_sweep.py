@@ -5,6 +5,8 @@ run on Dask.
 import importlib.util
 import json
 import socket
+import sys
+import textwrap
 
 import numpy as np
 import pytest
@@ -185,10 +187,10 @@ def test_an_error_of_one_point_is_recorded_and_the_rest_goes_on(pixels, tmp_path
 
 def test_new_weights_are_measured_anew(monkeypatch):
     def fingerprint_with(codec: str, **sums: str) -> str:
-        monkeypatch.setattr(
-            weights, "names", lambda: ("hsc-photo-vae", "pixels-photo", "deepjscc-dncnn", "hda-deepsc")
-        )
-        monkeypatch.setattr(weights, "card", lambda name: {"sha256": sums.get(name.replace("-", "_"), "0")})
+        there = ("hsc-photo-vae", "pixels-photo", "deepjscc-dncnn", "hda-deepsc")
+        monkeypatch.setattr(weights, "names", lambda folder: there)
+        sha = lambda name, folder: {"sha256": sums.get(name.replace("-", "_"), "0")}  # noqa: E731
+        monkeypatch.setattr(weights, "card", sha)
         fingerprint.of_codec.cache_clear()
         return fingerprint.of_codec(codec)
 
@@ -204,15 +206,100 @@ def test_new_weights_are_measured_anew(monkeypatch):
     fingerprint.of_codec.cache_clear()
 
 
+def programs_of(codec: str) -> dict[str, str]:
+    """Those that its fingerprint is made of, names without the package's."""
+    place = registry.entry(codec).codec.partition(":")[0]
+    found = fingerprint.sources(place, fingerprint._declared(registry.system_of(codec)))
+    return {name.removeprefix("gnuradio.hsc."): text for name, text in found.items()}
+
+
 def test_the_programs_of_a_codec_are_those_it_imports():
-    package = fingerprint._PACKAGE
-    found = fingerprint.sources(f"{package}.codecs.hsc")
-    for name in ("codecs.hsc_models", "nn.vae", "codecs.rice", "phy.digital"):
-        assert f"{package}.{name}" in found, name  # also those that are imported late, or by others
-    assert f"{package}.codecs.registry" not in found and not any(
-        name.startswith(f"{package}.blocks") for name in found
-    )
-    assert "hybrid semantic-complementary transmission" not in found[f"{package}.codecs.hsc"]
+    found = programs_of("hsc")
+    for name in ("systems.hsc.models", "systems.hsc.vae", "coding.rice", "phy.digital", "codecs.contract"):
+        assert name in found, name  # also those that are imported late, or by others
+    assert "hybrid semantic-complementary transmission" not in found["systems.hsc.codec"]
+    assert set(programs_of("hda_hevc")) > {"systems.hda.hevc_codec", "systems.hda.network", "coding.hevc"}
+
+
+@pytest.mark.parametrize("codec", registry.names())
+def test_declarations_are_no_programs_of_a_codec(codec):
+    found = programs_of(codec)
+    room = registry.system_of(codec).name
+    declarations = {"codecs.registry", "codecs.system", f"systems.{room}"}
+    declarations |= {f"systems.{room}.{part}" for part in ("recipes", "figures", "blocks")}
+    assert registry.entry(codec).codec.partition(":")[0].removeprefix("gnuradio.hsc.") in found
+    assert not declarations & set(found)
+    assert {name.split(".")[0] for name in found} <= {"codecs", "coding", "nn", "phy", "systems"}
+
+
+PLUG_IN = {
+    "__init__": """
+        from gnuradio.hsc.codecs.system import CodecEntry, System
+        SYSTEM = System("thumb", "Thumb", (CodecEntry("thumb", 201, "thumb_plug_in.codec:Thumb"),),
+                        recipes="thumb_plug_in.recipes:RECIPES", weights=FOLDER)
+    """,
+    "codec": """
+        from gnuradio.hsc.codecs.contract import Codec
+        from gnuradio.hsc.coding import rice
+        import thumb_plug_in.late
+        from . import net
+        class Thumb(Codec):
+            name = "thumb"
+            weights = ("thumb-*",)
+            def encode(self, image, link): from .recipes import RECIPES
+            def decode(self, received): import json
+    """,
+    "net": "WIDTH = 8",
+    "late": "WIDTH = 9",
+    "recipes": "RECIPES = ()",
+    "stranger": "NOT = 'imported'",
+}
+
+
+@pytest.fixture
+def plug_in(tmp_path, monkeypatch):
+    """A stranger's package with a codec; gives the folder in which it lies."""
+    folder = tmp_path / "thumb_plug_in"
+    folder.mkdir()
+    for name, text in PLUG_IN.items():
+        text = textwrap.dedent(text).replace("FOLDER", "__import__('pathlib').Path(__file__).parent")
+        (folder / f"{name}.py").write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(registry._known(), "systems", dict(registry._known().systems))
+    registry.register(importlib.import_module("thumb_plug_in").SYSTEM)
+    yield folder
+    for name in [name for name in sys.modules if name.startswith("thumb_plug_in")]:
+        del sys.modules[name]
+
+
+def test_a_strangers_programs_and_weights_count_wherever_they_lie(plug_in):
+    found = programs_of("thumb")
+    own = {name for name in found if name.startswith("thumb_plug_in")}
+    assert own == {f"thumb_plug_in.{name}" for name in ("codec", "net", "late")}
+    assert {"coding.rice", "codecs.contract"} < set(found)
+
+    def after(file: str, text: str) -> str:
+        (plug_in / file).write_text(text)
+        fingerprint.of_codec.cache_clear()
+        fingerprint._read.cache_clear()
+        return fingerprint.of_codec("thumb")
+
+    before = after("stranger.py", "NOT = 'imported either'")
+    assert before == after("recipes.py", "RECIPES = (1, 2)")
+    assert before == after("net.py", "WIDTH = 8  # of a layer")
+    changed = after("net.py", "WIDTH = 16")
+    (plug_in / "thumb-8.safetensors").write_bytes(b"")
+    assert len({before, changed, after("thumb-8.json", '{"sha256": "1"}')}) == 3
+    trained = after("thumb-8.json", '{"sha256": "2"}')
+    assert trained != after("thumb-8.json", '{"sha256": "1"}')
+    (plug_in / "other-8.safetensors").write_bytes(b"")
+    assert after("thumb-8.json", '{"sha256": "2"}') == trained == after("other-8.json", '{"sha256": "3"}')
+
+
+def test_the_bound_is_made_of_source_coding_alone(monkeypatch):
+    monkeypatch.setattr(fingerprint, "of_codec", lambda codec: pytest.fail("the bound is no codec"))
+    assert "gnuradio.hsc.coding.hevc" in fingerprint.sources("gnuradio.hsc.coding.stills")
+    sweep.key(Point(Sending(NAME, transmission.CAPACITY, cbr=0.5), Reception()))
 
 
 def test_comments_do_not_change_a_fingerprint_and_code_does(tmp_path, monkeypatch):
@@ -223,7 +310,7 @@ def test_comments_do_not_change_a_fingerprint_and_code_does(tmp_path, monkeypatc
         monkeypatch.setattr(
             fingerprint,
             "_spec",
-            lambda name: importlib.util.spec_from_file_location(name, tmp_path / "codec.py"),
+            lambda name, file=file: importlib.util.spec_from_file_location(name, file),
         )
         fingerprint._read.cache_clear()
         texts.append(fingerprint.sources("codec")["codec"])
@@ -270,7 +357,6 @@ def test_dask_gives_what_one_process_gives():
     assert metrics.psnr_db(there.pictures[wanted[0]], digit) == pytest.approx(
         here.measured[wanted[0]].psnr_db
     )
-    assert registry.module("hsc") == "hsc"
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,13 @@ class Entry:
 
 @dataclass
 class Catalogue:
-    """Figures by name, titles of their groups, and what is wrong with plug-ins that are left out, one line each."""
+    """All figures.
+
+    Attributes:
+        entries: by name.
+        titles: of their groups.
+        faults: what is wrong with figures of plug-ins that had to be left out, one line each.
+    """
 
     entries: dict[str, Entry] = field(default_factory=dict)
     titles: dict[str, str] = field(default_factory=dict)
@@ -68,15 +74,15 @@ class Catalogue:
             with formatter.section(f"{title}; all of them: {group}"):
                 mine = [entry.figure for entry in self.entries.values() if entry.group == group]
                 formatter.write_dl([(f.name, f"{f.summary}; {f.images}") for f in mine])
-        if self.faults:
+        if faults := (*registry.faults(), *self.faults):
             with formatter.section("Left out"):
-                for fault in self.faults:
+                for fault in faults:
                     formatter.write_text(fault)
 
 
 def catalogue() -> Catalogue:
     """All figures that are there now. A plug-in whose figures are broken is left out and becomes a fault."""
-    found = Catalogue(faults=list(registry.faults()))
+    found = Catalogue()
     found.add(_LINK, "Figures of the link itself", bench.FIGURES, own=True)
     declaring = [system for system in registry.systems() if system.figures]
     for system in sorted(declaring, key=lambda system: not _is_own(system)):

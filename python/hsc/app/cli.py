@@ -368,14 +368,14 @@ class _ListsFigures(click.Command):
 def evaluate(
     names: tuple[str, ...], workers: int | None, scheduler: str | None, out: Path | None, **how: object
 ) -> None:
-    """Measure papers' curves or parts of the link: NAME.json and NAME.png, where there are pictures to see also
-    NAME-pictures.png. NAME is a figure of the list below, a group of figures, or all.
+    """Measure papers' curves or parts of the link: NAME.json and NAME.png, and NAME-pictures.png where there
+    are pictures to see. NAME is a figure of the list below, a group of figures, or all.
 
     Without --out, a run without --quick from the top of a checkout renews python/hsc/evaluation/results and
-    docs/images; any other, and any of a figure that another package brings, writes to hsc-results/. The points
-    of sweeps of codecs are kept in hsc-results/points.jsonl (OUT/points.jsonl): a run that was stopped resumes,
-    and figures share points. Several such figures are measured together, image by image, which saves half of the
-    encodes.
+    docs/images; any other, and any of a figure that another package brings, writes to hsc-results/. The
+    points of sweeps of codecs are kept in hsc-results/points.jsonl (OUT/points.jsonl): a run that was stopped
+    resumes, and figures share points. Several sweeps are measured together, image by image, which saves half
+    of the encodes.
 
     \b
     Examples
@@ -389,9 +389,11 @@ def evaluate(
     """
     from .catalogue import catalogue
     from .evaluate import Request, run_all
-    from .planned import Workers
+    from .planned import Workers, say
 
     known = catalogue()
+    for fault in known.faults:
+        say(fault)
     wanted = {entry.figure.name: entry for name in names for entry in known.chosen(name)}
     where = Workers(workers, scheduler)
     for path in run_all([Request(entry, workers=where, **how) for entry in wanted.values()], out):

@@ -109,7 +109,10 @@ def run(path: Path, comparison: Comparison, workers: planned.Workers, out: Path)
     ]
     cases = plan.available(comparison.cases, planned.say)
     height, width, _ = image.shape
-    text = f"{shown_name}, {width} x {height}, {comparison.channel}, CBR {comparison.cbr:.4g}; the transmitter knows the mean SNR."
+    text = (
+        f"{shown_name}, {width} x {height}, {comparison.channel}, CBR {comparison.cbr:.4g}; the transmitter "
+        "knows the mean SNR."
+    )
     planned_curves = tuple(plan.curve(case, [name], places, (comparison.seed,)) for case in cases)
     todo = plan.Plan(f"{stem}_compare", text, ("snr", "mean Es/N0 [dB]"), planned_curves)
     shown = shown_places(len(places))

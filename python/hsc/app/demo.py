@@ -14,7 +14,7 @@ from ..images.files import load, picture
 from ..phy.mcs import best_for
 from . import samples
 from .group import EXIT_FAILED
-from .link import Outcome, Runner, Scenario, record
+from .link import Runner, Scenario, Transmitted, record
 from .report import Record, make_folder, print_table, progress_bar, save_picture, table, tell, write_text
 
 # Images of each kind.
@@ -122,7 +122,7 @@ def _report(records: list[Record], tiles: list[list[pictures.Tile]], out: Path) 
     )
 
 
-def _tile(shot: Shot, outcome: Outcome) -> pictures.Tile:
+def _tile(shot: Shot, outcome: Transmitted) -> pictures.Tile:
     cbr = outcome.ledger.cbr(outcome.sent.shape)
     if outcome.received is None:
         return pictures.Tile(None, shot.label, f"CBR {cbr:.3f}")

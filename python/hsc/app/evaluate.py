@@ -18,15 +18,15 @@ from . import planned, samples
 from .catalogue import Entry
 from .report import make_folder, progress_bar, save_picture
 
-PHOTO = "kodim23.png"
+PHOTO = "kodim23.png"  # two parrots: smooth and rough parts, strong colours
 _CHECKOUT_RESULTS, _CHECKOUT_FIGURES = Path("python/hsc/evaluation/results"), Path("docs/images")
 _ELSEWHERE = Path("hsc-results")
 
 
 @dataclass(frozen=True)
 class Request:
-    """What to evaluate: a figure of the catalogue, how many images (None: the figure's own number), coarsely or
-    not, and where data are.
+    """What to evaluate: a figure of the catalogue, how many images (None: the figure's own number), coarsely
+    or not, and where data are.
 
     For sweeps of codecs also where they run, and whether points that an earlier run has kept are measured
     anew.

@@ -73,7 +73,7 @@ class Scenario:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Transmitted:
     """One image after the link.
 
     Attributes:
@@ -103,7 +103,7 @@ class Outcome:
     notices: tuple[str, ...] = ()
 
 
-Runner = Callable[[np.ndarray, Scenario], Outcome]
+Runner = Callable[[np.ndarray, Scenario], Transmitted]
 
 
 def create_codecs(scenario: Scenario) -> tuple[Codec, Codec]:
@@ -147,7 +147,9 @@ def _try_decode(codec: Codec, received: ReceivedMessage) -> tuple[Decoded | None
         return None, str(error)
 
 
-def record(name: str, scenario: Scenario, outcome: Outcome, notes: tuple[str, ...] = ()) -> dict[str, object]:
+def record(
+    name: str, scenario: Scenario, outcome: Transmitted, notes: tuple[str, ...] = ()
+) -> dict[str, object]:
     """Entry of metrics.json for an image that was sent."""
     shape, picture = outcome.sent.shape, outcome.received
     codec = registry.codec_class(scenario.codec)

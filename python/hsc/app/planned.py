@@ -23,7 +23,7 @@ from ..evaluation.curves import Curves
 from ..evaluation.transmission import Point
 from .report import print_table, progress_bar
 
-_SHOWN_ERRORS = 5
+_SHOWN_ERRORS = 5  # kinds of errors that are told: more fill a screen and say no more
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,9 @@ def measure_points(
     workers: Workers,
     pictures: Collection[Point] = (),
 ) -> sweep.Outcome:
-    """Measure what `store` lacks of points. Those in which a program failed are counted and told at the end."""
+    """Measure what `store` lacks of points. Those in which a program failed are counted, and told at the
+    end.
+    """
     _announce(name, points, store, workers)
     with progress_bar() as bar:
         task = bar.add_task(files.printable(name), total=None)
@@ -81,7 +83,10 @@ def measure_points(
 
 def _announce(name: str, points: Sequence[Point], store: sweep.Store | None, workers: Workers) -> None:
     lacking = [p for p in dict.fromkeys(points) if store is None or store.get(p) is None]
-    text = f"{files.printable(name)}: {len(set(points))} points, {len(lacking)} to measure, {len(sweep.jobs_of(lacking))} encodes"
+    text = (
+        f"{files.printable(name)}: {len(set(points))} points, {len(lacking)} to measure, "
+        f"{len(sweep.jobs_of(lacking))} encodes"
+    )
     expected = (
         None
         if store is None
@@ -115,9 +120,18 @@ def table(curves: Curves) -> Table:
     caption = (
         "PSNR [dB], mean over the images; CBR of the payload and with every overhead, mean over the places"
     )
-    title = f"{files.printable(curves.name)}: PSNR against {curves.series[0].x.unit if curves.series else 'nothing'}"
-    result = Table(title=Text(title, style="table.title"), caption=caption,
-                   title_justify="left", caption_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)  # fmt: skip
+    title = (
+        f"{files.printable(curves.name)}: PSNR against "
+        f"{curves.series[0].x.unit if curves.series else 'nothing'}"
+    )
+    result = Table(
+        title=Text(title, style="table.title"),
+        caption=caption,
+        title_justify="left",
+        caption_justify="left",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+    )
     result.add_column("", no_wrap=True)
     for x in places:
         result.add_column(f"{x:.3g}", justify="right", no_wrap=True)

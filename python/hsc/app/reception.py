@@ -68,7 +68,7 @@ class Figures:
     last: str = ""
 
 
-class Reception:
+class ImageLog:
     """Keeps the account of what arrives, and writes it to a folder. Memory is bounded. Not thread-safe.
 
     Files are `image_00001.png`, …; a run goes on counting where the files that are there already end.

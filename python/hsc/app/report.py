@@ -24,7 +24,7 @@ from ..evaluation import pictures
 from ..images import files as image_files
 from . import outputs
 from .group import EXIT_BAD_INPUT, EXIT_FAILED
-from .link import Outcome, Runner, Scenario, failure, record
+from .link import Runner, Scenario, Transmitted, failure, record
 
 Record = dict[str, object]
 _NO_PICTURES = {"received": None, "compare": None}
@@ -119,7 +119,7 @@ def _transmit_one(
     return {**entry, "received": target.received.name}, 0
 
 
-def comparison(outcome: Outcome, entry: Record) -> Image.Image:
+def comparison(outcome: Transmitted, entry: Record) -> Image.Image:
     """Original, analog part alone where there is one, received: side by side with figures."""
     h, w, _ = outcome.sent.shape
     tiles = [pictures.Tile(outcome.sent, "original", f"{w} x {h}")]

@@ -23,7 +23,7 @@ from . import live
 from .codec_options import by_codec
 from .group import EXIT_FAILED
 from .link import Scenario
-from .reception import Reception
+from .reception import ImageLog
 
 if TYPE_CHECKING:
     from . import viewer_window
@@ -80,7 +80,7 @@ class _collector(MessageBlock):  # noqa: N801
     its image.
     """
 
-    def __init__(self, reception: Reception, session: Session, display: live.Display) -> None:
+    def __init__(self, reception: ImageLog, session: Session, display: live.Display) -> None:
         super().__init__("Reception")
         arrivals = {
             pdu.ReceivedPacket: self._packet,
@@ -163,7 +163,7 @@ class _flowgraph(gr.top_block):  # noqa: N801
             **{name: value for name, value in asdict(radio).items() if name != "back_off_db"}
         )
         rate = self.source.sample_rate
-        self.reception = Reception(session.out, rate, self.source.device.captures)
+        self.reception = ImageLog(session.out, rate, self.source.device.captures)
         self.collector = _collector(self.reception, session, display)
         self.receiver = ofdm_receiver(scenario.numerology)
         self.receiver.hold_while = self._behind if scheme == "file" else None

@@ -19,7 +19,7 @@ from ..errors import HscError
 from ..phy.ledger import Ledger
 from ..phy.numerology import preset
 from . import live
-from .link import Outcome, Scenario, create_codecs
+from .link import Scenario, Transmitted, create_codecs
 
 with live.gnuradio_needed(", or use simulate"):
     import pmt
@@ -150,7 +150,7 @@ def _channel(scenario: Scenario) -> list[gr.basic_block]:
     return [fading, model]
 
 
-def transmit(image: np.ndarray, scenario: Scenario) -> Outcome:
+def transmit(image: np.ndarray, scenario: Scenario) -> Transmitted:
     """Send one uint8 (H, W, C) image through the flowgraph.
 
     Raises HscError for an image, option or budget that cannot be served.
@@ -168,7 +168,7 @@ def transmit(image: np.ndarray, scenario: Scenario) -> Outcome:
         raise HscError(seen.failure or "the transmitter sent nothing")
     got = seen.image
     stages = {"encode": seen.sent.seconds or 0.0, "decode": (got and got.seconds) or 0.0}
-    return Outcome(
+    return Transmitted(
         sent=image,
         received=got and got.pixels,
         analog_only=seen.analog_only and seen.analog_only.pixels,

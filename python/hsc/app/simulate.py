@@ -11,10 +11,10 @@ from ..phy.ledger import Ledger
 from ..phy.numerology import preset
 from ..phy.packets import split
 from ..symbol_link import cross
-from .link import Outcome, Scenario, Stopwatch, create_codecs, decode
+from .link import Scenario, Stopwatch, Transmitted, create_codecs, decode
 
 
-def transmit(image: np.ndarray, scenario: Scenario) -> Outcome:
+def transmit(image: np.ndarray, scenario: Scenario) -> Transmitted:
     """Send one uint8 (H, W, C) image over the symbol channel. Every packet sees one channel gain, which the
     receiver knows.
 
@@ -53,7 +53,7 @@ def transmit(image: np.ndarray, scenario: Scenario) -> Outcome:
     ledger = Ledger.of_message(modulated.header, preset(scenario.numerology))
     picture, left_out = (None, ()) if decoded is None else (decoded.image, decoded.notices)
     notices = (*message.notices, *left_out)
-    return Outcome(
+    return Transmitted(
         image,
         picture,
         analog_only,

@@ -42,7 +42,9 @@ def air_interface(curves: Curves) -> Drawing:
 
 
 def tracking(curves: Curves) -> Drawing:
-    """One panel for each numerology and packet length: error, and that of a receiver that knows the channel."""
+    """Error against Doppler shift, and that of a receiver that knows the channel; a panel for each numerology
+    and packet length.
+    """
     names = list(dict.fromkeys(s.name.rsplit(",", 1)[0] for s in curves.series))
     figure, axes = panels(len(names), width=3.2, height=3.0, rows=2, shared=True)
     for axis, name in zip(axes, names, strict=False):

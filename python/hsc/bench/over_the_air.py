@@ -30,10 +30,11 @@ IMPAIRMENTS = ("--cfo", "10k", "--sfo", "20", "--taps", "1,0,0,0.5j,0,0,0,-0.32"
 INTERVAL = 0.1  # between images while ends are restarted [s]
 _ENVIRONMENT = {"OMP_NUM_THREADS": "1"}  # three processes share the cores
 _DESCRIPTION = (
-    "tx and rx as processes at 1 MS/s in real time, codec hsc as tx chooses it: digits of 28 x 28 and photographs of "
-    f"{SIDE} x {SIDE} pixels in turns, or photographs of {LARGE_SIDE} x {LARGE_SIDE} alone; delivered: images written; whole: no packet "
-    "missing; zmq: through channel, CFO 10 kHz, sample clock 20 ppm fast, echoes of -6 and -10 dB; hscloop: the tests' SoapySDR driver, "
-    f"crystals 10 ppm slow and fast, so 8.7 kHz at 433 MHz, same echoes; restarts through channel at {RESTART_SNR_DB:g} dB"
+    "tx and rx as processes at 1 MS/s in real time, codec hsc as tx chooses it: digits of 28 x 28 and "
+    f"photographs of {SIDE} x {SIDE} pixels in turns, or photographs of {LARGE_SIDE} x {LARGE_SIDE} alone; "
+    "delivered: images written; whole: no packet missing; zmq: through channel, CFO 10 kHz, sample clock "
+    "20 ppm fast, echoes of -6 and -10 dB; hscloop: the tests' SoapySDR driver, crystals 10 ppm slow and "
+    f"fast, so 8.7 kHz at 433 MHz, same echoes; restarts through channel at {RESTART_SNR_DB:g} dB"
 )
 
 
@@ -61,7 +62,8 @@ def run(given: Given, restarts: int = RESTARTS) -> Curves:
         "images sent at each SNR": given.count,
         **{f"images lost over {name}": [p["lost"] for p in points] for name, points in found.items()},
         "transmitter killed and started again: first image after it is on the air [s]": transmitter,
-        "receiver killed and started again: first image after it listens, images sent every 0.1 s [s]": receiver,
+        "receiver killed and started again: first image after it listens, "
+        "images sent every 0.1 s [s]": receiver,
     }
     return Curves(
         "over-the-air",
@@ -88,8 +90,8 @@ def _series(name: str, points: list[dict[str, float]]) -> Series:
 def prepare(
     sources: Mapping[str, np.ndarray], folder: Path, side: int = SIDE, digits: bool = True
 ) -> list[Path]:
-    """Files of the images uint8 (H, W, C) by name, large ones cut to `side` pixels, digits (unless they are to
-    be left out) and photographs in turns.
+    """Files of the images uint8 (H, W, C) by name, large ones cut to `side` pixels, digits (unless they are
+    to be left out) and photographs in turns.
     """
     folder.mkdir()
     small = [(name, x) for name, x in sources.items() if max(x.shape[:2]) <= SIDE and digits]
@@ -191,7 +193,9 @@ def _figures(found: list[dict], order: Sequence[Path], first: int, out: Path) ->
 
 
 def _restarts_of_transmitter(image: Path, restarts: int, out: Path) -> list[float]:
-    """Kill the transmitter and start it again: time from its first message to the receiver's first image [s]."""
+    """Kill the transmitter and start it again: time from its first message to the receiver's first image
+    [s].
+    """
     seconds = []
     with commands(**_ENVIRONMENT) as start:
         near, far = over_zmq(start, RESTART_SNR_DB)

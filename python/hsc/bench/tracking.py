@@ -43,9 +43,11 @@ _CHANNELS = {
 _TONES_DB = (-20.0, -10.0, 0.0)
 _LEAD = 500
 _DESCRIPTION = (
-    f"bursts of one packet of analog symbols, {SNR_DB:g} dB, {SAMPLE_RATE / 1e6:g} MS/s: short {SIZES['short']}, long {SIZES['long']}; "
-    "paths fade independently (Clarke); error: mean squared error of symbols weighed by the noise variance reported with them; "
-    "known_channel_db: the same for a receiver that is told channel and noise; claimed_db: what the reported noise variance promises"
+    f"bursts of one packet of analog symbols, {SNR_DB:g} dB, {SAMPLE_RATE / 1e6:g} MS/s: "
+    f"short {SIZES['short']}, long {SIZES['long']}; paths fade independently (Clarke); "
+    "error: mean squared error of symbols weighed by the noise variance reported with them; "
+    "known_channel_db: the same for a receiver that is told channel and noise; "
+    "claimed_db: what the reported noise variance promises"
 )
 
 

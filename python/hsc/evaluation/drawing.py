@@ -1,4 +1,4 @@
-"""Drawing results: colours, panels, quality against anything. From result files and nothing else, and no window
+"""Drawing results, from result files and nothing else: colours, panels, quality against anything. No window
 opens.
 """
 

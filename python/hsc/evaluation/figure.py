@@ -1,7 +1,7 @@
-"""A figure or table that `evaluate` makes: what it shows, what it is measured on, how it is measured and drawn.
+"""A figure or table that `evaluate` makes: what it shows, on what and how it is measured, how it is drawn.
 
-Systems declare theirs in a tuple (`System.figures`); those that belong to no system are in `bench/figures.py`.
-All else about figures, such as the help of `evaluate`, is read off these declarations.
+Systems declare theirs in a tuple (`System.figures`); those that belong to no system are in
+`bench/figures.py`. All else about figures, such as the help of `evaluate`, is read off these declarations.
 """
 
 from __future__ import annotations
@@ -80,8 +80,8 @@ class Figure:
         name: what users type; also of the result file and the drawing.
         summary: what it shows, in a line.
         images: what it is measured on.
-        plan: (names of images, say, **quick) → `Plan` of independent points, for what is a sweep of codecs: they
-            are measured in parallel, kept, and shared with other figures.
+        plan: (names of images, say, **quick) → `Plan` of independent points, for what is a sweep of codecs:
+            they are measured in parallel, kept, and shared with other figures.
         measure: (Given, **quick) → `Curves`, for anything else.
         draw: `Curves` → matplotlib's figure.
         quick: keyword arguments of `plan` or `measure` with which `--quick` makes it short.

@@ -1,7 +1,10 @@
 """What a codec is made of: the program text that it uses and the checksums of its weights, as one short
 fingerprint.
 
-Comments, docstrings and layout do not count.
+Counted are the modules that the codec's own module imports, directly or not: those of this package that make
+messages, and those of the codec's own package, wherever that lies. Comments, docstrings and layout do not
+count, nor do declarations: what lists systems, and what a system declares besides its codecs (recipes,
+figures, blocks).
 """
 
 from __future__ import annotations
@@ -10,83 +13,107 @@ import ast
 import functools
 import hashlib
 import importlib.util
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 
 from ..codecs import registry
+from ..codecs.system import System
 
 _PACKAGE = __package__.rpartition(".")[0]
-_COUNTED = tuple(f"{_PACKAGE}.{part}." for part in ("codecs", "coding", "nn", "phy", "systems"))
-_SHORTEST_NAME = 3
-_NOT_OF_ONE_CODEC = f"{_PACKAGE}.codecs.registry"
+_COUNTED = tuple(f"{_PACKAGE}.{part}" for part in ("codecs", "coding", "nn", "phy", "systems"))
+# A module that imports this one is about systems, not part of one; so it is itself.
+_DECLARES = f"{_PACKAGE}.codecs.system"
 
 
 @functools.cache
 def of_codec(codec: str) -> str:
-    """Fingerprint of a registered codec. Raises HscError for an unknown name.
-
-    Its weights are those whose name begins with its own, hyphens read as underscores, or with a text constant
-    of its programs.
+    """Fingerprint of a registered codec: its programs, and the weights that its class names. Raises HscError
+    for an unknown name.
     """
-    modules = sources(f"{_PACKAGE}.{registry.module(codec)}")
-    parts = [modules[name] for name in sorted(modules)]
-    beginnings = {codec, *(text for part in parts for text in _constants(part))}
-    parts += [
-        str(_checksum(name))
-        for name in _weights()
-        if any(name.replace("-", "_").startswith(b.replace("-", "_")) for b in beginnings)
+    from .. import weights
+
+    start = _module(registry.entry(codec).codec)
+    system, patterns = registry.system_of(codec), registry.codec_class(codec).weights
+    used = [
+        name
+        for name in weights.names(system.weights)
+        if any(fnmatchcase(name, pattern) for pattern in patterns)
     ]
+    sums = [f"{name} {weights.card(name, system.weights).get('sha256')}" for name in used]
+    return _digest([*_texts(sources(start, _declared(system))), *sums])
+
+
+@functools.cache
+def of_module(name: str) -> str:
+    """Fingerprint of a module of this package and what it uses; such as "coding.stills"."""
+    return _digest(_texts(sources(f"{_PACKAGE}.{name}")))
+
+
+def _texts(programs: dict[str, str]) -> list[str]:
+    return [programs[name] for name in sorted(programs)]
+
+
+def _digest(parts: list[str]) -> str:
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 
-def _weights() -> tuple[str, ...]:
-    from .. import weights
-
-    return weights.names()
-
-
-def _checksum(name: str) -> object:
-    from .. import weights
-
-    return weights.card(name).get("sha256")
+def _declared(system: System) -> frozenset[str]:
+    """Modules of what a system declares besides its codecs."""
+    encoders = (place for e in system.codecs for place in (e.semantic_encoder, e.semantic_decoder))
+    return frozenset(map(_module, (system.recipes, system.figures, *system.blocks, *encoders)))
 
 
-def _constants(program: str) -> set[str]:
-    """Text constants long enough to name weights, parts of f-strings included."""
-    found = (node.value for node in ast.walk(ast.parse(program)) if isinstance(node, ast.Constant))
-    return {value for value in found if isinstance(value, str) and len(value) >= _SHORTEST_NAME}
+def _module(place: str) -> str:
+    return place.partition(":")[0]
 
 
-def sources(start: str) -> dict[str, str]:
-    """Program text of module `start` and of every module of codecs, nn and phy that it imports, directly or
-    not, by name.
+def sources(start: str, left_out: frozenset[str] = frozenset()) -> dict[str, str]:
+    """Program text of module `start` and of every module that counts which it imports, directly or not, by
+    name.
+
+    Args:
+        left_out: modules that do not count, nor what only they import; `start` always counts.
     """
+    counted = (*_COUNTED, _home(start))
     found: dict[str, str] = {}
     waiting = [start]
     while waiting:
         name = waiting.pop()
-        if name in found or name == _NOT_OF_ONE_CODEC:
+        if name in found or (name in left_out and name != start):
             continue
-        found[name], imported = _read(name)
-        waiting += imported
+        text, imported = _read(name)
+        if name != start and _DECLARES in (name, *imported):
+            continue
+        found[name] = text
+        waiting += [each for each in imported if _is_in(each, counted) and _spec(each)]
     return found
+
+
+def _home(module: str) -> str:
+    """The largest package of a module in which this one is not: its own package, or the module itself if it
+    is in none.
+    """
+    parts = module.split(".")
+    above = (".".join(parts[: i + 1]) for i in range(len(parts)))
+    return next(name for name in above if not _is_in(_PACKAGE, (name,)))
+
+
+def _is_in(name: str, packages: tuple[str, ...]) -> bool:
+    return any(f"{name}.".startswith(f"{package}.") for package in packages)
 
 
 @functools.cache
 def _read(name: str) -> tuple[str, tuple[str, ...]]:
-    """Program text of a module without docstrings and comments, and the modules that count which it imports
-    anywhere.
-    """
+    """Program text of a module without docstrings and comments, and all names that it imports anywhere."""
     spec = _spec(name)
     if spec is None or not spec.origin or not Path(spec.origin).is_file():
         return "", ()
     tree = ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
     package = name if spec.submodule_search_locations else name.rpartition(".")[0]
-    imported = []
+    imported = tuple(dict.fromkeys(each for node in ast.walk(tree) for each in _imported(node, package)))
     for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and node.level:
-            above = package.split(".")[: len(package.split(".")) - node.level + 1]
-            base = ".".join([*above, *([node.module] if node.module else [])])
-            imported += [base, *(f"{base}.{alias.name}" for alias in node.names)]
         body = getattr(node, "body", None)
         if (
             isinstance(body, list)
@@ -95,10 +122,21 @@ def _read(name: str) -> tuple[str, tuple[str, ...]]:
             and isinstance(body[0].value, ast.Constant)
         ):
             node.body = body[1:] or [ast.Pass()]
-    return ast.unparse(tree), tuple(m for m in dict.fromkeys(imported) if m.startswith(_COUNTED) and _spec(m))
+    return ast.unparse(tree), imported
 
 
-def _spec(name: str):  # noqa: ANN202
+def _imported(node: ast.AST, package: str) -> Iterator[str]:
+    """Names that an import in a module of `package` may mean, relative ones made absolute."""
+    if isinstance(node, ast.Import):
+        yield from (alias.name for alias in node.names)
+    elif isinstance(node, ast.ImportFrom):
+        above = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
+        base = ".".join([*above, *([node.module] if node.module else [])])
+        yield base
+        yield from (f"{base}.{alias.name}" for alias in node.names)
+
+
+def _spec(name: str) -> ModuleSpec | None:
     try:
         return importlib.util.find_spec(name)
     except (ModuleNotFoundError, ValueError):  # a name in a module, or a module made in memory

@@ -81,7 +81,9 @@ def fading(size: int, doppler: float, rng: np.random.Generator) -> np.ndarray:
 def moving_echoes(
     samples: np.ndarray, taps: dict[int, float], doppler: float, rng: np.random.Generator
 ) -> tuple[np.ndarray, dict]:
-    """Sum of delayed copies, each with a fading gain of its own, and those gains by delay, complex128 (n,)."""
+    """Sum of delayed copies, each with a fading gain of its own, and those gains by delay, complex128
+    (n,).
+    """
     size = len(samples) + max(taps)
     out, gains = np.zeros(size, np.complex64), {}
     for delay, level in taps.items():

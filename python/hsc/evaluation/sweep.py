@@ -31,14 +31,16 @@ from .transmission import CAPACITY, Measured, Point, Reception, Sending, measure
 
 FORMAT = 2  # of the records; counts up when what a point measures changes
 
-# A busy machine answers late, and a worker that computes does not answer at all.
+# A busy machine answers late, and a worker that computes does not answer at all; within these times they do.
+# Chosen by trial.
 _PATIENCE = {
     "distributed.comm.timeouts.connect": "120s",
     "distributed.comm.timeouts.tcp": "600s",
     "distributed.scheduler.worker-ttl": None,
 }
 
-_ANSWER = 5.0  # of a scheduler that is asked who it is [s]
+# How long a scheduler that is asked who it is may take [s]. One in the same network takes milliseconds.
+_ANSWER = 5.0
 
 Progress = Callable[[int, int], None]
 
@@ -251,7 +253,8 @@ def find_scheduler(address: str) -> None:
         reason = str(error) or f"no answer within {_ANSWER:g} s"
     if reason:
         raise HscError(
-            f"no Dask scheduler at '{address}' ({reason}): give the tcp://HOST:PORT that 'dask scheduler' tells, or leave --scheduler out"
+            f"no Dask scheduler at '{address}' ({reason}): give the tcp://HOST:PORT that 'dask scheduler' "
+            "tells, or leave --scheduler out"
         )
 
 
@@ -272,28 +275,34 @@ def _client(workers: int, scheduler: str | None) -> Iterator[Any]:
     threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     with (
         distributed.LocalCluster(
-            n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=None, memory_limit=0, env=threads,
-            preload=[_same_package()], silence_logs=logging.ERROR,
+            n_workers=workers,
+            threads_per_worker=1,
+            processes=True,
+            dashboard_address=None,
+            memory_limit=0,
+            env=threads,
+            preload=[_same_package()],
+            silence_logs=logging.ERROR,
         ) as cluster,
         distributed.Client(cluster, set_as_default=False) as client,
-    ):  # fmt: skip
+    ):
         yield client
 
 
 def _same_package() -> str:
     """Program text that makes a worker import this very package, be it installed or a source tree."""
     above = str(Path(__file__).resolve().parents[2])
-    if __name__.startswith("gnuradio."):
-        return f"import gnuradio\nif {above!r} not in gnuradio.__path__:\n    gnuradio.__path__.insert(0, {above!r})\n"
-    return f"import sys\nsys.path.insert(0, {above!r})\n"
+    return (
+        f"import gnuradio\nif {above!r} not in gnuradio.__path__:\n"
+        f"    gnuradio.__path__.insert(0, {above!r})\n"
+    )
 
 
 def key(point: Point) -> str:
     """Under which a record is kept: the point, and what its codec is made of."""
-    codec = "separate" if point.sending.codec == CAPACITY else point.sending.codec
-    text = json.dumps(
-        [FORMAT, _plain(point), fingerprint.of_codec(codec)], sort_keys=True, ensure_ascii=False
-    )
+    codec = point.sending.codec
+    made_of = fingerprint.of_module("coding.stills") if codec == CAPACITY else fingerprint.of_codec(codec)
+    text = json.dumps([FORMAT, _plain(point), made_of], sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 

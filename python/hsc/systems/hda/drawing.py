@@ -1,4 +1,4 @@
-"""Drawings of the HDA-DeepSC evaluation: one colour for a system in all of them, and the paper's numbers beside
+"""Drawings of the HDA-DeepSC evaluation: one colour for a system in all of them, the paper's numbers beside
 ours.
 """
 

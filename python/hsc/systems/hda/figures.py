@@ -2,8 +2,8 @@
 OFDM, lost packets.
 
 Each function takes image identities and gives a `Plan`; the tables that are no sweeps are in `tables.py`. The
-lists of cases are the data; a codec that is not registered is left out. Over fading one gain holds for a whole image (section V-A), which the receiver knows
-and the transmitter does not, unless the label says so.
+lists of cases are the data; a codec that is not registered is left out. Over fading one gain holds for a
+whole image (section V-A), which the receiver knows and the transmitter does not, unless the label says so.
 """
 
 from __future__ import annotations
@@ -108,7 +108,8 @@ def fig4(images: Sequence[str], say: Say, snrs_db: Sequence[float] = SNRS_DB) ->
         curve(case, images, places) for case in available((HDA, HDA_CHOSEN, HDA_ONE_WAY, *SYSTEMS[1:]), say)
     ]
     text = (
-        "Kodak, AWGN, CBR 1/6. AMC: the transmitter knows the SNR; one-way: it knows nothing, one message serves every SNR. "
+        "Kodak, AWGN, CBR 1/6. AMC: the transmitter knows the SNR; one-way: it knows nothing, one message "
+        "serves every SNR. "
         "The bound codes the image with HEVC at log2(1 + SNR) bits for each channel use, without any loss."
     )
     return Plan(
@@ -130,8 +131,9 @@ def fig5(images: Sequence[str], say: Say, snrs_db: Sequence[float] = SNRS_DB) ->
             planned = curve(case, images, places, range(FADES))
             curves.append(PlannedCurve(f"{planned.label}, {kind}", planned.x, planned.points))
     text = (
-        "Kodak, CBR 1/6, one Rician (K = 1) or Rayleigh gain for each image, known to the receiver. The transmitter knows the mean SNR; "
-        "on the gain: it knows that of the image. What is not decoded counts as a mid-grey image."
+        "Kodak, CBR 1/6, one Rician (K = 1) or Rayleigh gain for each image, known to the receiver. "
+        "The transmitter knows the mean SNR; on the gain: it knows that of the image. What is not decoded "
+        "counts as a mid-grey image."
     )
     return Plan("hda-fig5", text, _SNR, tuple(curves))
 
@@ -140,7 +142,10 @@ def _against_cbr(name: str, kind: str, images: Sequence[str], say: Say, cbrs: Se
     places = [At(cbr, fading(kind, DESIGN_SNR_DB), cbr) for cbr in cbrs]
     seeds = range(1 if kind == "awgn" else FADES)
     curves = [curve(case, images, places, seeds) for case in available(SYSTEMS, say)]
-    text = f"Kodak, {kind}, {DESIGN_SNR_DB:g} dB: quality against the budget of channel uses; `cbr` is what was spent of it."
+    text = (
+        f"Kodak, {kind}, {DESIGN_SNR_DB:g} dB: quality against the budget of channel uses; `cbr` is what "
+        "was spent of it."
+    )
     return Plan(
         name,
         text,
@@ -171,7 +176,10 @@ def fig8(
     for snr in snrs_db:
         places = [At(r, fading("awgn", snr), CBR, {"da_ratio": r}) for r in ratios]
         curves += [curve(case, images, places) for case in available((Case(f"{snr} dB", "hda_deepsc"),), say)]
-    text = "Kodak, AWGN, CBR 1/6, AMC: hda_deepsc against the ratio L_D / L_A of digital to analog channel uses asked for."
+    text = (
+        "Kodak, AWGN, CBR 1/6, AMC: hda_deepsc against the ratio L_D / L_A of digital to analog channel "
+        "uses asked for."
+    )
     return Plan("hda-fig8", text, ("da_ratio", "digital / analog channel uses"), tuple(curves), _best_ratio)
 
 
@@ -194,8 +202,9 @@ def table1(images: Sequence[str], say: Say, steps: Sequence[int] = STEPS) -> Pla
         for case in available([case for case in DENOISERS if "DiffSDNet" not in case.label], say)
     ]
     text = (
-        "Kodak, AWGN, 0 dB, CBR 1/6: deepjscc with diffusion-based denoisers against their number of steps; with a decoder that takes what "
-        "the denoiser leaves for exact, as the paper's, and with ours, which is told the noise."
+        "Kodak, AWGN, 0 dB, CBR 1/6: deepjscc with diffusion-based denoisers against their number of steps; "
+        "with a decoder that takes what the denoiser leaves for exact, as the paper's, and with ours, which "
+        "is told the noise."
     )
     return Plan("hda-table1", text, ("steps", "sampling steps"), tuple(curves), _steps_findings)
 
@@ -215,7 +224,10 @@ def table3(images: Sequence[str], say: Say, ratios: Sequence[float] = DA_RATIOS)
         return {"mean difference [dB], by DA ratio": gaps, "least difference of one image [dB]": least}
 
     curves = [curve(case, images, places) for case in available(cases, say)]
-    text = "Kodak, AWGN, 10 dB, CBR 1/6, AES-256-GCM: what an eavesdropper who has the networks but not the key decodes."
+    text = (
+        "Kodak, AWGN, 10 dB, CBR 1/6, AES-256-GCM: what an eavesdropper who has the networks but not the "
+        "key decodes."
+    )
     return Plan("hda-table3", text, ("da_ratio", "digital / analog channel uses"), tuple(curves), findings)
 
 
@@ -229,7 +241,10 @@ def cliff(images: Sequence[str], say: Say, snrs_db: Sequence[float] = range(21))
     hybrids = [Case(f"{codec}, one-way", codec, knows="nothing") for codec in ("hda_hevc", "softcast")]
     places = [_awgn(snr) for snr in snrs_db]
     curves = [curve(case, images, places) for case in available((HDA_ONE_WAY, *hybrids, *fixed), say)]
-    text = "Kodak, AWGN, CBR 1/6, one-way links: the transmitter knows nothing of the SNR, one message serves all of them."
+    text = (
+        "Kodak, AWGN, CBR 1/6, one-way links: the transmitter knows nothing of the SNR, one message serves "
+        "all of them."
+    )
     return Plan("hda-cliff", text, _SNR, tuple(curves), _steepest)
 
 
@@ -244,8 +259,9 @@ def ofdm(images: Sequence[str], say: Say, seeds: Sequence[int] = range(5)) -> Pl
         through = curve(case, images, places, seeds)
         curves.append(PlannedCurve(f"{case.label}, OFDM", through.x, through.points))
     text = (
-        "Kodak, AWGN, 10 dB, CBR 1/6, AMC: the symbol-level channel against OFDM bursts (ofdm64) with carrier offset within 2 subcarriers, "
-        "clock offset within 10 ppm and any phase, and with a share of the packets dropped."
+        "Kodak, AWGN, 10 dB, CBR 1/6, AMC: the symbol-level channel against OFDM bursts (ofdm64) with "
+        "carrier offset within 2 subcarriers, clock offset within 10 ppm and any phase, and with a share of "
+        "the packets dropped."
     )
     labels = [case.label for case in cases]
     return Plan(

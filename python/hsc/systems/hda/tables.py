@@ -1,4 +1,4 @@
-"""The tables of the HDA-DeepSC paper that are no sweeps: the semantic codec alone (II) and running time (IV)."""
+"""The tables of the HDA-DeepSC paper that are no sweeps: the semantic codec alone (II), running time (IV)."""
 
 from __future__ import annotations
 
@@ -72,7 +72,10 @@ def table2(given: Given) -> Curves:
     if not series:
         wanted = " and ".join(name for name, _ in SEMANTIC_CODECS.values())
         raise HscError(f"no weights of the semantic codec alone: train {wanted} first")
-    text = "Kodak, semantic encoder and decoder of hda_deepsc without allocation and channel, images rounded to 8 bit."
+    text = (
+        "Kodak, semantic encoder and decoder of hda_deepsc without allocation and channel, images rounded "
+        "to 8 bit."
+    )
     return Curves("hda-table2", text, given.command, series, {"images": len(images)}, None)
 
 
@@ -134,7 +137,8 @@ def table4(given: Given, repeats: int = REPEATS) -> Curves:
     findings: dict[str, object] = {"images": len(images), "cores": os.cpu_count(), "repeats": repeats}
     findings |= {f"{s.name}: time over HEVC intra": s.also["ratio"][0] for s in series[1:]}
     text = (
-        "Kodak, one image at a time, codec alone: encode and decode over those of HEVC intra in the same run, on all cores of the machine. "
+        "Kodak, one image at a time, codec alone: encode and decode over those of HEVC intra in the same "
+        "run, on all cores of the machine. "
         "Seconds are of that machine at that time; the ratio is what compares."
     )
     return Curves("hda-table4", text, given.command, series, findings, None)

@@ -37,10 +37,10 @@ FADING_SNRS = (0, 5, 10, 15, 20)  # mean SNRs [dB], section IV-A
 FADING_RANKS = (0, 2, 4, 8, 12, 16, 20, 24)  # those that NCR adapters are trained for, and 0
 ROBUST_MCS = "QPSK-1/2"  # of the CR of "robust": it needs 7 dB less than MCS
 PAPER_REDUCTION_PERCENT = 74.0  # section IV-C and abstract
-# Mean SNR of figure 5 [dB]; the paper does not say its own. The middle of FADING_SNRS: there about half of the
-# CRs arrive.
+# Mean SNR of figure 5 [dB]; the paper does not say its own. The middle of FADING_SNRS, where CRs arrive and
+# are lost about as often.
 DIGIT_SNR_DB = 10.0
-# Draws of fading that a digit of figure 5 goes through. The 95 % confidence interval of a mean is 4 % of it then.
+# Draws of fading that the digit of figure 5 goes through. CONFIDENCE
 DRAWS = 2000
 PHOTO_SHARES = (1 / 64, 1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 1)  # ranks of figure 6 over the height
 _WINDOW = (112, 168)  # of figure 6's pictures: height and width of the detail [pixels]
@@ -194,7 +194,10 @@ def fig2(given: Given, ranks: Sequence[int] = range(0, 29, 2)) -> Curves:
             findings |= _crossing(f"{key}: CBR from which HSC (M = {m}) is below SC", curve, sc)
             findings[f"{key}: MSE at full rank"] = curve.y.values[-1]
         findings[f"{semantic}: least MSE of SC"] = min(sc.y.values)
-    text = "MNIST test digits, error-free channel: MSE against CBR when the SR grows (SC, rank 0) and when the CR grows (HSC)."
+    text = (
+        "MNIST test digits, error-free channel: MSE against CBR when the SR grows (SC, rank 0) and when the "
+        "CR grows (HSC)."
+    )
     return Curves("hsc-fig2", text, given.command, found, findings)
 
 
@@ -221,7 +224,10 @@ def fig3(given: Given, ranks: Sequence[int] = (0, 2, 4, 8, 12, 16, 20, 24, 28)) 
             curve = series(f"HSC, M = {m}, CR {cr}", points, rank=ranks)
             found.append(curve)
             findings |= _crossing(f"M = {m}, CR {cr}: CBR from which HSC is below SC", curve, sc)
-    text = "MNIST test digits, error-free channel, VAE: SC at several M, and HSC from each of them with growing rank k."
+    text = (
+        "MNIST test digits, error-free channel, VAE: SC at several M, and HSC from each of them with "
+        "growing rank k."
+    )
     return Curves("hsc-fig3", text, given.command, found, findings)
 
 
@@ -271,9 +277,11 @@ def fig4(given: Given, ranks: Sequence[int] = FADING_RANKS, snrs: Sequence[float
             }
             add("robust", k, robust, ROBUST_MCS)
     text = (
-        f"MNIST test digits, VAE with M = {m}, CR as in the paper, JPEG2000, LDPC 1/2 and 16QAM; SR and CR each over its own block "
-        "Rayleigh channel of mean gain 1, known to the receiver. plain: semantic decoder not told the noise. "
-        f"robust: M = {long}, few-shot, CR as projection at {ROBUST_MCS}, within the mean CBR of plain at the same k."
+        f"MNIST test digits, VAE with M = {m}, CR as in the paper, JPEG2000, LDPC 1/2 and 16QAM; SR and CR "
+        "each over its own block Rayleigh channel of mean gain 1, known to the receiver. plain: semantic "
+        "decoder not told the noise. "
+        f"robust: M = {long}, few-shot, CR as projection at {ROBUST_MCS}, within the mean CBR of plain at "
+        "the same k."
     )
     return Curves("hsc-fig4", text, given.command, found, {"images": len(digits), **_reductions(mean)})
 
@@ -366,8 +374,8 @@ def fade(
 
 
 def typical(digits: Sequence[np.ndarray]) -> int:
-    """Which of the digits stands for all: that whose SR alone, untuned and over an error-free channel, gives the
-    median error (the lower one of two).
+    """Which of the digits stands for all: that whose SR alone, untuned and over an error-free channel, gives
+    the median error (the lower one of two).
     """
     (point,) = measure(digits, {"symbols": DEFAULT_SYMBOLS["vae"], "rank": 0})
     return int(np.argsort(point.mse, kind="stable")[(len(digits) - 1) // 2])
@@ -376,8 +384,8 @@ def typical(digits: Sequence[np.ndarray]) -> int:
 def fig5(given: Given, ranks: Sequence[int] = FADING_RANKS, draws: int = DRAWS) -> Curves:
     """One digit through fading as k grows, generated and recomposed: plain, few-shot tuning, NCR adapters.
 
-    The digit is the `typical` one of those given. The draw that the pictures show is, of those in which every CR
-    arrives, the one with the median error of the untuned G: only these show what k does.
+    The digit is the `typical` one of those given. The draw that the pictures show is, of those in which every
+    CR arrives, the one with the median error of the untuned G: only these show what k does.
     """
     name = list(given.images)[typical(list(given.images.values()))]
     digit = given.images[name]
@@ -414,9 +422,10 @@ def fig5(given: Given, ranks: Sequence[int] = FADING_RANKS, draws: int = DRAWS) 
             for k, y in zip(tuned.x.values, tuned.y.values, strict=True)
         }
     text = (
-        f"One MNIST test digit, VAE with M = {DEFAULT_SYMBOLS['vae']}, CR as in the paper, JPEG2000, LDPC 1/2 and 16QAM, over block Rayleigh "
-        "channels as in hsc-fig4. generated: G of the SR alone; the series themselves are of the recomposed image. The digit is that "
-        "whose SR alone has the median error, without tuning and channel."
+        f"One MNIST test digit, VAE with M = {DEFAULT_SYMBOLS['vae']}, CR as in the paper, JPEG2000, LDPC "
+        "1/2 and 16QAM, over block Rayleigh "
+        "channels as in hsc-fig4. generated: G of the SR alone; the series themselves are of the recomposed "
+        "image. The digit is that whose SR alone has the median error, without tuning and channel."
     )
     return Curves("hsc-fig5", text, given.command, found, findings)
 
@@ -443,11 +452,12 @@ def fig5_pictures(given: Given, found: Curves) -> Image.Image:
             faded = fade(digit, series.name, k, [draw])
             pair = faded.generated[0], faded.recomposed[0]
             before, after = (metrics.mse(image, digit) for image in pair)
-            told = f"{before:.4f} → {after:.4f}, {pictures.quality(metrics.psnr_db(pair[1], digit))}"
+            told = f"{before:.4f}, then {after:.4f} ({pictures.quality(metrics.psnr_db(pair[1], digit))})"
             row.append(pictures.Tile(_stacked(*pair), f"k = {k}", told))
         rows.append(row)
     heading = (
-        f"HSC, {found.findings['digit']}, one draw of Rayleigh fading at a mean of {DIGIT_SNR_DB:g} dB. Above: generated from the SR "
+        f"HSC, {found.findings['digit']}, one draw of Rayleigh fading at a mean of {DIGIT_SNR_DB:g} dB. "
+        "Above: generated from the SR "
         "alone, below: recomposed. MSE of both, PSNR of the latter."
     )
     height = _DIGIT_SCALE * (2 * digit.shape[0] + _DIGIT_GAP)
@@ -461,8 +471,8 @@ def _stacked(above: np.ndarray, below: np.ndarray) -> np.ndarray:
 
 
 def fig6(given: Given, shares: Sequence[float] = PHOTO_SHARES) -> Curves:
-    """A colour photograph uint8 (H, W, 3) with growing k: PSNR against CBR, both codings of the CR; error-free
-    channel.
+    """A colour photograph uint8 (H, W, 3) with growing k: PSNR against CBR, both codings of the CR;
+    error-free channel.
 
     Args:
         shares: ranks over the photograph's height; 0 comes first.
@@ -480,7 +490,10 @@ def fig6(given: Given, shares: Sequence[float] = PHOTO_SHARES) -> Curves:
         psnr = Axis("psnr", "dB", [-10 * np.log10(max(v, 1e-10)) for v in curve.y.values])
         also = {**curve.also, "mse": curve.y.values}
         found.append(Series(curve.name, curve.source, curve.x, psnr, None, also))
-    text = f"{name}, {width} x {height}, error-free channel, convolutional VAE: quality as the rank k of the CR grows from 0 (SR alone)."
+    text = (
+        f"{name}, {width} x {height}, error-free channel, convolutional VAE: quality as the rank k of the "
+        "CR grows from 0 (SR alone)."
+    )
     return Curves("hsc-fig6", text, given.command, found)
 
 
