@@ -29,7 +29,7 @@ def main() -> None:
         sys.exit(__doc__)
     attach()
     sys.argv = sys.argv[1:]
-    if sys.argv[0].endswith(".py"):
+    if Path(sys.argv[0]).is_file():
         runpy.run_path(sys.argv[0], run_name="__main__")
     else:
         runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
