@@ -1,10 +1,12 @@
 """Every registered codec keeps what `codecs/contract.py` promises."""
 
+import fnmatch
 import json
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from gnuradio.hsc import weights
 from gnuradio.hsc.codecs import registry
 from gnuradio.hsc.codecs.contract import Codec, Decoded
 from gnuradio.hsc.codecs.options import described
@@ -148,3 +150,10 @@ def test_any_text_of_the_command_line_is_a_value_or_refused(name, option, text):
 def test_every_without_losses_is_options():
     for name in registry.names():
         registry.create(name, **registry.codec_class(name).without_losses)
+
+
+def test_the_weights_that_a_codec_names_are_there():
+    for name in registry.names():
+        shipped = weights.names(registry.system_of(name).weights)
+        for pattern in registry.codec_class(name).weights:
+            assert fnmatch.filter(shipped, pattern), f"{name}: {pattern}"

@@ -30,7 +30,8 @@ def random_echoes(n, rng):
 
 
 def received_share(n, rng, trials, snr_db, ppm=0.0, with_echoes=False):
-    received = 0
+    """Of bursts that come one after the other over channels of their own."""
+    receiver, received = BurstReceiver(n), 0
     for index in range(trials):
         packet = make_packet(100, rng, index)
         taps = random_echoes(n, rng) if with_echoes else None
@@ -38,7 +39,7 @@ def received_share(n, rng, trials, snr_db, ppm=0.0, with_echoes=False):
         samples = channel(
             sent, n, rng, snr_db, rng.uniform(-8, 8), ppm * rng.choice([-1, 1]), taps, rng.uniform(0, 6)
         )
-        packets = BurstReceiver(n).push(samples)
+        packets = receiver.push(samples)
         received += len(packets) == 1 and packets[0].header == packet.header
     return received / trials
 
