@@ -164,7 +164,7 @@ def test_help_and_tables_in_latin_1():
         f"import gnuradio; gnuradio.__path__.insert(0, {SOURCE!r})\n"
         * (os.environ.get("HSC_TEST_INSTALLED") != "1")
         + "from gnuradio.hsc.app import bench, report\nfrom gnuradio.hsc.app.cli import main\n"
-        "report.print_table(bench.table([{'name': '→ ·', 'ours': 1, 'reference': 1, 'ratio': 1, 'unit': 'é', 'reference_name': '✓'}]))\n"
+        "report.print_table(bench.table([bench.Row('→ ·', 'é', 1.0, 1.0, '✓')]))\n"
         "main(['send', '--help'])"
     )
     done = python(program, PYTHONIOENCODING="latin-1")
