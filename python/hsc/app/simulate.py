@@ -8,9 +8,12 @@ from .. import channel, modem
 from ..errors import HscError
 from ..phy.ledger import Ledger
 from ..phy.numerology import preset
-from ..phy.packet import join, split
+from ..phy.packet import Packet, ReceivedPacket, join, split
 from ..symbol_link import cross
 from .link import Outcome, Scenario, Stopwatch, create_codecs, decode
+
+# Message ids, as the packet header counts them.
+_IDS = 1 << 16
 
 
 def transmit(image: np.ndarray, scenario: Scenario) -> Outcome:
@@ -26,21 +29,16 @@ def transmit(image: np.ndarray, scenario: Scenario) -> Outcome:
         )
     if scenario.cfo or scenario.sfo_ppm:
         raise HscError("--cfo and --sfo need OFDM: use send, or leave them out")
-    rng, watch, (codec, receiver) = np.random.default_rng(scenario.seed), Stopwatch(), create_codecs(scenario)
+    rng, watch = np.random.default_rng(scenario.seed), Stopwatch()
+    codec, receiver = create_codecs(scenario)
     with watch("encode"):
         message = codec.encode(image, scenario.link)
     with watch("modulate"):
-        modulated = modem.modulate(message, int(rng.integers(1 << 16)), scenario.packet_symbols)
+        modulated = modem.modulate(message, int(rng.integers(_IDS)), scenario.packet_symbols)
         packets = split(modulated)
     with watch("channel"):
-        lost = channel.erased(len(packets), scenario.loss, rng)
-        normal = channel.numpy_normal(rng)
-        arrived = [
-            r
-            for p, gone in zip(packets, lost, strict=True)
-            if not gone and (r := cross(p, scenario.snr_db, scenario.channel, normal))
-        ]
-    decoded = analog_only = snr = None
+        arrived = _cross(packets, scenario, rng)
+    decoded = analog_only = snr_db = None
     error = "nothing arrived"
     if arrived:
         with watch("demodulate"):
@@ -48,20 +46,26 @@ def transmit(image: np.ndarray, scenario: Scenario) -> Outcome:
             received = modem.demodulate(assembled)
         with watch("decode"):
             decoded, analog_only, error = decode(receiver, received)
-        snr = assembled.snr_db
-    ledger = Ledger.of_message(modulated.header, preset(scenario.numerology))
-    picture, left_out = (None, ()) if decoded is None else (decoded.image, decoded.notices)
-    notices = (*message.notices, *left_out)
+        snr_db = assembled.snr_db
     return Outcome(
-        image,
-        picture,
-        analog_only,
-        modulated.header,
-        ledger,
-        len(packets),
-        len(arrived),
-        snr,
-        watch.seconds,
-        error,
-        notices,
+        sent=image,
+        received=None if decoded is None else decoded.image,
+        analog_only=analog_only,
+        header=modulated.header,
+        ledger=Ledger.of_message(modulated.header, preset(scenario.numerology)),
+        packets_sent=len(packets),
+        packets_received=len(arrived),
+        snr_measured_db=snr_db,
+        seconds=watch.seconds,
+        error=error,
+        notices=(*message.notices, *(() if decoded is None else decoded.notices)),
     )
+
+
+def _cross(packets: list[Packet], scenario: Scenario, rng: np.random.Generator) -> list[ReceivedPacket]:
+    """Those that arrive."""
+    lost = channel.erased(len(packets), scenario.loss, rng)
+    normal = channel.numpy_normal(rng)
+    sent = (packet for packet, gone in zip(packets, lost, strict=True) if not gone)
+    crossed = (cross(packet, scenario.snr_db, scenario.channel, normal) for packet in sent)
+    return [packet for packet in crossed if packet is not None]
