@@ -163,8 +163,7 @@ def test_help_and_tables_in_latin_1():
     program = f"""{STREAMS}
 from gnuradio.hsc.app import bench, report
 from gnuradio.hsc.app.cli import main
-row = {{'name': '→ ·', 'ours': 1, 'reference': 1, 'ratio': 1, 'unit': 'é', 'reference_name': '✓'}}
-report.print_table(bench.table([row]))
+report.print_table(bench.table([bench.Row('→ ·', 'é', 1.0, 1.0, '✓')]))
 main(['send', '--help'])
 """
     done = python(program, PYTHONIOENCODING="latin-1")

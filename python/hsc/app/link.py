@@ -130,7 +130,7 @@ class Stopwatch:
 
 
 def decode(codec: Codec, received: ReceivedMessage) -> tuple[Decoded | None, np.ndarray | None, str | None]:
-    """Received message -> what became of it, picture from the analog stream alone, reason when there is no
+    """Received message → what became of it, picture from the analog stream alone, reason when there is no
     picture.
     """
     analog_only = None

@@ -78,7 +78,8 @@ class Display:
         self._left_out, self._newest = 0, Text("")
         self._printer = threading.Thread(target=self._print, name="display", daemon=True)
         self._told: dict[str, float] = {}
-        self._every, self._next, self._last = every, time.monotonic() + every, ""
+        self._every, self._next = every, time.monotonic() + every
+        self._last = ""
 
     def __enter__(self) -> Display:
         self._printer.start()
@@ -197,7 +198,8 @@ def run(
     """
     _has_run.set()
     limit = math.inf if seconds is None else time.monotonic() + seconds
-    ended, over, asked = ended or threading.Event(), threading.Event(), threading.Event()
+    ended = ended or threading.Event()
+    over, asked = threading.Event(), threading.Event()
     with signals(lambda: interrupted() if asked.is_set() else asked.set()):
         try:
             flowgraph.start()

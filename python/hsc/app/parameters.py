@@ -21,7 +21,8 @@ class Number(click.ParamType):
     name = "number"
 
     def __init__(self, low: float = -math.inf, high: float = math.inf, above: bool = False) -> None:
-        self.low, self.high, self.above = low, high, above
+        self.low, self.high = low, high
+        self.above = above
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         try:

@@ -25,7 +25,8 @@ from ..radio.received import LOG
 from ..radio.recording import codec_name, isoformat
 
 _NAME = re.compile(r"image_(\d{5,9})\.png")
-_REMEMBERED = 64  # messages whose packets are still counted
+# Messages whose packets are still counted.
+_REMEMBERED = 64
 
 
 @dataclass
@@ -87,8 +88,8 @@ class ImageLog:
     """
 
     def __init__(self, folder: Path, sample_rate: float, captures: Sequence[Capture] = ()) -> None:
-        self.folder, self.captures, self.figures = folder, captures, Figures()
-        self.sample_rate = sample_rate
+        self.folder, self.figures = folder, Figures()
+        self.captures, self.sample_rate = captures, sample_rate
         self._messages: OrderedDict[int, _Message] = OrderedDict()
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -103,7 +104,8 @@ class ImageLog:
         figures, header = self.figures, packet.header
         figures.packets += 1
         cfo_hz = packet.cfo * self.sample_rate / preset(packet.numerology).n_fft
-        figures.snr_db, figures.cfo_hz, figures.numerology = packet.snr_db, cfo_hz, packet.numerology
+        figures.snr_db, figures.cfo_hz = packet.snr_db, cfo_hz
+        figures.numerology = packet.numerology
         message = self._messages.get(header.message_id)
         if message is None or message.header != header.layout:
             message = self._messages[header.message_id] = _Message(header.layout, packet.sample_index)
@@ -184,9 +186,8 @@ class ImageLog:
 
     def _save(self, pixels: np.ndarray, path: Path) -> None:
         try:
-            files.write(
-                path, image_files.png(image_files.picture(pixels))
-            )  # who watches the folder sees whole pictures only
+            # Who watches the folder sees whole pictures only.
+            files.write(path, image_files.png(image_files.picture(pixels)))
         except OSError as error:
             raise _unwritable(self.folder, error) from None
 

@@ -100,7 +100,7 @@ def _json(records: list[Record]) -> str:
 def _transmit_one(
     source: Path, target: outputs.OutputPaths, scenario: Scenario, runner: Runner
 ) -> tuple[Record, int]:
-    """One image -> its entry in metrics.json, and the exit status it asks for."""
+    """One image → its entry in metrics.json, and the exit status it asks for."""
     try:
         loaded = image_files.load(source)
         outcome = runner(loaded.pixels, scenario)

@@ -91,7 +91,8 @@ class _collector(MessageBlock):  # noqa: N801
         }
         inputs = {"in": arrivals, "failures": {}, "radio": {pdu.RadioStatus: self._radio}}
         self.open_ports(inputs, (), ends=(), queue=_QUEUE)
-        self._reception, self._session, self._display = reception, session, display
+        self._reception, self._display = reception, display
+        self._session = session
         self.radio: pdu.RadioStatus | None = None
         self.failures = 0
         self.drained, self.ended = threading.Event(), threading.Event()

@@ -9,9 +9,12 @@ from ..errors import HscError
 from ..phy.assembly import join
 from ..phy.ledger import Ledger
 from ..phy.numerology import preset
-from ..phy.packets import split
+from ..phy.packets import Packet, ReceivedPacket, split
 from ..symbol_link import cross
 from .link import Scenario, Stopwatch, Transmitted, create_codecs, decode
+
+# Message ids, as the packet header counts them.
+_IDS = 1 << 16
 
 
 def transmit(image: np.ndarray, scenario: Scenario) -> Transmitted:
@@ -27,21 +30,16 @@ def transmit(image: np.ndarray, scenario: Scenario) -> Transmitted:
         )
     if scenario.cfo or scenario.sfo_ppm:
         raise HscError("--cfo and --sfo need OFDM: use send, or leave them out")
-    rng, watch, (codec, receiver) = np.random.default_rng(scenario.seed), Stopwatch(), create_codecs(scenario)
+    rng, watch = np.random.default_rng(scenario.seed), Stopwatch()
+    codec, receiver = create_codecs(scenario)
     with watch("encode"):
         message = codec.encode(image, scenario.link)
     with watch("modulate"):
-        modulated = modem.modulate(message, int(rng.integers(1 << 16)), scenario.packet_symbols)
+        modulated = modem.modulate(message, int(rng.integers(_IDS)), scenario.packet_symbols)
         packets = split(modulated)
     with watch("channel"):
-        lost = channel.erased(len(packets), scenario.loss, rng)
-        normal = channel.numpy_normal(rng)
-        arrived = [
-            r
-            for p, gone in zip(packets, lost, strict=True)
-            if not gone and (r := cross(p, scenario.snr_db, scenario.channel, normal))
-        ]
-    decoded = analog_only = snr = None
+        arrived = _cross(packets, scenario, rng)
+    decoded = analog_only = snr_db = None
     error = "nothing arrived"
     if arrived:
         with watch("demodulate"):
@@ -49,20 +47,26 @@ def transmit(image: np.ndarray, scenario: Scenario) -> Transmitted:
             received = modem.demodulate(assembled)
         with watch("decode"):
             decoded, analog_only, error = decode(receiver, received)
-        snr = assembled.snr_db
-    ledger = Ledger.of_message(modulated.header, preset(scenario.numerology))
-    picture, left_out = (None, ()) if decoded is None else (decoded.image, decoded.notices)
-    notices = (*message.notices, *left_out)
+        snr_db = assembled.snr_db
     return Transmitted(
-        image,
-        picture,
-        analog_only,
-        modulated.header,
-        ledger,
-        len(packets),
-        len(arrived),
-        snr,
-        watch.seconds,
-        error,
-        notices,
+        sent=image,
+        received=None if decoded is None else decoded.image,
+        analog_only=analog_only,
+        header=modulated.header,
+        ledger=Ledger.of_message(modulated.header, preset(scenario.numerology)),
+        packets_sent=len(packets),
+        packets_received=len(arrived),
+        snr_measured_db=snr_db,
+        seconds=watch.seconds,
+        error=error,
+        notices=(*message.notices, *(() if decoded is None else decoded.notices)),
     )
+
+
+def _cross(packets: list[Packet], scenario: Scenario, rng: np.random.Generator) -> list[ReceivedPacket]:
+    """Those that arrive."""
+    lost = channel.erased(len(packets), scenario.loss, rng)
+    normal = channel.numpy_normal(rng)
+    sent = (packet for packet, gone in zip(packets, lost, strict=True) if not gone)
+    crossed = (cross(packet, scenario.snr_db, scenario.channel, normal) for packet in sent)
+    return [packet for packet in crossed if packet is not None]

@@ -9,6 +9,7 @@ from ..blocks.viewer.block import image_viewer
 from ..errors import HscError
 
 _PROBE = "from PyQt5.QtWidgets import QApplication; QApplication([])"
+# Longest that Qt may take to answer [s].
 _PROBE_SECONDS = 60
 
 

@@ -24,11 +24,14 @@ from ..phy.packets import Modulated, assemble, split
 from ..symbol_link import cross
 from .rows import Row
 
+# The link: Es/N0 [dB], a budget, and a MCS with some margin at that SNR.
 SNR_DB = 12.0
 CBR = 1 / 6
 MCS = "16QAM-1/2"
+# What is sent: so many images, of the size of the example photographs.
 SHAPE = (320, 480, 3)
 IMAGES = 4
+# Runs of each image, of which the fastest counts.
 REPEATS = 3
 REFERENCE = "JPEG 2000 (OpenJPEG) + the same LDPC, packets and channel"
 

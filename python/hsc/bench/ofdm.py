@@ -21,16 +21,22 @@ from ..phy.ofdm import modulate, preset
 from ..phy.packets import DEFAULT_PACKET_SYMBOLS, Packet
 from .rows import Row
 
+# The channel: Es/N0 [dB], at which both receivers lose next to nothing, and CFO [subcarriers].
 SNR_DB = 15.0
 CFO = 0.2
+# Length of a stream: 3 s at 1 MS/s.
 SAMPLES = 3_000_000
+# Symbols of our longest packets, and bytes of the reference's: those of GNU Radio's example tx_ofdm.grc.
 LONG_PACKET = 60_000
 REFERENCE_BYTES = 96
+# Runs of each case, in turn.
 REPEATS = 5
 REFERENCE = "digital.ofdm_rx"
+# Samples of an OFDM symbol: 64 and a cyclic prefix of 16.
 _SYMBOL = 80
 _LENGTH_TAG = "packet_len"
-_SOURCE_PIECE = 1 << 16
+# Samples of silence at the end, which flush the reference's filters.
+_SILENCE = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -52,11 +58,8 @@ class Result:
 def run() -> list[Row]:
     """Samples a second and packets received, back to back and mixed. Needs GNU Radio."""
     rng = np.random.default_rng(1)
-    burst, long_burst, frame = (
-        _our_burst(rng, DEFAULT_PACKET_SYMBOLS),
-        _our_burst(rng, LONG_PACKET),
-        _reference_frame(rng),
-    )
+    burst, long_burst = _our_burst(rng, DEFAULT_PACKET_SYMBOLS), _our_burst(rng, LONG_PACKET)
+    frame = _reference_frame(rng)
     gap = np.zeros(_SYMBOL, np.complex64)
     frames_per_burst = len(burst) // (len(frame) + len(gap))
     mixed, rounds = _stream([burst, *[frame, gap] * frames_per_burst], rng)
@@ -115,8 +118,7 @@ def _stream(parts: list[np.ndarray], rng: np.random.Generator) -> tuple[np.ndarr
     """The parts over and over, with CFO and noise at SNR_DB, and how many times."""
     unit = np.concatenate(parts)
     count = SAMPLES // len(unit)
-    # the silence at the end flushes the reference's filters
-    samples = np.concatenate([np.tile(unit, count), np.zeros(_SOURCE_PIECE, np.complex64)])
+    samples = np.concatenate([np.tile(unit, count), np.zeros(_SILENCE, np.complex64)])
     samples = samples * np.exp(2j * np.pi * CFO / 64 * np.arange(len(samples)))
     noise = rng.standard_normal((len(samples), 2)) @ np.array([1, 1j]) * np.sqrt(10 ** (-SNR_DB / 10) / 2)
     return (samples + noise).astype(np.complex64), count
@@ -156,9 +158,7 @@ def _timed(samples: np.ndarray, *consumers: object) -> tuple[float, float]:
     """Wall and CPU seconds from start to end of a flowgraph that feeds the samples to a chain of blocks."""
     from gnuradio import blocks, gr
 
-    gr.logging().set_default_level(
-        gr.log_levels.error
-    )  # the reference reports every header that it cannot read
+    gr.logging().set_default_level(gr.log_levels.error)  # the reference reports every header it cannot read
     graph = gr.top_block()
     graph.connect(blocks.vector_source_c(samples), *consumers)
     wall, cpu = time.perf_counter(), time.process_time()
