@@ -29,7 +29,7 @@ SNR_DB = 12.0
 
 @pytest.fixture(scope="module")
 def crops(tmp_path_factory):
-    """Three pieces of sample photographs, the last one grey, one of a size that is no multiple of anything."""
+    """Three pieces of sample photographs, the last one grey, one of a size that is a multiple of nothing."""
     folder = tmp_path_factory.mktemp("crops")
     for i, (path, size) in enumerate(
         zip(samples.photographs() * 3, [(96, 128), (75, 101), (64, 96)], strict=False)
