@@ -29,7 +29,7 @@ class FactorizedDensity(nn.Module):
         )
         self.matrices, self.biases, self.factors = nn.ParameterList(), nn.ParameterList(), nn.ParameterList()
         for inputs, outputs in zip(_FILTERS, _FILTERS[1:], strict=False):
-            # softplus(start) is 1 / outputs; for the first, it is 1.7: the slope of a logistic of deviation 1.
+            # softplus(start) is 1 / outputs; for the first it is 1.7, the slope of a logistic of deviation 1.
             start = torch.expm1(torch.tensor((1.7 if inputs == 1 else 1.0) / outputs)).log()
             self.matrices.append(nn.Parameter(start.expand(channels, outputs, inputs).clone()))
             self.biases.append(
