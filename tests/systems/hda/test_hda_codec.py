@@ -13,7 +13,7 @@ from gnuradio.hsc.images.files import load
 from gnuradio.hsc.message import Link, Message, ReceivedDigital, ReceivedMessage
 from gnuradio.hsc.metrics import psnr_db
 from gnuradio.hsc.phy import analog, digital
-from gnuradio.hsc.systems.hda import activity, models
+from gnuradio.hsc.systems.hda import activity, digital_part, models
 from gnuradio.hsc.systems.hda.codec import semantic_decode
 from gnuradio.hsc.systems.hda.fusion import fuse
 from gnuradio.hsc.systems.hda.network import LATENTS, HdaNetwork
@@ -88,6 +88,19 @@ def test_message_keeps_to_the_budget_and_arrives(name, link, photo):
     found = codec.decode(cross(message, 10.0 if link.snr_db is None else link.snr_db)).image
     least = 24 if link.snr_db == 0 else 28
     assert found.shape == photo.shape and psnr_db(photo, found) > least
+
+
+@pytest.mark.parametrize("name", CODECS)
+def test_a_digital_part_that_comes_out_longer_than_foreseen_takes_from_the_analog_part(
+    name, photo, monkeypatch
+):
+    codec, link = registry.create(name), Link(10.0, 1 / 6)
+    usual = codec.encode(photo, link)
+    monkeypatch.setattr(digital_part, "_CODER_BYTES", -300)
+    message = codec.encode(photo, link)
+    assert message.parameters != usual.parameters
+    assert 0.9 * link.cbr * photo.size <= channel_uses(message) <= link.cbr * photo.size
+    assert psnr_db(photo, codec.decode(cross(message, 10.0)).image) > 28
 
 
 def test_da_ratio_is_an_upper_limit_of_the_true_lengths(photo):

@@ -4,6 +4,7 @@ stream.
 
 import hashlib
 import itertools
+import types
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from gnuradio.hsc.nn import swin
 from gnuradio.hsc.nn.swin import ResidualSwinBlock, SwinLayer
 from gnuradio.hsc.nn.transform import BlockTransform, basis, pad
 from gnuradio.hsc.systems.hda import activity, analog_part, models, regions, stream
+from gnuradio.hsc.systems.hda.allocation import cheapest
 from gnuradio.hsc.systems.hda.analog_part import Selection
 from gnuradio.hsc.systems.hda.factorized import FactorizedDensity
 from gnuradio.hsc.systems.hda.stream import RegionPart
@@ -133,6 +135,32 @@ def test_selection_is_the_strongest_that_fit():
     sent = log_power >= chosen.threshold
     assert 2900 <= int(sent.sum()) <= 3000
     assert int(analog_part.select(log_power, -5, 10.0).threshold) > int(log_power.max())
+
+
+def test_as_many_analog_values_are_made_as_are_foreseen():
+    log_power = torch.randint(-500, 500, (120, 40, 72))
+    where = regions.regions(320, 576)
+    for values in (0, 1, 999, 40_000):
+        chosen = analog_part.select(log_power, values, 10.0)
+        made, _ = analog_part.gather(torch.ones(log_power.shape), log_power, chosen, where)
+        assert len(made) == analog_part.length(log_power, chosen, where)
+        assert len(made) <= values + len(where) * whitening.GROUP
+
+
+@pytest.mark.parametrize(
+    ("errors", "found", "asked"),
+    [([], None, 0), ([3], 3, 1), ([3, 2, 1], 1, 3), ([3, 2, 2, 1], 2, 3), ([3, 4, 1], 3, 2)],
+)
+def test_the_search_stops_at_the_first_allocation_that_is_no_better(errors, found, asked):
+    seen = []
+
+    def candidates():
+        for error in errors:
+            seen.append(error)
+            yield types.SimpleNamespace(error=error)
+
+    best = cheapest(candidates())
+    assert (best and best.error) == found and len(seen) == asked
 
 
 def whitened(power, noise_variance, lost, seed=1):

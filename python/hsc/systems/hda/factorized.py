@@ -8,7 +8,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+# Inputs and outputs of the layers of a channel's function, as in Ballé et al.
 _FILTERS = (1, 3, 3, 3, 1)
+# Least probability of a latent, so that its bits stay finite. As in Ballé et al.
 SMALLEST_LIKELIHOOD = 1e-9
 
 
@@ -27,8 +29,7 @@ class FactorizedDensity(nn.Module):
         )
         self.matrices, self.biases, self.factors = nn.ParameterList(), nn.ParameterList(), nn.ParameterList()
         for inputs, outputs in zip(_FILTERS, _FILTERS[1:], strict=False):
-            # softplus(start) = 1 / outputs, but for the first: slope 1.7 of a logistic whose deviation is
-            # about 1
+            # softplus(start) is 1 / outputs; for the first it is 1.7, the slope of a logistic of deviation 1.
             start = torch.expm1(torch.tensor((1.7 if inputs == 1 else 1.0) / outputs)).log()
             self.matrices.append(nn.Parameter(start.expand(channels, outputs, inputs).clone()))
             self.biases.append(
@@ -49,7 +50,7 @@ class FactorizedDensity(nn.Module):
     def interval(self, low: torch.Tensor, high: torch.Tensor) -> torch.Tensor:
         """Probability of low < x < high; both (channels, 1, n)."""
         low, high = self.logits(low), self.logits(high)
-        sign = -torch.sign(low + high).detach()  # in the tail where the difference is exact
+        sign = -torch.sign(low + high).detach()  # The difference is exact in the tail that this picks.
         return (torch.sigmoid(sign * high) - torch.sigmoid(sign * low)).abs()
 
     def forward(self, latents: torch.Tensor, step: torch.Tensor) -> torch.Tensor:

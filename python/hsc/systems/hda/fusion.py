@@ -1,7 +1,9 @@
 """HDA fusion: what arrived of the two parts becomes ẑ = z̃ + ẑ_A, eq. (16).
 
-digital ─▶ repair, cipher, entropy decoder ─▶ z_D ─▶ hyper decoder ─▶ z̃ ───────┐
-analog ─▶ linear least squares, eq. (8) ─▶ û ─▶ channel decoder ─▶ ẑ_A ─────────┴─▶ ẑ
+    digital ─▶ repair, cipher, entropy decoder ─▶ z_D ─▶ hyper decoder ─▶ z̃ ───────┐
+    analog ─▶ linear least squares, eq. (8) ─▶ û ─▶ channel decoder ─▶ ẑ_A ─────────┴─▶ ẑ
+
+`fuse` is the box of the paper's figure 2; `join` serves `hevc_codec` too.
 """
 
 from __future__ import annotations
@@ -78,13 +80,14 @@ def join(
         log_power: int64 (120, h, w), right in the regions that are known.
         came: the digital part.
         received: the message, for its analog part.
+        selection: of the analog values.
+        network: the receiver's.
         elsewhere: ẑ and its variance in regions that are not known.
     """
     analog, variance = torch.zeros_like(base), analog_part.analog_layer(log_power, selection).power
     if received.analog is not None:
-        estimate, variance = analog_part.scatter(
-            received.analog, log_power, selection, came.placed
-        )  # û, eq. (8)
+        # û, eq. (8)
+        estimate, variance = analog_part.scatter(received.analog, log_power, selection, came.placed)
         analog = network.channel_decode(estimate[None])[0]  # ẑ_A
     known = torch.zeros(base.shape[1:], dtype=torch.bool)
     for region, _ in came.placed:

@@ -19,6 +19,7 @@ from ...nn.transform import WIDTH, BlockTransform
 from . import activity
 from .factorized import FactorizedDensity
 from .fourier import SpectralTransform
+from .regions import LATENT_PIXELS
 
 # Channels of z_D.
 LATENTS = 256
@@ -30,8 +31,8 @@ QUALITIES = 12
 FINEST_STEP = 14 / 255
 # How far the thresholds of the quantiser lie above the half, in steps. Chosen by trial.
 DEAD_ZONE = 0.12
-# Pixels that image sides are padded to a multiple of: one latent position.
-MULTIPLE = 32
+# Pixels that image sides are padded to a multiple of.
+MULTIPLE = LATENT_PIXELS
 
 
 def step_size(quality: torch.Tensor | int) -> torch.Tensor:
@@ -129,7 +130,7 @@ class HdaNetwork(nn.Module):
         return z + unit * self._swin(self.encoder, z / unit)
 
     def decode(self, z: torch.Tensor, variance: torch.Tensor) -> torch.Tensor:
-        """Eq. (12): ẑ and the variance of its error, (B, 120, h, w) both → images (B, 3, 8h, 8w), unclamped."""
+        """Eq. (12): ẑ and the variance of its error, (B, 120, h, w) → images (B, 3, 8h, 8w), unclamped."""
         unit = self.deviation[:, None, None]
         known = (variance / self.weight[:, None, None]).clamp_min(1e-6).log2() / 4
         return self.transform.inverse(z + unit * self._swin(self.decoder, z / unit + self.reliability(known)))

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-LATENT_PIXELS, TOKENS = 32, 4  # pixels and tokens along the side of a latent position
+# Pixels and tokens along the side of a latent position.
+LATENT_PIXELS, TOKENS = 32, 4
+# Latent positions along the side of a region.
 REGION = 8
 
 
