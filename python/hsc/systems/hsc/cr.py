@@ -16,8 +16,9 @@ def as_matrix(image: np.ndarray) -> np.ndarray:
 
 
 def error_matrix(image: np.ndarray, generated: np.ndarray) -> np.ndarray:
-    """E of eq. (14): the mean over colour channels of D Dᵀ with D = X − G. Images (..., H, W, C) → float64
-    (..., H, H).
+    """E of eq. (14): the mean over colour channels of D Dᵀ, D = X − G.
+
+    Images (..., H, W, C) → float64 (..., H, H).
     """
     difference = as_matrix(image) - as_matrix(generated)
     return difference @ difference.swapaxes(-1, -2) / image.shape[-1]
@@ -34,8 +35,9 @@ def eigen_rows(error: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def closed_form_errors(eigenvalues: np.ndarray) -> np.ndarray:
-    """‖X − X̂‖²_F per colour channel for every k = 0…n at once, eq. (19): Σ_{i>k} λ_i. (..., n) → (..., n +
-    1).
+    """‖X − X̂‖²_F per colour channel for every k = 0…n at once, eq. (19): Σ_{i>k} λ_i.
+
+    Eigenvalues (..., n) → (..., n + 1).
     """
     tails = np.cumsum(eigenvalues[..., ::-1], axis=-1)[..., ::-1]
     return np.concatenate([tails, np.zeros_like(tails[..., :1])], axis=-1)

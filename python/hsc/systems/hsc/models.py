@@ -36,11 +36,11 @@ def model_number(shape: tuple[int, int, int], semantic: str, symbols: int) -> in
     Raises HscError where there is none.
     """
     wanted = f"hsc-mnist-{semantic}-m{symbols}" if shape == DIGIT_SHAPE else "hsc-photo-vae"
-    for number, name in MODELS.items():
-        if name == wanted and name in weights.names():
-            return number
-    known = [name for name in _with("") if "mnist" in name] or ["none at all, install again"]
-    raise HscError(f"no digit model '{semantic}' with {symbols} symbols: there are {', '.join(known)}")
+    there = {name: number for number, name in MODELS.items() if name in weights.names()}
+    if wanted in there:
+        return there[wanted]
+    known = ", ".join(name for name in there if "mnist" in name) or "none at all, install again"
+    raise HscError(f"no digit model '{semantic}' with {symbols} symbols: there are {known}")
 
 
 def network(parameters: HscParameters) -> nn.Module:
@@ -112,11 +112,7 @@ def _adapter_rank(name: str, rank: int) -> int:
 def _with(suffix: str) -> list[str]:
     """Networks of which there are weights whose name goes on like this."""
     files = weights.names()
-    return [
-        name
-        for name in MODELS.values()
-        if (name in files if not suffix else any(file.startswith(name + suffix) for file in files))
-    ]
+    return [name for name in MODELS.values() if any(file.startswith(name + suffix) for file in files)]
 
 
 def _untrained(name: str) -> nn.Module:
