@@ -492,6 +492,18 @@ class RadioStatus(Pdu):
     rms_dbfs: float | None = _optional(real())
     failure: str | None = _optional(text_key(400))
 
+    @property
+    def troubles(self) -> dict[str, int]:
+        """What went wrong, and how often."""
+        counts = {
+            "clipped": self.clipped,
+            "overruns": self.overruns,
+            "underruns": self.underruns,
+            "timeouts": self.timeouts,
+            "lost": self.lost,
+        }
+        return {name: count for name, count in counts.items() if count}
+
 
 @dataclass(frozen=True)
 class Failed(Pdu):

@@ -184,12 +184,5 @@ class image_viewer(MessageBlock):
 def radio_line(status: pdu.RadioStatus) -> str:
     """What a radio counts, in a line."""
     level = "" if status.peak_dbfs is None else f"peak {status.peak_dbfs:.1f} dBFS"
-    counts = {
-        "clipped": status.clipped,
-        "overruns": status.overruns,
-        "underruns": status.underruns,
-        "timeouts": status.timeouts,
-        "lost": status.lost,
-    }
-    counted = [f"{name} {value}" for name, value in counts.items() if value]
+    counted = [f"{name} {count}" for name, count in status.troubles.items()]
     return ", ".join(filter(None, [f"{status.side} radio", level, *counted, status.failure]))
