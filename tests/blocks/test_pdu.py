@@ -1,7 +1,8 @@
 """The PDU schema: what is written is read back, what is wrong is refused with HscError and nothing else."""
 
 import re
-from dataclasses import fields, replace
+from dataclasses import dataclass, field, fields, replace
+from typing import ClassVar
 
 import numpy as np
 import pmt
@@ -116,6 +117,19 @@ def test_any_pmt_is_parsed_or_refused(message):
     else:
         assert type(parsed) in pdu.KINDS.values()
         pdu.parse(parsed.to_pdu())
+
+
+def test_a_kind_of_ones_own_is_parsed_and_no_name_is_taken_twice(monkeypatch):
+    monkeypatch.setattr(pdu, "KINDS", dict(pdu.KINDS))
+
+    @dataclass(frozen=True)
+    class Counted(pdu.Pdu):
+        kind: ClassVar[str] = "counted"
+        count: int = field(metadata={"key": pdu.integer(0, 9)})
+
+    assert pdu.parse(Counted(7).to_pdu()) == Counted(7)
+    with pytest.raises(HscError, match="PDU kind 'tick' already"):
+        type("Tock", (pdu.Pdu,), {"kind": "tick"})
 
 
 def test_documentation_has_every_kind_and_key():

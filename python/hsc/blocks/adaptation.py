@@ -6,8 +6,8 @@ from __future__ import annotations
 
 import threading
 import time
-
-import numpy as np
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from ..errors import HscError
 from ..phy.adaptation import LinkAdaptation, Policy
@@ -17,10 +17,14 @@ from ..radio.addresses import BIND_REMEDY, bindable
 from . import pdu
 from .base import Companion, MessageBlock
 
-_LOOKS = 4  # a time-out is noticed after this part of it at the latest
+# Looks at the clock within a time-out.
+_LOOKS = 4
+# A socket is waited for in steps of so long [ms].
 _POLL_MS = 100
-_RELEASE_S = 1.0  # an address may be in use for this long before it counts as another program's
-_WAITING = 16  # records that a socket holds; older ones are dropped
+# An address may be in use for this long [s] before it counts as another program's.
+_RELEASE_S = 1.0
+# Records that a socket holds; older ones are dropped.
+_WAITING = 16
 
 
 class link_adaptation(MessageBlock):
@@ -71,7 +75,7 @@ class link_adaptation(MessageBlock):
 
     def _report(self, snr: pdu.Snr) -> None:
         with self._lock:
-            self._adaptation.report(snr.report, time.monotonic())
+            self._adaptation.report(snr.record, time.monotonic())
         self._tell()
 
     def _look(self, asked: threading.Event) -> None:
@@ -85,7 +89,7 @@ class link_adaptation(MessageBlock):
             changed, self._last = setting != self._last, setting
         if changed:
             self.counters["settings"] += 1
-            self.publish("link", pdu.LinkSetting(**{**vars(setting), "digital": int(setting.digital)}))
+            self.publish("link", pdu.LinkSetting.of(setting))
 
 
 class packet_repeater(MessageBlock):
@@ -106,7 +110,8 @@ class packet_repeater(MessageBlock):
             "naks": {pdu.Nak: self._nak, pdu.Failed: self.ignore},
         }
         self.open_ports(inputs, ("packets",), ends=("packets",), queue=None)
-        self._messages, self._repeats, self._linger, self._stop = messages, repeats, linger, threading.Event()
+        self._messages, self._repeats = messages, repeats
+        self._linger, self._stop = linger, threading.Event()
         self._begin()
 
     def _begin(self) -> None:
@@ -126,15 +131,16 @@ class packet_repeater(MessageBlock):
         self.publish("packets", packet)
 
     def _nak(self, nak: pdu.Nak) -> None:
-        again = self._buffer.repeat(Nak(nak.header, tuple(nak.indices.tolist())))
+        again = self._buffer.repeat(nak.record)
         self.counters["repeated"] += len(again)
         for packet in again:
             self.publish("packets", pdu.Packet(packet.header, packet.symbols, again=1))
 
     def _last(self, _: pdu.End) -> None:
-        threading.Thread(
+        ending = threading.Thread(
             target=self._end_later, args=(self._stop,), name="packet_repeater", daemon=True
-        ).start()
+        )
+        ending.start()
 
     def _end_later(self, asked: threading.Event) -> None:
         if not asked.wait(self._linger):
@@ -155,12 +161,12 @@ class repeat_requester(MessageBlock):
 
     def __init__(self, wait: int = 100_000, rounds: int = 2) -> None:
         super().__init__("Repeat Requester")
-        self.open_ports(
-            {"packets": {pdu.ReceivedPacket: self._packet, pdu.Tick: self._tick}}, ("naks",), queue=1024
-        )
+        handlers = {pdu.ReceivedPacket: self._packet, pdu.Tick: self._tick}
+        self.open_ports({"packets": handlers}, ("naks",), queue=1024)
         if wait <= 0 or rounds < 0:
             raise HscError(
-                f"repeat requests after {wait} samples, {rounds} times: give a wait above 0 and no negative number of rounds"
+                f"repeat requests after {wait} samples, {rounds} times: "
+                "give a wait above 0 and no negative number of rounds"
             )
         self._wait, self._rounds = wait, rounds
         self._begin()
@@ -180,7 +186,7 @@ class repeat_requester(MessageBlock):
             self._begin()
         for nak in self._missing.due(tick.sample_index):
             self.counters["requests"] += 1
-            self.publish("naks", pdu.Nak(nak.layout, np.array(nak.indices, np.int32)))
+            self.publish("naks", pdu.Nak.of(nak))
 
 
 class feedback_sender(MessageBlock):
@@ -199,11 +205,11 @@ class feedback_sender(MessageBlock):
         super().__init__("Feedback Sender")
         handlers = {pdu.Snr: self._snr, pdu.Nak: self._nak, pdu.Failed: self.ignore}
         self.open_ports({"records": handlers}, (), ends=())
-        self._address, self._socket = address, _socket("PUB", address)
+        self._address, self._socket = address, _publisher(address)
 
     def start(self) -> bool:
         if self._socket.closed:  # a flowgraph that was stopped and runs again
-            self._socket = _socket("PUB", self._address)
+            self._socket = _publisher(self._address)
         return super().start()
 
     def stop(self) -> bool:
@@ -211,10 +217,10 @@ class feedback_sender(MessageBlock):
         return super().stop()
 
     def _snr(self, snr: pdu.Snr) -> None:
-        self._send(snr.report.pack())
+        self._send(snr.record.pack())
 
     def _nak(self, nak: pdu.Nak) -> None:
-        self._send(Nak(nak.header, tuple(nak.indices.tolist())).pack())
+        self._send(nak.record.pack())
 
     def _send(self, record: bytes) -> None:
         self._socket.send(record)  # PUB never waits: what nobody takes is dropped
@@ -241,7 +247,7 @@ class feedback_receiver(MessageBlock):
         super().__init__("Feedback Receiver")
         self.open_ports({}, ("reports", "naks"))
         self._address = address
-        _socket("SUB", address).close(linger=0)  # refuses an impossible address here
+        _subscriber(address).close(linger=0)  # refuses an impossible address here
         self._listening = Companion("feedback_receiver", self._run)
 
     def start(self) -> bool:
@@ -253,7 +259,7 @@ class feedback_receiver(MessageBlock):
         return super().stop()
 
     def _run(self, asked: threading.Event) -> None:
-        socket = _socket("SUB", self._address)
+        socket = _subscriber(self._address)
         while not asked.is_set():
             if socket.poll(_POLL_MS):
                 with self.contain(None):
@@ -265,44 +271,61 @@ class feedback_receiver(MessageBlock):
         record = unpack_record(data)
         self.counters["records" if record is not None else "refused"] += 1
         if isinstance(record, Report):
-            self.publish("reports", pdu.Snr.of_report(record))
+            self.publish("reports", pdu.Snr.of(record))
         elif isinstance(record, Nak):
-            self.publish("naks", pdu.Nak(record.layout, np.array(record.indices, np.int32)))
+            self.publish("naks", pdu.Nak.of(record))
 
 
-def _socket(kind: str, address: str):  # noqa: ANN202 - zmq is imported late
-    """A socket of bounded queues: PUB is bound, SUB connected and subscribed. Raises HscError."""
+def _publisher(address: str):  # noqa: ANN202 - zmq is imported late
+    """A PUB socket that is bound, its queue bounded. Raises HscError."""
+    zmq = _zmq()
+    endpoint = bindable(address, f"return path '{address}'")
+    socket = zmq.Context.instance().socket(zmq.PUB)
+    with _refused(socket, address, BIND_REMEDY):
+        socket.setsockopt(zmq.SNDHWM, _WAITING)
+        socket.setsockopt(zmq.IPV6, "[" in address)
+        _bind(socket, endpoint)
+    return socket
+
+
+def _subscriber(address: str):  # noqa: ANN202
+    """A SUB socket that is connected and subscribed, its queue and messages bounded. Raises HscError."""
+    zmq = _zmq()
+    socket = zmq.Context.instance().socket(zmq.SUB)
+    with _refused(socket, address, "give the receiver's address, such as tcp://192.168.1.7:5560"):
+        socket.setsockopt(zmq.RCVHWM, _WAITING)
+        socket.setsockopt(zmq.IPV6, "[" in address)
+        socket.setsockopt(zmq.MAXMSGSIZE, LARGEST_RECORD)
+        socket.setsockopt(zmq.RECONNECT_IVL_MAX, 1000)
+        socket.setsockopt(zmq.SUBSCRIBE, b"")
+        socket.connect(address)
+    return socket
+
+
+def _zmq():  # noqa: ANN202
     try:
         import zmq
     except ModuleNotFoundError:
         raise HscError("the return path needs ZMQ: apt-get install python3-zmq") from None
-    endpoint = bindable(address, f"return path '{address}'") if kind == "PUB" else address
-    socket = zmq.Context.instance().socket(getattr(zmq, kind))
+    return zmq
+
+
+@contextmanager
+def _refused(socket, address: str, remedy: str) -> Iterator[None]:  # noqa: ANN001
+    """Turn ZMQ's refusal of an address into an HscError, and close the socket."""
+    zmq = _zmq()
     try:
-        socket.setsockopt(zmq.SNDHWM if kind == "PUB" else zmq.RCVHWM, _WAITING)
-        socket.setsockopt(zmq.IPV6, "[" in address)
-        if kind == "PUB":
-            _bind(socket, endpoint)
-        else:
-            socket.setsockopt(zmq.MAXMSGSIZE, LARGEST_RECORD)
-            socket.setsockopt(zmq.RECONNECT_IVL_MAX, 1000)
-            socket.setsockopt(zmq.SUBSCRIBE, b"")
-            socket.connect(endpoint)
+        yield
     except zmq.ZMQError as error:
         socket.close(linger=0)
-        remedy = (
-            BIND_REMEDY if kind == "PUB" else "give the receiver's address, such as tcp://192.168.1.7:5560"
-        )
         if error.errno == zmq.EADDRINUSE:
             remedy = "give a free port, is another receiver running?"
         raise HscError(f"return path '{address}': {error}; {remedy}") from None
-    return socket
 
 
 def _bind(socket, address: str) -> None:  # noqa: ANN001
-    """Bind, with patience: ZMQ frees the address of a closed socket a moment later, in a thread of its own."""
-    import zmq
-
+    """Bind, with patience: ZMQ frees the address of a closed socket a moment later, in its own thread."""
+    zmq = _zmq()
     deadline = time.monotonic() + _RELEASE_S
     while True:
         try:

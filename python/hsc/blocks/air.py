@@ -19,13 +19,16 @@ from ..phy.receiver import BurstReceiver
 from . import pdu
 from .base import Ports, new_samples
 
+# What `work` returns at the end of the stream (gnuradio/block.h).
 _WORK_DONE = -1
-_BUFFER = 1 << 16  # samples that one call of the receiver's `work` may bring
+# Samples that one call of the receiver's `work` may bring.
+_BUFFER = 1 << 16
 _SYMBOLS = pmt.intern("symbols")
-_LARGEST = (
-    1 << 16
-)  # samples that one call of `work` gives: a flowgraph's own limit, which may be 1, would cost 0.15 ms a call
-_PAUSE = 0.005  # between two looks whether the receiver may go on [s]
+# Samples that one call of the transmitter's `work` gives at most. A call costs 0.15 ms, and a flowgraph's own
+# limit may be one sample.
+_LARGEST = 1 << 16
+# Between two looks whether the receiver may go on [s].
+_PAUSE = 0.005
 
 
 class ofdm_transmitter(Ports, gr.sync_block):
@@ -63,12 +66,8 @@ class ofdm_transmitter(Ports, gr.sync_block):
         self.open_ports({"packets": handlers}, ("sent",), queue=None)
         self.set_max_noutput_items(_LARGEST)
         self._numerology, self._amplitude = ofdm.preset(numerology), float(amplitude)
-        self._continuous, self._gap, self._trailing, self._limit = (
-            continuous,
-            max(0, gap),
-            max(0, trailing),
-            queue,
-        )
+        self._continuous, self._limit = continuous, queue
+        self._gap, self._trailing = max(0, gap), max(0, trailing)
         self._tail = np.zeros(0, np.complex64)
         self._queue_of_packets: deque[pdu.Packet] = deque()
         self._samples, self._position = np.zeros(0, np.complex64), 0
@@ -86,9 +85,8 @@ class ofdm_transmitter(Ports, gr.sync_block):
         if self._current is None:
             self._samples, self._position = self._tail[:0], 0
         elif self._position < len(self._samples):
-            self._position = (
-                0  # a burst that the end of the former run cut off is sent again, as is what waits behind it
-            )
+            # a burst that the end of the former run cut off is sent again, as is what waits behind it
+            self._position = 0
         return super().start()
 
     def _packet(self, p: pdu.Packet) -> None:
@@ -150,11 +148,9 @@ class ofdm_transmitter(Ports, gr.sync_block):
         if header.index == header.count - 1:
             self.counters["messages"] += 1
             first = self._first
-            told = (
-                {"seconds": first.seconds, "notices": first.notices}
-                if first and first.message_id == packet.message_id
-                else {}
-            )
+            told = {}
+            if first and first.message_id == packet.message_id:
+                told = {"seconds": first.seconds, "notices": first.notices}
             self.publish("sent", pdu.Sent(header.layout, header.count, **told))
 
 

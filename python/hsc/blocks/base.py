@@ -23,7 +23,7 @@ from abc import abstractmethod
 from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -33,9 +33,13 @@ from gnuradio import gr
 from ..errors import HscError
 from . import pdu
 
+# PDUs that may wait on a port.
 DEFAULT_QUEUE = 64
-_LOGGED = 20  # so many errors are logged one by one, and then every so many
-_SYSTEM, _FINISH = pmt.intern("system"), pmt.intern("finish")
+# Errors that are logged one by one; then one in so many.
+_LOGGED = 20
+_SYSTEM = pmt.intern("system")
+_FINISH = pmt.intern("finish")
+# What GNU Radio's scheduler sends to a block that shall end.
 _DONE = pmt.cons(pmt.intern("done"), pmt.from_long(1))
 
 Handler = Callable[[Any], None]
@@ -88,13 +92,8 @@ class Ports:
             self.message_port_register_out(pmt.intern(port))
         for port, handlers in inputs.items():
             self.message_port_register_in(pmt.intern(port))
-            self._listen(
-                port, lambda message, port=port, handlers=handlers: self._guard(port, handlers, message)
-            )
-        self._listen(
-            "system",
-            lambda message: pmt.equal(message, self._finish_message()) and self.gateway.system_handler(_DONE),
-        )
+            self._listen(port, partial(self._guard, port, handlers))
+        self._listen("system", self._finish)
 
     def start(self) -> bool:
         """Called by the scheduler; a flowgraph may run more than once. Blocks that override this or `stop`
@@ -159,9 +158,12 @@ class Ports:
 
     def _listen(self, port: str, handler: Callable[[Any], None]) -> None:
         # The gateway finds a handler again by its name, as an attribute of the block.
-        handler.__name__ = f"_on_{port}"
-        setattr(self, handler.__name__, handler)
-        self.set_msg_handler(pmt.intern(port), handler)
+        def handle(message: Any) -> None:
+            handler(message)
+
+        handle.__name__ = f"_on_{port}"
+        setattr(self, handle.__name__, handle)
+        self.set_msg_handler(pmt.intern(port), handle)
 
     def ignore(self, message: pdu.Pdu) -> None:
         """Handler of what has no meaning on a port."""
@@ -173,8 +175,12 @@ class Ports:
     def _guard(self, port: str, handlers: dict[type[pdu.Pdu], Handler], message: Any) -> None:
         with self.contain(None):
             received = pdu.parse(message)
-            with self.contain(getattr(received, "message_id", None)):
+            with self.contain(received.message_id):
                 self._dispatch(port, handlers, received)
+
+    def _finish(self, message: Any) -> None:
+        if pmt.equal(message, self._finish_message()):
+            self.gateway.system_handler(_DONE)
 
     def _finish_message(self) -> Any:
         """What asks this block to leave the flowgraph in this run, and not in the next one."""
@@ -241,7 +247,8 @@ class Companion:
     """
 
     def __init__(self, name: str, run: Callable[[threading.Event], None]) -> None:
-        self._name, self._run, self._asked = name, run, threading.Event()
+        self._name, self._run = name, run
+        self._asked = threading.Event()
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
@@ -318,13 +325,9 @@ class PartsBlock(MessageBlock):
     def __init__(self, name: str, inputs: dict[str, type[pdu.Pdu]], outputs: tuple[str, ...]) -> None:
         super().__init__(name)
         self._joiner, self._part_ports = Joiner(), tuple(inputs)
-        self.open_ports(
-            {
-                port: {kind: self._putter(port), pdu.Failed: self._putter(port)}
-                for port, kind in inputs.items()
-            },
-            outputs,
-        )
+        putters = {port: partial(self._put, port) for port in inputs}
+        handlers = {port: {kind: putters[port], pdu.Failed: putters[port]} for port, kind in inputs.items()}
+        self.open_ports(handlers, outputs)
 
     def start(self) -> bool:
         self._joiner.forget()
@@ -346,13 +349,9 @@ class PartsBlock(MessageBlock):
         for message_id, parts in self._joiner.flush():
             self._serve(message_id, parts)
 
-    def _putter(self, port: str) -> Handler:
-        return lambda part: self._put(port, part)
-
     def _put(self, port: str, part: pdu.Pdu) -> None:
-        parts = self._joiner.put(
-            part.message_id, port if isinstance(part, pdu.Failed) else self.key(port, part), part
-        )
+        key = port if isinstance(part, pdu.Failed) else self.key(port, part)
+        parts = self._joiner.put(part.message_id, key, part)
         if parts and self.complete(parts) and self._joiner.take(part.message_id):
             self._serve(part.message_id, parts)
         for message_id, some in self._joiner.overflow():
@@ -371,5 +370,6 @@ def require_codec(name: str, wanted: str) -> None:
     """Raises HscError when a message of codec `name` came to a block that serves `wanted`."""
     if name != wanted:
         raise HscError(
-            f"a message of codec '{name}' came to a block for '{wanted}': use the Message Decoder or the Image Receiver"
+            f"a message of codec '{name}' came to a block for '{wanted}': "
+            "use the Message Decoder or the Image Receiver"
         )

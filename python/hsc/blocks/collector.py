@@ -12,7 +12,8 @@ from ..phy.reports import report_of
 from . import pdu
 from .base import MessageBlock
 
-DEFAULT_HOLD = 500_000  # patience with a message of which packets are missing [samples]
+# Patience with a message of which packets are missing [samples].
+DEFAULT_HOLD = 500_000
 _SNR = pmt.intern("snr")
 
 
@@ -23,9 +24,8 @@ class PacketCollector(MessageBlock):
         super().__init__(name)
         handlers = {pdu.ReceivedPacket: self._collect, pdu.Tick: self._expire}
         self.open_ports({"packets": handlers}, outputs, queue=1024)
-        self.message_port_register_out(
-            _SNR
-        )  # not among `outputs`: what comes back to the transmitter ends nothing there
+        # not among `outputs`: what comes back to the transmitter ends nothing there
+        self.message_port_register_out(_SNR)
         self.hold = hold
         self._assembler = MessageAssembler()
 
@@ -52,7 +52,8 @@ class PacketCollector(MessageBlock):
 
     def _collect(self, received: pdu.ReceivedPacket) -> None:
         self._serve(self._assembler.push(received.packet))
-        self.counters["late"], self.counters["duplicates"] = self._assembler.late, self._assembler.duplicates
+        self.counters["late"] = self._assembler.late
+        self.counters["duplicates"] = self._assembler.duplicates
 
     def _expire(self, tick: pdu.Tick) -> None:
         if tick.sample_index == 0:
@@ -66,10 +67,10 @@ class PacketCollector(MessageBlock):
                 self.on_message(message)
 
     def report(self, message: AssembledMessage, lost_blocks: int | None = None) -> None:
-        """Tell the transmitter what came: see `phy.adaptation.report_of`."""
+        """Tell the transmitter what came: see `phy.reports.report_of`."""
         report = report_of(message, lost_blocks)
         if report is not None:
-            self.publish("snr", pdu.Snr.of_report(report))
+            self.publish("snr", pdu.Snr.of(report))
 
 
 class message_demux(PacketCollector):

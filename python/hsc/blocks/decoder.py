@@ -22,8 +22,10 @@ from .base import limit_torch_threads
 from .collector import DEFAULT_HOLD, PacketCollector
 from .progressive import ProgressiveDecoder
 
+# Largest image of a message that is taken unless something else is asked for [pixels].
 MAX_PIXELS = MAX_SIDE**2
-_PARTIAL, _PACKETS = pmt.intern("partial"), pmt.intern("packets")
+_PARTIAL = pmt.intern("partial")
+_PACKETS = pmt.intern("packets")
 
 
 class message_decoder(PacketCollector):
@@ -52,13 +54,12 @@ class message_decoder(PacketCollector):
         max_pixels: int = MAX_PIXELS,
     ) -> None:
         super().__init__("Message Decoder", ("images", "analog_only"), hold)
-        self.message_port_register_out(
-            _PARTIAL
-        )  # not among `outputs`: what fails or ends is told with the final images
+        # not among `outputs`: what fails or ends is told with the final images
+        self.message_port_register_out(_PARTIAL)
         self._options, self._codecs = options or {}, {}
         self._max_pixels = max_pixels
-        self._partial, self._next_partial, self._newest = int(partial), -math.inf, None
-        self._based: Header | None = None  # layout of the message whose base has been shown
+        self._partial = int(partial)
+        self._forget_partial()
         self._progressive = ProgressiveDecoder(
             self._decode_partial, self._publish_partial, self._partial_failed
         )
@@ -75,7 +76,12 @@ class message_decoder(PacketCollector):
 
     def begin_run(self) -> None:
         super().begin_run()
-        self._next_partial, self._newest, self._based = -math.inf, None, None
+        self._forget_partial()
+
+    def _forget_partial(self) -> None:
+        self._next_partial = -math.inf  # no partial image before this sample
+        self._newest: pdu.ReceivedPacket | None = None  # of which none has been made
+        self._based: Header | None = None  # layout of the message whose base has been shown
 
     def codec(self, name: str) -> Codec:
         """The codec of that name, made when it is first needed."""
@@ -85,10 +91,8 @@ class message_decoder(PacketCollector):
 
     def on_message(self, message: AssembledMessage) -> None:
         self._progressive.close(message.header)
-        if (
-            self._based == message.header
-        ):  # a transmitter that was restarted may send one of this layout again
-            self._based = None
+        if self._based == message.header:
+            self._based = None  # a transmitter that was restarted may send one of this layout again
         received = modem.demodulate(message)
         self.report(message, sum(len(stream.lost_blocks) for stream in received.digital))
         codec = self.codec(received.codec)
@@ -104,7 +108,8 @@ class message_decoder(PacketCollector):
         height, width, _ = received.header.shape
         if height * width > self._max_pixels:
             raise HscError(
-                f"a packet of an image of {width} x {height} pixels: this receiver takes at most {self._max_pixels} pixels"
+                f"a packet of an image of {width} x {height} pixels: "
+                f"this receiver takes at most {self._max_pixels} pixels"
             )
         super()._collect(received)
         self._newest = received
@@ -116,13 +121,10 @@ class message_decoder(PacketCollector):
 
     def _offer(self) -> None:
         newest = self._newest
-        if (
-            self._partial <= 0
-            or newest is None
-            or newest.sample_index < self._next_partial
-            or self.nmsgs(_PACKETS)
-        ):
-            return  # with more packets at hand there is a better image to come
+        if self._partial <= 0 or newest is None or newest.sample_index < self._next_partial:
+            return
+        if self.nmsgs(_PACKETS):  # with more packets at hand there is a better image to come
+            return
         self._newest = None
         parts = self._assembler.parts(newest.header)
         if parts and self._progressive.offer(parts):
@@ -136,9 +138,8 @@ class message_decoder(PacketCollector):
         codec = self.codec(received.codec)
         base = codec.base
         if base is not None and self._based != message.header:
-            with suppress(
-                HscError
-            ):  # nothing usable of it yet: what there is of everything is shown, and the base when it comes
+            # nothing usable of it yet: what there is of everything is shown, and the base when it comes
+            with suppress(HscError):
                 image, _ = _decode(codec, received.only(base.kind), message)
                 self._based = message.header
                 return replace(image, part=base.name)
@@ -160,13 +161,14 @@ def _decode(
     start = time.perf_counter()
     decoded = codec.decode(received)
     seconds = time.perf_counter() - start
-    link = {
-        "snr_db": message.snr_db,
-        "packets": message.header.count,
-        "packets_received": len(message.packets),
-    }
-    notices, pixels = "; ".join(decoded.notices) or None, decoded.image
     image = pdu.Image(
-        message.header.message_id, pixels.shape, pixels.ravel(), seconds=seconds, notices=notices, **link
+        message_id=message.header.message_id,
+        shape=decoded.image.shape,
+        data=decoded.image.ravel(),
+        snr_db=message.snr_db,
+        packets=message.header.count,
+        packets_received=len(message.packets),
+        seconds=seconds,
+        notices="; ".join(decoded.notices) or None,
     )
     return image, decoded.notices

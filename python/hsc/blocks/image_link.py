@@ -1,4 +1,4 @@
-"""Whole transmitters and receivers with any codec, for daily use, and how such hierarchical blocks are wired."""
+"""Whole transmitters and receivers with any codec, for daily use, and how such blocks are wired."""
 
 from __future__ import annotations
 

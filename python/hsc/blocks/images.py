@@ -19,7 +19,8 @@ from ..paths import examples_folder
 from . import pdu
 from .base import Companion, Joiner, MessageBlock
 
-_READING = 10.0  # that an image in the making is waited for when the flowgraph stops [s]
+# Patience with an image that is being read when the flowgraph stops [s].
+_READING = 10.0
 
 
 def _paths(patterns: str | Sequence[str], say: Callable[[str], object]) -> list[Path]:
@@ -31,7 +32,8 @@ def _paths(patterns: str | Sequence[str], say: Callable[[str], object]) -> list[
         matches = _matches(pattern)
         if not matches:
             raise HscError(
-                f"no file matches '{label(pattern)}': give a file, a folder or a pattern such as 'images/*.png'"
+                f"no file matches '{label(pattern)}': "
+                "give a file, a folder or a pattern such as 'images/*.png'"
             )
         named += matches
     if not named:
@@ -82,12 +84,8 @@ class image_source(MessageBlock):
         self._paths = _paths(files, self.logger.info)
         self._noted: set[Path] = set()
         self._kept: dict[Path, image_files.SourceImage] = {}  # of pipes: they can be read once
-        self.repeat, self._interval, self._in_flight, self._delay = (
-            repeat,
-            max(0.0, interval),
-            in_flight,
-            delay,
-        )
+        self.repeat, self._in_flight = repeat, in_flight
+        self._interval, self._delay = max(0.0, interval), delay
         self._next_id = random.randrange(1 << 16) if first_id < 0 else first_id
         self._reader = Companion("image_source", self._run)
 
@@ -198,7 +196,8 @@ class image_sink(MessageBlock):
                 files.write(self._folder / f"{name}.png", image_files.png(image_files.picture(image.pixels)))
             except OSError as error:
                 raise HscError(
-                    f"cannot write to '{label(self._folder)}': {error.strerror or error}; choose another folder"
+                    f"cannot write to '{label(self._folder)}': {error.strerror or error}; "
+                    "choose another folder"
                 ) from None
         self.counters["written"] += 1
 
@@ -242,12 +241,17 @@ class quality_meter(MessageBlock):
         self.publish("images", pdu.Image(**{**vars(received), "name": reference.name}))
         if received.shape != reference.shape:
             raise HscError(
-                f"message {received.message_id}: received as {received.shape}, sent as {reference.shape}: not the same message"
+                f"message {received.message_id}: received as {received.shape}, sent as {reference.shape}: "
+                "not the same message"
             )
         pair = received.pixels, reference.pixels
         quality = pdu.Quality(
-            reference.message_id, metrics.psnr_db(*pair), metrics.mse(*pair), metrics.ms_ssim(*pair), reference.name
-        )  # fmt: skip
+            message_id=reference.message_id,
+            psnr_db=metrics.psnr_db(*pair),
+            mse=metrics.mse(*pair),
+            ms_ssim=metrics.ms_ssim(*pair),
+            name=reference.name,
+        )
         self.results[reference.message_id] = quality
         while len(self.results) > self._keep:
             self.results.pop(next(iter(self.results)))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from ..codecs import registry
@@ -41,13 +43,16 @@ class analog_demodulator(MessageBlock):
         if stream.stream != 0:
             raise HscError("symbols of a digital stream: connect the demux's port 'analog'")
         received = analog.demodulate(stream.symbols, variance, np.isfinite(variance), header.scale)
-        self.publish(
-            "analog",
-            pdu.Analog(
-                header.message_id, registry.name_of(header.codec), header.shape, received.values, header.parameters,
-                received.noise_variance, stream.snr_db,
-            ),
-        )  # fmt: skip
+        values = pdu.Analog(
+            message_id=header.message_id,
+            codec=registry.name_of(header.codec),
+            shape=header.shape,
+            values=received.values,
+            parameters=header.parameters,
+            noise_variance=received.noise_variance,
+            snr_db=stream.snr_db,
+        )
+        self.publish("analog", values)
 
 
 class digital_modulator(MessageBlock):
@@ -78,14 +83,18 @@ class digital_modulator(MessageBlock):
                 f"message {stream.message_id}: no MCS in the PDU, set one in the Digital Modulator"
             )
         data = stream.data.tobytes()
-        symbols = digital.modulate(data, name) if stream.streams else np.zeros(0, np.complex64)
-        self.publish(
-            "symbols",
-            pdu.Symbols(
-                stream.message_id, stream.codec, stream.shape, symbols, stream.stream, stream.streams, stream.parameters,
-                mcs=name or None, n_bytes=len(data),
-            ),
-        )  # fmt: skip
+        symbols = pdu.Symbols(
+            message_id=stream.message_id,
+            codec=stream.codec,
+            shape=stream.shape,
+            symbols=digital.modulate(data, name) if stream.streams else np.zeros(0, np.complex64),
+            stream=stream.stream,
+            streams=stream.streams,
+            parameters=stream.parameters,
+            mcs=name or None,
+            n_bytes=len(data),
+        )
+        self.publish("symbols", symbols)
 
 
 class digital_demodulator(MessageBlock):
@@ -100,26 +109,31 @@ class digital_demodulator(MessageBlock):
 
     def _demodulate(self, stream: pdu.ReceivedSymbols) -> None:
         header = stream.header
-        head = header.message_id, registry.name_of(header.codec), header.shape
-        link = {"snr_db": stream.snr_db, "packets": header.count, "packets_received": stream.packets_received}
-        common = {
-            "stream": stream.stream,
-            "streams": len(header.digital),
-            "parameters": header.parameters,
-            **link,
-        }
+        nothing = pdu.Digital(
+            message_id=header.message_id,
+            codec=registry.name_of(header.codec),
+            shape=header.shape,
+            data=np.zeros(0, np.uint8),
+            stream=stream.stream,
+            streams=len(header.digital),
+            parameters=header.parameters,
+            snr_db=stream.snr_db,
+            packets=header.count,
+            packets_received=stream.packets_received,
+        )
         if not header.digital:
-            self.publish("digital", pdu.Digital(*head, np.zeros(0, np.uint8), **common))
+            self.publish("digital", nothing)
             return
         if stream.stream == 0:
             raise HscError("symbols of the analog stream: connect the demux's port 'digital'")
         name, n_bytes = header.digital[stream.stream - 1]
         received = digital.demodulate(stream.symbols, stream.noise_variance, n_bytes, name)
         self.counters["lost_blocks"] += len(received.lost_blocks)
-        self.publish(
-            "digital",
-            pdu.Digital(
-                *head, np.frombuffer(received.data, np.uint8), mcs=name, received_bytes=received.received.astype(np.uint8),
-                lost_blocks=np.array(received.lost_blocks, np.int32), **common,
-            ),
-        )  # fmt: skip
+        decoded = replace(
+            nothing,
+            data=np.frombuffer(received.data, np.uint8),
+            mcs=name,
+            received_bytes=received.received.astype(np.uint8),
+            lost_blocks=np.array(received.lost_blocks, np.int32),
+        )
+        self.publish("digital", decoded)

@@ -46,10 +46,8 @@ class message_mux(MessageBlock):
         if self._whole(parts) and self._joiner.take(part.message_id):
             self._send(parts)
         for message_id, _ in self._joiner.overflow():
-            self.fail(
-                message_id,
-                f"message {message_id}: a stream never came, check what is connected to the Message Mux",
-            )
+            reason = "a stream never came, check what is connected to the Message Mux"
+            self.fail(message_id, f"message {message_id}: {reason}")
 
     def _whole(self, parts: dict[int, pdu.Symbols]) -> bool:
         digital = next((p for stream, p in parts.items() if stream), None)

@@ -8,7 +8,7 @@ vector. `to_pdu()` writes, `parse()` reads; whatever is wrong with a PDU is one 
 from __future__ import annotations
 
 import math
-from dataclasses import Field, dataclass, field, fields
+from dataclasses import MISSING, Field, dataclass, field, fields
 from typing import Any, ClassVar
 
 import numpy as np
@@ -16,7 +16,7 @@ import pmt
 
 from ..errors import HscError
 from ..message import MAX_DIGITAL_STREAMS, MAX_PARAMETER_BYTES, ReceivedAnalog, ReceivedDigital
-from ..phy import adaptation, digital, packets
+from ..phy import adaptation, digital, packets, reports
 from ..phy.header import Header
 from ..phy.reports import Report
 from .pdu_keys import (
@@ -35,7 +35,10 @@ from .pdu_keys import (
     write_vector,
 )
 
+# Largest integer of a metadata value; GNU Radio's PMT has 64 bits.
 _MAX_INTEGER = (1 << 62) - 1
+# All kinds by name, those that systems define in their own modules too.
+KINDS: dict[str, type[Pdu]] = {}
 
 
 def _key(key: Key, **default: Any) -> Any:
@@ -54,21 +57,34 @@ _ID = integer(0, 0xFFFF)
 _STREAM = integer(0, MAX_DIGITAL_STREAMS)
 _COUNT = integer(0, 0xFFFF)
 _TALLY = integer(0, _MAX_INTEGER)
-_POSITION = integer(-_MAX_INTEGER, _MAX_INTEGER)  # a burst may seem to begin just before the stream
+# A burst may seem to begin just before the stream.
+_POSITION = integer(-_MAX_INTEGER, _MAX_INTEGER)
 _BYTES_OF_STREAM = integer(0, (1 << 24) - 1)
 
 
 class Pdu:
-    """Base of all kinds."""
+    """Base of all kinds. A subclass with a `kind` is a kind from its definition on.
+
+    Attributes:
+        kind: its name in the metadata.
+        message_id: the message that fails when a block cannot serve this PDU; None when none does.
+
+    Raises:
+        HscError: at its definition: there is a kind of that name already.
+    """
 
     kind: ClassVar[str]
+    message_id: ClassVar[int | None] = None
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        require(cls.kind not in KINDS, f"there is a PDU kind '{cls.kind}' already: choose another name")
+        KINDS[cls.kind] = cls
 
     def to_pdu(self) -> Any:
         """The PMT pair. Keys whose value is None are left out; a kind without a vector has an empty one."""
-        meta, vector = (
-            pmt.dict_add(pmt.make_dict(), pmt.intern("kind"), pmt.intern(self.kind)),
-            write_vector(b"", "u8"),
-        )
+        meta = pmt.dict_add(pmt.make_dict(), pmt.intern("kind"), pmt.intern(self.kind))
+        vector = write_vector(b"", "u8")
         for f in fields(self):
             value = getattr(self, f.name)
             if "payload" in f.metadata:
@@ -79,9 +95,8 @@ class Pdu:
 
 
 def _agree(received: np.ndarray | None, count: int, name: str) -> None:
-    require(
-        received is None or len(received) == count, f"{name}: must have one item for each item of the vector"
-    )
+    agrees = received is None or len(received) == count
+    require(agrees, f"{name}: must have one item for each item of the vector")
 
 
 @dataclass(frozen=True)
@@ -125,10 +140,8 @@ class Generated(Pdu):
     parameters: bytes = _key(octets(MAX_PARAMETER_BYTES), default=b"")
 
     def __post_init__(self) -> None:
-        require(
-            self.data.size in (0, math.prod(self.shape)),
-            "vector: must have height x width x channels items, or none",
-        )
+        fits = self.data.size in (0, math.prod(self.shape))
+        require(fits, "vector: must have height x width x channels items, or none")
 
     @property
     def pixels(self) -> np.ndarray | None:
@@ -157,9 +170,9 @@ class Analog(Pdu):
     @property
     def received(self) -> ReceivedAnalog:
         """As `message.ReceivedAnalog`; values without a variance count as received without error."""
-        variance = (
-            np.zeros(len(self.values), np.float32) if self.noise_variance is None else self.noise_variance
-        )
+        variance = self.noise_variance
+        if variance is None:
+            variance = np.zeros(len(self.values), np.float32)
         return ReceivedAnalog(self.values, variance, np.isfinite(variance))
 
 
@@ -190,13 +203,11 @@ class Digital(Pdu):
     @property
     def received(self) -> ReceivedDigital:
         """As `message.ReceivedDigital`; without a mask every byte counts as received."""
-        mask = (
-            np.ones(len(self.data), bool) if self.received_bytes is None else self.received_bytes.astype(bool)
-        )
+        came = self.received_bytes
+        mask = np.ones(len(self.data), bool) if came is None else came.astype(bool)
         lost = () if self.lost_blocks is None else tuple(self.lost_blocks.tolist())
-        return ReceivedDigital(
-            self.data.tobytes(), mask, lost, digital.payload_bytes_per_block(self.mcs) if self.mcs else 0
-        )
+        block_bytes = digital.payload_bytes_per_block(self.mcs) if self.mcs else 0
+        return ReceivedDigital(self.data.tobytes(), mask, lost, block_bytes)
 
 
 @dataclass(frozen=True)
@@ -240,9 +251,8 @@ class Symbols(Pdu):
         if self.stream and self.streams:
             require(self.mcs is not None, "mcs: is missing")
             count = digital.symbol_count(self.n_bytes, self.mcs)
-            require(
-                len(self.symbols) == count, f"vector: {self.n_bytes} bytes at {self.mcs} are {count} symbols"
-            )
+            fits = len(self.symbols) == count
+            require(fits, f"vector: {self.n_bytes} bytes at {self.mcs} are {count} symbols")
 
 
 @dataclass(frozen=True)
@@ -264,10 +274,10 @@ class ReceivedSymbols(Pdu):
         _agree(self.noise_variance, len(self.symbols), "noise_variance")
         streams = self.header.digital
         require(self.stream <= max(1, len(streams)), "stream: the header has no such stream")
-        name, n_bytes = streams[self.stream - 1] if self.stream and streams else (None, 0)
-        count = (
-            digital.symbol_count(n_bytes, name) if name else 0 if self.stream else self.header.analog_symbols
-        )
+        count = 0 if self.stream else self.header.analog_symbols
+        if self.stream and streams:
+            name, n_bytes = streams[self.stream - 1]
+            count = digital.symbol_count(n_bytes, name)
         require(len(self.symbols) == count, f"vector: the header asks for {count} symbols")
 
     @property
@@ -388,14 +398,14 @@ class Snr(Pdu):
     lost_blocks: int | None = _optional(_TALLY)
 
     @classmethod
-    def of_report(cls, report: Report) -> Snr:
-        """A report as a PDU; blocks that nobody counted are left out."""
+    def of(cls, report: Report) -> Snr:
+        """From `phy.reports.Report`; blocks that nobody counted are left out."""
         blocks = (report.blocks, report.lost_blocks) if report.blocks else (None, None)
         return cls(report.message_id, report.snr_db, report.packets, report.received, *blocks)
 
     @property
-    def report(self) -> Report:
-        """The same without GNU Radio."""
+    def record(self) -> Report:
+        """As `phy.reports.Report`."""
         counts = (self.packets, self.packets_received, self.blocks, self.lost_blocks)
         return Report(self.message_id, self.snr_db, *(count or 0 for count in counts))
 
@@ -411,6 +421,16 @@ class Nak(Pdu):
     def __post_init__(self) -> None:
         inside = not self.indices.size or (self.indices.min() >= 0 and self.indices.max() < self.header.count)
         require(self.header.index == 0 and inside, "vector: the message has no such packet")
+
+    @classmethod
+    def of(cls, nak: reports.Nak) -> Nak:
+        """From `phy.reports.Nak`."""
+        return cls(nak.layout, np.array(nak.indices, np.int32))
+
+    @property
+    def record(self) -> reports.Nak:
+        """As `phy.reports.Nak`."""
+        return reports.Nak(self.header, tuple(self.indices.tolist()))
 
     @property
     def message_id(self) -> int:
@@ -430,9 +450,14 @@ class LinkSetting(Pdu):
     repair_share: float | None = _optional(real())
     digital: int = _key(integer(0, 1), default=1)
 
+    @classmethod
+    def of(cls, setting: adaptation.LinkSetting) -> LinkSetting:
+        """From `phy.adaptation.LinkSetting`."""
+        return cls(**{**vars(setting), "digital": int(setting.digital)})
+
     @property
     def record(self) -> adaptation.LinkSetting:
-        """The same without GNU Radio."""
+        """As `phy.adaptation.LinkSetting`."""
         return adaptation.LinkSetting(**{**vars(self), "digital": bool(self.digital)})
 
 
@@ -450,7 +475,7 @@ class Quality(Pdu):
 
 @dataclass(frozen=True)
 class RadioStatus(Pdu):
-    """What a radio has counted since the start, and its level since the last such PDU. Counters: docs/pdu.md."""
+    """What a radio has counted since the start, and its level since the last such PDU; see docs/pdu.md."""
 
     kind: ClassVar[str] = "radio"
     side: str = _key(text_key(16))
@@ -504,46 +529,30 @@ class End(Pdu):
     began: float | None = _optional(real())
 
 
-KINDS: dict[str, type[Pdu]] = {
-    cls.kind: cls
-    for cls in (
-        Image, Generated, Features, Analog, Digital, Symbols, ReceivedSymbols, Packet, ReceivedPacket, Tick, Sent, Snr, Nak,
-        LinkSetting, Quality, RadioStatus, Failed, End,
-    )
-}  # fmt: skip
+# What the PMT binding throws, UnicodeDecodeError among the ValueErrors.
+_OF_PMT = (RuntimeError, ValueError, TypeError, IndexError, AttributeError, OverflowError)
 
 
 def parse(message: Any) -> Pdu:
-    """PMT → PDU. Raises HscError, and nothing else, for whatever is not one of KINDS with its keys in type
-    and bounds.
+    """PMT → PDU. Raises HscError, and nothing else, for whatever is of no kind or lacks a key in its type and
+    bounds.
     """
     try:
         return _parse(message)
-    except (
-        RuntimeError,
-        ValueError,
-        TypeError,
-        IndexError,
-        AttributeError,
-        OverflowError,
-    ) as error:  # what the PMT binding throws, UnicodeDecodeError too
+    except _OF_PMT as error:
         raise HscError(f"not a PDU of this module: {error}") from error
 
 
 def _parse(message: Any) -> Pdu:
-    require(
-        pmt.is_pair(message) and pmt.is_dict(pmt.car(message)),
-        "not a PDU: give a pair of a metadata dictionary and a vector",
-    )
+    pair = pmt.is_pair(message) and pmt.is_dict(pmt.car(message))
+    require(pair, "not a PDU: give a pair of a metadata dictionary and a vector")
     meta, vector = pmt.car(message), pmt.cdr(message)
     kind = pmt.dict_ref(meta, pmt.intern("kind"), pmt.PMT_NIL)
     name = pmt.symbol_to_string(kind) if pmt.is_symbol(kind) else ""
     require(name in KINDS, f"PDU without a known kind: set the key 'kind' to one of {', '.join(KINDS)}")
-    values = {
-        f.name: value for f in fields(KINDS[name]) if (value := _read(name, f, meta, vector)) is not None
-    }
+    found = {f.name: _read(name, f, meta, vector) for f in fields(KINDS[name])}
     try:
-        return KINDS[name](**values)
+        return KINDS[name](**{key: value for key, value in found.items() if value is not None})
     except HscError as error:
         raise HscError(f"{name} PDU, {error}") from error
 
@@ -555,9 +564,7 @@ def _read(kind: str, f: Field, meta: Any, vector: Any) -> Any:
             return read_vector(vector, f.metadata["payload"])
         value = pmt.dict_ref(meta, pmt.intern(f.name), pmt.PMT_NIL)
         if pmt.is_null(value):
-            require(
-                f.default is not f.default_factory, "is missing"
-            )  # both are MISSING when there is no default
+            require(f.default is not MISSING, "is missing")
             return None
         return f.metadata["key"].read(value)
     except HscError as error:

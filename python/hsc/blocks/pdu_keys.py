@@ -7,6 +7,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from ..phy import mcs
 from ..phy.header import HEADER_BYTES, MAX_SIDE, Header, pack, unpack
 from ..phy.numerology import PRESETS
 
+# Items of a vector at most.
 MAX_VECTOR_ITEMS = 1 << 26
 _DTYPES = {"u8": np.uint8, "s32": np.int32, "f32": np.float32, "c32": np.complex64}
 _IS = {"u8": pmt.is_u8vector, "s32": pmt.is_s32vector, "f32": pmt.is_f32vector, "c32": pmt.is_c32vector}
@@ -29,6 +31,7 @@ _SERIAL = {
     "f32": (b"\x0a\x08", ">f4"),
     "c32": (b"\x0a\x0a", ">c8"),
 }
+# Bytes before the first item.
 _SERIAL_HEADER = 8
 
 
@@ -53,10 +56,8 @@ def integer(low: int, high: int) -> Key:
     """An integer from `low` to `high`."""
 
     def read(value: Any) -> int:
-        require(
-            pmt.is_integer(value) and low <= pmt.to_long(value) <= high,
-            f"must be an integer from {low} to {high}",
-        )
+        inside = pmt.is_integer(value) and low <= pmt.to_long(value) <= high
+        require(inside, f"must be an integer from {low} to {high}")
         return pmt.to_long(value)
 
     return Key(lambda value: pmt.from_long(int(value)), read, f"integer {low} … {high}")
@@ -66,10 +67,8 @@ def real() -> Key:
     """A real number, not NaN."""
 
     def read(value: Any) -> float:
-        require(
-            (pmt.is_real(value) or pmt.is_integer(value)) and not math.isnan(pmt.to_double(value)),
-            "must be a real number",
-        )
+        number = pmt.is_real(value) or pmt.is_integer(value)
+        require(number and not math.isnan(pmt.to_double(value)), "must be a real number")
         return pmt.to_double(value)
 
     return Key(lambda value: pmt.from_double(float(value)), read, "real")
@@ -84,38 +83,32 @@ def text_key(limit: int) -> Key:
         require(len(text) <= limit and text.isprintable(), f"must be at most {limit} printable characters")
         return text
 
-    return Key(
-        lambda value: pmt.intern("".join(c if c.isprintable() else " " for c in str(value)[:limit])),
-        read,
-        f"symbol, at most {limit} characters",
-    )
+    def write(value: Any) -> Any:
+        return pmt.intern("".join(c if c.isprintable() else " " for c in str(value)[:limit]))
+
+    return Key(write, read, f"symbol, at most {limit} characters")
 
 
 def write_vector(values: np.ndarray | bytes, item: str) -> Any:
     """Array or bytes → uniform vector of item "u8", "s32", "f32" or "c32"."""
     flat = np.frombuffer(values, np.uint8) if isinstance(values, bytes) else np.ravel(values)
     tag, dtype = _SERIAL[item]
-    return pmt.deserialize_str(
-        tag + len(flat).to_bytes(4, "big") + b"\x01\x00" + flat.astype(dtype).tobytes()
-    )
+    head = tag + len(flat).to_bytes(4, "big") + b"\x01\x00"
+    return pmt.deserialize_str(head + flat.astype(dtype).tobytes())
 
 
 def read_vector(value: Any, item: str, limit: int = MAX_VECTOR_ITEMS) -> np.ndarray:
     """Uniform vector → flat array. Raises HscError for another type or more than `limit` items."""
     require(_IS[item](value), f"must be a vector of {item}")
     require(pmt.length(value) <= limit, f"must have at most {limit} items")
-    return np.frombuffer(pmt.serialize_str(value), _SERIAL[item][1], offset=_SERIAL_HEADER).astype(
-        _DTYPES[item]
-    )
+    serial = np.frombuffer(pmt.serialize_str(value), _SERIAL[item][1], offset=_SERIAL_HEADER)
+    return serial.astype(_DTYPES[item])
 
 
 def vector(item: str, limit: int = MAX_VECTOR_ITEMS) -> Key:
     """A uniform vector of at most `limit` items."""
-    return Key(
-        lambda value: write_vector(value, item),
-        lambda value: read_vector(value, item, limit),
-        f"vector of {item}",
-    )
+    write, read = partial(write_vector, item=item), partial(read_vector, item=item, limit=limit)
+    return Key(write, read, f"vector of {item}")
 
 
 def octets(limit: int) -> Key:
@@ -124,7 +117,7 @@ def octets(limit: int) -> Key:
     def read(value: Any) -> bytes:
         return read_vector(value, "u8", limit).tobytes()
 
-    return Key(lambda value: write_vector(value, "u8"), read, f"vector of u8, at most {limit}")
+    return Key(partial(write_vector, item="u8"), read, f"vector of u8, at most {limit}")
 
 
 def shape_key() -> Key:
@@ -136,9 +129,10 @@ def shape_key() -> Key:
         require(fits, f"must be height and width from 1 to {MAX_SIDE} and 1 or 3 channels")
         return shape
 
-    return Key(
-        lambda value: write_vector(np.array(value), "s32"), read, "vector of s32: height, width, channels"
-    )
+    def write(value: Any) -> Any:
+        return write_vector(np.array(value), "s32")
+
+    return Key(write, read, "vector of s32: height, width, channels")
 
 
 def mcs_key() -> Key:
@@ -173,8 +167,7 @@ def header_key() -> Key:
         require(header is not None, "is no packet header of this version")
         return header
 
-    return Key(
-        lambda value: write_vector(pack(value), "u8"),
-        read,
-        "vector of u8, the header of docs/packet-format.md",
-    )
+    def write(value: Any) -> Any:
+        return write_vector(pack(value), "u8")
+
+    return Key(write, read, "vector of u8, the header of docs/packet-format.md")

@@ -1,4 +1,4 @@
-"""Images of messages that are still incomplete, made beside the Message Decoder without ever holding it up."""
+"""Images of messages that are still incomplete, made beside the Message Decoder, which never waits."""
 
 from __future__ import annotations
 
@@ -10,10 +10,13 @@ from ..errors import HscError
 from ..phy.header import Header
 from ..phy.packets import ReceivedPacket
 
-LARGEST_MESSAGE = 1 << 20  # symbols: what a header claims beyond is not decoded before it has come
+# Symbols of a message of which partial images are made: what a header claims beyond is not decoded before it
+# has come.
+LARGEST_MESSAGE = 1 << 20
+# Patience with an image in the making at the end [s].
 _STOP_SECONDS = 1.0
-# of the seconds that an image took, each time one is not begun for that: the machine may have been busy just
-# then
+# What is left of the seconds that an image took each time one is not begun for that: the machine may have
+# been busy just then. Chosen by trial.
 _FORGET = 0.98
 
 
@@ -49,7 +52,8 @@ class ProgressiveDecoder:
         publish: Callable[[object], None],
         failed: Callable[[Exception], None],
     ) -> None:
-        self._decode, self._publish, self._failed = decode, publish, failed
+        self._decode, self._publish = decode, publish
+        self._failed = failed
         self._changed = threading.Condition()
         self._waiting: list[ReceivedPacket] = []
         self._wanted: Header | None = None
@@ -65,7 +69,8 @@ class ProgressiveDecoder:
     def stop(self) -> None:
         """End the thread, waiting at most a second for an image in the making."""
         with self._changed:
-            thread, self._thread, self._waiting, self._wanted = self._thread, None, [], None
+            thread, self._thread = self._thread, None
+            self._waiting, self._wanted = [], None
             self._changed.notify_all()
         if thread is not None:
             thread.join(_STOP_SECONDS)

@@ -36,13 +36,15 @@ def _made(codec: str, place: str, which: str, options: dict[str, object]) -> Mes
     if not place:
         served = [entry.name for entry in registry.entries() if entry.semantic_encoder]
         raise HscError(
-            f"codec '{codec}' has no Semantic {which}: use the Message {which}, or choose one of {', '.join(served)}"
+            f"codec '{codec}' has no Semantic {which}: use the Message {which}, "
+            f"or choose one of {', '.join(served)}"
         )
     block = load(place)
     known = inspect.signature(block).parameters
     for name in options:
         if name not in known:
             raise HscError(
-                f"the Semantic {which} of {codec} has no option {name}: choose from {', '.join(known) or 'none at all'}"
+                f"the Semantic {which} of {codec} has no option {name}: "
+                f"choose from {', '.join(known) or 'none at all'}"
             )
     return block(**options, **({"codec": codec} if "codec" in known else {}))

@@ -51,8 +51,8 @@ class symbol_channel(MessageBlock):
         self.open_ports({"in": handlers}, ("out",), queue=None)
         if kind not in channel.KINDS:
             raise HscError(f"unknown channel '{kind}': choose one of {', '.join(channel.KINDS)}")
-        self._kind, self._rician_k, self._clock = kind, rician_k, 0
-        self._seed = seed
+        self._kind, self._rician_k = kind, rician_k
+        self._seed, self._clock = seed, 0
         self._begin()
         self.set_snr_db(snr_db)
         self.set_loss(loss)
@@ -78,15 +78,8 @@ class symbol_channel(MessageBlock):
         self._flip = _probability(flip)
 
     def _packet(self, packet: pdu.Packet) -> None:
-        lost = self._lost()
-        received = cross(
-            packet.packet,
-            self._snr_db,
-            self._kind,
-            channel.numpy_normal(self._rng),
-            self._rician_k,
-            self._clock,
-        )
+        lost, normal = self._lost(), channel.numpy_normal(self._rng)
+        received = cross(packet.packet, self._snr_db, self._kind, normal, self._rician_k, self._clock)
         self._clock += packet.symbols.size
         if lost or received is None:
             self.counters["lost"] += 1

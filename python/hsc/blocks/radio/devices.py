@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 from abc import abstractmethod
 from collections.abc import Callable
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -19,12 +20,15 @@ from ...radio.recording import RecordingWriter
 from .listener import Pipe, ZmqFeed, listener, pipe_sink
 from .sample_files import sample_file_sink, sample_file_source
 
-SINK, SOURCE = "sink", "source"
-_RATE_ERROR = 10e-6  # the receiver follows 60 ppm, which crystals need
-_TUNING_ERROR = 10e3  # steps of a synthesiser are far below [Hz]
-_OPEN: WeakValueDictionary[tuple[str, str], Device] = (
-    WeakValueDictionary()
-)  # (address, side) → what is in use in this process
+# The two sides of a radio.
+SINK = "sink"
+SOURCE = "source"
+# Most that a radio's rate may be off, of itself: the receiver follows 60 ppm, which crystals need.
+_RATE_ERROR = 10e-6
+# Most that a radio may miss a frequency [Hz]: the steps of a synthesiser are far below.
+_TUNING_ERROR = 10e3
+# What is in use in this process, by address and side.
+_OPEN: WeakValueDictionary[tuple[str, str], Device] = WeakValueDictionary()
 
 
 class Device:
@@ -75,15 +79,15 @@ class _Driven(Device):
         other = SOURCE if side == SINK else SINK
         if preset.half_duplex and (address.target, other) in _OPEN:
             raise HscError(
-                f"{preset.name} is half duplex: it cannot be Radio Sink and Radio Source at once, use one radio for each"
+                f"{preset.name} is half duplex: it cannot be Radio Sink and Radio Source at once, "
+                "use one radio for each"
             )
         self._call(lambda: self.chain.append(self.open(address.target)))
         # gr-soapy writes a line for each call of a driver that fails, thousands a second; the monitor tells
         # once when samples stay away.
         self.block.set_log_level("off")
-        self.block.set_blkd_input_timer_value(
-            1
-        )  # ms that the scheduler sleeps after a timeout or an error; 250 unless told
+        # ms that the scheduler sleeps after a timeout or an error; 250 unless told
+        self.block.set_blkd_input_timer_value(1)
         self._call(lambda: self._set_rate(settings.sample_rate))
         self.set_frequency(settings.frequency, settings.ppm)
         self.set_gain(settings.gain)
@@ -119,7 +123,8 @@ class _Driven(Device):
         def tune() -> None:
             if abs(missed := self.tune(frequency, ppm)) > _TUNING_ERROR:
                 raise HscError(
-                    f"radio {self.settings.address}: does not tune to {frequency:g} Hz, it is {missed:+g} Hz off"
+                    f"radio {self.settings.address}: does not tune to {frequency:g} Hz, "
+                    f"it is {missed:+g} Hz off"
                 )
 
         self._call(tune)
@@ -140,7 +145,8 @@ class _Driven(Device):
         self.sample_rate = self.set_rate(wanted)
         if abs(self.sample_rate - wanted) > _RATE_ERROR * wanted:
             raise HscError(
-                f"radio {self.settings.address}: has no rate of {wanted:g} samples/s, the nearest is {self.sample_rate:g}"
+                f"radio {self.settings.address}: has no rate of {wanted:g} samples/s, "
+                f"the nearest is {self.sample_rate:g}"
             )
 
     def _call(self, action: Callable[[], Any]) -> None:
@@ -290,7 +296,7 @@ class _Simulated(Device):
 
 
 class _File(Device):
-    """A SigMF recording. A source ends with it, and reads it again in the next run; a sink makes it, in cf32."""
+    """A SigMF recording. A source ends with it, and reads it again in the next run; a sink makes it."""
 
     def __init__(self, settings: RadioSettings, side: str) -> None:
         super().__init__(settings, side)
@@ -321,9 +327,6 @@ def make_device(settings: RadioSettings, side: str) -> Device:
         try:
             from gnuradio import uhd  # noqa: F401
         except ImportError:
-            from dataclasses import replace
-
-            return _Soapy(
-                replace(settings, address=f"soapy:driver=uhd,{settings.parsed.target}".rstrip(",")), side
-            )
+            address = f"soapy:driver=uhd,{settings.parsed.target}".rstrip(",")
+            return _Soapy(replace(settings, address=address), side)
     return kind(settings, side)

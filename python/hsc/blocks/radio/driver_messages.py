@@ -15,11 +15,12 @@ import threading
 from collections import Counter
 from contextlib import suppress
 
+# What each mark tells.
 _KINDS = {b"O": "overruns", b"D": "overruns", b"U": "underruns", b"L": "underruns", b"S": "underruns"}
-_SOAPY = re.compile(
-    rb"(?<![A-Za-z])(?:s[OU])+(?![A-Za-z])"
-)  # between other text too: two writes may come as one chunk
-_UHD = re.compile(rb"[OUDLS]+")  # too short to be told from text, so only where a chunk is nothing else
+# Marks of gr-soapy, between other text too: two writes may come as one chunk.
+_SOAPY = re.compile(rb"(?<![A-Za-z])(?:s[OU])+(?![A-Za-z])")
+# Marks of UHD, too short to be told from text: only where a chunk is nothing else.
+_UHD = re.compile(rb"[OUDLS]+")
 _STDERR = 2
 
 
@@ -64,9 +65,8 @@ class DriverMessages:
         with os.fdopen(reading, "rb", buffering=0) as stream:
             while chunk := stream.read(1 << 16):
                 rest = self.take(chunk)
-                with suppress(
-                    OSError
-                ):  # nobody reads it any more: what drivers write must be taken from the pipe all the same
+                # where nobody reads it any more, what drivers write must be taken from the pipe all the same
+                with suppress(OSError):
                     while rest:
                         rest = rest[os.write(original, rest) :]
         os.close(original)

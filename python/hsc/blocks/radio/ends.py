@@ -1,5 +1,5 @@
 """Radio Sink and Radio Source: one pair of blocks for every radio, and for what stands in for one. Addresses:
-hsc/radio.py.
+hsc/radio/addresses.py.
 """
 
 from __future__ import annotations
@@ -28,10 +28,8 @@ class _radio(gr.hier_block2):  # noqa: N801
         )
         gr.hier_block2.__init__(self, name, *ports)
         self.device = make_device(settings, side)
-        self.settings, self.sample_rate = (
-            replace(settings, sample_rate=self.device.sample_rate),
-            self.device.sample_rate,
-        )
+        self.sample_rate = self.device.sample_rate
+        self.settings = replace(settings, sample_rate=self.sample_rate)
         live = self.device.live
         self.monitor = radio_monitor(
             self.settings, side, self.device.block, self.device.moved if live else None, live
@@ -144,12 +142,8 @@ class radio_source(_radio):  # noqa: N801
         bandwidth: float = 0.0,
         ppm: float = 0.0,
     ) -> None:
-        super().__init__(
-            "Radio Source",
-            RadioSettings(address, frequency, sample_rate, gain, antenna, bandwidth, ppm),
-            SOURCE,
-            0,
-        )
+        settings = RadioSettings(address, frequency, sample_rate, gain, antenna, bandwidth, ppm)
+        super().__init__("Radio Source", settings, SOURCE, 0)
         self.connect(*self.device.chain, self)
         self.connect(self.device.chain[-1], self.monitor)
 

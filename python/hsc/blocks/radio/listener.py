@@ -18,12 +18,15 @@ from gnuradio import gr
 from ...errors import HscError
 from ...radio.addresses import ZMQ_QUEUE, ZMQ_SAMPLES
 
-_POLL = 0.02  # s
-_MAX_MESSAGE = 1 << 24  # bytes
-_RECONNECT = 50  # ms
-_LARGEST = (
-    1 << 16
-)  # samples that one call of `work` moves: a flowgraph's own limit, which may be 1, would cost 0.15 ms a call
+# Longest wait for samples within a call of `work` [s].
+_POLL = 0.02
+# Largest ZeroMQ message that is taken [bytes].
+_MAX_MESSAGE = 1 << 24
+# Between two attempts to connect [ms].
+_RECONNECT = 50
+# Samples that one call of `work` moves at most. A call costs 0.15 ms, and a flowgraph's own limit may be one
+# sample.
+_LARGEST = 1 << 16
 
 
 class Feed(Protocol):
@@ -43,7 +46,8 @@ class ZmqFeed:
     """A SUB socket. Attributes: bad: messages that were no whole number of samples."""
 
     def __init__(self, endpoint: str) -> None:
-        self._endpoint, self._socket, self.bad = endpoint, None, 0
+        self._endpoint, self._socket = endpoint, None
+        self.bad = 0
 
     def open(self) -> None:
         """Connect; the other end need not be there. Raises HscError for an address that is impossible."""
@@ -93,7 +97,8 @@ class Pipe:
 
     def __init__(self) -> None:
         self._pieces: deque[np.ndarray] = deque()
-        self._size, self._changed, self._listening = 0, threading.Condition(), False
+        self._size, self._listening = 0, False
+        self._changed = threading.Condition()
 
     def open(self) -> None:
         """From now on pieces are kept."""
@@ -158,17 +163,18 @@ class listener(gr.sync_block):  # noqa: N801
 
     def __init__(self, feed: Feed, sample_rate: float, patience: float = 0.25) -> None:
         gr.sync_block.__init__(self, name="Listener", in_sig=None, out_sig=[np.complex64])
-        self._feed, self._rate, self._patience = feed, sample_rate, patience
+        self._feed = feed
+        self._rate, self._patience = sample_rate, patience
         self._rest = np.zeros(0, np.complex64)
         self.hears = False
         self.set_max_noutput_items(_LARGEST)
-        self.set_blkd_input_timer_value(
-            1
-        )  # ms that the scheduler sleeps when `work` gave nothing; 250 unless told
+        # ms that the scheduler sleeps when `work` gave nothing; 250 unless told
+        self.set_blkd_input_timer_value(1)
 
     def start(self) -> bool:
         self._feed.open()
-        self._rest, self._heard, self._zeros = self._rest[:0], time.monotonic(), 0
+        self._rest = self._rest[:0]
+        self._heard, self._zeros = time.monotonic(), 0
         return True
 
     def stop(self) -> bool:
@@ -188,7 +194,8 @@ class listener(gr.sync_block):  # noqa: N801
             out[filled : filled + count] = self._rest[:count]
             self._rest, filled = self._rest[count:], filled + count
         if filled:
-            self._heard, self._zeros, self.hears = time.monotonic(), 0, True
+            self._heard, self._zeros = time.monotonic(), 0
+            self.hears = True
             return filled
         count = min(len(out), self._due())
         out[:count] = 0

@@ -18,20 +18,27 @@ from .. import pdu
 from ..base import Companion, Ports, new_samples
 from .driver_messages import DRIVERS
 
-PERIOD = 1.0  # of the RadioStatus PDUs [s]
-_POLL = 0.05  # s
-_STALL = 0.5  # without a sample is a timeout, as gr-soapy's [s]
-_MARGIN = 0.1  # of the poll [s]
-_GONE = 3.0  # without a sample is the end [s]
+# Between two RadioStatus PDUs [s].
+PERIOD = 1.0
+# Between two looks at the counts [s].
+_POLL = 0.05
+# So long without a sample is a timeout, as gr-soapy's [s] …
+_STALL = 0.5
+# … less this much, as looks are not on the instant [s].
+_MARGIN = 0.1
+# So long without a sample is the end [s].
+_GONE = 3.0
+# The same before the first sample [s]: some drivers load firmware.
 _GONE_AT_START = 10.0
-_LIVE_SLACK, _PACED_SLACK = (
-    0.005,
-    0.05,
-)  # of a driver's clock, and of a process that is paced by the wall clock [s]
-_BUFFER = 1 << 14  # samples that a call of `work` may bring: a call costs 0.15 ms, whatever it brings
-_LEAST = (
-    1 << 12
-)  # samples that it brings at least, but for recordings: the last few of a stream are not looked at
+# Jitter of a driver's clock [s].
+_LIVE_SLACK = 0.005
+# Jitter of a process that is paced by the wall clock [s].
+_PACED_SLACK = 0.05
+# Samples that a call of `work` may bring: a call costs 0.15 ms, whatever it brings.
+_BUFFER = 1 << 14
+# Samples that it brings at least, but for recordings: the last few of a stream are not looked at.
+_LEAST = 1 << 12
+# What `work` returns at the end of the stream (gnuradio/block.h).
 _WORK_DONE = -1
 _COUNTED = ("samples", "clipped", "overruns", "underruns", "timeouts", "lost")
 _TROUBLES = {
@@ -41,7 +48,9 @@ _TROUBLES = {
     "timeouts": "times half a second without a sample",
     "lost": "samples missing",
 }
-_SYSTEM, _DONE = pmt.intern("system"), pmt.cons(pmt.intern("done"), pmt.from_long(1))
+_SYSTEM = pmt.intern("system")
+# What GNU Radio's scheduler sends to a block that shall end.
+_DONE = pmt.cons(pmt.intern("done"), pmt.from_long(1))
 
 
 class radio_monitor(Ports, gr.sync_block):  # noqa: N801
@@ -71,22 +80,14 @@ class radio_monitor(Ports, gr.sync_block):  # noqa: N801
         gr.sync_block.__init__(self, name=f"Radio {side.capitalize()}", in_sig=[np.complex64], out_sig=None)
         self.open_ports({}, ("radio",))
         self.set_history(_BUFFER)
-        self.set_max_noutput_items(
-            _BUFFER
-        )  # a flowgraph's own limit may be below _LEAST: no sample would move
+        # a flowgraph's own limit may be below _LEAST: no sample would move
+        self.set_max_noutput_items(_BUFFER)
         if settings.parsed.scheme != "file":
             self.set_output_multiple(_LEAST)
-        self._settings, self._side, self._device, self._moved, self._live = (
-            settings,
-            side,
-            device,
-            moved,
-            live,
-        )
-        bits = settings.preset.bits
-        self._full_scale = (
-            math.inf if settings.parsed.floating else 1.0 if side == "sink" else 1 - 1.5 * 2 ** (1 - bits)
-        )
+        self._settings, self._side = settings, side
+        self._device, self._moved = device, moved
+        self._live = live
+        self._full_scale = _full_scale(settings, side)
         self.failure: str | None = None
         self._companion = Companion("radio monitor", self._watch)
 
@@ -94,7 +95,8 @@ class radio_monitor(Ports, gr.sync_block):  # noqa: N801
         self.counters.clear()
         self.counters.update(dict.fromkeys(_COUNTED, 0))
         self._told: dict[str, int] = {}
-        self._meter, self._lock, self.failure = LevelMeter(self._full_scale), threading.Lock(), None
+        self._meter, self._lock = LevelMeter(self._full_scale), threading.Lock()
+        self.failure = None
         self._began = time.monotonic()
         if self._live:
             self._before = Counter(DRIVERS.counts)
@@ -120,7 +122,8 @@ class radio_monitor(Ports, gr.sync_block):  # noqa: N801
     def _watch(self, asked: threading.Event) -> None:
         clock = SampleClock(self._settings.sample_rate, slack=_LIVE_SLACK if self._live else _PACED_SLACK)
         due = self._began + PERIOD
-        seen, since, stalled = 0, self._began, 0
+        seen, since = 0, self._began
+        stalled = 0
         while not asked.wait(_POLL):
             now = time.monotonic()
             with self.contain(None):
@@ -129,7 +132,8 @@ class radio_monitor(Ports, gr.sync_block):  # noqa: N801
                     clock.update(now, moved)
                 self.counters["lost"] = clock.lost
                 if moved != seen or not self._expected(moved):
-                    seen, since, stalled = moved, now, 0
+                    seen, since = moved, now
+                    stalled = 0
                 elif self._live and now - since >= (stalled + 1) * _STALL - _MARGIN:
                     stalled += 1
                     self.counters["timeouts"] += 1
@@ -153,13 +157,13 @@ class radio_monitor(Ports, gr.sync_block):  # noqa: N801
 
     def _gone(self, seconds: float) -> None:
         what = "gives no samples" if self._side == "source" else "takes no samples"
-        self.failure = f"radio {self._settings.address} {what} for {seconds:.0f} s: check its cable and power, then start again"
+        remedy = "check its cable and power, then start again"
+        self.failure = f"radio {self._settings.address} {what} for {seconds:.0f} s: {remedy}"
         self._count()
         self.fail(None, self.failure)
         self._report()
-        if (
-            self._side == "sink"
-        ):  # those upstream do not learn from the message that nobody takes their samples
+        if self._side == "sink":
+            # those upstream do not learn from the message that nobody takes their samples
             self._device.detail().set_done(True)
         self._device._post(_SYSTEM, _DONE)
 
@@ -168,14 +172,17 @@ class radio_monitor(Ports, gr.sync_block):  # noqa: N801
             peak, rms = self._meter.read()
         numbers = {name: self.counters[name] for name in _COUNTED}
         self._warn(numbers)
-        s = self._settings
-        seconds = time.monotonic() - self._began
-        self.publish(
-            "radio",
-            pdu.RadioStatus(
-                self._side, s.address, s.sample_rate, seconds, **numbers, peak_dbfs=peak, rms_dbfs=rms, failure=self.failure
-            ),
-        )  # fmt: skip
+        status = pdu.RadioStatus(
+            side=self._side,
+            address=self._settings.address,
+            sample_rate=self._settings.sample_rate,
+            seconds=time.monotonic() - self._began,
+            peak_dbfs=peak,
+            rms_dbfs=rms,
+            failure=self.failure,
+            **numbers,
+        )
+        self.publish("radio", status)
 
     def _warn(self, numbers: dict[str, int]) -> None:
         """One line for what went wrong since the last one."""
@@ -184,3 +191,10 @@ class radio_monitor(Ports, gr.sync_block):  # noqa: N801
         if any(count > 0 for count in news.values()):
             text = ", ".join(f"{count} {_TROUBLES[name]}" for name, count in news.items() if count > 0)
             self.logger.warn(f"{text} ({self._settings.address})")
+
+
+def _full_scale(settings: RadioSettings, side: str) -> float:
+    """What clips a sample: 1 at a transmitter, at a receiver one and a half steps of the converter less."""
+    if settings.parsed.floating:
+        return math.inf
+    return 1.0 if side == "sink" else 1 - 1.5 * 2 ** (1 - settings.preset.bits)

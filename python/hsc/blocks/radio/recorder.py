@@ -14,7 +14,8 @@ from .. import pdu
 from ..base import MessageBlock
 from .sample_files import sample_file_sink
 
-_QUEUE = 4096  # PDUs that wait while the metadata are written
+# PDUs that wait while the metadata are written.
+_QUEUE = 4096
 
 
 class _annotator(MessageBlock):  # noqa: N801
@@ -27,7 +28,8 @@ class _annotator(MessageBlock):  # noqa: N801
         super().__init__("Recorder")
         handlers = {pdu.ReceivedPacket: self._packet, pdu.Tick: self._tick}
         self.open_ports({"packets": handlers}, (), queue=_QUEUE)
-        self._writer, self._run, self._started, self._last_tick = writer, 0, 0, -1
+        self._writer, self._last_tick = writer, -1
+        self._run, self._started = 0, 0
 
     def start(self) -> bool:
         self._started += 1

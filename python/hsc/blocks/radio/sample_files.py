@@ -11,7 +11,9 @@ from ...radio.reader import Capture, RecordedSamples, SampleReader
 from ...radio.recording import RecordingWriter
 from ..base import Ports, new_samples
 
-_PIECE = 1 << 16  # samples that a call of `work` may move: a call costs 0.15 ms, whatever it moves
+# Samples that a call of `work` may move: a call costs 0.15 ms, whatever it moves.
+_PIECE = 1 << 16
+# What `work` returns at the end of the stream (gnuradio/block.h).
 _WORK_DONE = -1
 
 
@@ -84,8 +86,7 @@ class sample_file_sink(Ports, gr.basic_block):  # noqa: N801
         self.counters["samples"], self.counters["clipped"] = writer.samples, writer.clipped
         self.counters["lost"] += len(samples) - (writer.samples - recorded)
         if writer.clipped and not clipped:
-            self.fail(
-                None, f"{writer.data}: samples beyond the full scale of its integers are clipped, and counted"
-            )
+            reason = "samples beyond the full scale of its integers are clipped, and counted"
+            self.fail(None, f"{writer.data}: {reason}")
         self.consume(0, len(input_items[0]) - _PIECE + 1)
         return 0

@@ -13,8 +13,10 @@ from ..base import MessageBlock
 from . import drawing
 from .model import ViewerModel
 
+# What the window may show.
 PANELS = ("all", "picture")
-_INTERVAL_MS = 100  # between two paintings, at least
+# Between two paintings, at least [ms].
+_INTERVAL_MS = 100
 
 
 class ViewerWidget(QtWidgets.QWidget):
@@ -28,14 +30,15 @@ class ViewerWidget(QtWidgets.QWidget):
 
     def __init__(self, model: ViewerModel, title: str, side: int, everything: bool) -> None:
         super().__init__()
-        self._model, self._title, self._everything = model, title, everything
+        self._model = model
+        self._title, self._everything = title, everything
         self._pending, self.mistakes = False, 0
-        self._hint = (
-            QtCore.QSize(int(2.6 * side), int(2.4 * side))
-            if everything
-            else QtCore.QSize(side + 20, side + 56)
-        )
-        self.setMinimumSize(self._hint * 0.6 if everything else QtCore.QSize(side, side * 2 // 3 + 76))
+        if everything:
+            self._hint = QtCore.QSize(int(2.6 * side), int(2.4 * side))
+            self.setMinimumSize(self._hint * 0.6)
+        else:
+            self._hint = QtCore.QSize(side + 20, side + 56)
+            self.setMinimumSize(QtCore.QSize(side, side * 2 // 3 + 76))
         self._timer = QtCore.QTimer(self, singleShot=True, interval=_INTERVAL_MS)
         self._timer.timeout.connect(self.update)
         self.changed.connect(self._soon)
@@ -62,19 +65,12 @@ class ViewerWidget(QtWidgets.QWidget):
         theme = drawing.DARK if self.palette().window().color().lightness() < 128 else drawing.LIGHT
         painter = QtGui.QPainter(self)
         try:
-            drawing.draw(
-                painter,
-                QtCore.QRectF(self.rect()),
-                self._model.snapshot(),
-                theme,
-                self._title,
-                self._everything,
-            )
+            area, view = QtCore.QRectF(self.rect()), self._model.snapshot()
+            drawing.draw(painter, area, view, theme, self._title, self._everything)
         except Exception as error:  # Qt aborts the process when one leaves a painting
             self.mistakes += 1
-            painter.drawText(
-                self.rect(), QtCore.Qt.AlignCenter, f"this cannot be painted: {type(error).__name__}: {error}"
-            )
+            text = f"this cannot be painted: {type(error).__name__}: {error}"
+            painter.drawText(self.rect(), QtCore.Qt.AlignCenter, text)
         painter.end()
 
 
@@ -125,13 +121,9 @@ class image_viewer(MessageBlock):
     def _image(self, image: pdu.Image) -> None:
         self.counters["images"] += 1
         came, count = image.packets_received, image.packets
-        stage = (
-            ""
-            if count is None
-            else f"all of {count} packets"
-            if came == count
-            else f"{came or 0} of {count} packets came"
-        )
+        stage = f"{came or 0} of {count} packets came"
+        if count is None or came == count:
+            stage = "" if count is None else f"all of {count} packets"
         self.model.add_image(image.message_id, image.pixels, image.name or "", image.snr_db, stage)
         if image.notices:
             self.model.add_note(f"{image.name or image.message_id}: {image.notices}")
@@ -139,11 +131,9 @@ class image_viewer(MessageBlock):
 
     def _partial(self, image: pdu.Image) -> None:
         alone = f"{image.part} alone" if image.part else ""
-        came = (
-            ""
-            if image.packets is None
-            else f"{image.packets_received or 0} of {image.packets} packets so far"
-        )
+        came = f"{image.packets_received or 0} of {image.packets} packets so far"
+        if image.packets is None:
+            came = ""
         stage = ", ".join(filter(None, (alone, came)))
         self.model.add_image(
             image.message_id, image.pixels, image.name or "", image.snr_db, stage, partial=True

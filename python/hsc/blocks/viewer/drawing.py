@@ -15,17 +15,26 @@ from ...phy import qam
 from .model import PacketMap, PacketState, Picture, View
 
 Rect = QtCore.QRectF
-_GAP, _LINE = 10.0, 18.0
+# Between panels [pixels].
+_GAP = 10.0
+# Height of a line of text, and of its letters [pixels].
+_LINE = 18.0
 _FONT_PIXELS = 13
-_HISTORY, _PLOTS = 0.155, 0.29  # of the window's height
+# Shares of the window's height: former images, and the row of plots.
+_HISTORY = 0.155
+_PLOTS = 0.29
+# Seconds of a curve that are shown.
 _SECONDS = 60.0
+# Cells of the map of packets.
 _MOST_CELLS = 512
-_DOTTED = 80  # a curve of fewer values has a dot at each
-_ANALOG_LIMIT, _DIGITAL_LIMIT = 3.0, 1.6
-_LEFT, _RIGHT, _CENTRE = (
-    QtCore.Qt.AlignVCenter | side
-    for side in (QtCore.Qt.AlignLeft, QtCore.Qt.AlignRight, QtCore.Qt.AlignHCenter)
-)
+# A curve of fewer values has a dot at each.
+_DOTTED = 80
+# Largest part of a symbol that is shown, at a mean power of 1: QAM's outer points are at 1.08.
+_ANALOG_LIMIT = 3.0
+_DIGITAL_LIMIT = 1.6
+_LEFT = QtCore.Qt.AlignVCenter | QtCore.Qt.AlignLeft
+_RIGHT = QtCore.Qt.AlignVCenter | QtCore.Qt.AlignRight
+_CENTRE = QtCore.Qt.AlignVCenter | QtCore.Qt.AlignHCenter
 
 
 @dataclass(frozen=True)
@@ -44,10 +53,30 @@ class Theme:
     states: tuple[str, str, str, str]
 
 
-LIGHT = Theme("#eff0f1", "#ffffff", "#1b1e20", "#5c6166", "#d5d8da", "#00796b", "#3949ab", "#c2571a", "#3949ab",
-              ("#43a047", "#d5d8da", "#fbc02d", "#d32f2f"))  # fmt: skip
-DARK = Theme("#232629", "#16181a", "#eceff1", "#a3a9ad", "#3a3f43", "#4db6ac", "#90a4ff", "#ffb074", "#90a4ff",
-             ("#66bb6a", "#3a3f43", "#fdd835", "#ef5350"))  # fmt: skip
+LIGHT = Theme(
+    window="#eff0f1",
+    panel="#ffffff",
+    text="#1b1e20",
+    dim="#5c6166",
+    grid="#d5d8da",
+    analog="#00796b",
+    digital="#3949ab",
+    snr="#c2571a",
+    psnr="#3949ab",
+    states=("#43a047", "#d5d8da", "#fbc02d", "#d32f2f"),
+)
+DARK = Theme(
+    window="#232629",
+    panel="#16181a",
+    text="#eceff1",
+    dim="#a3a9ad",
+    grid="#3a3f43",
+    analog="#4db6ac",
+    digital="#90a4ff",
+    snr="#ffb074",
+    psnr="#90a4ff",
+    states=("#66bb6a", "#3a3f43", "#fdd835", "#ef5350"),
+)
 
 
 def draw(
@@ -66,18 +95,8 @@ def draw(
     if not everything:
         return
     _history(painter, places["history"], view.history, theme)
-    _constellation(painter, places["analog"], view.analog, "Analog", (), _ANALOG_LIMIT, theme.analog, theme)
-    digital = "Digital" + (f", {view.mcs}" if view.mcs else "")
-    _constellation(
-        painter,
-        places["digital"],
-        view.digital,
-        digital,
-        view.bits_per_symbol,
-        _DIGITAL_LIMIT,
-        theme.digital,
-        theme,
-    )
+    _analog(painter, places["analog"], view, theme)
+    _digital(painter, places["digital"], view, theme)
     _curves(painter, places["curves"], view, theme)
     _packets(painter, places["packets"], view.packets, theme)
     _text(painter, places["note"], "   ".join(filter(None, (view.radio, view.note))), theme.dim, _LEFT)
@@ -120,22 +139,15 @@ def caption(picture: Picture) -> tuple[str, str]:
     """What is known of a picture, in two lines: what it is, and how good."""
     snr = "" if picture.snr_db is None else f"SNR {picture.snr_db:.1f} dB"
     psnr = "" if picture.psnr_db is None else f"PSNR {picture.psnr_db:.1f} dB"
-    first, second = (
-        (f"{picture.name}", f"{picture.size[1]} x {picture.size[0]} pixels"),
-        (picture.stage, snr, psnr),
-    )
-    return " · ".join(first), " · ".join(filter(None, second))
+    what = f"{picture.name} · {picture.size[1]} x {picture.size[0]} pixels"
+    return what, " · ".join(filter(None, (picture.stage, snr, psnr)))
 
 
 def ticks(low: float, high: float, most: int = 5) -> list[float]:
-    """Round numbers from `low` to `high`, at most `most` of them, in steps of 1, 2 or 5 times a power of ten."""
-    span = max(high - low, 1e-9)
-    scale = 10.0 ** math.floor(math.log10(span / most))
-    step = next(
-        s * scale
-        for s in (1, 2, 5, 10, 20, 50)
-        if math.floor(high / (s * scale)) - math.ceil(low / (s * scale)) < most
-    )
+    """Round numbers from `low` to `high`, at most `most` of them, in steps of 1, 2 or 5 · 10^n."""
+    scale = 10.0 ** math.floor(math.log10(max(high - low, 1e-9) / most))
+    steps = (scale * s for s in (1, 2, 5, 10, 20, 50))
+    step = next(s for s in steps if math.floor(high / s) - math.ceil(low / s) < most)
     return [i * step for i in range(math.ceil(low / step), math.floor(high / step) + 1)]
 
 
@@ -174,13 +186,8 @@ def _picture(painter: QtGui.QPainter, place: Rect, picture: Picture | None, titl
         return
     _fit(painter, inside, picture.pixels)
     for number, line in enumerate(caption(picture)):
-        _text(
-            painter,
-            Rect(place.left(), inside.bottom() + number * _LINE, place.width(), _LINE),
-            line,
-            theme.text,
-            _LEFT,
-        )
+        below = Rect(place.left(), inside.bottom() + number * _LINE, place.width(), _LINE)
+        _text(painter, below, line, theme.text, _LEFT)
 
 
 def _fit(painter: QtGui.QPainter, place: Rect, pixels: np.ndarray) -> Rect:
@@ -196,9 +203,8 @@ def _fit(painter: QtGui.QPainter, place: Rect, pixels: np.ndarray) -> Rect:
 
 def _history(painter: QtGui.QPainter, place: Rect, pictures: Sequence[Picture], theme: Theme) -> None:
     judged = bool(pictures) and pictures[0].psnr_db is not None
-    inside = _titled(
-        painter, place, f"Former images, newest first, with their {'PSNR' if judged else 'SNR'}", theme
-    ).adjusted(4, 4, -4, -2)
+    title = f"Former images, newest first, with their {'PSNR' if judged else 'SNR'}"
+    inside = _titled(painter, place, title, theme).adjusted(4, 4, -4, -2)
     left, side = inside.left(), inside.height() - _LINE
     for picture in pictures:
         height, width = picture.pixels.shape[:2]
@@ -212,27 +218,36 @@ def _history(painter: QtGui.QPainter, place: Rect, pictures: Sequence[Picture], 
         left += wide + 6
 
 
-def _constellation(
-    painter: QtGui.QPainter,
-    place: Rect,
-    symbols: np.ndarray,
-    title: str,
-    bits_per_symbol: Sequence[int],
-    limit: float,
-    colour: str,
-    theme: Theme,
-) -> None:
-    inside = _titled(painter, place, title, theme)
+def _analog(painter: QtGui.QPainter, place: Rect, view: View, theme: Theme) -> None:
+    inside = _titled(painter, place, "Analog", theme)
+    _plane(painter, inside, _ANALOG_LIMIT, theme)
+    _symbols(painter, inside, view.analog, _ANALOG_LIMIT, theme.analog, theme)
+
+
+def _digital(painter: QtGui.QPainter, place: Rect, view: View, theme: Theme) -> None:
+    inside = _titled(painter, place, "Digital" + (f", {view.mcs}" if view.mcs else ""), theme)
+    _plane(painter, inside, _DIGITAL_LIMIT, theme)
+    for bits in view.bits_per_symbol if view.digital.size else ():
+        sent = qam.constellation(bits)
+        _points(painter, inside, sent, _DIGITAL_LIMIT, QtGui.QColor(theme.dim), 5.5)
+    _symbols(painter, inside, view.digital, _DIGITAL_LIMIT, theme.digital, theme)
+
+
+def _plane(painter: QtGui.QPainter, inside: Rect, limit: float, theme: Theme) -> None:
+    """The axes of a constellation."""
     painter.setPen(QtGui.QPen(QtGui.QColor(theme.grid), 1))
     painter.drawLine(QtCore.QLineF(inside.left(), inside.center().y(), inside.right(), inside.center().y()))
     painter.drawLine(QtCore.QLineF(inside.center().x(), inside.top(), inside.center().x(), inside.bottom()))
     _text(painter, inside.adjusted(0, inside.height() - _LINE, -3, 0), f"I, ±{limit:g}", theme.dim, _RIGHT)
     _text(painter, Rect(inside.center().x() + 3, inside.top(), 20, _LINE), "Q", theme.dim, _LEFT)
+
+
+def _symbols(
+    painter: QtGui.QPainter, inside: Rect, symbols: np.ndarray, limit: float, colour: str, theme: Theme
+) -> None:
     if not symbols.size:
         _text(painter, inside, "none yet", theme.dim, _CENTRE)
         return
-    for bits in bits_per_symbol:
-        _points(painter, inside, qam.constellation(bits), limit, QtGui.QColor(theme.dim), 5.5)
     dots = QtGui.QColor(colour)
     dots.setAlpha(110)
     _points(painter, inside, symbols, limit, dots, 2.6)
@@ -270,23 +285,16 @@ def _polygon(x: np.ndarray, y: np.ndarray) -> QtGui.QPolygonF:
 def _curves(painter: QtGui.QPainter, place: Rect, view: View, theme: Theme) -> None:
     inside = _titled(painter, place, "SNR and PSNR against time", theme)
     plot = inside.adjusted(52, 8, -52, -2 * _LINE)
-    oldest = max(
-        [float(curve[:, 0].max()) for curve in (view.snr_db, view.psnr_db) if curve.size], default=0.0
-    )
+    ages = (float(curve[:, 0].max()) for curve in (view.snr_db, view.psnr_db) if curve.size)
+    oldest = max(ages, default=0.0)
     seconds = min(_SECONDS, max(10.0, oldest))
     for ago in ticks(0, seconds, 6):
         x = plot.right() - ago / seconds * plot.width()
         _rule(painter, QtCore.QLineF(x, plot.top(), x, plot.bottom()), theme)
-        _text(
-            painter, Rect(x - 30, plot.bottom(), 60, _LINE), f"{-ago:g}" if ago else "0", theme.dim, _CENTRE
-        )
-    _text(
-        painter,
-        Rect(plot.left(), plot.bottom() + _LINE - 2, plot.width(), _LINE),
-        "time [s]",
-        theme.dim,
-        _CENTRE,
-    )
+        label = f"{-ago:g}" if ago else "0"
+        _text(painter, Rect(x - 30, plot.bottom(), 60, _LINE), label, theme.dim, _CENTRE)
+    below = Rect(plot.left(), plot.bottom() + _LINE - 2, plot.width(), _LINE)
+    _text(painter, below, "time [s]", theme.dim, _CENTRE)
     _curve(painter, inside, plot, view.snr_db, seconds, "SNR [dB]", theme.snr, theme, left=True)
     _curve(painter, inside, plot, view.psnr_db, seconds, "PSNR [dB]", theme.psnr, theme, left=False)
 
@@ -312,8 +320,9 @@ def _curve(
     column = Rect(inside.left() + 2, inside.top(), 46, inside.height())
     if not left:
         column.moveRight(inside.right() - 2)
-    _text(painter, Rect(column.left(), inside.bottom() - _LINE, 80, _LINE) if left else
-          Rect(column.right() - 80, inside.bottom() - _LINE, 80, _LINE), label, colour, _LEFT if left else _RIGHT, bold=True)  # fmt: skip
+    corner = column.left() if left else column.right() - 80
+    below = Rect(corner, inside.bottom() - _LINE, 80, _LINE)
+    _text(painter, below, label, colour, _LEFT if left else _RIGHT, bold=True)
     if not shown.size:
         return
     low, high = span(shown[:, 1])
@@ -321,16 +330,15 @@ def _curve(
         y = plot.bottom() - (value - low) / (high - low) * plot.height()
         if left:
             _rule(painter, QtCore.QLineF(plot.left(), y, plot.right(), y), theme)
-        _text(
-            painter,
-            Rect(column.left(), y - _LINE / 2, column.width(), _LINE),
-            f"{value:g}",
-            colour,
-            _RIGHT if left else _LEFT,
-        )
+        beside = Rect(column.left(), y - _LINE / 2, column.width(), _LINE)
+        _text(painter, beside, f"{value:g}", colour, _RIGHT if left else _LEFT)
     x = plot.right() - shown[:, 0] / seconds * plot.width()
     y = plot.bottom() - (shown[:, 1] - low) / (high - low) * plot.height()
-    points = _polygon(x, y)
+    _line(painter, _polygon(x, y), colour)
+
+
+def _line(painter: QtGui.QPainter, points: QtGui.QPolygonF, colour: str) -> None:
+    """A curve through points, with a dot at each where they are few."""
     pen = QtGui.QPen(QtGui.QColor(colour), 1.6)
     pen.setCapStyle(QtCore.Qt.RoundCap)
     painter.setPen(pen)
@@ -362,17 +370,10 @@ def _packets(painter: QtGui.QPainter, place: Rect, packets: PacketMap | None, th
         width = QtGui.QFontMetricsF(painter.font()).horizontalAdvance(label) + 30
         legend += width
         _text(painter, Rect(place.right() - legend + 16, place.top(), width, _LINE), label, theme.text, _LEFT)
-        painter.fillRect(
-            Rect(place.right() - legend, place.top() + 3, 12, 12), QtGui.QColor(theme.states[state])
-        )
-    _text(
-        painter,
-        Rect(place.left(), place.top(), place.width() - legend - _GAP, _LINE),
-        title,
-        theme.text,
-        _LEFT,
-        bold=True,
-    )
+        square = Rect(place.right() - legend, place.top() + 3, 12, 12)
+        painter.fillRect(square, QtGui.QColor(theme.states[state]))
+    above = Rect(place.left(), place.top(), place.width() - legend - _GAP, _LINE)
+    _text(painter, above, title, theme.text, _LEFT, bold=True)
     inside = place.adjusted(0, _LINE, 0, 0)
     painter.fillRect(inside, QtGui.QColor(theme.panel))
     if packets is None:

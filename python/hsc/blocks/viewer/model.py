@@ -19,14 +19,20 @@ from ...errors import HscError
 from ...phy import mcs
 from ...phy.header import Header
 
-LARGEST_SIDE = 1024  # larger pictures are kept at a smaller scale
+# Longest side of a picture that is kept [pixels]; larger ones are made smaller.
+LARGEST_SIDE = 1024
+# The same of a former picture.
 THUMBNAIL_SIDE = 160
+# Symbols of a constellation.
 POINTS = 1000
-CURVE_POINTS, CURVE_STEP = (
-    600,
-    0.1,
-)  # values of a curve that are kept; those within CURVE_STEP seconds are one, their mean
-ORIGINALS, ORIGINAL_BYTES = 64, 64 << 20
+# Values of a curve that are kept.
+CURVE_POINTS = 600
+# Values within so long [s] are one, their mean.
+CURVE_STEP = 0.1
+# Originals that are kept, and their bytes together.
+ORIGINALS = 64
+ORIGINAL_BYTES = 64 << 20
+# Messages whose final image has come that are remembered.
 _REMEMBERED = 16
 
 
@@ -203,36 +209,39 @@ class ViewerModel:
         psnr_db = None
         if original is not None and original[0].shape == pixels.shape:
             psnr_db = metrics.psnr_db(pixels, original[0])
-        name = name or (original[1] if original else "") or f"message {message_id}"
-        picture = Picture(
-            shrink(pixels, LARGEST_SIDE), message_id, name, pixels.shape[:2], stage, partial, snr_db, psnr_db
-        )
+        name = name or (original[1] if original else "")
+        picture = _picture(message_id, pixels, name)
+        picture = replace(picture, stage=stage, partial=partial, snr_db=snr_db, psnr_db=psnr_db)
         with self._lock:
             if partial and message_id in self._finished:
                 return
-            beside = _beside(message_id, *original) if original else None
+            beside = _picture(message_id, *original) if original else None
             self._remember()
             self._view = replace(self._view, picture=picture, original=beside)
-            if partial:
-                return
-            self._finished.append(message_id)
-            if self._packets and self._packets.header.message_id == message_id:
-                self._packets.finished = True
-            if self._packets is None and snr_db is not None:
-                self._snr.add(self._clock(), snr_db)
-            if psnr_db is not None:
-                self._psnr.add(self._clock(), psnr_db)
+            if not partial:
+                self._finish(picture)
+
+    def _finish(self, picture: Picture) -> None:
+        """This is the final picture of its message; the lock is held."""
+        self._finished.append(picture.message_id)
+        if self._packets and self._packets.header.message_id == picture.message_id:
+            self._packets.finished = True
+        if self._packets is None and picture.snr_db is not None:
+            self._snr.add(self._clock(), picture.snr_db)
+        if picture.psnr_db is not None:
+            self._psnr.add(self._clock(), picture.psnr_db)
 
     def add_original(self, message_id: int, pixels: np.ndarray, name: str = "") -> None:
         """An image as it was sent, uint8 (H, W, C)."""
         with self._lock:
             self._originals.pop(message_id, None)
             self._originals[message_id] = pixels, name
-            while len(self._originals) > 1 and (
-                len(self._originals) > ORIGINALS
-                or sum(kept.nbytes for kept, _ in self._originals.values()) > ORIGINAL_BYTES
-            ):
+            while len(self._originals) > 1 and self._too_many_originals():
                 self._originals.popitem(last=False)
+
+    def _too_many_originals(self) -> bool:
+        size = sum(kept.nbytes for kept, _ in self._originals.values())
+        return len(self._originals) > ORIGINALS or size > ORIGINAL_BYTES
 
     def add_packet(
         self, header: Header, symbols: np.ndarray, noise_variance: np.ndarray, snr_db: float
@@ -298,10 +307,9 @@ class ViewerModel:
             self._history.appendleft(replace(shown, pixels=shrink(shown.pixels, THUMBNAIL_SIDE)))
 
 
-def _beside(message_id: int, pixels: np.ndarray, name: str) -> Picture:
-    return Picture(
-        shrink(pixels, LARGEST_SIDE), message_id, name or f"message {message_id}", pixels.shape[:2]
-    )
+def _picture(message_id: int, pixels: np.ndarray, name: str) -> Picture:
+    name = name or f"message {message_id}"
+    return Picture(shrink(pixels, LARGEST_SIDE), message_id, name, pixels.shape[:2])
 
 
 def _newest(kept: np.ndarray, symbols: np.ndarray) -> np.ndarray:
