@@ -1,4 +1,4 @@
-"""`compare`: every codec on one image, pictures and figures; what cannot be used is left out or is one line."""
+"""`compare`: every codec on one image, pictures and figures; what cannot be used is left out or one line."""
 
 import json
 
@@ -27,16 +27,16 @@ def run(*arguments):
 
 def test_one_image(crop, tmp_path, monkeypatch):
     monkeypatch.delenv("HSC_DATA", raising=False)
-    monkeypatch.setattr(registry, "_MODULES", {"hsc": registry._MODULES["hsc"]})
     out = tmp_path / "out"
-    result = run(crop, "--snr", "0:20:5", "--cbr", "1/2", "--workers", 0, "--out", out)
+    result = run(crop, "--codecs", "hsc", "--snr", "0:20:5", "--cbr", "1/2", "--workers", 0, "--out", out)
     assert result.exit_code == 0, result.output
     names = ["holiday_compare.json", "holiday_compare_curve.png", "holiday_compare_grid.png"]
     assert [line.rsplit("/", 1)[1] for line in result.stdout.split()] == names
     raw = json.loads((out / names[0]).read_text())
-    assert (
-        raw["command"] == "./gr-hsc compare holiday.png --snr 0,5,10,15,20 --cbr 0.5 --channel awgn --seed 1"
+    expected = (
+        "./gr-hsc compare holiday.png --snr 0,5,10,15,20 --cbr 0.5 --channel awgn --seed 1 --codecs hsc"
     )
+    assert raw["command"] == expected
     (series,) = raw["series"]
     assert series["name"] == "hsc" and series["x"]["values"] == [0, 5, 10, 15, 20]
     assert series["y"]["values"][-1] > series["y"]["values"][0] + 3
@@ -162,10 +162,10 @@ def test_local_errors_are_those_of_the_windows():
         )
 
 
-def test_a_photograph_gets_a_grid_with_details(tmp_path, monkeypatch):
-    monkeypatch.setattr(registry, "_MODULES", {"softcast": registry._MODULES["softcast"]})
+def test_a_photograph_gets_a_grid_with_details(tmp_path):
     path = samples.photographs()[0]
-    assert run(path, "--snr", "5,20", "--workers", 0, "--out", tmp_path).exit_code == 0
+    told = ("--codecs", "softcast", "--snr", "5,20", "--workers", 0, "--out", tmp_path)
+    assert run(path, *told).exit_code == 0
     grid, original = np.asarray(Image.open(tmp_path / f"{path.stem}_compare_grid.png")), load(path).pixels
     (height, width), left = detail.SIZE, 12 + detail.WHOLE + 6
     shown = grid[56 : 56 + height, left : left + width]  # below the heading
@@ -173,8 +173,7 @@ def test_a_photograph_gets_a_grid_with_details(tmp_path, monkeypatch):
     assert sum(np.array_equal(original[t : t + height, c : c + width], shown) for t, c in corners) == 1
 
 
-def test_separate_designs_are_compared_in_both_codings(monkeypatch):
-    monkeypatch.setitem(registry._MODULES, "separate", (2, "separate:SeparateCodec"))
+def test_separate_designs_are_compared_in_both_codings():
     cases = plan.available(compare.Comparison((0.0,), 1 / 6, ("separate", "hsc")).cases, print)
     assert [case.label for case in cases] == ["separate HEVC", "separate JPEG2000", "hsc"]
     assert not any("repair_share" in case.options for case in cases)

@@ -531,7 +531,7 @@ FIGURES = (
     ),
     Figure(
         name="hsc-fig3",
-        summary="the same from several M: where HSC begins to be better",
+        summary="MSE against CBR from several M: where HSC begins to be better",
         images=Images(Source.DIGITS, 200),
         measure=fig3,
         draw=drawing.fig3,
@@ -547,7 +547,7 @@ FIGURES = (
     ),
     Figure(
         name="hsc-fig5",
-        summary="a digit through fading, generated and recomposed, with growing rank k",
+        summary="a typical digit through fading, generated and recomposed, with growing rank k",
         images=Images(Source.DIGITS, 300),
         measure=fig5,
         draw=drawing.fig5,
