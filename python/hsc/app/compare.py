@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,8 +20,8 @@ from ..systems.hda.drawing import SYSTEMS
 from . import planned
 from .report import make_folder, save_picture
 
-_SHOWN_SNRS = 4
-_MOST_POINTS = 101
+_SHOWN_SNRS = 4  # columns of the grid: more do not fit the width of a screen
+_MOST_POINTS = 101  # SNRs of a range, so that a mistyped step does not start a run of days
 
 
 @dataclass(frozen=True)
@@ -56,21 +56,26 @@ class Comparison:
 
     @property
     def cases(self) -> list[plan.Case]:
-        """One curve for each codec; separate designs in both codings of the image."""
+        """One curve for each codec, or for each of its variants. Raises HscError for an unknown codec."""
         names = self.codecs or registry.names()
-        cases = []
-        for name in names:
-            registry.number(name)  # an unknown name is one line
-            if name == "separate":
-                labels = {"hevc": "separate HEVC", "jpeg2000": "separate JPEG2000"}
-                cases += [plan.Case(label, name, {"source": source}) for source, label in labels.items()]
-            else:
-                cases.append(plan.Case(name, name))
-        return cases
+        return [
+            plan.Case(label, name, options) for name in names for label, options in _variants(name).items()
+        ]
+
+
+def _variants(name: str) -> Mapping[str, Mapping[str, object]]:
+    """Options by label. A codec that cannot be loaded has one variant, so that `plan.available` says why it
+    is left out.
+    """
+    registry.entry(name)  # an unknown name is an error
+    try:
+        return registry.codec_class(name).variants or {name: {}}
+    except HscError:
+        return {name: {}}
 
 
 def snr_range(text: str) -> tuple[float, ...]:
-    """ "0:20:2" (first, last, step), "0:20" (steps of 1) or "0,5,10" -> SNRs [dB]. Raises HscError for
+    """ "0:20:2" (first, last, step), "0:20" (steps of 1) or "0,5,10" → SNRs [dB]. Raises HscError for
     anything else.
     """
     try:

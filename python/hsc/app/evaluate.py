@@ -100,26 +100,25 @@ def run(request: Request, out: Path | None) -> list[Path]:
     drawings = _CHECKOUT_FIGURES if in_checkout else results
     make_folder(results)
     make_folder(drawings)
-    with progress_bar() as bar:
-        task = bar.add_task(figure.name, total=None)
-        given = Given(
-            request.images(),
-            request.wanted,
-            request.command,
-            lambda text: bar.update(task, description=f"{figure.name}: {text}"),
-        )
-        if figure.measure is not None:
-            found = figure.measure(given, **figure.arguments(request.quick))
-    if figure.plan is not None:
-        found = _sweep(request, given, out or _ELSEWHERE)
+    given = Given(request.images(), request.wanted, request.command, planned.say)
+    found = _measure(request, given) if figure.plan is None else _sweep(request, given, out or _ELSEWHERE)
     paths = [
         curves.save(found, results),
         drawing.save(figure.draw(found), drawings / f"{figure.name}.png"),
     ]
     if figure.pictures is not None:
         paths.append(drawings / f"{figure.name}-pictures.png")
-        save_picture(figure.pictures(replace(given, progress=planned.say), found), paths[-1])
+        save_picture(figure.pictures(given, found), paths[-1])
     return paths
+
+
+def _measure(request: Request, given: Given) -> curves.Curves:
+    """A figure that measures itself: what it is at is shown on a bar."""
+    figure = request.figure
+    with progress_bar() as bar:
+        task = bar.add_task(figure.name, total=None)
+        shown = replace(given, progress=lambda text: bar.update(task, description=f"{figure.name}: {text}"))
+        return figure.measure(shown, **figure.arguments(request.quick))
 
 
 def _sweep(request: Request, given: Given, folder: Path) -> curves.Curves:

@@ -47,6 +47,8 @@ class Codec(ABC):
         without_losses: options of a transmitter on a channel that loses no packets, such as a small share of
             repair symbols for the LDPC blocks that AMC lets through broken: what fair comparisons over such
             channels use.
+        variants: options of a transmitter by label, where `compare` shall show more than the codec with its
+            defaults.
     """
 
     name: ClassVar[str]
@@ -54,6 +56,7 @@ class Codec(ABC):
     base: ClassVar[Base | None] = None
     weights: ClassVar[tuple[str, ...]] = ()
     without_losses: ClassVar[Mapping[str, object]] = {}
+    variants: ClassVar[Mapping[str, Mapping[str, object]]] = {}
 
     def __init__(self, **options: object) -> None:
         self.options: Any = options_of(self.Options, self.name, options)

@@ -108,7 +108,7 @@ def load(name: str, folder: Path = RESULTS) -> Curves:
 
 
 def mean_and_confidence(samples: np.ndarray) -> tuple[list[float], list[float]]:
-    """Samples (points, n) -> mean and half width of its 95 % confidence interval (Student's t, 0 for n = 1),
+    """Samples (points, n) → mean and half width of its 95 % confidence interval (Student's t, 0 for n = 1),
     each (points,).
     """
     from scipy.stats import t

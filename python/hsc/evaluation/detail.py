@@ -14,15 +14,15 @@ from ..images.files import picture
 
 SIZE = (224, 224)  # of a detail: height, width
 WHOLE = 192  # largest side of the whole picture beside it
-_GAP = 6
+_GAP = 6  # between the two [pixels]
 _BACKGROUND, _FRAME = (255, 255, 255), (230, 30, 30)
 
 Window = tuple[slice, slice]
 
 
 def local_mse(image: np.ndarray, received: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Mean squared error of every window of `size` pixels, uint8 (H, W, C) twice -> float32 (H - h + 1, W - w
-    + 1).
+    """Mean squared error of every window of `size` pixels, uint8 (H, W, C) twice →
+    float32 (H - h + 1, W - w + 1).
     """
     error = np.square(image.astype(np.float32) - received).mean(2)
     inside = tuple(

@@ -12,8 +12,10 @@ from ..images.files import picture
 from ..metrics import PSNR_LIMIT_DB
 
 _BACKGROUND, _INK, _FAINT, _EMPTY = (255, 255, 255), (25, 25, 25), (110, 110, 110), (235, 235, 235)
-_MARGIN, _LINE = 12, 20
-_HEADING, _TITLE = 17, 14  # sizes of letters
+_MARGIN = 12  # around tiles [pixels]
+_LINE = 20  # height of a line of text [pixels]
+_HEADING, _TITLE = 17, 14  # sizes of letters [pixels]
+_DETAIL = 13
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,7 @@ def _paint(
         method = Image.Resampling.NEAREST if enlarged else Image.Resampling.LANCZOS
         canvas.paste(picture(tile.pixels).convert("RGB").resize(size, method), corner)
     draw.text((x, y + size[1] + 3), tile.title, fill=_INK, font=_font(_TITLE))
-    draw.text((x, y + size[1] + 3 + _LINE), tile.detail, fill=_FAINT, font=_font(13))
+    draw.text((x, y + size[1] + 3 + _LINE), tile.detail, fill=_FAINT, font=_font(_DETAIL))
 
 
 def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:

@@ -1,4 +1,4 @@
-"""Plans: which points make which curve. A figure is data; measuring it (`sweep`) and drawing it (`figures`)
+"""Plans: which points make which curve. A figure is data; measuring it (`sweep`) and drawing it (`drawing`)
 know nothing of codecs.
 """
 

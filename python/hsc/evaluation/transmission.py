@@ -30,10 +30,12 @@ from . import sample_channel
 
 Options = tuple[tuple[str, object], ...]
 CAPACITY = "capacity"  # not on air: source coding at Shannon's limit, the bound of any separate design
-NUMEROLOGY = "ofdm64"
-GREY = 128
-_LEAST_VARIANCE = 1e-10
-_CFO, _CLOCK_PPM = 2.0, 10.0  # of the OFDM path: largest carrier offset [subcarriers] and clock offset
+NUMEROLOGY = "ofdm64"  # of the OFDM path, and of the overhead that is counted
+GREY = 128  # every value of an image that was not decoded
+_LEAST_VARIANCE = 1e-10  # a receiver's noise variance, where the channel adds none: it is divided by
+# Of the OFDM path: largest carrier offset [subcarriers] and clock offset [ppm]. A receiver follows 8 and 40
+# (air-interface.json).
+_CFO, _CLOCK_PPM = 2.0, 10.0
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,7 @@ class SeparateCodec(Codec):
     """One still as one digital stream. Keyword arguments are the fields of `SeparateOptions`."""
 
     name = "separate"
+    variants = {"separate HEVC": {"source": "hevc"}, "separate JPEG2000": {"source": "jpeg2000"}}
     Options = SeparateOptions
 
     def encode(self, image: np.ndarray, link: Link = Link()) -> Message:  # noqa: B008 - frozen

@@ -35,7 +35,7 @@ SYMBOLS = (4, 8, 16, 32, 64, 128)  # M that recipes are there for
 DEFAULT_SYMBOLS = {"vae": 8, "vqvae": 8}  # M of the HSC curves, by semantic codec
 FADING_SNRS = (0, 5, 10, 15, 20)  # mean SNRs [dB], section IV-A
 FADING_RANKS = (0, 2, 4, 8, 12, 16, 20, 24)  # those that NCR adapters are trained for, and 0
-ROBUST_MCS = "QPSK-1/2"  # of the CR of "robust": it needs 7 dB less than MCS
+ROBUST_MCS = "QPSK-1/2"  # of the CR of "robust": it needs 5.4 dB less SNR than MCS (phy/mcs.py)
 PAPER_REDUCTION_PERCENT = 74.0  # section IV-C and abstract
 # Mean SNR of figure 5 [dB]; the paper does not say its own. The middle of FADING_SNRS, where CRs arrive and
 # are lost about as often.
@@ -389,45 +389,46 @@ def fig5(given: Given, ranks: Sequence[int] = FADING_RANKS, draws: int = DRAWS) 
     """
     name = list(given.images)[typical(list(given.images.values()))]
     digit = given.images[name]
-    found, findings = [], {"digits to choose from": len(given.images), "digit": name}
-    arrived, first = np.ones(draws, bool), np.zeros(draws)
-    for kind in ("plain", "few-shot", "ncr"):
-        columns: dict[str, list[float]] = {}
-        errors, known = [], [k for k in ranks if k or kind != "ncr"]  # adapters belong to a CR
-        for k in known:
+    found: dict[str, dict[int, Faded]] = {"plain": {}, "few-shot": {}, "ncr": {}}
+    for kind, by_rank in found.items():
+        for k in (k for k in ranks if k or kind != "ncr"):  # adapters belong to a CR
             given.progress(f"{kind}, k = {k}")
-            faded = fade(digit, kind, k, range(draws))
-            generated, recomposed = (_errors(x, digit) for x in (faded.generated, faded.recomposed))
-            arrived &= ~faded.lost
-            first = generated if not found and not errors else first
-            errors.append(recomposed)
-            row = (generated.mean(), faded.lost.mean(), *faded.uses)
-            for key, value in zip(
-                ("generated_mse", "cr_lost", "cbr", "cbr_with_overhead", "ratio"), row, strict=True
-            ):
-                columns.setdefault(key, []).append(float(value))
-        mse, confidence = mean_and_confidence(np.array(errors))
-        x = Axis("rank", "rank k of the CR", [float(k) for k in known])
-        found.append(Series(kind, "measured", x, Axis("mse", "pixels in [0, 1]", mse), confidence, columns))
-    findings |= {
+            by_rank[k] = fade(digit, kind, k, range(draws))
+    arrived = ~np.any([faded.lost for by_rank in found.values() for faded in by_rank.values()], axis=0)
+    series = [_faded_series(kind, digit, by_rank) for kind, by_rank in found.items()]
+    findings = {
+        "digits to choose from": len(given.images),
+        "digit": name,
         "draws": draws,
         "mean Es/N0 [dB]": DIGIT_SNR_DB,
         "draws in which every CR arrives": int(arrived.sum()),
+        "draw shown": _median_draw(_errors(found["plain"][ranks[0]].generated, digit), arrived),
     }
-    findings["draw shown"] = _median_draw(first, arrived)
-    for kind, tuned in (("few-shot", found[1]), ("ncr", found[2])):
-        by_rank = dict(zip(found[0].x.values, found[0].y.values, strict=True))
+    plain = dict(zip(series[0].x.values, series[0].y.values, strict=True))
+    for tuned in series[1:]:
         findings |= {
-            f"{kind} against plain, k = {k:g}: MSE lower by [%]": 100 * (1 - y / by_rank[k])
+            f"{tuned.name} against plain, k = {k:g}: MSE lower by [%]": 100 * (1 - y / plain[k])
             for k, y in zip(tuned.x.values, tuned.y.values, strict=True)
         }
     text = (
         f"One MNIST test digit, VAE with M = {DEFAULT_SYMBOLS['vae']}, CR as in the paper, JPEG2000, LDPC "
-        "1/2 and 16QAM, over block Rayleigh "
-        "channels as in hsc-fig4. generated: G of the SR alone; the series themselves are of the recomposed "
-        "image. The digit is that whose SR alone has the median error, without tuning and channel."
+        "1/2 and 16QAM, over block Rayleigh channels as in hsc-fig4. generated: G of the SR alone; the "
+        "series themselves are of the recomposed image. The digit is that whose SR alone has the median "
+        "error, without tuning and channel."
     )
-    return Curves("hsc-fig5", text, given.command, found, findings)
+    return Curves("hsc-fig5", text, given.command, series, findings)
+
+
+def _faded_series(kind: str, digit: np.ndarray, by_rank: dict[int, Faded]) -> Series:
+    """Mean MSE over the draws against the rank, recomposed; generated in `also`."""
+    mse, confidence = mean_and_confidence(np.array([_errors(f.recomposed, digit) for f in by_rank.values()]))
+    rows = [(_errors(f.generated, digit).mean(), f.lost.mean(), *f.uses) for f in by_rank.values()]
+    names = ("generated_mse", "cr_lost", "cbr", "cbr_with_overhead", "ratio")
+    columns = {
+        name: [float(v) for v in values] for name, values in zip(names, zip(*rows, strict=True), strict=True)
+    }
+    x = Axis("rank", "rank k of the CR", [float(k) for k in by_rank])
+    return Series(kind, "measured", x, Axis("mse", "pixels in [0, 1]", mse), confidence, columns)
 
 
 def _errors(received: np.ndarray, digit: np.ndarray) -> np.ndarray:
@@ -531,7 +532,7 @@ FIGURES = (
     ),
     Figure(
         name="hsc-fig3",
-        summary="the same from several M: where HSC begins to be better",
+        summary="MSE against CBR from several M: where HSC begins to be better",
         images=Images(Source.DIGITS, 200),
         measure=fig3,
         draw=drawing.fig3,
@@ -547,7 +548,7 @@ FIGURES = (
     ),
     Figure(
         name="hsc-fig5",
-        summary="a digit through fading, generated and recomposed, with growing rank k",
+        summary="a typical digit through fading, generated and recomposed, with growing rank k",
         images=Images(Source.DIGITS, 300),
         measure=fig5,
         draw=drawing.fig5,
