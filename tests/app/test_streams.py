@@ -24,10 +24,9 @@ LONG = 60.0  # s: a machine may be busy with other things
 SOURCE = str(ROOT / "python")
 RECORDING = TESTS / "recordings" / "hsc-digit.sigmf-meta"
 DIGIT = examples_folder() / "images" / "digit_3.png"
-ATTACH = "import sys\n"  # before anything of gnuradio.hsc is imported
+COMMAND = "from gnuradio.hsc.app.__main__ import program; program()"
 if os.environ.get("HSC_TEST_INSTALLED") != "1":
-    ATTACH += f"sys.path.insert(0, {SOURCE!r})\nimport run\nrun.attach()\n"
-COMMAND = ATTACH + "from gnuradio.hsc.app.__main__ import program\nprogram()"
+    COMMAND = f"import gnuradio; gnuradio.__path__.insert(0, {SOURCE!r})\n{COMMAND}"
 
 
 def python(
@@ -105,7 +104,9 @@ def test_files_are_written_whatever_becomes_of_the_streams(case, whole_commands)
 
 # ---- the streams alone
 
-STREAMS = ATTACH + "from gnuradio.hsc.streams import Streams\nstreams = Streams()\n"
+STREAMS = (
+    f"import sys; sys.path.insert(0, {SOURCE!r}); from hsc.streams import Streams; streams = Streams()\n"
+)
 PRINTS = (
     STREAMS
     + "print('one')\nprint('two', file=sys.stderr)\nfor _ in range(3): print('x' * 100000)\nopen(sys.argv[1], 'w').write('done')\n"
@@ -247,7 +248,7 @@ def test_what_drivers_write_is_counted_where_nobody_reads_it():
 KEPT = """
 import os, signal, sys, time
 from pathlib import Path
-from gnuradio.hsc.app import report
+from hsc.app import report
 with report._kept([{"image": "one"}], Path(sys.argv[1])):
     os.kill(os.getpid(), int(sys.argv[2]))
     time.sleep(60)

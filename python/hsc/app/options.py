@@ -401,9 +401,11 @@ def _parsed(given: Iterable[tuple[str, str]], codec: str | None, end: Ends) -> d
     """NAME=VALUE of one end -> values as the codec's options read them; of a receiver that takes any codec,
     as the first that has it.
     """
-    if not given:
-        return {}
-    classes = registry.codec_classes().values() if codec is None else (registry.codec_class(codec),)
+    classes = (
+        [registry.codec_class(name) for name in (registry.names() if codec is None else (codec,))]
+        if given
+        else []
+    )
     found: dict[str, object] = {}
     for name, text in given:
         known = [
