@@ -177,7 +177,8 @@ HACKRF = {"label": "HackRF One #0 1234", "driver": "hackrf"}
 
 
 def script(modules, devices):
-    return f"import json\nprint('[INFO] a driver speaks')\nprint(json.dumps({{'modules': {modules}, 'devices': {devices}}}))"
+    answer = f"print(json.dumps({{'modules': {modules}, 'devices': {devices}}}))"
+    return f"import json\nprint('[INFO] a driver speaks')\n{answer}"
 
 
 def test_radios_are_listed_with_their_addresses(soapy, monkeypatch):

@@ -237,7 +237,8 @@ def environment():
 
 def run(arguments, site, env, cwd, seconds):
     """Run Python code or a file after `site`; the exit status 0 is required."""
-    script = f"{site}\nimport runpy, sys\nsys.argv = {[str(a) for a in arguments]!r}\nrunpy.run_path(sys.argv[0], run_name='__main__')"
+    script = f"{site}\nimport runpy, sys\nsys.argv = {[str(a) for a in arguments]!r}\n"
+    script += "runpy.run_path(sys.argv[0], run_name='__main__')"
     done = subprocess.run(
         [sys.executable, "-c", script],
         env=env,
@@ -355,7 +356,9 @@ def test_hda_window_shows_images_and_the_mcs_follows_the_snr(compiled, tmp_path)
     """At 10 dB the way back brings the modulator from its start without knowledge to 16QAM; without the key
     every chunk stays closed.
     """
-    told = "top.transmitter.allocation._link.snr_db, top.eavesdropper.fusion.counters['errors'], top.receiver.fusion.counters['errors']"
+    fusions = ("top.eavesdropper.fusion", "top.receiver.fusion")
+    errors = ", ".join(f"{fusion}.counters['errors']" for fusion in fusions)
+    told = f"top.transmitter.allocation._link.snr_db, {errors}"
     snr_db, closed, errors = watch(compiled, tmp_path, "hda_image_link", "None", 3, told).split()
     assert abs(float(snr_db) - 10) < 1.5 and int(closed) >= 1 and int(errors) == 0
 
@@ -370,7 +373,8 @@ def test_inputs_that_are_waited_for_must_be_connected(platform):
 
 
 def test_both_ends_in_one_window_meet_over_zeromq(compiled, tmp_path):
-    told = "top.radio_source.counters['samples'] > 0 and len(list(__import__('pathlib').Path('zmq_received').glob('*.png'))) >= 2"
+    received = "len(list(__import__('pathlib').Path('zmq_received').glob('*.png')))"
+    told = f"top.radio_source.counters['samples'] > 0 and {received} >= 2"
     assert watch(compiled, tmp_path, "zmq_loopback", "None", 3, told) == "True"
 
 
@@ -390,7 +394,8 @@ def test_two_flowgraphs_are_two_ends_of_a_link(compiled, tmp_path):
     folder = tmp_path / "rx"
     folder.mkdir()
     ends = ["zmq:tcp://127.0.0.1:5555", "zmq:tcp://127.0.0.1:5556"]
-    call = "from gnuradio.hsc.app.cli import main; main(['channel', '--in', {!r}, '--out', {!r}, '--snr', '20'], standalone_mode=False)"
+    options = "'channel', '--in', {!r}, '--out', {!r}, '--snr', '20'"
+    call = f"from gnuradio.hsc.app.cli import main; main([{options}], standalone_mode=False)"
     others = [
         subprocess.Popen(
             [sys.executable, "-c", f"{site}\n{script}"],

@@ -28,18 +28,14 @@ from ..paths import PACKAGE, examples_folder
 from ..radio.addresses import PRESETS, RadioPreset
 from ..streams import Streams
 
+# Longest that a search for radios may take [s]: a driver may hang. Chosen by trial.
 RADIO_TIMEOUT_S = 20.0
+# Where Linux lists what is on the USB.
 USB = Path("/sys/bus/usb/devices")
+# Less than this is too little for pictures and temporary files [bytes]. Chosen by trial.
 _FREE_BYTES = 200_000_000
-_PINNED = (
-    "numpy",
-    "scipy",
-    "torch",
-    "PIL",
-    "matplotlib",
-    "click",
-    "rich",
-)  # those of requirements.txt that others bring along too
+# Those of requirements.txt that other installations bring along too.
+_PINNED = ("numpy", "scipy", "torch", "PIL", "matplotlib", "click", "rich")
 
 
 @dataclass(frozen=True)
@@ -265,7 +261,8 @@ _SOAPY = """
 import ctypes, json
 soapy = ctypes.CDLL("libSoapySDR.so.0.8")
 class Kwargs(ctypes.Structure):
-    _fields_ = [("size", ctypes.c_size_t), ("keys", ctypes.POINTER(ctypes.c_char_p)), ("vals", ctypes.POINTER(ctypes.c_char_p))]
+    _texts = ctypes.POINTER(ctypes.c_char_p)
+    _fields_ = [("size", ctypes.c_size_t), ("keys", _texts), ("vals", _texts)]
 count = ctypes.c_size_t()
 soapy.SoapySDR_listModules.restype = ctypes.POINTER(ctypes.c_char_p)
 modules = soapy.SoapySDR_listModules(ctypes.byref(count))

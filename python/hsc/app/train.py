@@ -10,7 +10,6 @@ import torch
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from .. import weights
-from ..errors import HscError
 from ..images import datasets
 from ..training import loop
 from ..training.recipe import Recipe, names, recipe, system_of
@@ -114,10 +113,5 @@ def cli(
     """Train RECIPE; weights and card are written to --out. Runs on a GPU when torch finds one."""
     if minutes and steps:
         raise click.UsageError("give --minutes or --steps, not both")
-    try:
-        figures = train(name, path, minutes, steps, resume, out, threads)
-    except HscError as error:
-        click.echo(f"error: {error}", err=True)
-        raise SystemExit(2) from None
-    for text, value in figures.items():
+    for text, value in train(name, path, minutes, steps, resume, out, threads).items():
         click.echo(f"{text}: {value:.5g}")

@@ -86,7 +86,7 @@ class Codec(ABC):
     @classmethod
     def describe(cls, parameters: bytes) -> dict[str, object]:
         """What a message's parameters say, for metrics.json and pictures: plain values by name, the most
-        telling first.
+        telling first. Behind the channel they are filled up with zeros to eight bytes.
 
         Raises HscError for parameters that no version of this codec sends.
         """

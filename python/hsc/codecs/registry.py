@@ -30,7 +30,7 @@ _NAMED: dict[str, Callable[[System], list[str]]] = {
 
 
 class _Known:
-    """Systems by name, which of them are this package's own, and what is wrong with plug-ins, one line each."""
+    """Systems by name, which of them are this package's own, and what is wrong with plug-ins, a line each."""
 
     def __init__(self) -> None:
         self.systems: dict[str, System] = {}

@@ -36,7 +36,8 @@ def card(name: str, folder: Path = FOLDER) -> dict:
         return json.loads((folder / f"{name}.json").read_text())
     except (OSError, ValueError) as error:
         raise HscError(
-            f"no weights '{name}': choose one of {', '.join(names())}, or train them with './gr-hsc train {name}'"
+            f"no weights '{name}' in {folder}: choose one of {', '.join(names(folder)) or 'none'}, "
+            f"or train them with './gr-hsc train {name}'"
         ) from error
 
 

@@ -1,6 +1,7 @@
 """Thumbnail: an example of a system from outside gr-hsc.
 
-It sends an image at a fraction of its size as bytes; a small network at the receiver sharpens what is enlarged.
+It sends an image at a fraction of its size as bytes; a small network at the receiver sharpens what is
+enlarged.
 """
 
 from pathlib import Path
