@@ -95,7 +95,11 @@ def test_soak_of_twenty_seconds(tmp_path):
     )
 
 
-def test_wrong_options_are_one_line():
-    result = CliRunner().invoke(cli.main, ["bench", "soak", "--minutes", "0"])
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [(("--minutes", "0"), "minutes"), (("--image", "nosuch.png"), "no such file: nosuch.png")],
+)
+def test_wrong_options_are_one_line(arguments, says):
+    result = CliRunner().invoke(cli.main, ["bench", "soak", *arguments])
     assert result.exit_code == 2
-    assert "minutes" in result.output
+    assert says in result.stderr and len(result.stderr.splitlines()) == 1

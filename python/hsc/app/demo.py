@@ -26,7 +26,7 @@ DIGIT_RANKS = (0, 2, 6, 28)
 # What is sent at rising Es/N0 [dB], at one CBR.
 SNRS_DB = (0.0, 6.0, 12.0, 20.0)
 SNR_CBR = 1 / 6
-# Es/N0 over the threshold of a MCS [dB]. Chosen by trial: with less a broken block shows now and then.
+# Es/N0 over the threshold of a MCS [dB]. Chosen by trial.
 MCS_MARGIN_DB = 1.5
 # Offsets as between two cheap oscillators, [subcarriers] and [ppm].
 CFO, SFO_PPM = 2.5, 10.0

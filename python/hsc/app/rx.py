@@ -37,9 +37,9 @@ with live.gnuradio_needed():
     from ..blocks.radio.recorder import recorder
 
 _PACKETS, _IN = pmt.intern("packets"), pmt.intern("in")
-# PDUs that wait when a recording is held up.
+# PDUs that wait when a recording is held up. Chosen by trial.
 _BEHIND = 64
-# PDUs that wait to be written down: those of a whole packet queue, so that only a full disk drops some.
+# PDUs that wait to be written down at most. Chosen by trial.
 _QUEUE = 4096
 # Lost packets are asked for again after this part of the deadline, so that two repeats fit in it.
 _ASK = 4

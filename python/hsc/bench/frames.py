@@ -36,7 +36,9 @@ def _frames(path: Path) -> Iterator[Image.Image]:
     for file in find([path]):
         try:
             yield from _video(file) if file.suffix.lower() in VIDEOS else _pictures(file)
-        except (OSError, ValueError, Image.DecompressionBombError) as error:  # FFmpeg's are of the first two
+        except OSError as error:  # FFmpeg's are of this kind or the next
+            raise HscError(f"{file}: {error.strerror or error}; {_WANTED}") from None
+        except (ValueError, Image.DecompressionBombError) as error:
             raise HscError(f"{file}: {error}; {_WANTED}") from None
 
 

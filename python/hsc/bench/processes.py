@@ -17,8 +17,8 @@ from typing import NamedTuple
 from ..errors import HscError
 from ..paths import PACKAGE
 
-# Longest that a process may need until it is ready or has done what is waited for [s]. Chosen by trial: on a
-# loaded machine torch and GNU Radio alone take half a minute to load.
+# Longest that a process may need until it is ready or has done what is waited for [s]. Chosen by trial: torch
+# and GNU Radio load slowly on a machine that is busy.
 PATIENCE = 120.0
 # Longest from SIGINT to the end of a process [s].
 _END = 30.0

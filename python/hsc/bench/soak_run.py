@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 from ..errors import HscError
+from ..images.files import load
 from ..paths import examples_folder
 from ..radio.received import ReceivedLog
 from .processes import PATIENCE, Process, commands
@@ -54,8 +55,11 @@ class _Received:
 
 
 def run(soak: Soak) -> Finding:
-    """Raises HscError when a process does not start, ends early, or hangs."""
+    """Raises HscError for an image that cannot be read, and when a process does not start, ends early, or
+    hangs.
+    """
     image = soak.image or (examples_folder() or Path()) / "images" / "kitten.jpg"
+    load(image)  # what is wrong with it is said here, and not when all has been started
     with tempfile.TemporaryDirectory(prefix="gr-hsc-soak-") as scratch, commands() as start:
         near, far = (f"zmq:ipc://{scratch}/{name}" for name in ("near", "far"))
         rate = "--rate", soak.sample_rate

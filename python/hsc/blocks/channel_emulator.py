@@ -15,11 +15,11 @@ from gnuradio import analog, blocks, channels, filter, gr
 from ..radio.impairments import FADING_POINTS, Impairments, impulse_response, losses
 from ..radio.meters import PAYLOAD_POWER
 
-# A drifting carrier goes up and down by this [Hz]. Chosen by trial: the receiver's search allows for more.
+# A drifting carrier goes up and down by this [Hz]. Chosen by trial.
 DRIFT_SPAN = 2000.0
 # Sinusoids of a fading process. 8 is what the documentation of GNU Radio's fading_model advises.
 _SINUSOIDS = 8
-# Most samples between two points of a fading process: the taps of an interpolating filter are twice as many.
+# Most samples between two points of a fading process; the interpolating filter has twice as many taps.
 _LONGEST_STEP = 256
 # Length of a slot; drop-outs and interfering bursts last 2 to 19 of them [s].
 _SLOT = 1e-3

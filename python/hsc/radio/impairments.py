@@ -20,7 +20,7 @@ FADING_POINTS = 50
 MAX_TAPS = 256
 # Highest drift of the carrier [Hz/s].
 MAX_DRIFT = 1e5
-# Highest clock offset [ppm]: ten times that of a cheap crystal.
+# Highest clock offset [ppm]: far beyond that of any crystal.
 MAX_SFO_PPM = 1000.0
 # Paths of a delay spread with fading. Each costs 4 % of a core at 1 MS/s.
 _FADING_PATHS = 6
