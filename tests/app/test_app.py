@@ -6,8 +6,9 @@ import os
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from gnuradio.hsc.app import outputs, pictures
+from gnuradio.hsc.app import outputs
 from gnuradio.hsc.app.cli import main
+from gnuradio.hsc.evaluation import pictures
 from gnuradio.hsc.images import files as images
 from PIL import Image
 
