@@ -47,17 +47,17 @@ def test_a_system_registered_again_replaces_the_former():
 @pytest.mark.parametrize(
     ("added", "says"),
     [
-        (system(hsc=210), "codec 'hsc' of system 'outside' is there already, in 'hsc': rename it"),
-        (system(others=200), "codec 'others' of system 'outside' is there already, in 'other': rename it"),
-        (system(pixels=220), "codec 'pixels' has number 220, which 'others' has: take another"),
-        (system(a=230, b=230), "codec 'b' has number 230, which 'a' has: take another"),
+        (system(hsc=210), "codec 'hsc' of system 'outside' is there already, in 'hsc': take another"),
+        (system(others=200), "codec 'others' of system 'outside' is there already, in 'other': take another"),
+        (system(pixels=220), "number 220 of system 'outside' is there already, in 'other': take another"),
+        (system(a=230, b=230), "number 230 of system 'outside' is there already, in 'outside': take another"),
         (system(pixels=1), "codec 'pixels' has number 1: codecs from outside have 200 to 255"),
         (system(pixels=199), "codec 'pixels' has number 199: codecs from outside have 200 to 255"),
         (system(pixels=256), "codec 'pixels' has number 256: codecs from outside have 200 to 255"),
         (system("hsc", pixels=200), "system 'hsc' is one of this package's own: give yours another name"),
         (
             System("outside", "", (CodecEntry("a", 230, PLACE), CodecEntry("a", 231, PLACE))),
-            "codec 'a' of system 'outside' is there already, in 'outside': rename it",
+            "codec 'a' of system 'outside' is there already, in 'outside': take another",
         ),
         (PixelCodec, "<class 'support.pixel_codec.PixelCodec'> is no System: name one that is"),
     ],
@@ -136,5 +136,5 @@ def test_plug_ins_are_taken_in_and_broken_ones_left_out_with_a_line_each(monkeyp
     assert {"hsc", "good", "late"} <= set(known.systems) and "clash" not in known.systems
     assert [fault.split("'")[1] for fault in known.faults] == ["raises", "missing", "nothing", "clash"]
     assert known.faults[0].endswith("is left out: RuntimeError: two lines")
-    assert known.faults[3].endswith("there already, in 'good': rename it")
+    assert known.faults[3].endswith("there already, in 'good': take another")
     assert not any("\n" in fault for fault in known.faults)

@@ -219,8 +219,8 @@ SAYS = {
     "b_nothing": "has no attribute 'SYSTEM'",
     "b_number": "codec 'one' has number 1: codecs from outside have 200 to 255",
     "b_own": "system 'hsc' is there already: give yours another name",
-    "b_name": "codec 'softcast' of system 'three' is there already, in 'baselines': rename it",
-    "b_second": "codec 'five' has number 203, which 'four' has: take another",
+    "b_name": "codec 'softcast' of system 'three' is there already, in 'baselines': take another",
+    "b_second": "number 203 of system",
 }
 
 

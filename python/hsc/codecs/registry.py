@@ -22,8 +22,10 @@ from .system import CodecEntry, System, load
 ENTRY_POINTS = "gnuradio.hsc.systems"
 OUTSIDE = range(200, 256)  # numbers for codecs from outside this package
 _SYSTEMS = f"{__package__.rpartition('.')[0]}.systems"
-# What else of a system has a name that no other may have.
-_NAMED: dict[str, Callable[[System], list[str]]] = {
+# What of a system no other may have, by what it is called.
+_TAKEN: dict[str, Callable[[System], list[object]]] = {
+    "codec": lambda system: [entry.name for entry in system.codecs],
+    "number": lambda system: [entry.number for entry in system.codecs],
     "block": lambda system: [place.partition(":")[2] for place in system.blocks],
     "flag": lambda system: [shorthand.flag for shorthand in system.shorthands],
 }
@@ -51,36 +53,28 @@ class _Known:
         """Take in a system, in the place of a former one of its name. Raises HscError for a clash."""
         if not isinstance(system, System):
             raise HscError(f"{system!r} is no System: name one that is")
-        others = {name: other for name, other in self.systems.items() if name != system.name}
-        taken = {entry.name: other.name for other in others.values() for entry in other.codecs}
-        used = {entry.number: entry.name for other in others.values() for entry in other.codecs}
+        if numbers is OUTSIDE and system.name in self.own:
+            raise HscError(f"system '{system.name}' is one of this package's own: give yours another name")
         for entry in system.codecs:
             if entry.number not in numbers:
                 raise HscError(
                     f"codec '{entry.name}' has number {entry.number}: "
                     f"codecs from outside have {OUTSIDE.start} to {OUTSIDE.stop - 1}"
                 )
-            if entry.name in taken:
-                raise HscError(
-                    f"codec '{entry.name}' of system '{system.name}' is there already, "
-                    f"in '{taken[entry.name]}': rename it"
-                )
-            if entry.number in used:
-                raise HscError(
-                    f"codec '{entry.name}' has number {entry.number}, "
-                    f"which '{used[entry.number]}' has: take another"
-                )
-            taken[entry.name], used[entry.number] = system.name, entry.name
-        for what, named in _NAMED.items():
-            whose = {name: other.name for other in others.values() for name in named(other)}
-            if clash := next((name for name in named(system) if name in whose), None):
-                raise HscError(
-                    f"{what} {clash} of system '{system.name}' is there already, "
-                    f"in '{whose[clash]}': rename it"
-                )
-        if numbers is OUTSIDE and system.name in self.own:
-            raise HscError(f"system '{system.name}' is one of this package's own: give yours another name")
+        self._refuse_clashes(system)
         self.systems[system.name] = system
+
+    def _refuse_clashes(self, system: System) -> None:
+        """Raises HscError where something of a system is that of another, or twice its own."""
+        for what, named in _TAKEN.items():
+            whose = {each: other.name for other in self.systems.values() for each in named(other)}
+            seen: set[object] = set()
+            for each in named(system):
+                if each in seen or whose.get(each, system.name) != system.name:
+                    where = whose.get(each, system.name)
+                    reason = f"{what} {each!r} of system '{system.name}' is there already, in '{where}'"
+                    raise HscError(f"{reason}: take another")
+                seen.add(each)
 
     def plug_in(self, system: System) -> None:
         """Take in a system of an installed package, which replaces none. Raises HscError for a clash."""
