@@ -231,7 +231,7 @@ class Halver(Denoiser):
 def halver(tmp_path, monkeypatch):
     """ "halver" among the denoisers, with weights in a folder of its own."""
     weights.save("my-halver", Halver().state_dict(), {}, folder=tmp_path)
-    kind = denoisers.Kind(f"{__name__}:Halver", "my-halver", tmp_path)
+    kind = denoisers.Kind(Halver, "my-halver", tmp_path)
     monkeypatch.setitem(denoisers.KINDS, "halver", kind)
     described.cache_clear()
     yield "halver"

@@ -64,10 +64,9 @@ def load_model(number: int, tuning: str = "none", rank: int = 0) -> nn.Module:
         return model.eval()
     if tuning == "ncr" and not isinstance(model, Vae):
         raise HscError("NCR adapters exist for the digit VAE only: choose tuning 'few-shot' or 'none'")
-    if not has_few_shot(number):
-        raise HscError(
-            f"{name} has no {tuning} weights: choose tuning 'none', or one of {', '.join(_with(_FEW_SHOT))}"
-        )
+    there = _with(_NCR if tuning == "ncr" else _FEW_SHOT)
+    if name not in there:
+        raise HscError(f"{name} has no {tuning} weights: choose tuning 'none', or one of {', '.join(there)}")
     model.load_state_dict(weights.load(name + _FEW_SHOT))
     if tuning == "ncr":
         model = AdaptedVae(model)
@@ -101,11 +100,6 @@ def _adapter_rank(name: str, rank: int) -> int:
     """Rank of the NCR adapters that serve CR rank `rank`: the nearest that was trained."""
     prefix = name + _NCR
     ranks = [int(file.removeprefix(prefix)) for file in weights.names() if file.startswith(prefix)]
-    if not ranks:
-        raise HscError(
-            f"{name} has no NCR adapters: choose tuning 'few-shot' or 'none', "
-            f"or one of {', '.join(_with(_NCR))}"
-        )
     return min(ranks, key=lambda known: (abs(known - rank), known))
 
 

@@ -2,17 +2,18 @@
 
 A new one is a module here with a class of `denoiser.Denoiser`, and a line in KINDS: the option, the command
 line and the block Denoiser then offer it, and `recipes.py` may train it. A system from outside this package
-adds its line to KINDS when it is imported. No torch is imported before a denoiser is made.
+adds its line to KINDS when it is imported. Options are read from KINDS on every start of the command line, so
+nothing here imports torch before a denoiser is made.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ....codecs.system import load as load_place
 from ....errors import HscError
 from ....paths import WEIGHTS
 
@@ -25,20 +26,38 @@ class Kind:
     """One denoiser.
 
     Attributes:
-        place: "module:class" of its `Denoiser`, which is made without arguments.
+        make: the denoiser before any training.
         weights: their name.
         folder: where they are.
     """
 
-    place: str
+    make: Callable[[], Denoiser]
     weights: str
     folder: Path = WEIGHTS
 
 
+def _dncnn() -> Denoiser:
+    from .dncnn import DnCnn
+
+    return DnCnn()
+
+
+def _diffsdnet() -> Denoiser:
+    from .diffusion import DiffSdNet
+
+    return DiffSdNet()
+
+
+def _ddpm() -> Denoiser:
+    from .diffusion import Ddpm
+
+    return Ddpm()
+
+
 KINDS: dict[str, Kind] = {
-    "dncnn": Kind(f"{__name__}.dncnn:DnCnn", "deepjscc-dncnn"),
-    "diffsdnet": Kind(f"{__name__}.diffusion:DiffSdNet", "deepjscc-diffsdnet"),
-    "ddpm": Kind(f"{__name__}.diffusion:Ddpm", "deepjscc-ddpm"),
+    "dncnn": Kind(_dncnn, "deepjscc-dncnn"),
+    "diffsdnet": Kind(_diffsdnet, "deepjscc-diffsdnet"),
+    "ddpm": Kind(_ddpm, "deepjscc-ddpm"),
 }
 
 
@@ -46,7 +65,7 @@ def make(kind: str) -> Denoiser:
     """The denoiser before any training. Raises HscError for an unknown one."""
     if kind not in KINDS:
         raise HscError(f"no denoiser '{kind}': choose one of {', '.join(KINDS)}")
-    return load_place(KINDS[kind].place)()
+    return KINDS[kind].make()
 
 
 @lru_cache(maxsize=4)
