@@ -634,12 +634,7 @@ def test_packets_through_the_simulated_channel():
     finally:
         end(link)
     packets = link.packets()
-    assert [p.message_id if hasattr(p, "message_id") else p.header.message_id for p in packets] == [
-        0,
-        1,
-        2,
-        3,
-    ]
+    assert [p.header.message_id for p in packets] == [0, 1, 2, 3]
     assert np.mean([p.snr_db for p in packets]) == pytest.approx(15, abs=0.7)
     assert np.mean([p.cfo for p in packets]) * 1e6 / 64 == pytest.approx(2000, abs=60)
 

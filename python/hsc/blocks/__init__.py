@@ -7,17 +7,19 @@ registered.
 
 from ..codecs import registry
 from ..home import use_writable_home
-from .adaptation import feedback_receiver, feedback_sender, link_adaptation, packet_repeater, repeat_requester
+from .adaptation import link_adaptation
 from .air import ofdm_receiver, ofdm_transmitter
 from .collector import message_demux
 from .decoder import message_decoder
 from .encoder import message_encoder
+from .feedback import feedback_receiver, feedback_sender
 from .image_link import image_receiver, image_transmitter
 from .images import image_sink, image_source, quality_meter
 from .modulation import analog_demodulator, analog_modulator, digital_demodulator, digital_modulator
 from .mux import message_mux
 from .radio.ends import radio_sink, radio_source
 from .radio.recorder import recorder
+from .repeats import packet_repeater, repeat_requester
 from .semantic import semantic_decoder, semantic_encoder
 from .symbols import symbol_channel
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import glob
 import os
 import random
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,38 +14,11 @@ from .. import files, metrics
 from ..errors import HscError
 from ..files import label
 from ..images import files as image_files
-from ..paths import examples_folder
 from . import pdu
 from .base import Companion, Joiner, MessageBlock
 
 # Patience with an image that is being read when the flowgraph stops [s].
 _READING = 10.0
-
-
-def _paths(patterns: str | Sequence[str], say: Callable[[str], object]) -> list[Path]:
-    """Files, folders and glob patterns → image files; `say` is told what is left out. Raises HscError when a
-    pattern has none.
-    """
-    named: list[Path] = []
-    for pattern in [patterns] if isinstance(patterns, str) else patterns:
-        matches = _matches(pattern)
-        if not matches:
-            raise HscError(
-                f"no file matches '{label(pattern)}': "
-                "give a file, a folder or a pattern such as 'images/*.png'"
-            )
-        named += matches
-    if not named:
-        raise HscError("no image file given: name files, folders or patterns")
-    return image_files.find(named, say)
-
-
-def _matches(pattern: str) -> list[Path]:
-    if os.path.lexists(pattern):  # a name may have a ~ or [brackets] of its own
-        return [Path(pattern)]
-    roots = [Path(), *filter(None, [examples_folder()])]
-    found = (sorted(glob.glob(str(root / os.path.expanduser(pattern)))) for root in roots)
-    return [Path(path) for path in next(filter(None, found), [])]
 
 
 class image_source(MessageBlock):
@@ -81,7 +53,8 @@ class image_source(MessageBlock):
     ) -> None:
         super().__init__("Image Source")
         self.open_ports({"next": {pdu.Sent: self._release}}, ("images",), ends=())
-        self._paths = _paths(files, self.logger.info)
+        patterns = [files] if isinstance(files, str) else files
+        self._paths = image_files.find(image_files.matching(patterns), self.logger.info)
         self._noted: set[Path] = set()
         self._kept: dict[Path, image_files.SourceImage] = {}  # of pipes: they can be read once
         self.repeat, self._in_flight = repeat, in_flight

@@ -4,6 +4,7 @@ channels.
 
 from __future__ import annotations
 
+import glob
 import io
 import os
 import warnings
@@ -17,6 +18,7 @@ from PIL import Image, UnidentifiedImageError
 
 from ..errors import HscError
 from ..files import label, printable
+from ..paths import examples_folder
 from ..phy.header import MAX_SIDE
 from . import pixels as image_pixels
 
@@ -78,6 +80,32 @@ def find(paths: Iterable[Path], say: Callable[[str], object] = lambda _: None) -
     if empty and len(empty) == len(found):
         raise _no_image_in(empty[0])
     return found
+
+
+def matching(patterns: Iterable[str]) -> list[Path]:
+    """Files and folders that names and glob patterns mean; one that is not here is looked for among the
+    examples. Raises HscError for a pattern without any, or for none at all.
+    """
+    named: list[Path] = []
+    for pattern in patterns:
+        matches = _matches(pattern)
+        if not matches:
+            raise HscError(
+                f"no file matches '{label(pattern)}': "
+                "give a file, a folder or a pattern such as 'images/*.png'"
+            )
+        named += matches
+    if not named:
+        raise HscError("no image file given: name files, folders or patterns")
+    return named
+
+
+def _matches(pattern: str) -> list[Path]:
+    if os.path.lexists(pattern):  # a name may have a ~ or [brackets] of its own
+        return [Path(pattern)]
+    roots = [Path(), *filter(None, [examples_folder()])]
+    found = (sorted(glob.glob(str(root / os.path.expanduser(pattern)))) for root in roots)
+    return [Path(path) for path in next(filter(None, found), [])]
 
 
 def _images_in(folder: Path, say: Callable[[str], object]) -> list[Path]:

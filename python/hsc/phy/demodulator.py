@@ -271,7 +271,8 @@ class Demodulator:
         noise = tracking.pilot_noise(energy)
         moved = self._moved(rows, known, course, noise) if tracking.moves(residual, noise) else None
         if moved is None:
-            channel, variance, drift = known.channel, known.variance, known.drift
+            channel, variance = known.channel, known.variance
+            drift = known.drift
         else:
             at_pilots = known.channel[places] + moved.channel[:, places]
             energy = tracking.steps(rows[PREAMBLE_SYMBOLS:, places] * course.pilots - at_pilots)

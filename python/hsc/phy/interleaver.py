@@ -12,7 +12,9 @@ from math import gcd
 
 import numpy as np
 
+# Period of the scrambling sequence.
 PN_PERIOD = 2**15 - 1
+# Longest permutation that is kept.
 _LARGEST_CACHED = 1 << 20
 
 
