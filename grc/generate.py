@@ -5,8 +5,8 @@
 A file NAME.in becomes NAME: @CODECS@ the codecs of the registry, @SEMANTIC_CODECS@ those with a Semantic
 Encoder, @MCS@ all modulation and coding schemes. The other files are copied. GRC takes any other value too
 where a parameter has `options` and is no `enum`: a codec that is installed later.
-SPDX-License-Identifier: GPL-3.0-or-later
 """
+# SPDX-License-Identifier: GPL-3.0-or-later
 
 import re
 import sys

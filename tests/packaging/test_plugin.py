@@ -209,6 +209,8 @@ BROKEN = {
     "b_name": GOOD.format(name="three", codec="softcast", number=202, module="b_name", recipes=""),
     "b_first": GOOD.format(name="four", codec="four", number=203, module="b_first", recipes=""),
     "b_second": GOOD.format(name="five", codec="five", number=203, module="b_second", recipes=""),
+    "b_codec": GOOD.format(name="odd", codec="odd", number=205, module="b_codec", recipes="b_codec:RECIPES")
+    + "Codec, RECIPES = str, (1,)",
     "b_late": GOOD.format(
         name="six", codec="six", number=204, module="no_such_module", recipes="b_late:RECIPES"
     ),
@@ -260,3 +262,4 @@ def test_what_is_broken_further_in_ends_only_what_needs_it(broken, tmp_path):
     (line,) = [line for line in lines if line.split()[1] == "plug-ins"]
     assert line.startswith("BAD") and all(text in line for text in SAYS.values())
     assert "no_such_module:Codec needs" in line and "there is no b_late:RECIPES" in line
+    assert "b_codec:Codec is no Codec" in line and "1 of plug-in 'odd' is left out: it is no Recipe" in line

@@ -26,7 +26,7 @@ def listing() -> list[Entry]:
     """All codecs in the order of their numbers. One that cannot be loaded is left out, and a fault of the
     registry.
     """
-    return [_summary(kind) for kind in registry.codec_classes().values()]
+    return [_summary(name, kind) for name, kind in registry.codec_classes().items()]
 
 
 def details(name: str) -> Entry:
@@ -35,24 +35,24 @@ def details(name: str) -> Entry:
     """
     kind, system = registry.codec_class(name), registry.system_of(name)
     return {
-        **_summary(kind),
+        **_summary(name, kind),
         "options": [_option(each, kind.Options, system) for each in described(kind.Options).values()],
         "recipes": _names(system.recipes),
         "figures": _names(system.figures),
     }
 
 
-def _summary(kind: type[Codec]) -> Entry:
-    system = registry.system_of(kind.name)
+def _summary(name: str, kind: type[Codec]) -> Entry:
+    system = registry.system_of(name)
     there = weights.names(system.weights)
     return {
-        "codec": kind.name,
-        "number": registry.number(kind.name),
+        "codec": name,
+        "number": registry.number(name),
         "system": system.name,
         "title": system.title,
         "page": system.page,
         "weights": {
-            wanted: any(fnmatchcase(name, wanted) for name in there) for wanted in dict.fromkeys(kind.weights)
+            wanted: any(fnmatchcase(each, wanted) for each in there) for wanted in dict.fromkeys(kind.weights)
         },
     }
 

@@ -85,12 +85,12 @@ class _Known:
                 _ = shorthand.described  # raises where there is no such option
         self.add(system, OUTSIDE)
 
-    def part(self, system: System, place: str) -> Any:
+    def part(self, system: System, place: str, loaded: Callable[[str], Any] = load) -> Any:
         """What a system names as "module:attribute". None, and a fault, where that of a plug-in cannot be
         loaded.
         """
         try:
-            return load(place)
+            return loaded(place)
         except HscError as error:
             if system.name in self.own:
                 raise
@@ -101,6 +101,14 @@ class _Known:
         """Note what is wrong with a plug-in, once."""
         if text not in self.faults:
             self.faults.append(text)
+
+
+def _codec(place: str) -> type[Codec]:
+    """The class of a codec. Raises HscError where it cannot be loaded, or is none."""
+    found = load(place)
+    if not (isinstance(found, type) and issubclass(found, Codec)):
+        raise HscError(f"{place} is no Codec: name a class that is")
+    return found
 
 
 @functools.cache
@@ -154,19 +162,17 @@ def plug_ins() -> tuple[System, ...]:
     known = _known()
     found = tuple(system for system in systems() if system.name not in known.own)
     for system in found:
-        codecs = (
-            place
-            for each in system.codecs
-            for place in (each.codec, each.semantic_encoder, each.semantic_decoder)
-        )
-        for place in filter(None, (*codecs, *system.blocks, system.recipes, system.figures)):
+        for each in system.codecs:
+            known.part(system, each.codec, _codec)
+        coders = (place for each in system.codecs for place in (each.semantic_encoder, each.semantic_decoder))
+        for place in filter(None, (*coders, *system.blocks, system.recipes, system.figures)):
             known.part(system, place)
     return found
 
 
 def codec_classes() -> dict[str, type[Codec]]:
     """All codecs by name, in the order of their numbers; a plug-in's that cannot be loaded is a fault."""
-    found = {each.name: _known().part(system_of(each.name), each.codec) for each in entries()}
+    found = {each.name: _known().part(system_of(each.name), each.codec, _codec) for each in entries()}
     return {name: kind for name, kind in found.items() if kind is not None}
 
 
@@ -213,7 +219,7 @@ def name_of(number_: int) -> str:
 
 def codec_class(name: str) -> type[Codec]:
     """The class of a codec. Raises HscError for an unknown name, or one that cannot be imported."""
-    return load(entry(name).codec)
+    return _codec(entry(name).codec)
 
 
 def create(name: str, **options: object) -> Codec:

@@ -89,15 +89,16 @@ def _found(name: str) -> tuple[System, Recipe]:
 
 
 def _all() -> dict[str, tuple[System, Recipe]]:
-    """A plug-in's recipe whose name is taken is left out, and a fault of the registry."""
+    """What is no recipe, or has a name that is taken, is left out: only a plug-in can have that."""
     known: dict[str, tuple[System, Recipe]] = {}
     for system, recipes in registry.parts(lambda system: system.recipes):
-        for each in recipes:
-            if each.name in known:
-                there = known[each.name][0].name
+        for each in recipes if isinstance(recipes, tuple) else (recipes,):
+            if not isinstance(each, Recipe):
+                registry.report(f"{each!r} of plug-in '{system.name}' is left out: it is no Recipe")
+            elif each.name in known:
                 registry.report(
                     f"recipe '{each.name}' of plug-in '{system.name}' is left out: "
-                    f"it is there already, in '{there}': rename it"
+                    f"it is there already, in '{known[each.name][0].name}': rename it"
                 )
             else:
                 known[each.name] = (system, each)
