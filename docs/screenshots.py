@@ -25,7 +25,8 @@ WINDOW = (1280, 880)
 OTHERS = {
     "ota_rx": (
         "channel --in zmq:tcp://127.0.0.1:5555 --out zmq:tcp://127.0.0.1:5556 --snr 15 --cfo 10k",
-        f"tx {EXAMPLES / 'images'}/colosseum.jpg {EXAMPLES / 'images'}/lake.jpg --radio zmq:tcp://127.0.0.1:5555 --loop",
+        f"tx {EXAMPLES / 'images'}/colosseum.jpg {EXAMPLES / 'images'}/lake.jpg "
+        "--radio zmq:tcp://127.0.0.1:5555 --loop",
     )
 }
 SECONDS = 180  # for one picture
@@ -66,7 +67,9 @@ def flowgraph(path: str, picture: str) -> None:
 
 
 def window(path: str, picture: str) -> None:
-    """Run a flowgraph with a window until its viewers have shown some images, and keep what the screen shows."""
+    """Run a flowgraph with a window until its viewers have shown some images, and keep what the screen
+    shows.
+    """
     from PyQt5 import QtWidgets
 
     folder = tempfile.mkdtemp()

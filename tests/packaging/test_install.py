@@ -222,7 +222,8 @@ def test_set_up_runs_once_then_again_after_a_change(launcher, tmp_path):
     stub(
         tools,
         "python3",
-        f'[ "$1" = -c ] && exit; mkdir -p "{bin_folder}"; cp "{tools}/in_venv" "{bin_folder}/python"; echo venv >> "{calls}"',
+        f'[ "$1" = -c ] && exit; mkdir -p "{bin_folder}"; '
+        f'cp "{tools}/in_venv" "{bin_folder}/python"; echo venv >> "{calls}"',
     )
     stub(
         tools,
@@ -280,12 +281,14 @@ def torch_set_up(launcher, tmp_path):
     )
     text = launcher.read_text().replace("system_python=/usr/bin/python3", f"system_python='{tools}/python3'")
     text = text.replace("pci_devices=/sys/bus/pci/devices", f"pci_devices='{pci}'")
-    launcher.write_text(text.replace("nvidia_files=(/proc/driver/nvidia/version ", f"nvidia_files=('{tmp_path}/driver' ").replace(
-        " /dev/nvidiactl /usr/lib/wsl/lib/nvidia-smi)", ")"
-    ))  # fmt: skip
+    text = text.replace("nvidia_files=(/proc/driver/nvidia/version ", f"nvidia_files=('{tmp_path}/driver' ")
+    launcher.write_text(text.replace(" /dev/nvidiactl /usr/lib/wsl/lib/nvidia-smi)", ")"))
 
     def set_up(there=False, cpu_index=True, **environment):
-        in_venv = f'*metadata*) exit {int(not there)};; *whl/cpu*) echo "cpu $*" >> "{calls}"; exit {int(not cpu_index)};;'
+        in_venv = (
+            f"*metadata*) exit {int(not there)};; "
+            f'*whl/cpu*) echo "cpu $*" >> "{calls}"; exit {int(not cpu_index)};;'
+        )
         stub(
             tools,
             "in_venv",

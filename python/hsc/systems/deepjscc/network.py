@@ -35,9 +35,6 @@ class DeepJscc(nn.Module):
         ratio: width of the layers' perceptrons over the width of a token.
     """
 
-    # Good from the start: trained at a tenth of the rate.
-    slow = ("transform", "channel_encoder", "channel_decoder")
-
     def __init__(self, encoder_layers: int = 2, decoder_layers: int = 4, ratio: int = 2) -> None:
         super().__init__()
         self.transform = BlockTransform()
