@@ -11,6 +11,7 @@ import torch
 from click.testing import CliRunner
 from gnuradio.hsc import weights
 from gnuradio.hsc.app import train
+from gnuradio.hsc.app.cli import main
 from gnuradio.hsc.errors import HscError
 from gnuradio.hsc.images import datasets
 from gnuradio.hsc.systems.hsc import ncr_training, vae_training
@@ -169,7 +170,7 @@ def test_missing_data_is_told(tmp_path, monkeypatch):
         datasets.mnist("train")
     with pytest.raises(HscError, match="cannot read"):
         datasets.mnist("train", tmp_path)
-    result = CliRunner().invoke(train.cli, ["hsc-mnist-vae-m4", "--out", str(tmp_path)])
+    result = CliRunner().invoke(main, ["train", "hsc-mnist-vae-m4", "--out", str(tmp_path)])
     assert result.exit_code == 2 and "HSC_DATA" in result.output
 
 
