@@ -16,7 +16,6 @@ from ..errors import HscError
 from ..evaluation import curves, detail, drawing, pictures, plan, sweep
 from ..evaluation.transmission import image_id
 from ..images import files as image_files
-from ..systems.hda.drawing import SYSTEMS
 from . import planned
 from .report import make_folder, save_picture
 
@@ -127,7 +126,7 @@ def run(path: Path, comparison: Comparison, workers: planned.Workers, out: Path)
         raise HscError(f"no codec could send {shown_name}: see the lines above")
     planned.show(found)
     written = curves.save(found, out), out / f"{stem}_compare_curve.png", out / f"{stem}_compare_grid.png"
-    drawing.save(drawing.qualities(found, colours=SYSTEMS), written[1])
+    drawing.save(drawing.qualities(found, colours=drawing.of_codecs()), written[1])
     shown_curves = [curve for curve in todo.curves if curve.label in {s.name for s in found.series}]
     save_picture(_grid(image, shown_name, text, shown_curves, outcome, shown), written[2])
     return list(written)

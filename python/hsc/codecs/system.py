@@ -34,6 +34,7 @@ class CodecEntry:
     codec: str
     semantic_encoder: str = ""
     semantic_decoder: str = ""
+    colour: str = ""
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .. import files
+from ..codecs import registry
 from ..errors import HscError
 from .curves import Curves, Series
 
@@ -23,6 +24,11 @@ COLOURS = ("#1f77b4", "#d62728", "#2ca02c", "#9467bd", "#ff7f0e", "#17becf", "#8
 _DPI = 110  # pixels per inch of the PNG files, so that a panel of 6 inches is as wide as a column of text
 _LINES, _MARKERS = ("-", "--", ":", "-."), "o^vDx"
 _QUALITIES = (("psnr", "PSNR [dB]"), ("ms_ssim_db", "MS-SSIM [dB], -10 log10(1 - MS-SSIM)"))
+
+
+def of_codecs() -> dict[str, str]:
+    """Colours that codecs have in all figures, by name."""
+    return {entry.name: entry.colour for entry in registry.entries() if entry.colour}
 
 
 def save(drawing: Drawing, path: Path) -> Path:

@@ -8,9 +8,9 @@ SYSTEM = System(
     name="baselines",
     title="Baselines",
     codecs=(
-        CodecEntry("separate", 2, f"{__name__}.separate:SeparateCodec"),
-        CodecEntry("softcast", 3, f"{__name__}.softcast:SoftCastCodec"),
-        CodecEntry("hda_dct", 4, f"{__name__}.hda_dct:HdaDctCodec"),
+        CodecEntry("separate", 2, f"{__name__}.separate:SeparateCodec", colour="#1f77b4"),
+        CodecEntry("softcast", 3, f"{__name__}.softcast:SoftCastCodec", colour="#17becf"),
+        CodecEntry("hda_dct", 4, f"{__name__}.hda_dct:HdaDctCodec", colour="#9467bd"),
     ),
     page="docs/systems/baselines.md",
 )

@@ -11,8 +11,8 @@ SYSTEM = System(
     name="deepjscc",
     title="DeepJSCC",
     codecs=(
-        CodecEntry("deepjscc", 6, f"{__name__}.codec:DeepJsccCodec", *_BLOCKS),
-        CodecEntry("deepjscc_q", 7, f"{__name__}.quantised:DeepJsccQCodec", *_BLOCKS),
+        CodecEntry("deepjscc", 6, f"{__name__}.codec:DeepJsccCodec", *_BLOCKS, colour="#2ca02c"),
+        CodecEntry("deepjscc_q", 7, f"{__name__}.quantised:DeepJsccQCodec", *_BLOCKS, colour="#8c564b"),
     ),
     recipes=f"{__name__}.recipes:RECIPES",
     blocks=(*_BLOCKS, f"{__name__}.blocks:denoiser"),

@@ -13,25 +13,14 @@ import numpy as np
 from ...errors import HscError
 from ...evaluation import curves as files
 from ...evaluation.curves import Curves, Series
-from ...evaluation.drawing import COLOURS, column, panels, qualities
+from ...evaluation.drawing import COLOURS, column, of_codecs, panels, qualities
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing
 
 PAPERS = Path(__file__).parent / "papers"  # the numbers that the paper prints, in the form of our results
-# By beginning of a label, so that a system has one colour in all figures.
-SYSTEMS = {
-    "hda_deepsc": "#d62728",
-    "hda_hevc": "#ff7f0e",
-    "deepjscc": "#2ca02c",
-    "deepjscc_q": "#8c564b",
-    "hda_dct": "#9467bd",
-    "softcast": "#17becf",
-    "separate HEVC": "#1f77b4",
-    "separate JPEG2000": "#7f7f7f",
-    "hsc": "#e377c2",
-    "HEVC at capacity": "#000000",
-}
+# Beside the codecs' own colours, by beginning of a label.
+OTHERS = {"separate JPEG2000": "#7f7f7f", "HEVC at capacity": "#000000"}
 
 
 def paper(name: str) -> list[Series]:
@@ -44,7 +33,7 @@ def paper(name: str) -> list[Series]:
 
 def curves(found: Curves, groups: Sequence[str] = ("",), logarithmic: bool = False) -> Drawing:
     """PSNR and MS-SSIM of ours and of the paper's; `groups` and `logarithmic` as in `drawing.qualities`."""
-    return qualities(found, groups, logarithmic, SYSTEMS, paper(found.name))
+    return qualities(found, groups, logarithmic, {**of_codecs(), **OTHERS}, paper(found.name))
 
 
 def bars(found: Curves, key: str, label: str) -> Drawing:

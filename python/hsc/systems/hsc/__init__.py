@@ -17,6 +17,7 @@ SYSTEM = System(
             f"{__name__}.codec:HscCodec",
             f"{_PARTS}:hsc_semantic_encoder",
             f"{_PARTS}:hsc_semantic_decoder",
+            colour="#e377c2",
         ),
     ),
     recipes=f"{__name__}.recipes:RECIPES",
