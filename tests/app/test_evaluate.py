@@ -126,6 +126,7 @@ def plug_in(tmp_path, monkeypatch):
     """Registers a system whose figures are a module with this text."""
     registered = dict(registry._known().systems)
     monkeypatch.setattr(registry._known(), "systems", registered)
+    monkeypatch.setattr(registry._known(), "faults", [])
     monkeypatch.syspath_prepend(tmp_path / "site")
     (tmp_path / "site").mkdir()
 

@@ -9,13 +9,11 @@ import click
 
 from ..bench import figures as bench
 from ..codecs import registry
-from ..codecs.system import System, load
 from ..errors import HscError
 from ..evaluation.figure import Figure
 
 ALL = "all"
 _LINK = "bench"  # group of the figures that belong to no system
-_PACKAGE = f"{__package__.rpartition('.')[0]}."
 
 
 @dataclass(frozen=True)
@@ -40,12 +38,10 @@ class Catalogue:
     Attributes:
         entries: by name.
         titles: of their groups.
-        faults: what is wrong with figures of plug-ins that had to be left out, one line each.
     """
 
     entries: dict[str, Entry] = field(default_factory=dict)
     titles: dict[str, str] = field(default_factory=dict)
-    faults: list[str] = field(default_factory=list)
 
     def add(self, group: str, title: str, figures: Sequence[Figure], own: bool) -> None:
         """Take in the figures of a group. Raises HscError for what is no figure, or a name that is taken."""
@@ -74,30 +70,22 @@ class Catalogue:
             with formatter.section(f"{title}; all of them: {group}"):
                 mine = [entry.figure for entry in self.entries.values() if entry.group == group]
                 formatter.write_dl([(f.name, f"{f.summary}; {f.images}") for f in mine])
-        if faults := (*registry.faults(), *self.faults):
+        if faults := registry.faults():
             with formatter.section("Left out"):
                 for fault in faults:
                     formatter.write_text(fault)
 
 
 def catalogue() -> Catalogue:
-    """All figures that are there now. A plug-in whose figures are broken is left out and becomes a fault."""
+    """All figures that are there now. A plug-in whose figures are broken is left out, which is a fault."""
     found = Catalogue()
     found.add(_LINK, "Figures of the link itself", bench.FIGURES, own=True)
-    declaring = [system for system in registry.systems() if system.figures]
-    for system in sorted(declaring, key=lambda system: not _is_own(system)):
-        title = f"Figures of {system.title}"
-        if _is_own(system):
-            found.add(system.name, title, load(system.figures), own=True)
-            continue
+    for system, figures in registry.parts(lambda system: system.figures):
+        own = system not in registry.outside()
         try:
-            found.add(system.name, title, load(system.figures), own=False)
-        except Exception as error:  # whatever a plug-in does wrong, all else goes on
-            told = f"{error}" if isinstance(error, HscError) else f"{type(error).__name__}: {error}"
-            reason = " ".join(told.split())
-            found.faults.append(f"figures of '{system.name}' ({system.figures}) are left out: {reason}")
+            found.add(system.name, f"Figures of {system.title}", figures, own)
+        except (HscError, TypeError) as error:
+            if own:
+                raise
+            registry.report(f"figures of '{system.name}' ({system.figures}) are left out: {error}")
     return found
-
-
-def _is_own(system: System) -> bool:
-    return system.figures.startswith(_PACKAGE)

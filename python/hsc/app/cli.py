@@ -389,11 +389,9 @@ def evaluate(
     """
     from .catalogue import catalogue
     from .evaluate import Request, run_all
-    from .planned import Workers, say
+    from .planned import Workers
 
     known = catalogue()
-    for fault in known.faults:
-        say(fault)
     wanted = {entry.figure.name: entry for name in names for entry in known.chosen(name)}
     where = Workers(workers, scheduler)
     for path in run_all([Request(entry, workers=where, **how) for entry in wanted.values()], out):

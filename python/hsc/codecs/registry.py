@@ -145,6 +145,11 @@ def systems() -> tuple[System, ...]:
     return tuple(sorted(known.systems.values(), key=lambda each: (each.name not in known.own, each.name)))
 
 
+def outside() -> tuple[System, ...]:
+    """The systems from outside this package."""
+    return tuple(system for system in systems() if system.name not in _known().own)
+
+
 def parts(place_of: Callable[[System], str]) -> Iterator[tuple[System, Any]]:
     """Each system with a part of it that it names as "module:attribute", such as its recipes.
 
@@ -159,8 +164,7 @@ def plug_ins() -> tuple[System, ...]:
     """The systems from outside this package, after all that they name has been loaded: what of that cannot be
     is among `faults`.
     """
-    known = _known()
-    found = tuple(system for system in systems() if system.name not in known.own)
+    known, found = _known(), outside()
     for system in found:
         for each in system.codecs:
             known.part(system, each.codec, _codec)
