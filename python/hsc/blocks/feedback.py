@@ -1,4 +1,4 @@
-"""The return path between processes: Feedback Sender beside a receiver, Feedback Receiver beside its sender."""
+"""The return path between processes: Feedback Sender at a receiver, Feedback Receiver at a transmitter."""
 
 from __future__ import annotations
 
