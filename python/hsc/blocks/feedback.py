@@ -1,4 +1,4 @@
-"""The return path between processes: Feedback Sender at a receiver, Feedback Receiver at its transmitter."""
+"""The return path between processes: Feedback Sender at a receiver, Feedback Receiver at a transmitter."""
 
 from __future__ import annotations
 
