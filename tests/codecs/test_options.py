@@ -97,7 +97,7 @@ def test_good_values_are_taken(given):
             {"points": np.zeros((2, 1))},
             "thumbnail option points array([[0.], [0.]]) is unknown: choose one of 4, ",
         ),
-        ({"key": "00"}, "thumbnail option key is '00': give bytes or None"),
+        ({"key": "00"}, "thumbnail option key is str: give bytes or None"),
         ({"loud": 1}, "thumbnail option loud is 1: give True or False"),
         ({"title": b"x"}, "thumbnail option title is b'x': give text"),
     ],

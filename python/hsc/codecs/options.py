@@ -94,7 +94,7 @@ class Described:
             good = any(_is(value, kind) for kind in self.kinds)
         if good:
             return
-        shown = " ".join(repr(value).split())
+        shown = type(value).__name__ if self.secret else " ".join(repr(value).split())
         if self.choices:
             choices = ", ".join(map(str, self.choices))
             raise HscError(f"{codec} option {self.name} {shown} is unknown: choose one of {choices}")

@@ -115,6 +115,7 @@ def test_recipe_runs_through_its_stages_and_resumes(folder, tmp_path, monkeypatc
     shrink(monkeypatch, "hda-deepsc", steps=4, **small)
     monkeypatch.setattr(training, "KODAK_SECONDS", 0.0)
     monkeypatch.setattr(training, "REPORT_CROPS", 3)
+    monkeypatch.setattr(training, "FIT_SIZE", 128)
     out = tmp_path / "runs"
     figures = train.train("hda-deepsc", folder, out=out)
     assert all(np.isfinite(value) for value in figures.values())
