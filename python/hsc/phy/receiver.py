@@ -165,7 +165,7 @@ class _Part:
 
 
 @dataclass(frozen=True)
-class _Reception:
+class _Found:
     """A burst whose header is read and whose payload is on its way."""
 
     search: _Search
@@ -200,7 +200,7 @@ class BurstReceiver:
         self._history = _STRETCH + _LINE_SAMPLES + 2 * self._before + EDGE
         longest = max(n.burst_length(max_payload) + 4 * n.symbol for n in numerologies)
         self._buffer = SampleBuffer(longest + self._history + 2 * (_PIECE + _SEARCH_BLOCK), self._history)
-        self._receiving: _Reception | None = None
+        self._receiving: _Found | None = None
         self._lines: dict[int, Lines] = {}
         self._part: _Part | None = None
         self._resume(0)
@@ -358,9 +358,9 @@ class BurstReceiver:
             self.counters.header_errors += 1
             return
         needed = found.start + search.demodulator.payload_length(burst.size)
-        self._receiving = _Reception(search, burst, found.start, needed)
+        self._receiving = _Found(search, burst, found.start, needed)
 
-    def _read_payload(self, receiving: _Reception) -> ReceivedPacket:
+    def _read_payload(self, receiving: _Found) -> ReceivedPacket:
         numerology, burst = receiving.search.numerology, receiving.burst
         samples = self._buffer.view(receiving.start, self._buffer.end)
         rows = numerology.overhead_symbols + numerology.payload_rows(burst.size)

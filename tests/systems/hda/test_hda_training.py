@@ -8,7 +8,14 @@ from gnuradio.hsc.app import train
 from gnuradio.hsc.systems.hda import fit, hevc_fit, models, training
 from gnuradio.hsc.systems.hda.fourier import SpectralTransform
 from gnuradio.hsc.systems.hda.network import QUALITIES, WIDTH, HdaNetwork, dequantise, quantise
-from gnuradio.hsc.systems.hda.objective import Draw, Stage, balanced, draw, semantic_distortion, stage_loss
+from gnuradio.hsc.systems.hda.objective import (
+    Conditions,
+    Stage,
+    balanced,
+    draw,
+    semantic_distortion,
+    stage_loss,
+)
 from gnuradio.hsc.training import loop
 from gnuradio.hsc.training.recipe import recipe
 from PIL import Image
@@ -50,8 +57,8 @@ def folder(tmp_path):
     return tmp_path
 
 
-def at(snr_db: float, batch: int = 8, values: float = 50.0, quality: int = 6) -> Draw:
-    return Draw(quality, np.full(batch, snr_db), np.zeros(batch), values, snr_db)
+def at(snr_db: float, batch: int = 8, values: float = 50.0, quality: int = 6) -> Conditions:
+    return Conditions(quality, np.full(batch, snr_db), np.zeros(batch), values, snr_db)
 
 
 def test_the_untrained_codec_rises_with_the_snr_and_beats_its_base(started, images):

@@ -13,7 +13,7 @@ import torch
 from ...images import datasets
 from ...training.export import ship
 from ...training.loop import Run, accelerator, fit_images, planes
-from .denoisers.denoiser import Denoiser, Draw
+from .denoisers.denoiser import Denoiser, NoisyValues
 from .network import HIGHEST_SNR_DB, VALUES, WEIGHTS, DeepJscc
 from .recipes import ValueDenoiser
 from .training import UNTOLD
@@ -25,7 +25,7 @@ MEASURED_CROPS = 48
 
 
 @torch.no_grad()
-def draw(codec: DeepJscc, images: torch.Tensor, recipe: ValueDenoiser) -> Draw:
+def draw(codec: DeepJscc, images: torch.Tensor, recipe: ValueDenoiser) -> NoisyValues:
     """The codec's values of images (B, 3, S, S), each at a random SNR of the recipe's range, and noise."""
     batch, device = len(images), images.device
     low, high = recipe.fading.snr_low_db, recipe.fading.snr_high_db
@@ -38,7 +38,7 @@ def draw(codec: DeepJscc, images: torch.Tensor, recipe: ValueDenoiser) -> Draw:
     spectrum = codec.value_spectrum(values.shape[-2:], told, count)
     spectrum = spectrum / (spectrum.mean((1, 2, 3), keepdim=True) / share)
     noise = torch.randn_like(values) * (spectrum.amax((2, 3), keepdim=True) > 0)
-    return Draw(images, values / scale, spectrum, noise, 10 ** (-snr_db / 10), scale, told, count)
+    return NoisyValues(images, values / scale, spectrum, noise, 10 ** (-snr_db / 10), scale, told, count)
 
 
 def loss(
@@ -52,7 +52,7 @@ def loss(
 def calibrate(model: Denoiser, codec: DeepJscc, run: Run, seed: int = 1) -> None:
     """Let the denoiser measure what it has to know of itself, on training crops."""
 
-    def drawn(snr_db: float) -> Draw:
+    def drawn(snr_db: float) -> NoisyValues:
         crops = run.photos().crops(np.random.default_rng(run.recipe.seed), MEASURED_CROPS, run.recipe.crop)
         fading = replace(run.recipe.fading, snr_low_db=snr_db, snr_high_db=snr_db)
         return draw(codec, planes(crops), replace(run.recipe, fading=fading))

@@ -22,7 +22,7 @@ from .network import QUALITIES, HdaNetwork
 from .objective import (
     FINENESS,
     SNRS_DB,
-    Draw,
+    Conditions,
     analog_link,
     balanced,
     losses,
@@ -129,7 +129,7 @@ def _log_powers(features: torch.Tensor, network: HdaNetwork, tables: dict[str, t
     return torch.cat(known).to(torch.int16)
 
 
-def draw(rng: np.random.Generator, batch: int) -> Draw:
+def draw(rng: np.random.Generator, batch: int) -> Conditions:
     """Random conditions: SNR −2 to 22 dB, the classes whose base takes a tenth to nine tenths of the channel
     uses there.
     """
@@ -139,11 +139,11 @@ def draw(rng: np.random.Generator, batch: int) -> Draw:
     fitting = np.flatnonzero((share > DIGITAL_SHARE[0]) & (share < DIGITAL_SHARE[1]))
     quality = int(rng.choice(fitting))
     values = values_per_token(CBR, share[quality])
-    return Draw(quality, np.full(batch, snr_db), losses(rng, batch), values, snr_db)
+    return Conditions(quality, np.full(batch, snr_db), losses(rng, batch), values, snr_db)
 
 
 def loss_of(
-    network: HdaNetwork, images: torch.Tensor, bases: torch.Tensor, log_power: torch.Tensor, at: Draw
+    network: HdaNetwork, images: torch.Tensor, bases: torch.Tensor, log_power: torch.Tensor, at: Conditions
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Loss of the decoder, eq. (18), and the images' mean MSE."""
     with torch.no_grad():

@@ -46,7 +46,7 @@ class Stage(StrEnum):
 
 
 @dataclass(frozen=True)
-class Draw:
+class Conditions:
     """Conditions of one training batch.
 
     Attributes:
@@ -64,7 +64,7 @@ class Draw:
     design_snr_db: float
 
 
-def draw(rng: np.random.Generator, batch: int, profile: Profile | None = None) -> Draw:
+def draw(rng: np.random.Generator, batch: int, profile: Profile | None = None) -> Conditions:
     """Random conditions: SNR −2 to 22 dB, now and then lost values; CBR and DA ratio of a profile, or 1/6 to
     1/24 and 0.1 to 3.
     """
@@ -76,7 +76,7 @@ def draw(rng: np.random.Generator, batch: int, profile: Profile | None = None) -
     snr_db = rng.uniform(*SNRS_DB, batch)
     mean = float(snr_db.mean())
     quality = _bounded(rng.normal(_quality(cbr, share, mean), 1.2))
-    return Draw(quality, snr_db, losses(rng, batch), values_per_token(cbr, share), mean)
+    return Conditions(quality, snr_db, losses(rng, batch), values_per_token(cbr, share), mean)
 
 
 def losses(rng: np.random.Generator, batch: int) -> np.ndarray:
@@ -89,11 +89,11 @@ def values_per_token(cbr: float, digital_share: float) -> float:
     return _VALUES_PER_TOKEN * cbr * (1 - digital_share)
 
 
-def usual(profile: Profile, snr_db: float) -> Draw:
+def usual(profile: Profile, snr_db: float) -> Conditions:
     """Typical conditions of a profile, for one image at an SNR [dB]."""
     share = profile.digital_share
     values = values_per_token(profile.cbr, share)
-    return Draw(
+    return Conditions(
         _bounded(_quality(profile.cbr, share, snr_db)), np.array([snr_db]), np.zeros(1), values, snr_db
     )
 
@@ -132,7 +132,11 @@ def balanced(distortion: torch.Tensor) -> torch.Tensor:
 
 
 def stage_loss(
-    network: HdaNetwork, images: torch.Tensor, at: Draw, stage: Stage, fourier_weight: float = FOURIER_WEIGHT
+    network: HdaNetwork,
+    images: torch.Tensor,
+    at: Conditions,
+    stage: Stage,
+    fourier_weight: float = FOURIER_WEIGHT,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Images (B, 3, H, W) → loss of a stage of algorithm 1, and log10 of the images' MSE, mean."""
     if stage == Stage.SEMANTIC:
@@ -169,7 +173,7 @@ class _Sent:
     variance: torch.Tensor
 
 
-def _transceive(network: HdaNetwork, z: torch.Tensor, at: Draw) -> _Sent:
+def _transceive(network: HdaNetwork, z: torch.Tensor, at: Conditions) -> _Sent:
     """Algorithm 1, lines 8 to 28, for z (B, 120, h, w)."""
     latents = network.hyper.encode(z)  # eq. (13)
     step = step_size(at.quality).to(z.device)
@@ -186,7 +190,7 @@ def _transceive(network: HdaNetwork, z: torch.Tensor, at: Draw) -> _Sent:
 
 
 def analog_link(
-    features: torch.Tensor, log_power: torch.Tensor, at: Draw
+    features: torch.Tensor, log_power: torch.Tensor, at: Conditions
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """u and its integer log-powers (B, 120, h, w) → û behind the analog channel and the variance of its
     error, one budget for the batch.

@@ -20,7 +20,7 @@ from ...training.recipe import Recipe
 from .fit import initialise, refit, refit_power, set_deviation, shipped_state
 from .models import DECODER, PROFILES, Profile
 from .network import HdaNetwork
-from .objective import Draw, Stage, draw, stage_loss, usual
+from .objective import Conditions, Stage, draw, stage_loss, usual
 
 Stages = tuple[tuple[Stage, float], ...]
 
@@ -81,11 +81,11 @@ class HdaTraining(Recipe):
         """Learning rate at a share of the schedule, relative to the recipe's."""
         return 1.0
 
-    def draw(self, rng: np.random.Generator) -> Draw:
+    def draw(self, rng: np.random.Generator) -> Conditions:
         """Conditions of a batch."""
         return draw(rng, self.batch)
 
-    def usual(self, snr_db: float) -> Draw:
+    def usual(self, snr_db: float) -> Conditions:
         """Typical conditions at an SNR [dB]."""
         return usual(PROFILES[0], snr_db)
 
@@ -178,10 +178,10 @@ class ProfileDecoder(HdaTraining):
     def stage(self, fraction: float) -> Stage:
         return Stage.DECODER
 
-    def draw(self, rng: np.random.Generator) -> Draw:
+    def draw(self, rng: np.random.Generator) -> Conditions:
         return draw(rng, self.batch, self.profile)
 
-    def usual(self, snr_db: float) -> Draw:
+    def usual(self, snr_db: float) -> Conditions:
         return usual(self.profile, snr_db)
 
     def begin(self, network: HdaNetwork, start: dict[str, torch.Tensor], run: Run) -> None:
@@ -228,7 +228,7 @@ def learn_decoder(network: HdaNetwork) -> None:
 
 @torch.no_grad()
 def kodak_psnr(
-    network: HdaNetwork, path: str | Path | None, stage: Stage, at: Draw, images: int = 6
+    network: HdaNetwork, path: str | Path | None, stage: Stage, at: Conditions, images: int = 6
 ) -> float:
     """Mean PSNR [dB] over a few Kodak images under some conditions, as in training: no packets."""
     device, photos = next(network.parameters()).device, datasets.kodak(path)

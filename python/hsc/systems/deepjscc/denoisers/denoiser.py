@@ -17,7 +17,7 @@ SNRS_DB = (0.0, 5.0, 10.0, 15.0, 20.0)
 
 
 @dataclass(frozen=True)
-class Draw:
+class NoisyValues:
     """Values to train on, and the images they stand for. Batches (B, …).
 
     Attributes:
@@ -84,7 +84,7 @@ class Denoiser(nn.Module, ABC):
         variance (B, 64 or 1, 1, 1). `variance` and `spectrum` as of `forward`.
         """
 
-    def loss(self, drawn: Draw, codec: DeepJscc) -> tuple[torch.Tensor, torch.Tensor]:
+    def loss(self, drawn: NoisyValues, codec: DeepJscc) -> tuple[torch.Tensor, torch.Tensor]:
         """What training makes small, and a mean squared error to watch, both scalar.
 
         Raises HscError for a denoiser that has no training.
@@ -92,6 +92,6 @@ class Denoiser(nn.Module, ABC):
         raise HscError(f"{type(self).__name__} has nothing to train: it is used as it is")
 
     @torch.no_grad()
-    def calibrate(self, draw: Callable[[float], Draw]) -> None:
+    def calibrate(self, draw: Callable[[float], NoisyValues]) -> None:
         """After training: measure what it has to know of itself, on values drawn at an SNR [dB]."""
         return

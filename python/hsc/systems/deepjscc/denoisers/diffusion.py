@@ -9,7 +9,7 @@ import torch
 from ....nn.diffusion import Schedule, reverse
 from ..network import VALUES, DeepJscc
 from ..spectrum import dct2
-from .denoiser import Denoiser, Draw
+from .denoiser import Denoiser, NoisyValues
 from .predictor import NoisePredictor
 
 # Eq. (32) and T, both from the paper.
@@ -68,7 +68,7 @@ class Ddpm(Diffusion):
 
     random = True
 
-    def loss(self, drawn: Draw, codec: DeepJscc) -> tuple[torch.Tensor, torch.Tensor]:
+    def loss(self, drawn: NoisyValues, codec: DeepJscc) -> tuple[torch.Tensor, torch.Tensor]:
         """Eq. (29) as the image feels it; and the mean per value.
 
         t is t̃ of a random SNR, or uniform below it.
@@ -84,7 +84,7 @@ class Ddpm(Diffusion):
 class DiffSdNet(Diffusion):
     """Deterministic steps, with a predictor that was trained through them for the image."""
 
-    def loss(self, drawn: Draw, codec: DeepJscc) -> tuple[torch.Tensor, torch.Tensor]:
+    def loss(self, drawn: NoisyValues, codec: DeepJscc) -> tuple[torch.Tensor, torch.Tensor]:
         """Minus the mean PSNR [10 dB] of images that went through the deterministic steps and the codec's
         decoder; and their MSE.
 

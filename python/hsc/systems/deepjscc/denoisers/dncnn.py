@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from ..network import VALUES, DeepJscc
-from .denoiser import SNRS_DB, Denoiser, Draw
+from .denoiser import SNRS_DB, Denoiser, NoisyValues
 
 # Least share of the noise that is taken to be left, so that a decoder never trusts a value wholly.
 _LEAST_SHARE = 1e-3
@@ -64,7 +64,7 @@ class DnCnn(Denoiser):
         share = torch.lerp(self.remains[below], self.remains[below + 1], (place - below)[:, None])
         return estimates, (share * variance[:, None])[..., None, None]
 
-    def loss(self, drawn: Draw, codec: DeepJscc) -> tuple[torch.Tensor, torch.Tensor]:
+    def loss(self, drawn: NoisyValues, codec: DeepJscc) -> tuple[torch.Tensor, torch.Tensor]:
         """Squared error of the noise that is found (Zhang et al., eq. 1), summed over the values of a token;
         and that per value.
         """
@@ -72,7 +72,7 @@ class DnCnn(Denoiser):
         return error.square().mean() * VALUES, error.square().mean()
 
     @torch.no_grad()
-    def calibrate(self, draw: Callable[[float], Draw]) -> None:
+    def calibrate(self, draw: Callable[[float], NoisyValues]) -> None:
         """Fill the table of the noise that remains."""
         for i, snr_db in enumerate(SNRS_DB):
             drawn = draw(snr_db)
