@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import cmath
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -50,7 +50,7 @@ class Burst:
     size: int
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Course:
     """What the rows of a burst are turned back by.
 
@@ -58,7 +58,7 @@ class _Course:
         pilots: float32 (header and payload rows, pilots), as sent.
         drift: of the clock [samples per row].
         rate: mean change of the common phase [radians per row].
-        phase: float (rows,), common phase of each row.
+        phase: float (rows,), common phase of each row: a straight line at first.
     """
 
     pilots: np.ndarray
@@ -67,7 +67,7 @@ class _Course:
     phase: np.ndarray
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Estimate:
     """What a burst came through.
 
@@ -209,8 +209,7 @@ class Demodulator:
     def _undo_drift(self, samples: np.ndarray, burst: Burst) -> tuple[np.ndarray, _Course]:
         """All rows of the burst, complex64 (rows, used), without the clock drift that their pilots show.
 
-        Whole samples of it move the FFT windows, and what is left turns the carriers. The phase of the course
-        is a straight line.
+        Whole samples of it move the FFT windows, and what is left turns the carriers.
         """
         n = self.numerology
         if burst.leak:
@@ -224,12 +223,13 @@ class Demodulator:
         pilots = pilot_symbols(n, count - PREAMBLE_SYMBOLS)
         received = rows[PREAMBLE_SYMBOLS:, n.pilot_index] * np.conj(channel[n.pilot_index]) * pilots
         drift, (rate, phase) = est.fit_drift(n, received, burst.noise_variance)
-        late = drift * (np.arange(count) - est.REFERENCE_ROW)
+        index = est.row_index(count)
+        late = drift * (index - est.REFERENCE_ROW)
         shift = np.rint(late).astype(np.int64)
         if shift.any():
             rows = est.occupied_carriers(n, samples, first, count, burst.cfo, shift)
         rows *= est.unit_phasors((2 * np.pi / n.n_fft) * np.outer(late - shift, n.carriers))
-        line = phase - PREAMBLE_SYMBOLS * rate + rate * np.arange(count)
+        line = phase - PREAMBLE_SYMBOLS * rate + rate * index
         return rows, _Course(pilots, drift, rate, line)
 
     def _estimate(self, rows: np.ndarray, course: _Course, burst: Burst) -> _Estimate:
@@ -241,7 +241,7 @@ class Demodulator:
         phasors = np.empty(len(rows), np.complex64)
         phasors[:2] = (self._conjugate * rows[:2]) @ np.conj(channel)
         phasors[2:] = (rows[2:, n.pilot_index] * course.pilots) @ np.conj(channel[n.pilot_index])
-        course = replace(course, phase=est.smooth_phase(n, phasors, course.phase))
+        course.phase = est.smooth_phase(n, phasors, course.phase)
         rows *= est.unit_phasors(-course.phase)[:, None]
         estimate = _Estimate(channel, variance, course.drift)
         return self._follow(rows, estimate, course) if burst.size else estimate
@@ -374,23 +374,25 @@ def _decode(llr: np.ndarray) -> tuple[Header | None, np.ndarray]:
     Where noise is low the information bits are right as they stand, and the CRC says so; else the LDPC
     decoder is asked.
     """
-    header = unpack(np.packbits(llr[: 8 * HEADER_BYTES] < 0).tobytes())
-    for candidate in (header, None):
-        header = candidate or decode_header(llr)
-        if header is not None:
-            coded = _reencode(header)
-            if np.count_nonzero(coded.real * llr * _BIT_ZERO > 0) >= _AGREEMENT * HEADER_SYMBOLS:
-                return header, coded
-    return None, llr
+    data = np.packbits(llr[: 8 * HEADER_BYTES] < 0).tobytes()
+    header = unpack(data)
+    coded = None if header is None else _agreeing(data, llr)
+    if coded is None:
+        header = decode_header(llr)
+        coded = None if header is None else _agreeing(pack(header), llr)
+    return (None, llr) if coded is None else (header, coded)
 
 
-def _reencode(header: Header) -> np.ndarray:
-    """The 624 BPSK symbols of a header, as `header.encode_header`, by adding rows of the generator matrix:
-    ten times as fast.
+def _agreeing(data: bytes, llr: np.ndarray) -> np.ndarray | None:
+    """The 624 BPSK symbols of a packed header, where enough of the LLRs agree with them.
+
+    They are those of `header.encode_header`, by adding rows of the generator matrix: ten times as fast.
     """
-    bits = np.unpackbits(np.frombuffer(pack(header), np.uint8))
-    coded = np.unpackbits(np.bitwise_xor.reduce(_generator()[bits > 0], axis=0))[:HEADER_SYMBOLS]
-    return qam_modulate(coded, 1)
+    bits = np.unpackbits(np.frombuffer(data, np.uint8))
+    parts = np.unpackbits(np.bitwise_xor.reduce(_generator()[bits > 0], axis=0))
+    coded = qam_modulate(parts[:HEADER_SYMBOLS], 1)
+    agree = np.count_nonzero(coded.real * llr * _BIT_ZERO > 0)
+    return coded if agree >= _AGREEMENT * HEADER_SYMBOLS else None
 
 
 @lru_cache(maxsize=1)

@@ -172,7 +172,7 @@ def fit_rotation(phasors: np.ndarray) -> tuple[float, float]:
     peak = int(np.argmax(spectrum.real**2 + spectrum.imag**2))
     total = complex(spectrum[peak])
     rate = 2 * np.pi * (peak - size * (peak > size // 2)) / size
-    index = _index(rows)
+    index = row_index(rows)
     angle = cmath.phase(total)
     level = phasors * unit_phasors(-rate * index - angle)
     weight = np.maximum(level.real, 0)
@@ -184,8 +184,8 @@ def fit_rotation(phasors: np.ndarray) -> tuple[float, float]:
 
 
 @lru_cache(maxsize=64)
-def _index(rows: int) -> np.ndarray:
-    """0 … rows − 1."""
+def row_index(rows: int) -> np.ndarray:
+    """0 … rows − 1, float (rows,), read-only."""
     index = np.arange(rows, dtype=np.float64)
     index.flags.writeable = False
     return index
@@ -211,12 +211,12 @@ def fit_drift(
         pilots = pilots * unit_phasors(-coarse * turns)
     phasors = pilots.sum(axis=1)
     rate, phase = fit_rotation(phasors)
-    line = phase + rate * np.arange(len(pilots))
+    line = phase + rate * row_index(len(pilots))
     level = pilots * unit_phasors(-smooth_phase(numerology, phasors, line))[:, None]
     strength = np.maximum(level.real, 0).sum(axis=0)
     mean = float(strength @ slope) / max(float(strength.sum()), 1e-30)
     prior = noise_variance / 2 / (_EXPECTED_DRIFT * numerology.symbol) ** 2
-    step = _refine_drift(level, rows, slope, mean, coarse, prior)
+    step = _refine_drift(level, turns, slope - mean, rows, coarse, prior)
     return min(max(coarse + step, -most), most), (rate - step * mean, phase - step * mean * rows[0])
 
 
@@ -235,20 +235,19 @@ def _search_drift(pilots: np.ndarray, turns: np.ndarray, most: float) -> float:
 
 
 def _refine_drift(
-    level: np.ndarray, rows: np.ndarray, slope: np.ndarray, mean: float, coarse: float, prior: float
+    level: np.ndarray, turns: np.ndarray, across: np.ndarray, rows: np.ndarray, coarse: float, prior: float
 ) -> float:
     """What is missing to the `coarse` drift [samples per row], by Gauss-Newton on the phases of the pilots.
 
-    A constant delay is the second unknown; what the common phase takes up, the `mean` of the slope, is left
-    out.
+    A constant delay is the second unknown.
 
     Args:
         level: complex (rows, pilots), without coarse drift and common phase.
+        turns: float (rows, pilots), by how much [rad] a drift of one sample per row turns each of them.
+        across: float (pilots,), radians per sample of delay, less what the common phase takes up.
         rows: float (rows,), distance of each from the reference row.
-        slope: float (pilots,), radians per sample of delay.
         prior: half the noise variance over the variance that a drift has beforehand.
     """
-    across, turns = slope - mean, np.outer(rows, slope)
     step = 0.0
     for _ in range(_DRIFT_STEPS):
         now = level * unit_phasors(-step * turns) if step else level

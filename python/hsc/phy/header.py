@@ -171,7 +171,7 @@ def unpack(data: bytes) -> Header | None:
     """
     if len(data) != HEADER_BYTES or crc16(data[:-2]) != _integer(data[-2:]):
         return None
-    fields = _Fields(*_LAYOUT.unpack(data[:-2]))
+    fields = _Fields._make(_LAYOUT.unpack(data[:-2]))
     try:
         header = fields.header
     except HscError:
