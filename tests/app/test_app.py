@@ -56,7 +56,7 @@ def assert_one_line(result, *words: str) -> None:
         (["--loss", "1.5"], "0 to 1"),
         (["--cbr", "0"], "more than 0"),
         (["--cbr", "1/0"], "not a number"),
-        (["--rank", "-1"], "give 0 (SR alone) or more"),
+        (["--rank", "-1"], "give 0 (SR alone) to 4096"),
         (["--rank", "3", "--psnr", "30"], "give one"),
         (["--packet-symbols", "0"], "range"),
         (["--cr", "magic"], "paper"),

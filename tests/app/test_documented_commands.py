@@ -217,7 +217,8 @@ PARSED = {line.text: line for line in (*of_pages(), *of_help())}
 def test_a_printed_line_goes_through_its_options(text, folder, without_work):
     for arguments in ours(PARSED[text]):
         if arguments[0] in OF_LAUNCHER:
-            assert all(Path(a).is_file() for a in arguments[1:] if a.endswith((".grc", ".py"))), PARSED[text]
+            programs = [a for a in arguments[1:] if a.endswith((".grc", ".py"))]
+            assert all(Path(a).is_file() or (ROOT / a).is_file() for a in programs), PARSED[text]
             continue
         if len(arguments) == 1 and not PARSED[text].shown:
             assert arguments[0] in main.commands  # it is only named
