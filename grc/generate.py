@@ -3,8 +3,9 @@
     python3 python/run.py grc/generate.py FOLDER
 
 A file NAME.in becomes NAME: @CODECS@ the codecs of the registry, @SEMANTIC_CODECS@ those with a Semantic
-Encoder, @MCS@ all modulation and coding schemes. The other files are copied. GRC takes any other value too
-where a parameter has `options` and is no `enum`: a codec that is installed later.
+Encoder, @MCS@ all modulation and coding schemes, @--FLAG@ the choices of a system's option by its flag. The
+other files are copied. GRC takes any other value too where a parameter has `options` and is no `enum`, such as
+a codec that is installed later.
 """
 # SPDX-License-Identifier: GPL-3.0-or-later
 
@@ -20,7 +21,9 @@ def lists() -> dict[str, list[str]]:
     from gnuradio.hsc.codecs import registry
     from gnuradio.hsc.phy import mcs
 
+    flags = {each.flag: each.described.choices for each in registry.shorthands()}
     return {
+        **{flag: [str(choice) for choice in all_ if choice is not None] for flag, all_ in flags.items()},
         "CODECS": list(registry.names()),
         "SEMANTIC_CODECS": [entry.name for entry in registry.entries() if entry.semantic_encoder],
         "MCS": list(mcs.TABLE),
@@ -29,7 +32,7 @@ def lists() -> dict[str, list[str]]:
 
 def filled(path: Path, known: dict[str, list[str]]) -> str:
     """Text of a file with its lists. Raises KeyError for the name of none."""
-    return re.sub(r"@(\w+)@", lambda place: ", ".join(known[place[1]]), path.read_text(encoding="utf-8"))
+    return re.sub(r"@([\w-]+)@", lambda place: ", ".join(known[place[1]]), path.read_text(encoding="utf-8"))
 
 
 def main(folder: Path) -> None:

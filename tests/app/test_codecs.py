@@ -7,6 +7,7 @@ from click.testing import CliRunner
 from gnuradio.hsc.app import codecs
 from gnuradio.hsc.app.cli import main
 from gnuradio.hsc.codecs import registry
+from gnuradio.hsc.systems.deepjscc import denoisers
 from support import pixel_codec
 
 
@@ -28,7 +29,7 @@ def test_one_codec_with_its_options():
     told = json.loads(run("deepjscc", "--json").stdout)
     options = {option["name"]: option for option in told["options"]}
     denoiser = options["denoiser"]
-    assert denoiser["choices"] == ["dncnn", "diffsdnet", "ddpm", None] and denoiser["default"] is None
+    assert denoiser["choices"] == [*denoisers.KINDS, None] and denoiser["default"] is None
     assert denoiser["end"] == "receiver" and denoiser["flags"] == ["--denoiser"]
     assert options["informed"]["flags"] == [] and options["informed"]["default"] is True
     assert "deepjscc-dncnn" in told["recipes"]

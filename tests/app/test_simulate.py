@@ -22,6 +22,7 @@ from gnuradio.hsc.errors import HscError
 from gnuradio.hsc.images.files import load
 from gnuradio.hsc.message import DigitalStream, Link, Message
 from gnuradio.hsc.phy.mcs import best_for
+from gnuradio.hsc.systems.deepjscc import denoisers
 from gnuradio.hsc.systems.hda.options import read_key
 from PIL import Image
 from support import pixel_codec
@@ -391,9 +392,9 @@ def test_help_of_flags_comes_from_the_options_of_codecs():
         assert "--semantic [vae|vqvae] HSC: semantic codec of digits" in shown[command]
         assert "--da-ratio NUMBER HDA-DeepSC: digital over analog" in shown[command]
         assert "[default: 8]" in shown[command]
-    assert "--denoiser [dncnn|diffsdnet|ddpm] DeepJSCC: denoiser" in shown["simulate"]
+    assert f"--denoiser [{'|'.join(denoisers.KINDS)}] DeepJSCC: denoiser" in shown["simulate"]
     assert "--rx-key VALUE HDA-DeepSC: key of the receiver, where it is another." in shown["simulate"]
-    assert "--denoiser [dncnn|diffsdnet|ddpm] DeepJSCC: denoiser" in shown["rx"]
+    assert f"--denoiser [{'|'.join(denoisers.KINDS)}] DeepJSCC: denoiser" in shown["rx"]
     for flag, command in (("--rx-key", "tx"), ("--rx-key", "rx"), ("--denoiser", "tx"), ("--rank", "rx")):
         assert f"{flag} " not in shown[command]
 

@@ -9,9 +9,7 @@ from gnuradio.hsc.codecs.system import load
 from support import ROOT
 
 PACKAGE = ROOT / "python" / "hsc"
-SYSTEMS = {
-    system.name: system for system in registry.systems() if system.name in ("hsc", "deepjscc", "baselines")
-}
+SYSTEMS = {system.name: system for system in registry.systems()}
 
 
 def page(name):

@@ -2,7 +2,7 @@
 registered.
 
 `from gnuradio import hsc; hsc.image_source(...)`. Blocks of one system are in its room,
-`systems/NAME/blocks.py`.
+`systems/NAME/blocks`.
 """
 
 from ..codecs import registry

@@ -17,7 +17,7 @@ from typing import Any
 
 from ..errors import HscError
 from .contract import Codec
-from .system import CodecEntry, System, load
+from .system import CodecEntry, Shorthand, System, load
 
 ENTRY_POINTS = "gnuradio.hsc.systems"
 OUTSIDE = range(200, 256)  # numbers for codecs from outside this package
@@ -148,6 +148,11 @@ def systems() -> tuple[System, ...]:
 def outside() -> tuple[System, ...]:
     """The systems from outside this package."""
     return tuple(system for system in systems() if system.name not in _known().own)
+
+
+def shorthands() -> tuple[Shorthand, ...]:
+    """The flags that systems declare."""
+    return tuple(each for system in systems() for each in system.shorthands)
 
 
 def parts(place_of: Callable[[System], str]) -> Iterator[tuple[System, Any]]:

@@ -35,6 +35,7 @@ def export(
         "data": _DATA[recipe.data].format(recipe.samples or 60_000) + detail,
         "seed": recipe.seed,
         "steps": steps,
+        "hours": round(run.hours, 2),
         "date": datetime.date.today().isoformat(),
         "figures": figures,
     }

@@ -77,6 +77,13 @@ class Run:
         """File that the run is taken up from when it is there."""
         return self.out / f"{self.recipe.name}.checkpoint.pt"
 
+    @property
+    def hours(self) -> float:
+        """How long the run has taken so far, as the checkpoint tells: earlier parts of it included."""
+        if not self.checkpoint.is_file():
+            return 0.0
+        return torch.load(self.checkpoint, map_location="cpu", weights_only=True)["seconds"] / 3600
+
     def photos(self) -> datasets.Photos:
         """The training photographs. Raises HscError when there are none."""
         return datasets.photos(self.path, self.out / "photos")

@@ -247,11 +247,11 @@ def test_a_system_may_bring_a_denoiser(halver, noisy):
     assert not np.array_equal(
         codec.decode(received).image, registry.create("deepjscc").decode(received).image
     )
-    with pytest.raises(HscError, match="choose one of dncnn, diffsdnet, ddpm, halver"):
+    with pytest.raises(HscError, match=f"choose one of {', '.join(denoisers.KINDS)}"):
         registry.create("deepjscc", denoiser="median")
     with pytest.raises(HscError, match="nothing to train"):
         denoisers.make(halver).loss(None, None)
-    with pytest.raises(HscError, match="no denoiser 'median': choose one of dncnn, diffsdnet, ddpm, halver"):
+    with pytest.raises(HscError, match=f"no denoiser 'median': choose one of {', '.join(denoisers.KINDS)}"):
         denoisers.make("median")
 
 

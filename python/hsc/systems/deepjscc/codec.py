@@ -7,6 +7,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from ... import paths
 from ...codecs.contract import Codec, Decoded
 from ...coding import budget
 from ...message import Link, Message, ReceivedMessage
@@ -23,7 +24,7 @@ class DeepJsccCodec(Codec):
 
     name = "deepjscc"
     Options = DeepJsccOptions
-    weights = (WEIGHTS, *(kind.weights for kind in denoisers.KINDS.values()))
+    weights = (WEIGHTS, *(kind.weights for kind in denoisers.KINDS.values() if kind.folder == paths.WEIGHTS))
 
     @torch.no_grad()
     def encode(self, image: np.ndarray, link: Link = Link()) -> Message:  # noqa: B008 - frozen
