@@ -3,9 +3,9 @@
     python3 python/run.py grc/generate.py FOLDER
 
 A file NAME.in becomes NAME: @CODECS@ the codecs of the registry, @SEMANTIC_CODECS@ those with a Semantic
-Encoder, @MCS@ all modulation and coding schemes, @--FLAG@ the choices of a system's option by its flag. The
-other files are copied. GRC takes any other value too where a parameter has `options` and is no `enum`, such as
-a codec that is installed later.
+Encoder, @MCS@ all modulation and coding schemes, @--FLAG@ the choices of a system's option by its flag.
+The other files are copied. GRC takes any other value too where a parameter has `options` and is no `enum`,
+such as a codec that is installed later.
 """
 # SPDX-License-Identifier: GPL-3.0-or-later
 
