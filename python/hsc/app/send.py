@@ -35,7 +35,7 @@ with live.gnuradio_needed(", or use simulate"):
     )
     from ..blocks.base import MessageBlock
 
-_IMAGES = pmt.intern("images")
+_IMAGES, _FAILURES = pmt.intern("images"), pmt.intern("failures")
 # Doppler frequency × sample time. The gain keeps over some 10^5 samples, a burst has some 10^4.
 FADING_DOPPLER = 1e-6
 # Sinusoids of a fading process. 8 is what the documentation of GNU Radio's fading_model advises.
@@ -86,6 +86,9 @@ class _collector(MessageBlock):  # noqa: N801
         self.failure = self.failure or failed.reason
 
     def on_end(self) -> None:
+        # What failed was told before the end came, by a port whose queue may not have been looked at yet.
+        while self.nmsgs(_FAILURES):
+            self._guard("failures", {}, self.delete_head_nowait(_FAILURES))
         self.ended.set()
 
 
