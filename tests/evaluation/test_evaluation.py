@@ -16,8 +16,7 @@ from gnuradio.hsc.evaluation.curves import Axis, Curves, Series
 from gnuradio.hsc.evaluation.figure import Given
 from gnuradio.hsc.images.files import load
 from gnuradio.hsc.message import Link
-from gnuradio.hsc.systems.hsc import cr
-from gnuradio.hsc.systems.hsc import figures as hsc
+from gnuradio.hsc.systems.hsc import cr, figure5, measurement
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +73,9 @@ def test_crossing_by_hand():
 
 
 def test_error_falls_with_the_rank_to_quantisation(digits):
-    points = [p for k in (0, 4, 28) for p in hsc.measure(digits, {"symbols": 8, "rank": k, "cr": "paper"})]
+    points = [
+        p for k in (0, 4, 28) for p in measurement.measure(digits, {"symbols": 8, "rank": k, "cr": "paper"})
+    ]
     assert np.all(points[1].mse < points[0].mse)
     assert np.all(points[2].mse < 1e-5)
     assert np.all(points[1].cbr > points[0].cbr)
@@ -86,24 +87,24 @@ def test_error_is_the_closed_form_up_to_quantisation(digits):
     codec = registry.create("hsc", symbols=8, rank=4, cr="paper", tuning="none")
     alone = registry.create("hsc", symbols=8, rank=0, tuning="none")
     for digit in digits[:4]:
-        generated = alone.decode(hsc.error_free(alone.encode(digit, Link()))).image
+        generated = alone.decode(measurement.error_free(alone.encode(digit, Link()))).image
         eigenvalues, _ = cr.eigen_rows(cr.error_matrix(digit / 255, generated / 255))
         expected = eigenvalues[4:].sum() / digit.size
-        received = codec.decode(hsc.error_free(codec.encode(digit, Link()))).image
+        received = codec.decode(measurement.error_free(codec.encode(digit, Link()))).image
         # clipping to [0, 1], which eq. (19) leaves out, can only help; quantisation adds a few percent
         assert 0.7 * expected < np.mean((received / 255 - digit / 255) ** 2) < 1.08 * expected
 
 
 def test_compression_ratio_of_eq_21(digits):
     # raw: 784 pixels of 8 bits at 2 bits a use; SR alone: M = 8 channel uses
-    (point,) = hsc.measure(digits[:2], {"symbols": 8, "rank": 0})
+    (point,) = measurement.measure(digits[:2], {"symbols": 8, "rank": 0})
     np.testing.assert_allclose(point.ratio, 8 / (784 * 8 / 2))
     np.testing.assert_allclose(point.cbr, 8 / 784)
 
 
 def test_fading_is_the_same_for_all_tunings_and_falls_with_the_snr(digits):
     found = [
-        hsc.measure(digits, {"symbols": 8, "rank": 4, "cr": "paper"}, (0.0, 10.0, 30.0), plain)
+        measurement.measure(digits, {"symbols": 8, "rank": 4, "cr": "paper"}, (0.0, 10.0, 30.0), plain)
         for plain in (False, True)
     ]
     for points in found:
@@ -117,25 +118,27 @@ def test_fading_loses_the_cr_as_the_outage_probability_says(digits):
     about 0.47.
     """
     codec = registry.create("hsc", symbols=8, rank=1, cr="paper", tuning="none")
-    modulated = modem.modulate(codec.encode(digits[3], Link(mcs=hsc.MCS)), 0)
+    modulated = modem.modulate(codec.encode(digits[3], Link(mcs=measurement.MCS)), 0)
     normal = channel.numpy_normal(np.random.default_rng(1))
-    complete = [hsc.fading(modulated, 10.0, normal).digital[0].complete for _ in range(400)]
+    complete = [measurement.fading(modulated, 10.0, normal).digital[0].complete for _ in range(400)]
     assert 1 - np.mean(complete) == pytest.approx(0.45, abs=0.1)
 
 
 def test_the_typical_digit_has_the_median_error(digits):
     alone = registry.create("hsc", symbols=8, rank=0, tuning="none")
     errors = [
-        np.square(alone.decode(hsc.error_free(alone.encode(digit, Link()))).image / 255 - digit / 255).mean()
+        np.square(
+            alone.decode(measurement.error_free(alone.encode(digit, Link()))).image / 255 - digit / 255
+        ).mean()
         for digit in digits[:5]
     ]
-    assert errors[hsc.typical(digits[:5])] == sorted(errors)[2]
-    assert errors[hsc.typical(digits[:4])] == sorted(errors[:4])[1]
+    assert errors[figure5.typical(digits[:5])] == sorted(errors)[2]
+    assert errors[figure5.typical(digits[:4])] == sorted(errors[:4])[1]
 
 
 def test_a_digit_through_fading(digits):
     """Draws are the same for every rank; a lost CR leaves G, one that arrives brings the image nearer."""
-    few, many = (hsc.fade(digits[0], "plain", k, range(30)) for k in (2, 12))
+    few, many = (figure5.fade(digits[0], "plain", k, range(30)) for k in (2, 12))
     np.testing.assert_array_equal(few.generated, many.generated)
     assert few.lost.any() and not few.lost.all()
     np.testing.assert_array_equal(few.recomposed[few.lost], few.generated[few.lost])
@@ -144,28 +147,28 @@ def test_a_digit_through_fading(digits):
     )
     assert after < before / 2
     assert many.uses[0] > few.uses[0]
-    (point,) = hsc.measure([digits[0]], {"symbols": 8, "rank": 2, "cr": "paper"})
+    (point,) = measurement.measure([digits[0]], {"symbols": 8, "rank": 2, "cr": "paper"})
     assert few.uses == (point.cbr[0], point.cbr_with_overhead[0], point.ratio[0])
-    ncr = hsc.fade(digits[0], "ncr", 12, range(30))
-    assert not np.array_equal(ncr.generated, hsc.fade(digits[0], "few-shot", 12, range(30)).generated)
+    ncr = figure5.fade(digits[0], "ncr", 12, range(30))
+    assert not np.array_equal(ncr.generated, figure5.fade(digits[0], "few-shot", 12, range(30)).generated)
 
 
 def test_figure_5_shows_one_draw_in_which_every_cr_arrives(digits):
     given = Given({f"digit {i}": digit for i, digit in enumerate(digits[:5])}, 5, "command")
-    found = hsc.fig5(given, ranks=(0, 4), draws=12)
+    found = figure5.fig5(given, ranks=(0, 4), draws=12)
     assert [(s.name, s.x.values) for s in found.series] == [
         ("plain", [0, 4]),
         ("few-shot", [0, 4]),
         ("ncr", [4]),  # adapters belong to a CR
     ]
     chosen, draw = found.findings["digit"], found.findings["draw shown"]
-    assert chosen == f"digit {hsc.typical(digits[:5])}"
+    assert chosen == f"digit {figure5.typical(digits[:5])}"
     for kind in ("plain", "few-shot", "ncr"):
-        assert not hsc.fade(given.images[chosen], kind, 4, [draw]).lost.any()
+        assert not figure5.fade(given.images[chosen], kind, 4, [draw]).lost.any()
     plain = found.series[0]
     assert plain.y.values[0] == plain.also["generated_mse"][0] == plain.also["generated_mse"][1]
     assert plain.y.values[1] < plain.y.values[0] and plain.also["cr_lost"][0] == 0 < plain.also["cr_lost"][1]
-    picture = hsc.fig5_pictures(given, found)
+    picture = figure5.fig5_pictures(given, found)
     assert picture.height > 3 * 2 * 28 * 5 and picture.width > 2 * 28 * 5
 
 

@@ -23,8 +23,8 @@ from gnuradio.hsc.evaluation import curves, drawing, fingerprint, plan, sweep, t
 from gnuradio.hsc.evaluation.figure import Figure, Given
 from gnuradio.hsc.evaluation.plan import At, Case, Plan, Samples
 from gnuradio.hsc.evaluation.transmission import Reception, image_id
+from gnuradio.hsc.systems.hda import cases, findings, tables
 from gnuradio.hsc.systems.hda import figures as hda
-from gnuradio.hsc.systems.hda import tables
 from gnuradio.hsc.systems.hda.drawing import PAPERS
 from support import pixel_codec
 
@@ -215,20 +215,20 @@ def test_findings_by_hand():
         np.array([20.0, 21.0, 26.0])[:, None, None] + np.array([0.0, 1.0])[None, :, None],
     )
     falling.psnr_db[2, 1, 0] += 1
-    assert hda._steepest({"c": falling}) == {
+    assert findings.steepest({"c": falling}) == {
         "c: largest step of the mean [dB]": 5.5,
         "c: largest step of one image [dB]": 6.0,
     }
     level = Samples(np.array([0.0]), np.full((1, 2, 1), 30.0))
     lossy = Samples(
-        np.array(hda.LOSSES),
+        np.array(cases.LOSSES),
         np.array([29.5, 29.0, 26.0])[:, None, None] - np.array([0.0, 1.0])[None, :, None],
     )
-    found = hda._losses({"c, symbol level": level, "c, OFDM": lossy}, ["c", "d"])
+    found = findings.losses({"c, symbol level": level, "c, OFDM": lossy}, ["c", "d"])
     assert found["c: OFDM costs, mean and worst [dB]"] == [1.0, 1.5]
     assert found["c: 20 % of packets lost cost, mean and worst [dB]"] == [3.5, 3.5]
     rising = {"DiffSDNet": Samples(np.array([10.0, 20.0, 30.0]), np.array([1.0, 2.0, 1.75])[:, None, None])}
-    assert hda._steps_findings(rising) == {"DiffSDNet: least gain from more steps [dB]": -0.25}
+    assert findings.steps_findings(rising) == {"DiffSDNet: least gain from more steps [dB]": -0.25}
 
 
 def test_spread_takes_images_from_the_whole_set():

@@ -18,62 +18,36 @@ from ...evaluation import pictures, sweep
 from ...evaluation.curves import Curves
 from ...evaluation.figure import Figure, Given, Images, Source
 from ...evaluation.plan import At, Case, Plan, PlannedCurve, Samples, Say, available, curve, fading
-from ...evaluation.transmission import CAPACITY, Point
+from ...evaluation.transmission import Point
 from . import drawing, tables
+from .cases import (
+    CBR,
+    CBR_AXIS,
+    CBRS,
+    DA_RATIOS,
+    DENOISERS,
+    DESIGN_SNR_DB,
+    FADES,
+    FIXED_MCS,
+    GAIN_KNOWN,
+    HDA,
+    HDA_CHOSEN,
+    HDA_ONE_WAY,
+    KEY,
+    LOSSES,
+    SEPARATE_FIXED,
+    SNR_AXIS,
+    SNRS_DB,
+    STEPS,
+    SYSTEMS,
+    UNTOLD,
+)
+from .findings import best_ratio, lead, losses, ranking, steepest, steps_findings
 
 if TYPE_CHECKING:
     from PIL import Image
 
-CBR = 1 / 6  # of every figure but 6 and 7, section V-C
-DESIGN_SNR_DB = 10.0  # where nothing else is on the x axis, section V-D
-SNRS_DB = range(0, 21, 5)
-DA_RATIOS = (0.2, 0.4, 0.875, 1.5, 3.0)  # section V-E
-CBRS = (1 / 24, 1 / 12, 1 / 6)  # figures 6 and 7
-STEPS = (10, 20, 30, 40, 50)  # table I
-FIXED_MCS = "16QAM-1/2"  # of the separate design without AMC
-KEY = bytes(range(32))  # any key: what matters is who has it
-LOSSES = (0.0, 0.05, 0.2)  # shares of the packets
 PHOTO = "kodim23"  # of the pictures of table III
-FADES = 1  # gains of an image over a fading channel: with 24 photographs 24 gains, the same for every system
-_SNR, _CBR = ("snr", "mean Es/N0 [dB]"), ("cbr", "budget of payload channel uses / (C·H·W)")
-_MIXED_DA = {"da_ratio": DA_RATIOS[0]}
-
-HDA = Case("hda_deepsc, AMC", "hda_deepsc", _MIXED_DA)
-HDA_CHOSEN = Case("hda_deepsc, ratio chosen, AMC", "hda_deepsc", {"da_ratio": None})
-HDA_ONE_WAY = Case("hda_deepsc, one-way", "hda_deepsc", _MIXED_DA, knows="nothing")
-SEPARATE = Case("separate HEVC, AMC", "separate", {"source": "hevc"})
-SEPARATE_FIXED = Case(
-    f"separate HEVC, {FIXED_MCS}", "separate", {"source": "hevc"}, mcs=FIXED_MCS, knows="nothing"
-)
-BOUND = Case("HEVC at capacity (bound)", CAPACITY, {"source": "hevc"})
-SYSTEMS = (
-    HDA,
-    Case("hda_hevc, AMC", "hda_hevc"),
-    Case("deepjscc", "deepjscc"),
-    Case("deepjscc_q", "deepjscc_q"),
-    Case("hda_dct, AMC", "hda_dct"),
-    Case("softcast", "softcast"),
-    SEPARATE,
-    SEPARATE_FIXED,
-    Case("separate JPEG2000, AMC", "separate", {"source": "jpeg2000"}),
-    BOUND,
-)
-GAIN_KNOWN = (
-    Case("hda_deepsc, AMC on the gain", "hda_deepsc", _MIXED_DA, knows="gain"),
-    Case("separate HEVC, AMC on the gain", "separate", {"source": "hevc"}, knows="gain"),
-)
-# As in the paper, whose decoder knows nothing of the noise; and our receiver, whose decoder is told its
-# variance.
-_UNTOLD = {"informed": False}
-DENOISERS = tuple(
-    Case(f"{name}{end}", "deepjscc", receiver={**denoiser, **told})
-    for told, end in ((_UNTOLD, ", decoder not told of the noise"), ({}, ""))
-    for name, denoiser in (
-        ("no denoiser", {}),
-        ("DnCNN", {"denoiser": "dncnn"}),
-        ("DiffSDNet", {"denoiser": "diffsdnet"}),
-    )
-)
 
 
 def _awgn(snr_db: float, **fields: object) -> At:
@@ -89,13 +63,13 @@ def fig3(images: Sequence[str], say: Say, snrs_db: Sequence[float] = SNRS_DB) ->
         found: dict[str, object] = {}
         for case in DENOISERS[2::3]:
             end = case.label.removeprefix("DiffSDNet")
-            found |= _lead(samples, case.label, (f"DnCNN{end}", f"no denoiser{end}"), (0.0, 5.0))
+            found |= lead(samples, case.label, (f"DnCNN{end}", f"no denoiser{end}"), (0.0, 5.0))
         return found
 
     return Plan(
         "hda-fig3",
         "Kodak, AWGN, CBR 1/6: the paper's analog DeepSC (deepjscc) and denoisers.",
-        _SNR,
+        SNR_AXIS,
         tuple(curves),
         findings,
     )
@@ -115,9 +89,9 @@ def fig4(images: Sequence[str], say: Say, snrs_db: Sequence[float] = SNRS_DB) ->
     return Plan(
         "hda-fig4",
         text,
-        _SNR,
+        SNR_AXIS,
         tuple(curves),
-        lambda samples: _ranking(samples, HDA.label, [at.x for at in places]),
+        lambda samples: ranking(samples, HDA.label, [at.x for at in places]),
     )
 
 
@@ -135,7 +109,7 @@ def fig5(images: Sequence[str], say: Say, snrs_db: Sequence[float] = SNRS_DB) ->
         "The transmitter knows the mean SNR; on the gain: it knows that of the image. What is not decoded "
         "counts as a mid-grey image."
     )
-    return Plan("hda-fig5", text, _SNR, tuple(curves))
+    return Plan("hda-fig5", text, SNR_AXIS, tuple(curves))
 
 
 def _against_cbr(name: str, kind: str, images: Sequence[str], say: Say, cbrs: Sequence[float]) -> Plan:
@@ -149,9 +123,9 @@ def _against_cbr(name: str, kind: str, images: Sequence[str], say: Say, cbrs: Se
     return Plan(
         name,
         text,
-        _CBR,
+        CBR_AXIS,
         tuple(curves),
-        lambda samples: _ranking(samples, HDA.label, [at.x for at in places], "CBR {:.4f}"),
+        lambda samples: ranking(samples, HDA.label, [at.x for at in places], "CBR {:.4f}"),
     )
 
 
@@ -180,17 +154,17 @@ def fig8(
         "Kodak, AWGN, CBR 1/6, AMC: hda_deepsc against the ratio L_D / L_A of digital to analog channel "
         "uses asked for."
     )
-    return Plan("hda-fig8", text, ("da_ratio", "digital / analog channel uses"), tuple(curves), _best_ratio)
+    return Plan("hda-fig8", text, ("da_ratio", "digital / analog channel uses"), tuple(curves), best_ratio)
 
 
 def table1(images: Sequence[str], say: Say, steps: Sequence[int] = STEPS) -> Plan:
     """DDPM and DiffSDNet at several numbers of steps, 0 dB; DnCNN and no denoiser as levels."""
     diffusion = (
-        Case("DDPM, decoder not told of the noise", "deepjscc", receiver={"denoiser": "ddpm", **_UNTOLD}),
+        Case("DDPM, decoder not told of the noise", "deepjscc", receiver={"denoiser": "ddpm", **UNTOLD}),
         Case(
             "DiffSDNet, decoder not told of the noise",
             "deepjscc",
-            receiver={"denoiser": "diffsdnet", **_UNTOLD},
+            receiver={"denoiser": "diffsdnet", **UNTOLD},
         ),
         Case("DiffSDNet", "deepjscc", receiver={"denoiser": "diffsdnet"}),
     )
@@ -206,7 +180,7 @@ def table1(images: Sequence[str], say: Say, steps: Sequence[int] = STEPS) -> Pla
         "with a decoder that takes what the denoiser leaves for exact, as the paper's, and with ours, which "
         "is told the noise."
     )
-    return Plan("hda-table1", text, ("steps", "sampling steps"), tuple(curves), _steps_findings)
+    return Plan("hda-table1", text, ("steps", "sampling steps"), tuple(curves), steps_findings)
 
 
 def table3(images: Sequence[str], say: Say, ratios: Sequence[float] = DA_RATIOS) -> Plan:
@@ -245,7 +219,7 @@ def cliff(images: Sequence[str], say: Say, snrs_db: Sequence[float] = range(21))
         "Kodak, AWGN, CBR 1/6, one-way links: the transmitter knows nothing of the SNR, one message serves "
         "all of them."
     )
-    return Plan("hda-cliff", text, _SNR, tuple(curves), _steepest)
+    return Plan("hda-cliff", text, SNR_AXIS, tuple(curves), steepest)
 
 
 def ofdm(images: Sequence[str], say: Say, seeds: Sequence[int] = range(5)) -> Plan:
@@ -269,7 +243,7 @@ def ofdm(images: Sequence[str], say: Say, seeds: Sequence[int] = range(5)) -> Pl
         text,
         ("loss", "share of packets dropped"),
         tuple(curves),
-        lambda samples: _losses(samples, labels),
+        lambda samples: losses(samples, labels),
     )
 
 
@@ -305,104 +279,8 @@ def eavesdropper(given: Given, found: Curves) -> Image.Image:
     return pictures.grid([tiles[:3], tiles[3:]], heading=heading)
 
 
-def _lead(
-    samples: Mapping[str, Samples],
-    ours: str,
-    others: Sequence[str],
-    places: Sequence[float],
-    text: str = "{:g} dB",
-) -> dict[str, object]:
-    """How far one curve lies above others, for each place."""
-    if ours not in samples:
-        return {}
-    return {
-        f"{ours} over {other} at {text.format(x)} [dB]": samples[ours].mean(x) - samples[other].mean(x)
-        for other in others
-        if other in samples
-        for x in places
-        if np.isfinite(samples[ours].mean(x) - samples[other].mean(x))
-    }
-
-
-def _ranking(
-    samples: Mapping[str, Samples], ours: str, places: Sequence[float], text: str = "{:g} dB"
-) -> dict[str, object]:
-    """The best system at each place, and how far ours lies above SoftCast and the separate design."""
-    systems = {label: s for label, s in samples.items() if label != BOUND.label}
-    found: dict[str, object] = {}
-    for x in places:
-        means = {label: s.mean(x) for label, s in systems.items() if np.isfinite(s.mean(x))}
-        if means:
-            found[f"first at {text.format(x)}"] = max(means, key=lambda label: means[label])
-    return found | _lead(samples, ours, ("softcast", SEPARATE.label), places, text)
-
-
-def _best_ratio(samples: Mapping[str, Samples]) -> dict[str, object]:
-    means = {label: [s.mean(x) for x in s.x] for label, s in samples.items()}
-    return {
-        f"best DA ratio at {label}": float(samples[label].x[np.nanargmax(m)])
-        for label, m in means.items()
-        if np.isfinite(m).any()
-    }
-
-
-def _steps_findings(samples: Mapping[str, Samples]) -> dict[str, object]:
-    found: dict[str, object] = {}
-    for label in (label for label in samples if label.startswith("DiffSDNet")):
-        end = label.removeprefix("DiffSDNet")
-        found |= _lead(
-            samples, label, [f"{other}{end}" for other in ("DDPM", "DnCNN", "no denoiser")], STEPS, "{} steps"
-        )
-        fall = _largest(-np.diff([samples[label].mean(x) for x in samples[label].x]))
-        found[f"{label}: least gain from more steps [dB]"] = None if fall is None else -fall
-    return found
-
-
-def _steepest(samples: Mapping[str, Samples]) -> dict[str, object]:
-    """Largest loss of PSNR from one place to the next lower one, of the mean and of any one image."""
-    found: dict[str, object] = {}
-    for label, s in samples.items():
-        drops = np.diff(s.psnr_db, axis=0)
-        found[f"{label}: largest step of the mean [dB]"] = _largest(drops.mean((1, 2)))
-        found[f"{label}: largest step of one image [dB]"] = _largest(drops)
-    return found
-
-
-def _losses(samples: Mapping[str, Samples], labels: Sequence[str]) -> dict[str, object]:
-    """What OFDM costs against the symbol level, and what losses cost against no loss: mean, and worst of all
-    images and seeds.
-    """
-    found: dict[str, object] = {}
-    for label in labels:
-        if (symbols := samples.get(f"{label}, symbol level")) is None or (
-            through := samples.get(f"{label}, OFDM")
-        ) is None:
-            continue
-        cost = symbols.psnr_db[0] - through.psnr_db[0]
-        found[f"{label}: OFDM costs, mean and worst [dB]"] = [_mean(cost), _largest(cost)]
-        for x, lossy in zip(through.x[1:], through.psnr_db[1:], strict=True):
-            cost = through.psnr_db[0] - lossy
-            found[f"{label}: {100 * x:g} % of packets lost cost, mean and worst [dB]"] = [
-                _mean(cost),
-                _largest(cost),
-            ]
-    return found
-
-
-def _largest(values: np.ndarray) -> float | None:
-    """Of the finite ones; None when there is none."""
-    finite = np.asarray(values)[np.isfinite(values)]
-    return float(finite.max()) if finite.size else None
-
-
-def _mean(values: np.ndarray) -> float | None:
-    finite = np.asarray(values)[np.isfinite(values)]
-    return float(finite.mean()) if finite.size else None
-
-
 _PHOTOS = Images(Source.KODAK, 24)
 _LOGARITHMIC = partial(drawing.curves, logarithmic=True)
-
 FIGURES = (
     Figure(
         name="hda-fig3",
