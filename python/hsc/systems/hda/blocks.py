@@ -8,16 +8,12 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from gnuradio import gr
 
 from ...blocks import pdu
-from ...blocks.air import ofdm_receiver, ofdm_transmitter
 from ...blocks.base import MessageBlock, PartsBlock, limit_torch_threads, require_codec
-from ...blocks.collector import DEFAULT_HOLD, message_demux
-from ...blocks.image_link import wire
+from ...blocks.collector import DEFAULT_HOLD
 from ...blocks.link_block import LinkBlock
-from ...blocks.modulation import analog_demodulator, analog_modulator, digital_demodulator, digital_modulator
-from ...blocks.mux import message_mux
+from ...blocks.parts_link import PartsReceiver, PartsTransmitter
 from ...message import Link, ReceivedMessage
 from ...nn.planes import check_shape
 from ...phy.numerology import AUTO
@@ -184,7 +180,7 @@ class hda_fusion(PartsBlock):
         self.publish("features", pdu.Features(*head, z, first.parameters, variance, first.snr_db, **link))
 
 
-class hda_transmitter(gr.hier_block2):
+class hda_transmitter(PartsTransmitter):
     """Images to samples with HDA-DeepSC, from its parts: Semantic Encoder, HDA Allocation, modulators,
     Message Mux, OFDM Transmitter.
 
@@ -210,33 +206,21 @@ class hda_transmitter(gr.hier_block2):
         gap: int = 0,
         trailing: int = 1 << 16,
     ) -> None:
-        gr.hier_block2.__init__(
-            self, "HDA Transmitter", gr.io_signature(0, 0, 0), gr.io_signature(1, 1, gr.sizeof_gr_complex)
-        )
+        air = (numerology, amplitude, continuous, gap, trailing)
+        super().__init__("HDA Transmitter", packet_symbols, *air)
         self.semantic_encoder = hda_semantic_encoder()
         self.allocation = hda_allocation(da_ratio, key, repair_share, snr_db, cbr, mcs_name)
-        self.analog_modulator, self.digital_modulator = analog_modulator(), digital_modulator()
-        self.mux = message_mux("both", packet_symbols)
-        self.transmitter = ofdm_transmitter(numerology, amplitude, continuous, gap, trailing)
         connections = (
             ((self, "images"), (self.semantic_encoder, "images")),
             ((self, "snr"), (self.allocation, "snr")),
             ((self.semantic_encoder, "features"), (self.allocation, "features")),
-            ((self.allocation, "analog"), (self.analog_modulator, "analog")),
-            ((self.allocation, "digital"), (self.digital_modulator, "digital")),
-            ((self.analog_modulator, "symbols"), (self.mux, "analog")),
-            ((self.digital_modulator, "symbols"), (self.mux, "digital")),
-            ((self.mux, "packets"), (self.transmitter, "packets")),
-            ((self.transmitter, "sent"), (self, "sent")),
         )
-        wire(self, ("images", "snr"), ("sent",), connections)
-        self.connect(self.transmitter, self)
+        self.wire_parts(self.allocation, self.allocation, ("images", "snr"), (), connections)
         self.set_snr_db, self.set_mcs = self.allocation.set_snr_db, self.allocation.set_mcs
         self.set_key = self.allocation.set_key
-        self.set_amplitude = self.transmitter.set_amplitude
 
 
-class hda_receiver(gr.hier_block2):
+class hda_receiver(PartsReceiver):
     """Samples to images with HDA-DeepSC, from its parts: OFDM Receiver, Message Demux, demodulators, HDA
     Fusion, Semantic Decoder.
 
@@ -255,24 +239,11 @@ class hda_receiver(gr.hier_block2):
     def __init__(
         self, key: str | bytes | None = None, numerology: str = AUTO, hold: int = DEFAULT_HOLD
     ) -> None:
-        gr.hier_block2.__init__(
-            self, "HDA Receiver", gr.io_signature(1, 1, gr.sizeof_gr_complex), gr.io_signature(0, 0, 0)
-        )
-        self.receiver, self.demux = ofdm_receiver(numerology), message_demux(hold)
-        self.analog_demodulator, self.digital_demodulator = analog_demodulator(), digital_demodulator()
+        super().__init__("HDA Receiver", numerology, hold)
         self.fusion, self.semantic_decoder = hda_fusion(key), hda_semantic_decoder()
         connections = (
-            ((self.receiver, "packets"), (self.demux, "packets")),
-            ((self.receiver, "packets"), (self, "packets")),
-            ((self.receiver, "symbols"), (self, "symbols")),
-            ((self.demux, "analog"), (self.analog_demodulator, "symbols")),
-            ((self.demux, "digital"), (self.digital_demodulator, "symbols")),
             ((self.demux, "snr"), (self, "snr")),
-            ((self.analog_demodulator, "analog"), (self.fusion, "analog")),
-            ((self.digital_demodulator, "digital"), (self.fusion, "digital")),
             ((self.fusion, "features"), (self.semantic_decoder, "features")),
-            ((self.semantic_decoder, "images"), (self, "images")),
         )
-        wire(self, (), ("images", "snr", "packets", "symbols"), connections)
-        self.connect(self, self.receiver)
+        self.wire_parts(self.fusion, self.fusion, self.semantic_decoder, ("snr",), connections)
         self.set_key = self.fusion.set_key

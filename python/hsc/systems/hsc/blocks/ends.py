@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-from gnuradio import gr
-
-from ....blocks.air import ofdm_receiver, ofdm_transmitter
-from ....blocks.collector import DEFAULT_HOLD, message_demux
-from ....blocks.image_link import wire
-from ....blocks.modulation import (
-    analog_demodulator,
-    analog_modulator,
-    digital_demodulator,
-    digital_modulator,
-)
-from ....blocks.mux import message_mux
+from ....blocks.collector import DEFAULT_HOLD
+from ....blocks.parts_link import PartsReceiver, PartsTransmitter
 from ....phy.numerology import AUTO
 from ....phy.packets import DEFAULT_PACKET_SYMBOLS
 from ..complementary import DEFAULT_MCS
 from .parts import cr_projection, cr_recomposition, hsc_semantic_decoder, hsc_semantic_encoder
 
 
-class hsc_transmitter(gr.hier_block2):
+class hsc_transmitter(PartsTransmitter):
     """Images to samples with HSC, from its parts: Semantic Encoder, CR Projection, modulators, Message Mux,
     OFDM Transmitter.
 
@@ -49,30 +39,19 @@ class hsc_transmitter(gr.hier_block2):
         gap: int = 0,
         trailing: int = 1 << 16,
     ) -> None:
-        gr.hier_block2.__init__(
-            self, "HSC Transmitter", gr.io_signature(0, 0, 0), gr.io_signature(1, 1, gr.sizeof_gr_complex)
-        )
+        air = (numerology, amplitude, continuous, gap, trailing)
+        super().__init__("HSC Transmitter", packet_symbols, *air)
         self.semantic_encoder = hsc_semantic_encoder(semantic, symbols, tuning, rank)
         self.cr_projection = cr_projection(rank, psnr_db, cbr, cr, mcs_name=mcs_name)
-        self.analog_modulator, self.digital_modulator = analog_modulator(), digital_modulator()
-        self.mux = message_mux("both", packet_symbols)
-        self.transmitter = ofdm_transmitter(numerology, amplitude, continuous, gap, trailing)
         connections = (
             ((self, "images"), (self.semantic_encoder, "images")),
             ((self, "images"), (self.cr_projection, "images")),
-            ((self.semantic_encoder, "analog"), (self.analog_modulator, "analog")),
             ((self.semantic_encoder, "generated"), (self.cr_projection, "generated")),
             ((self.semantic_encoder, "generated"), (self, "generated")),
-            ((self.cr_projection, "digital"), (self.digital_modulator, "digital")),
-            ((self.analog_modulator, "symbols"), (self.mux, "analog")),
-            ((self.digital_modulator, "symbols"), (self.mux, "digital")),
-            ((self.mux, "packets"), (self.transmitter, "packets")),
-            ((self.transmitter, "sent"), (self, "sent")),
         )
-        wire(self, ("images",), ("sent", "generated"), connections)
-        self.connect(self.transmitter, self)
+        self.wire_parts(self.semantic_encoder, self.cr_projection, ("images",), ("generated",), connections)
         self.set_psnr_db, self.set_cbr = self.cr_projection.set_psnr_db, self.cr_projection.set_cbr
-        self.set_mcs, self.set_amplitude = self.cr_projection.set_mcs, self.transmitter.set_amplitude
+        self.set_mcs = self.cr_projection.set_mcs
 
     def set_rank(self, rank: int | None) -> None:
         """Send k = `rank` from the next image on. Raises HscError for a negative one."""
@@ -80,7 +59,7 @@ class hsc_transmitter(gr.hier_block2):
         self.semantic_encoder.set_rank(rank)
 
 
-class hsc_receiver(gr.hier_block2):
+class hsc_receiver(PartsReceiver):
     """Samples to images with HSC, from its parts: OFDM Receiver, Message Demux, demodulators, Semantic
     Decoder, CR Recomposition.
 
@@ -96,23 +75,11 @@ class hsc_receiver(gr.hier_block2):
     """
 
     def __init__(self, numerology: str = AUTO, hold: int = DEFAULT_HOLD) -> None:
-        gr.hier_block2.__init__(
-            self, "HSC Receiver", gr.io_signature(1, 1, gr.sizeof_gr_complex), gr.io_signature(0, 0, 0)
-        )
-        self.receiver, self.demux = ofdm_receiver(numerology), message_demux(hold)
-        self.analog_demodulator, self.digital_demodulator = analog_demodulator(), digital_demodulator()
+        super().__init__("HSC Receiver", numerology, hold)
         self.semantic_decoder, self.cr_recomposition = hsc_semantic_decoder(), cr_recomposition()
         connections = (
-            ((self.receiver, "packets"), (self.demux, "packets")),
-            ((self.receiver, "packets"), (self, "packets")),
-            ((self.receiver, "symbols"), (self, "symbols")),
-            ((self.demux, "analog"), (self.analog_demodulator, "symbols")),
-            ((self.demux, "digital"), (self.digital_demodulator, "symbols")),
-            ((self.analog_demodulator, "analog"), (self.semantic_decoder, "analog")),
             ((self.semantic_decoder, "generated"), (self.cr_recomposition, "generated")),
             ((self.semantic_decoder, "generated"), (self, "generated")),
-            ((self.digital_demodulator, "digital"), (self.cr_recomposition, "digital")),
-            ((self.cr_recomposition, "images"), (self, "images")),
         )
-        wire(self, (), ("images", "generated", "packets", "symbols"), connections)
-        self.connect(self, self.receiver)
+        parts = self.semantic_decoder, self.cr_recomposition, self.cr_recomposition
+        self.wire_parts(*parts, ("generated",), connections)
