@@ -8,12 +8,13 @@ import pytest
 import torch
 from gnuradio.hsc.app import samples
 from gnuradio.hsc.codecs import registry
+from gnuradio.hsc.coding import activity
 from gnuradio.hsc.errors import HscError
 from gnuradio.hsc.images.files import load
 from gnuradio.hsc.message import Link, Message, ReceivedDigital, ReceivedMessage
 from gnuradio.hsc.metrics import psnr_db
 from gnuradio.hsc.phy import analog, digital
-from gnuradio.hsc.systems.hda import activity, digital_part, models
+from gnuradio.hsc.systems.hda import digital_part, models
 from gnuradio.hsc.systems.hda.codec import semantic_decode
 from gnuradio.hsc.systems.hda.fusion import fuse
 from gnuradio.hsc.systems.hda.network import LATENTS, HdaNetwork

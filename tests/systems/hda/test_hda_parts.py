@@ -9,14 +9,14 @@ import types
 import numpy as np
 import pytest
 import torch
-from gnuradio.hsc.coding import whitening
+from gnuradio.hsc.coding import activity, analog_part, regions, whitening
+from gnuradio.hsc.coding.analog_part import Selection
 from gnuradio.hsc.message import ReceivedAnalog
 from gnuradio.hsc.nn import swin
 from gnuradio.hsc.nn.swin import ResidualSwinBlock, SwinLayer
 from gnuradio.hsc.nn.transform import BlockTransform, basis, pad
-from gnuradio.hsc.systems.hda import activity, analog_part, models, regions, stream
+from gnuradio.hsc.systems.hda import models, stream
 from gnuradio.hsc.systems.hda.allocation import cheapest
-from gnuradio.hsc.systems.hda.analog_part import Selection
 from gnuradio.hsc.systems.hda.factorized import FactorizedDensity
 from gnuradio.hsc.systems.hda.stream import RegionPart
 from hypothesis import given, settings

@@ -16,12 +16,12 @@ from dataclasses import dataclass
 
 import torch
 
-from ...coding import budget, whitening
+from ...coding import activity, analog_part, budget, whitening
+from ...coding.analog_part import Selection
 from ...coding.entropy import EntropyTables
 from ...errors import HscError
 from ...message import Link, Message
-from . import activity, analog_part, models
-from .analog_part import Selection
+from . import models
 from .digital_part import Terms
 from .models import Model
 from .network import QUALITIES, dequantise, quantise

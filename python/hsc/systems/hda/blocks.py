@@ -14,13 +14,13 @@ from ...blocks.base import MessageBlock, PartsBlock, limit_torch_threads, requir
 from ...blocks.collector import DEFAULT_HOLD
 from ...blocks.link_block import LinkBlock
 from ...blocks.parts_link import PartsReceiver, PartsTransmitter
+from ...coding.analog_part import Selection
 from ...message import Link, ReceivedMessage
 from ...nn.planes import check_shape
 from ...phy.numerology import AUTO
 from ...phy.packets import DEFAULT_PACKET_SYMBOLS
 from . import models
 from .allocation import NAME, allocate
-from .analog_part import Selection
 from .codec import features_map, semantic_decode, semantic_encode
 from .fusion import Fused, fuse, notices
 from .options import HdaOptions, key_bytes

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from ...codecs.contract import Decoded
+from ...coding.regions import TOKENS, grid
 from ...errors import HscError
 from ...message import Link, Message, ReceivedMessage
 from ...nn.planes import check_shape, to_image, to_planes
@@ -27,7 +28,6 @@ from .fusion import Fused, fuse, notices
 from .models import Model
 from .network import MULTIPLE
 from .parameters import HdaParameters
-from .regions import TOKENS, grid
 
 
 @torch.inference_mode()

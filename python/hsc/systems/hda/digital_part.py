@@ -14,13 +14,13 @@ import torch
 
 from ...coding import budget, erasure
 from ...coding.entropy import EntropyTables
+from ...coding.regions import Region, grid, regions
 from ...errors import HscError
 from ...message import DigitalStream, Link, ReceivedDigital, ReceivedMessage
 from ...phy import digital, mcs
 from ...phy.mcs import Mcs
 from . import stream
 from .options import HdaOptions
-from .regions import Region, grid, regions
 from .stream import OpenedParts, RegionPart
 
 # Bytes that an entropy coder's last state takes, in each region: two words.

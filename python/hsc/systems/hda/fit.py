@@ -7,7 +7,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from . import activity, models
+from ...coding import activity
+from . import models
 from .network import DEAD_ZONE, QUALITIES, HdaNetwork, dequantise, quantise, step_size
 
 # Steps of Adam that the densities are fitted in, their rate, and the crops of a step. Chosen by trial.

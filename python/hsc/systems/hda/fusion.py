@@ -13,15 +13,16 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
+from ...coding import activity, analog_part
+from ...coding.analog_part import Selection
+from ...coding.regions import Region, regions
 from ...errors import HscError
 from ...message import ReceivedMessage
-from . import activity, analog_part, digital_part
-from .analog_part import Selection
+from . import digital_part
 from .digital_part import Arrived
 from .models import Model
 from .network import LATENTS, HdaNetwork, dequantise
 from .parameters import HdaParameters
-from .regions import Region, regions
 
 
 @dataclass(frozen=True)

@@ -19,18 +19,18 @@ import torch
 
 from ... import weights
 from ...codecs.contract import Decoded
-from ...coding import budget, hevc
+from ...coding import activity, budget, hevc
+from ...coding.regions import grid
 from ...errors import HscError
 from ...message import Link, Message, ReceivedMessage
 from ...nn.planes import check_shape
-from . import activity, digital_part, models
+from . import digital_part, models
 from .allocation import Allocation, Budget, Split, cheapest, message, priced
 from .base import HdaCodec
 from .codec import semantic_decode, semantic_encode
 from .fusion import Fused, join, notices
 from .models import DECODER, Model
 from .parameters import HdaParameters
-from .regions import grid
 
 NAME, WEIGHTS = "hda_hevc", "hda-hevc"
 # Digital shares of the channel uses that are tried, by the bits per channel use of the MCS: the dearer a bit,

@@ -9,13 +9,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from ...coding import hevc
+from ...coding import activity, hevc
 from ...coding.budget import TooFew
 from ...images.datasets import Photos
 from ...phy import mcs
 from ...training.export import export
 from ...training.loop import Run, accelerator, fit, mixed_precision, planes
-from . import activity, models
+from . import models
 from .fit import activity_tables, power_tables
 from .hevc_codec import residual_class
 from .network import QUALITIES, HdaNetwork

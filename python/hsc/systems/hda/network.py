@@ -14,12 +14,12 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from ...coding import activity
+from ...coding.regions import LATENT_PIXELS
 from ...nn.swin import ResidualSwinBlock
 from ...nn.transform import WIDTH, BlockTransform
-from . import activity
 from .factorized import FactorizedDensity
 from .fourier import SpectralTransform
-from .regions import LATENT_PIXELS
 
 # Channels of z_D.
 LATENTS = 256

@@ -8,8 +8,8 @@ from enum import StrEnum
 import numpy as np
 import torch
 
-from . import activity
-from .analog_part import Selection, analog_layer, llse, water_level
+from ...coding import activity
+from ...coding.analog_part import Selection, analog_layer, llse, water_level
 from .models import Profile
 from .network import QUALITIES, HdaNetwork, dequantise, quantise, step_size
 

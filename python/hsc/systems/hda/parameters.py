@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ...coding.analog_part import Selection
 from ...errors import HscError
-from .analog_part import Selection
 from .models import PROFILES
 from .network import QUALITIES
 

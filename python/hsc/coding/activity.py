@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import torch
 
-from ...nn.hadamard import hadamard
+from ..nn.hadamard import hadamard
 
 # Channels of the luma and of the colour group.
 GROUPS = (64, 56)

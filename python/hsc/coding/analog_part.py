@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from ...coding import whitening
-from ...message import ReceivedAnalog
+from ..message import ReceivedAnalog
+from . import whitening
 from .activity import OCTAVE
 from .regions import Region
 
