@@ -13,6 +13,7 @@ LAYERS = (
     ("phy",),
     ("coding", "nn", "images", "weights"),
     ("codecs",),
+    ("refiner",),
     ("modem", "symbol_link", "radio"),
     ("blocks", "evaluation", "training"),
     ("systems",),

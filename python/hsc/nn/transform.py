@@ -19,7 +19,7 @@ WIDTH = 120
 # Mid-grey, which is taken away before the transform.
 MIDDLE = 0.5
 # Coefficients kept of luma and of the two colour differences, lowest frequencies first.
-_KEPT = (64, 28, 28)
+KEPT = (64, 28, 28)
 # Orthonormal: sum, red − blue, green − (red + blue) / 2.
 COLOUR = np.array([[1, 1, 1], [1, 0, -1], [-1, 2, -1]]) / np.sqrt([[3.0], [2.0], [6.0]])
 
@@ -42,7 +42,7 @@ def basis() -> np.ndarray:
     """
     dct, order = dct_matrix(), zigzag()
     kernels = []
-    for plane, kept in enumerate(_KEPT):
+    for plane, kept in enumerate(KEPT):
         waves = np.einsum("ky,kx->kyx", dct[order[:kept, 0]], dct[order[:kept, 1]])
         kernels.append(COLOUR[plane][None, :, None, None] * waves[:, None])
     return np.concatenate(kernels)

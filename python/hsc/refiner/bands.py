@@ -1,0 +1,42 @@
+"""What a refiner is told of an image's error: its variance in 16 bands of the 8 × 8 DCT of every block.
+
+A codec with DCT-like tokens knows the posterior variance of every coefficient; ten bands of luma and six of
+both colour differences, along the zigzag, keep what matters of it.
+"""
+
+from __future__ import annotations
+
+import torch
+
+from ..nn.transform import KEPT
+
+# First place of each band along the zigzag: diagonals of the block, the last four of luma taken together.
+_LUMA = (0, 1, 3, 6, 10, 15, 21, 28, 36, 45)
+_COLOUR = (0, 1, 3, 6, 10, 15)
+# Bands.
+BANDS = len(_LUMA) + len(_COLOUR)
+
+
+def _band_of_coefficient() -> torch.Tensor:
+    """Band of each of the 120 kept coefficients, int64 (120,)."""
+    luma, red, green = (torch.arange(count) for count in KEPT)
+    edges, colour = torch.tensor(_LUMA), torch.tensor(_COLOUR)
+    of_luma = torch.bucketize(luma, edges, right=True) - 1
+    of_colour = [len(_LUMA) + torch.bucketize(place, colour, right=True) - 1 for place in (red, green)]
+    return torch.cat([of_luma, *of_colour])
+
+
+BAND = _band_of_coefficient()
+_COUNTS = torch.bincount(BAND, minlength=BANDS)
+
+
+def of_coefficients(variance: torch.Tensor) -> torch.Tensor:
+    """Variance of the error of each DCT coefficient (…, 120, h, w) → its mean in each band, (…, 16, h, w)."""
+    total = torch.zeros(*variance.shape[:-3], BANDS, *variance.shape[-2:], device=variance.device)
+    total.index_add_(-3, BAND.to(variance.device), variance.float())
+    return total / _COUNTS.to(variance.device)[:, None, None]
+
+
+def to_coefficients(bands: torch.Tensor) -> torch.Tensor:
+    """Bands (…, 16, h, w) → a variance for each coefficient, (…, 120, h, w)."""
+    return bands.index_select(-3, BAND.to(bands.device))
