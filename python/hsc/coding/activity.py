@@ -26,6 +26,8 @@ OCTAVE = 64
 # Steps of the latents in eighths of an octave of energy, by fineness: fine where bits are cheap. Chosen by
 # trial.
 STEPS = (8, 14, 24, 48)
+# A row of the power table is fitted to more tokens than these. Chosen by trial.
+_LEAST_TOKENS = 20
 # Least energy over the mean: 60 dB below it, under the lowest row of the table.
 _SMALLEST = 2.0**-20
 
@@ -81,3 +83,33 @@ def power_table(log_power: torch.Tensor, row: torch.Tensor) -> torch.Tensor:
     index = row.repeat_interleave(torch.tensor(GROUPS, device=row.device), dim=1)
     channel = torch.arange(index.shape[1], device=row.device)[:, None, None]
     return log_power[index, channel.expand_as(index)]
+
+
+def fit_table(features: torch.Tensor, active: torch.Tensor, step: int) -> torch.Tensor:
+    """Power table int32 (44, 120) [1/64 octave] that suits u (N, 120, h, w) with activity latents of a
+    step.
+    """
+    row = rows(active, step)
+    parts = zip(row.unbind(1), features.square().split(GROUPS, 1), strict=True)
+    table = [_power_by_row(group.flatten(), power.movedim(1, -1).flatten(0, 2)) for group, power in parts]
+    return (torch.cat(table, 1) * OCTAVE).round().int()
+
+
+def _power_by_row(row: torch.Tensor, power: torch.Tensor) -> torch.Tensor:
+    """Rows (n,) and powers (n, C) → log2 of the mean power by row, (44, C): a parabola in the row, fitted
+    where there are tokens enough.
+    """
+    count = torch.bincount(row, minlength=ROWS).double()
+    total = torch.zeros(ROWS, power.shape[1], dtype=torch.double).index_add_(0, row, power.double())
+    place = torch.arange(ROWS).double() - OFFSET
+    enough = count > _LEAST_TOKENS
+    weight = count[enough].sqrt()[:, None]
+    # A row is half an octave: the departure from that is fitted, and held beyond the rows that were seen.
+    departure = (total[enough] / count[enough][:, None]).clamp_min(1e-9).log2() - place[enough][:, None] / 2
+    solution = torch.linalg.lstsq(_parabola(place)[enough] * weight, departure * weight).solution
+    inside = place.clamp(place[enough].min(), place[enough].max())
+    return (_parabola(inside) @ solution + place[:, None] / 2).float()
+
+
+def _parabola(x: torch.Tensor) -> torch.Tensor:
+    return torch.stack([torch.ones_like(x), x, x * x], 1)

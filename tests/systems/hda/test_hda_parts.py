@@ -9,13 +9,13 @@ import types
 import numpy as np
 import pytest
 import torch
-from gnuradio.hsc.coding import activity, analog_part, regions, whitening
+from gnuradio.hsc.coding import activity, analog_part, regions, stored_tables, whitening
 from gnuradio.hsc.coding.analog_part import Selection
 from gnuradio.hsc.message import ReceivedAnalog
 from gnuradio.hsc.nn import swin
 from gnuradio.hsc.nn.swin import ResidualSwinBlock, SwinLayer
 from gnuradio.hsc.nn.transform import BlockTransform, basis, pad
-from gnuradio.hsc.systems.hda import models, stream
+from gnuradio.hsc.systems.hda import stream
 from gnuradio.hsc.systems.hda.allocation import cheapest
 from gnuradio.hsc.systems.hda.factorized import FactorizedDensity
 from gnuradio.hsc.systems.hda.stream import RegionPart
@@ -258,9 +258,9 @@ def test_flipped_bits_of_a_sealed_part_are_detected():
 def test_packed_tables_keep_their_sum_and_their_shape():
     rng = np.random.default_rng(1)
     probabilities = rng.random((5, 82)) ** 8
-    packed = models.pack_tables(probabilities)
-    assert (packed >= 0).all() and ((packed + 1).sum(1) == models.STORED_TOTAL).all()
-    tables = models.unpack_tables(torch.from_numpy(packed.astype(np.uint16)))
+    packed = stored_tables.pack_tables(probabilities)
+    assert (packed >= 0).all() and ((packed + 1).sum(1) == stored_tables.STORED_TOTAL).all()
+    tables = stored_tables.unpack_tables(torch.from_numpy(packed.astype(np.uint16)))
     share = probabilities / probabilities.sum(1, keepdims=True)
     assert np.abs(tables.probabilities / 2**24 - share).max() < 3e-3
 

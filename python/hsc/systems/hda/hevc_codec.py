@@ -21,6 +21,7 @@ from ... import weights
 from ...codecs.contract import Decoded
 from ...coding import activity, budget, hevc
 from ...coding.regions import grid
+from ...coding.stored_tables import unpack_tables
 from ...errors import HscError
 from ...message import Link, Message, ReceivedMessage
 from ...nn.planes import check_shape
@@ -55,7 +56,7 @@ def load() -> Model:
     """
     state = weights.load(WEIGHTS)
     own = {key: value for key, value in state.items() if key.startswith(DECODER)}
-    entropy = tuple(tuple(map(models.unpack_tables, parts)) for parts in state["tables"])
+    entropy = tuple(tuple(map(unpack_tables, parts)) for parts in state["tables"])
     return Model(models.network(own), state["log_power"].long(), entropy)
 
 

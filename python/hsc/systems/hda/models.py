@@ -12,7 +12,8 @@ import numpy as np
 import torch
 
 from ... import weights
-from ...coding.entropy import TOTAL, EntropyTables
+from ...coding.entropy import EntropyTables
+from ...coding.stored_tables import unpack_tables
 from ...errors import HscError
 from .network import HdaNetwork
 
@@ -22,10 +23,6 @@ DECODER = ("decoder.", "reliability.")
 # Beginnings of the names of what the common weights may lack: densities have become tables, and an encoder
 # that was never trained adds nothing.
 _NOT_SHIPPED = ("density.", "encoder.")
-# A latent's index beyond it is escaped.
-LARGEST_INDEX = 40
-# Sum of a row of the shipped tables. The coder's precision is finer.
-STORED_TOTAL = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -123,21 +120,3 @@ def _entropy() -> tuple[tuple[EntropyTables, ...], ...]:
         tuple(unpack_tables(torch.cat([latents, active])) for active in finenesses)
         for latents, finenesses in qualities
     )
-
-
-def unpack_tables(stored: torch.Tensor) -> EntropyTables:
-    """Shipped tables, integers (R, S) of sum 2^16 per row, each less one → tables of the coder's precision.
-    Exact.
-    """
-    frequency = (stored.to(torch.int64).numpy() + 1) * (TOTAL // STORED_TOTAL)
-    return EntropyTables(frequency, np.full(len(frequency), -LARGEST_INDEX))
-
-
-def pack_tables(probabilities: np.ndarray) -> np.ndarray:
-    """Probabilities (R, S), last column the escape → integers (R, S) as they are shipped: at least 1, of sum
-    2^16, less one.
-    """
-    rest = STORED_TOTAL - probabilities.shape[1]
-    frequency = np.floor(probabilities / probabilities.sum(1, keepdims=True) * rest).astype(np.int64)
-    frequency[np.arange(len(frequency)), frequency.argmax(1)] += rest - frequency.sum(1)
-    return frequency
