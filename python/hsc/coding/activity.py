@@ -91,11 +91,11 @@ def fit_table(features: torch.Tensor, active: torch.Tensor, step: int) -> torch.
     """
     row = rows(active, step)
     parts = zip(row.unbind(1), features.square().split(GROUPS, 1), strict=True)
-    table = [_power_by_row(group.flatten(), power.movedim(1, -1).flatten(0, 2)) for group, power in parts]
+    table = [power_by_row(group.flatten(), power.movedim(1, -1).flatten(0, 2)) for group, power in parts]
     return (torch.cat(table, 1) * OCTAVE).round().int()
 
 
-def _power_by_row(row: torch.Tensor, power: torch.Tensor) -> torch.Tensor:
+def power_by_row(row: torch.Tensor, power: torch.Tensor) -> torch.Tensor:
     """Rows (n,) and powers (n, C) → log2 of the mean power by row, (44, C): a parabola in the row, fitted
     where there are tokens enough.
     """

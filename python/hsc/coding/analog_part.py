@@ -48,15 +48,21 @@ class AnalogLayer:
     gain: torch.Tensor
 
 
-def analog_layer(log_power: torch.Tensor, selection: Selection) -> AnalogLayer:
+def analog_layer(
+    log_power: torch.Tensor, selection: Selection, ranked: torch.Tensor | None = None
+) -> AnalogLayer:
     """Coefficients and gains from integer log-powers (B, 120, h, w).
 
     Power p = g²λ of the minimum total LLSE error under a power constraint: p ∝ √(λ/λ₀) − 1, λ₀ =
     2^(water/64): water-filling; SoftCast's p ∝ √λ when λ₀ is far below.
+
+    `ranked`: log-powers times the weights of the errors, where some places count more than others: they
+    decide what is sent, and with how much power. None: all count alike.
     """
+    ranked = log_power if ranked is None else ranked
     power = (log_power / OCTAVE).exp2()
-    sent = log_power >= selection.threshold
-    ratio = ((log_power - selection.water) / (2 * OCTAVE)).exp2()
+    sent = ranked >= selection.threshold
+    ratio = ((ranked - selection.water) / (2 * OCTAVE)).exp2()
     p = torch.where(sent, (ratio - 1).clamp_min(_LEAST_POWER), torch.zeros_like(ratio))
     return AnalogLayer(power, sent, (p / power).sqrt())
 

@@ -1,0 +1,151 @@
+"""The hyper-latent y of LRISC, and p(z | y): how strong z is around each token, as integers.
+
+y is the activity of z (`coding/activity.py`): log-energies of luma and colour around every token, through a
+4 × 4 Walsh-Hadamard transform, rounded. Its way back is integer arithmetic, so that transmitter and receiver
+have the same σ on every machine: z_i given y is Gaussian with the variance of a table that was fitted to
+training photographs.
+
+The lowest coefficients of neighbouring tokens are alike, which log-energies do not tell. So they are
+transformed again, a 4 × 4 DCT over the tokens of a cell of 32 × 32 pixels, and their variances come from the
+mean activity of the cell.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import torch
+
+from ...coding import activity
+from ...coding.activity import GROUPS, OCTAVE, SIDE
+from ...coding.entropy import EntropyTables
+from ...nn.transform import dct_matrix
+
+# Steps of the quantiser of y [1/8 octave of energy], by fineness: fine where bits are cheap.
+STEPS = (14, 24, 48, 80, 128)
+# Channels of z that are transformed again, by their place among the 120: the three lowest of luma and of both
+# colour differences.
+LOW = (0, 1, 2, 64, 65, 66, 92, 93, 94)
+# Rows of the entropy tables whose values are coded as differences: the means of both groups over a cell.
+MEANS = (0, SIDE * SIDE)
+
+
+@lru_cache(maxsize=2)
+@torch.inference_mode(False)
+def _cell_dct() -> torch.Tensor:
+    """DCT of the 16 tokens of a cell, (16, 16), rows = basis functions."""
+    one = torch.from_numpy(dct_matrix(SIDE)).float()
+    return torch.kron(one, one)
+
+
+def _cells(maps: torch.Tensor) -> torch.Tensor:
+    """(B, C, h, w) → (B, C, h/4, w/4, 16)."""
+    return maps.unfold(2, SIDE, SIDE).unfold(3, SIDE, SIDE).flatten(-2)
+
+
+def _tokens(cells: torch.Tensor) -> torch.Tensor:
+    """Inverse of `_cells`."""
+    batch, channels, height, width, _ = cells.shape
+    split = cells.reshape(batch, channels, height, width, SIDE, SIDE).permute(0, 1, 2, 4, 3, 5)
+    return split.reshape(batch, channels, SIDE * height, SIDE * width)
+
+
+def gather_low(z: torch.Tensor, inverse: bool = False) -> torch.Tensor:
+    """z (B, 120, h, w), h and w multiples of 4, with the low channels of each cell in their DCT, or back."""
+    matrix = _cell_dct().to(z.device)
+    low = list(LOW)
+    return z.index_copy(
+        1, torch.tensor(low, device=z.device), _tokens(_cells(z[:, low]) @ (matrix if inverse else matrix.T))
+    )
+
+
+def spread_variance(variance: torch.Tensor) -> torch.Tensor:
+    """Variances of errors that are independent behind `gather_low` → those of the tokens, (B, 120, h, w)."""
+    squares = _cell_dct().to(variance.device).square()
+    low = list(LOW)
+    return variance.index_copy(
+        1, torch.tensor(low, device=variance.device), _tokens(_cells(variance[:, low]) @ squares)
+    )
+
+
+@dataclass(frozen=True)
+class Model:
+    """p(z | y) as both ends have it.
+
+    Attributes:
+        weight: float (120,), mean power of each channel of z.
+        log_power: int64 (5, 44, 120), variance of z_i by fineness and row of the activity [1/64 octave].
+        low_power: int64 (5, 44, 9, 16), the same for the low channels, by place in the cell's DCT.
+        entropy: tables of y, 32 rows, by fineness.
+    """
+
+    weight: torch.Tensor
+    log_power: torch.Tensor
+    low_power: torch.Tensor
+    entropy: tuple[EntropyTables, ...]
+
+
+def latents(z: torch.Tensor, weight: torch.Tensor, fineness: int) -> torch.Tensor:
+    """y = h_e(z): z (B, 120, h, w) → int64 (B, 32, h/4, w/4)."""
+    return activity.quantise(activity.energies(z, weight), STEPS[fineness])
+
+
+def log_variances(model: Model, y: torch.Tensor, fineness: int) -> torch.Tensor:
+    """log2 σ²(y) of every coefficient behind `gather_low`, int64 (B, 120, h, w) [1/64 octave]. Exact."""
+    rows = activity.rows(y, STEPS[fineness])
+    found = activity.power_table(model.log_power[fineness], rows)
+    mean = cell_rows(rows)
+    low = [model.low_power[fineness, :, place][mean[:, group]] for place, group in enumerate(_group_of_low())]
+    found[:, list(LOW)] = _tokens(torch.stack(low, 1))
+    return found
+
+
+def cell_rows(rows: torch.Tensor) -> torch.Tensor:
+    """Rows of tokens, int64 (B, 2, h, w) → mean row of each cell, int64 (B, 2, h/4, w/4), rounded."""
+    total = _cells(rows).sum(-1)
+    return torch.div(total + SIDE * SIDE // 2, SIDE * SIDE, rounding_mode="floor")
+
+
+def _group_of_low() -> list[int]:
+    """Activity group of each low channel."""
+    return [0 if channel < GROUPS[0] else 1 for channel in LOW]
+
+
+def fit_low(z: torch.Tensor, y: torch.Tensor, fineness: int) -> torch.Tensor:
+    """Table int32 (44, 9, 16) of `Model.low_power` that suits samples z (N, 120, h, w) and their y."""
+    mean = cell_rows(activity.rows(y, STEPS[fineness]))
+    power = _cells(gather_low(z)[:, list(LOW)]).square()
+    tables = [
+        activity.power_by_row(mean[:, group].flatten(), power[:, place].flatten(0, 2))
+        for place, group in enumerate(_group_of_low())
+    ]
+    return (torch.stack(tables, 1) * OCTAVE).round().int()
+
+
+def differences(y: torch.Tensor) -> torch.Tensor:
+    """y int64 (32, h, w) → what is coded: the means of cells as differences to the cell on the left, in the
+    first column to the one above.
+    """
+    coded = y.clone()
+    for row in MEANS:
+        coded[row, :, 1:] = y[row, :, 1:] - y[row, :, :-1]
+        coded[row, 1:, 0] = y[row, 1:, 0] - y[row, :-1, 0]
+    return coded
+
+
+def sums(coded: torch.Tensor) -> torch.Tensor:
+    """Inverse of `differences`."""
+    y = coded.clone()
+    for row in MEANS:
+        y[row, :, 0] = coded[row, :, 0].cumsum(0)
+        y[row] = torch.cat([y[row, :, :1], coded[row, :, 1:]], 1).cumsum(1)
+    return y
+
+
+def table_rows(height: int, width: int) -> np.ndarray:
+    """Entropy table of each value of y (32, height, width), flattened."""
+    return np.repeat(np.arange(activity.LATENTS), height * width)
+
+

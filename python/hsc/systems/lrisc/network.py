@@ -1,0 +1,93 @@
+"""The networks of LRISC (arXiv 2504.21577): semantic codec, p(z | y), adaptive length, and how a message is
+carried in training.
+
+    x ─▶ g_e ─▶ z ─▶ h_e ─▶ y (digital) ─▶ p(z | y) ─▶ k_i = Q(β log σ_i / σ₀) ─┐
+                └─▶ f_e: the k_i values of each z_i, scaled ─▶ (analog) ─▶ f_d: ẑ, v ─▶ g_d ─▶ x̃
+
+Linear at the start, or with DeepJSCC's semantic codec. SNR adaptation is v, the posterior variance of every
+coefficient, which the receiver knows from σ_i and the measured noise: one set of weights serves every SNR,
+bandwidth, fade and loss.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import torch
+from torch import nn
+
+from ... import weights
+from ...coding import activity
+from ...coding.stored_tables import LARGEST_INDEX, unpack_tables
+from ...nn.residual import ResidualCodec
+from ...nn.transform import WIDTH
+from . import hyper
+
+WEIGHTS = "lrisc"
+# SNR that stands for "not known" [dB]: what the networks are told then.
+USUAL_SNR_DB = 10.0
+# Sides of images are padded to multiples of a cell [pixels].
+MULTIPLE = 32
+# CBR that stands for 0 in what the networks are told, near the middle of 1/48 … 1/6.
+_USUAL_CBR = 1 / 17
+
+
+class LriscNetwork(nn.Module):
+    """g_e, g_d and the tables of p(z | y).
+
+    Attributes:
+        weight, log_power, low_power: as in `hyper.Model`.
+        tables: int32 (5, 32, 82), entropy tables of y as stored.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.semantic = ResidualCodec(numbers=2)
+        self.trust = nn.Conv2d(WIDTH, WIDTH, 1)
+        finenesses = len(hyper.STEPS)
+        integers = {"dtype": torch.int32}
+        self.register_buffer("weight", torch.ones(WIDTH))
+        self.register_buffer("log_power", torch.zeros(finenesses, activity.ROWS, WIDTH, **integers))
+        self.register_buffer(
+            "low_power", torch.zeros(finenesses, activity.ROWS, len(hyper.LOW), activity.SIDE**2, **integers)
+        )
+        self.register_buffer(
+            "tables", torch.zeros(finenesses, activity.LATENTS, 2 * LARGEST_INDEX + 2, **integers)
+        )
+
+    def model(self) -> hyper.Model:
+        """p(z | y) with the tables of the moment; without entropy tables."""
+        return hyper.Model(self.weight, self.log_power.long(), self.low_power.long(), ())
+
+    def encode(self, images: torch.Tensor, snr_db: torch.Tensor, cbr: torch.Tensor) -> torch.Tensor:
+        """z = g_e(x): images (B, 3, H, W), sides multiples of 32, and what the transmitter counts on, (B,) each
+        → z (B, 120, H/8, W/8), in units of the orthonormal DCT of pixels in [0, 1].
+        """
+        tokens = self.semantic.encode(images, told(snr_db, cbr))
+        return tokens * self.semantic.deviation[:, None, None]
+
+    def decode(
+        self, z: torch.Tensor, variance: torch.Tensor, snr_db: torch.Tensor, cbr: torch.Tensor
+    ) -> torch.Tensor:
+        """x̃ = g_d(ẑ, v): ẑ and the variance of its error, (B, 120, h, w) each → images, not clamped."""
+        unit = self.semantic.deviation[:, None, None]
+        known = (variance / unit.square()).clamp(1e-6, 1e2).log2() / 10
+        return self.semantic.decode(z / unit, self.trust(known), told(snr_db, cbr))
+
+
+def told(snr_db: torch.Tensor, cbr: torch.Tensor) -> torch.Tensor:
+    """What the networks are told of the link, (B, 2), about −1 … 1."""
+    return torch.stack([snr_db / 20 - 0.5, (cbr / _USUAL_CBR).log2() / 3], 1)
+
+
+@lru_cache(maxsize=2)
+def load_network(name: str = WEIGHTS) -> tuple[LriscNetwork, hyper.Model]:
+    """The network with its shipped weights, and p(z | y). Raises HscError when they are missing or
+    damaged.
+    """
+    network = LriscNetwork()
+    network.load_state_dict(weights.load(name))
+    network.eval().requires_grad_(False)
+    model = network.model()
+    tables = tuple(unpack_tables(each) for each in network.tables)
+    return network, hyper.Model(model.weight, model.log_power, model.low_power, tables)
