@@ -184,10 +184,11 @@ def fit(model: nn.Module, loss: Loss, run: Run, method: Method) -> tuple[nn.Modu
 
 
 def fit_images(
-    model: nn.Module, loss: Callable, run: Run, slow: tuple[str, ...] = ()
+    model: nn.Module, loss: Callable, run: Run, slow: tuple[str, ...] = (), average: float = 0.0
 ) -> tuple[nn.Module, int]:
     """`fit` for losses of the form (model, images (B, C, H, W), recipe), on the recipe's images and in
     bfloat16 where that is faster. `slow`: beginnings of the names of parameters that learn at the pace SLOW.
+    `average`: as in `Method`.
     """
     source, device = batches(run), accelerator().device
 
@@ -195,7 +196,7 @@ def fit_images(
         with torch.autocast(device.type, torch.bfloat16, enabled=mixed_precision(device)):
             return loss(model, next(source), run.recipe)
 
-    method = Method(pace=lambda name: SLOW if name.startswith(slow) else 1.0)
+    method = Method(pace=lambda name: SLOW if name.startswith(slow) else 1.0, average=average)
     return fit(model.to(memory_format=torch.channels_last), of_batch, run, method)
 
 

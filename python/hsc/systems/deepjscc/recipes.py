@@ -60,11 +60,11 @@ class ValueDenoiser(Recipe):
 
 
 _PHOTOS = {"data": "photos", "steps": 30_000, "batch": 4, "learning_rate": 8e-4, "crop": 192}
-_CODEC = Jscc(name="deepjscc", **_PHOTOS)
+_CODEC = Jscc(name="deepjscc", **{**_PHOTOS, "steps": 60_000}, fading=Fading("awgn", -2.0, 22.0))
 
 RECIPES = (
     _CODEC,
-    replace(_CODEC, name="deepjscc-q", quantised=True, start="deepjscc", learning_rate=3e-4),
+    replace(_CODEC, name="deepjscc-q", quantised=True, start="deepjscc", steps=30_000, learning_rate=3e-4),
     ValueDenoiser(name="deepjscc-dncnn", kind="dncnn", **_PHOTOS),
     ValueDenoiser(name="deepjscc-ddpm", kind="ddpm", **_PHOTOS),
     ValueDenoiser(

@@ -29,11 +29,13 @@ _SIDE_SHARES = ((1 / 48, 1 / 24, 1 / 12, 1 / 6), (0.10, 0.07, 0.05, 0.04))
 _FINENESSES = (1, 2, 3)
 # Pace of the linear path, which is good from the start.
 _LINEAR_PACE = 0.1
+# Beginnings of the names of what is stored as float16 and not as int8, because it carries z itself.
+EXACT = ("transform", "reliability", "deviation", "weight")
 METHOD = Method(
     clip=5.0,
     betas=(0.9, 0.99),
     average=0.999,
-    pace=lambda name: _LINEAR_PACE if name.startswith("semantic.transform.") else 1.0,
+    pace=lambda name: _LINEAR_PACE if name.startswith("transform.") else 1.0,
 )
 
 
@@ -149,7 +151,7 @@ def send(
     """Images (B, 3, H, W), sides multiples of 32 → x̃ as they arrive, and the variance of ẑ, (B, 120, h, w)."""
     z = network.encode(images, links.snr_db, links.cbr)
     arrived = cross(network, z, links, hazards)
-    return network.decode(arrived.z, arrived.variance, links.snr_db, links.cbr), arrived.variance
+    return network.decode(arrived.z, arrived.variance), arrived.variance
 
 
 def loss(
@@ -199,20 +201,15 @@ def _psnr_db(network: LriscNetwork, image: torch.Tensor, links: Links) -> float:
 
 
 def begin(network: LriscNetwork, start: dict[str, torch.Tensor], run: Run) -> None:
-    """Make an untrained network ready: weights of its own, or DeepJSCC's semantic codec, or the linear
-    start; and its tables.
-    """
+    """Make an untrained network ready: weights, or the linear start; and its tables."""
     crops = planes(run.photos().crops(np.random.default_rng(run.recipe.seed), FIT_CROPS, FIT_SIZE))
-    if not start:
-        coefficients = network.semantic.transform(crops)
-        network.semantic.deviation.copy_(coefficients.square().mean((0, 2, 3)).sqrt())
+    if start:
+        own = network.state_dict()
+        fitting = {k: v for k, v in start.items() if k in own and v.shape == own[k].shape}
+        network.load_state_dict(fitting, strict=False)
     else:
-        known = {key: value for key, value in start.items() if key in network.state_dict()}
-        network.load_state_dict(
-            {key: value for key, value in known.items() if key.startswith("semantic.")}, strict=False
-        )
-        if "weight" in known:
-            network.load_state_dict(known)
+        with torch.no_grad():
+            network.deviation.copy_(network.transform(crops).square().mean((0, 2, 3)).sqrt())
     fit_tables(network, crops)
 
 
@@ -234,5 +231,5 @@ def train(run: Run, start: dict[str, torch.Tensor] | None) -> dict[str, float]:
     network, steps = fit(network.to(memory_format=torch.channels_last), of_batch, run, METHOD)
     fit_tables(network, planes(run.photos().crops(np.random.default_rng(1), FIT_CROPS, FIT_SIZE)))
     figures = photo_figures(network, datasets.kodak(run.path))
-    export(run, network.state_dict(), steps, figures, exact=("semantic.transform", "weight"))
+    export(run, network.state_dict(), steps, figures, exact=EXACT)
     return figures
