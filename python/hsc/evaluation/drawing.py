@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .. import files
+from .. import files, metrics
 from ..codecs import registry
 from ..errors import HscError
 from .curves import Curves, Series
@@ -23,7 +23,11 @@ if TYPE_CHECKING:
 COLOURS = ("#1f77b4", "#d62728", "#2ca02c", "#9467bd", "#ff7f0e", "#17becf", "#8c564b", "#e377c2")
 _DPI = 110  # pixels per inch of the PNG files, so that a panel of 6 inches is as wide as a column of text
 _LINES, _MARKERS = ("-", "--", ":", "-."), "o^vDx"
-_QUALITIES = (("psnr", "PSNR [dB]"), ("ms_ssim_db", "MS-SSIM [dB], -10 log10(1 - MS-SSIM)"))
+_QUALITIES = (
+    ("psnr", "PSNR [dB]"),
+    ("ms_ssim_db", "MS-SSIM [dB], -10 log10(1 - MS-SSIM)"),
+    *((key, f"{name}, less is better") for key, name in metrics.PERCEPTUAL.items()),
+)
 
 
 def of_codecs() -> dict[str, str]:
@@ -68,7 +72,7 @@ def qualities(
     colours: Mapping[str, str] | None = None,
     paper: Sequence[Series] = (),
 ) -> Drawing:
-    """PSNR and, where it was measured, MS-SSIM against x.
+    """PSNR and, where they were measured, MS-SSIM and perceptual distances against x.
 
     Args:
         curves: ours, filled and drawn through.

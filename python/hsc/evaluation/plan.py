@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from .. import channel
+from .. import channel, metrics
 from ..codecs import registry
 from ..errors import HscError
 from .curves import Axis, Curves, Series, mean_and_confidence
@@ -122,21 +122,27 @@ class Samples:
 
 
 def curve(
-    case: Case, images: Sequence[str], places: Sequence[At], seeds: Sequence[int] = (0,)
+    case: Case,
+    images: Sequence[str],
+    places: Sequence[At],
+    seeds: Sequence[int] = (0,),
+    perceptual: tuple[str, ...] = (),
 ) -> PlannedCurve:
-    """The points of a case over the places, for image identities and seeds of fading and noise."""
+    """The points of a case over the places, for image identities and seeds of fading and noise; `perceptual`
+    names distances of `metrics.PERCEPTUAL` that are measured besides PSNR and MS-SSIM.
+    """
     points = tuple(
-        tuple(tuple(_point(case, image, at, seed) for seed in seeds) for image in images) for at in places
+        tuple(tuple(_point(case, image, at, seed, perceptual) for seed in seeds) for image in images)
+        for at in places
     )
     return PlannedCurve(case.label, tuple(float(at.x) for at in places), points)
 
 
-def _point(case: Case, image: str, at: At, seed: int) -> Point:
+def _point(case: Case, image: str, at: At, seed: int, perceptual: tuple[str, ...]) -> Point:
     reception = replace(at.reception, seed=seed, options=options_of({**case.receiver, **at.receiver}))
     options = options_of({**case.options, **at.options})
-    return Point(
-        Sending(image, case.codec, options, _believed(case, image, reception), at.cbr, case.mcs), reception
-    )
+    sending = Sending(image, case.codec, options, _believed(case, image, reception), at.cbr, case.mcs)
+    return Point(sending, reception, perceptual)
 
 
 def _believed(case: Case, image: str, reception: Reception) -> float | None:
@@ -225,8 +231,9 @@ def _series(plan: Plan, planned: PlannedCurve, outcome: Outcome) -> Series | str
     also["failed"] = [
         float(np.mean([m.failure is not None for image in place for m in image])) for _, place in kept
     ]
-    if all(m.ms_ssim_db is not None for m in everything):
-        also["ms_ssim_db"], also["ms_ssim_db_confidence"] = _statistics(kept, "ms_ssim_db")
+    for key in ("ms_ssim_db", *metrics.PERCEPTUAL):
+        if all(getattr(m, key) is not None for m in everything):
+            also[key], also[f"{key}_confidence"] = _statistics(kept, key)
     n_images = min(len(place) for _, place in kept)
     x = Axis(*plan.x, [float(x) for x, _ in kept])
     return Series(

@@ -108,14 +108,22 @@ class Job:
 
     sending: Sending
     receptions: tuple[Reception, ...]
+    perceptual: tuple[str, ...] = ()
+
+    @property
+    def points(self) -> list[Point]:
+        """One for each reception."""
+        return [Point(self.sending, reception, self.perceptual) for reception in self.receptions]
 
 
 def jobs_of(points: Iterable[Point]) -> list[Job]:
-    """Points grouped by what their transmitter does, in the order of their first appearance."""
-    groups: dict[Sending, dict[Reception, None]] = {}
+    """Points grouped by what their transmitter does and what is measured, in the order of their first
+    appearance.
+    """
+    groups: dict[tuple[Sending, tuple[str, ...]], dict[Reception, None]] = {}
     for point in points:
-        groups.setdefault(point.sending, {})[point.reception] = None
-    return [Job(sending, tuple(receptions)) for sending, receptions in groups.items()]
+        groups.setdefault((point.sending, point.perceptual), {})[point.reception] = None
+    return [Job(sending, tuple(found), perceptual) for (sending, perceptual), found in groups.items()]
 
 
 def run(
@@ -161,8 +169,7 @@ def _take(job: Job, results: list[Result] | str, outcome: Outcome, store: Store 
     """Results of a job, or why it failed, into the outcome and the store. What failed is not stored: the next
     run tries again.
     """
-    for index, reception in enumerate(job.receptions):
-        point = Point(job.sending, reception)
+    for index, point in enumerate(job.points):
         if isinstance(results, str) or index >= len(results):
             outcome.errors[point] = results if isinstance(results, str) else "no result"
             continue
@@ -189,10 +196,9 @@ def run_job(job: Job, image: np.ndarray, wanted: Collection[Point] = ()) -> list
     torch.set_num_threads(1)
     results: list[Result] = []
     try:
-        for reception, (measured, picture) in zip(
-            job.receptions, measure(job.sending, job.receptions, image), strict=True
-        ):
-            results.append((measured, picture if Point(job.sending, reception) in wanted else None))
+        found = measure(job.sending, job.receptions, image, job.perceptual)
+        for point, (measured, picture) in zip(job.points, found, strict=True):
+            results.append((measured, picture if point in wanted else None))
     except (
         Exception
     ) as error:  # one point must not end a sweep of hours: it is recorded, and reported at the end
@@ -307,8 +313,14 @@ def key(point: Point) -> str:
 
 
 def _plain(point: Point) -> dict[str, Any]:
-    """A point as JSON: tuples as lists, bytes (keys of a cipher) as hexadecimal digits."""
-    return json.loads(json.dumps(asdict(point), default=lambda value: value.hex()))
+    """A point as JSON: tuples as lists, bytes (keys of a cipher) as hexadecimal digits.
+
+    What has no perceptual distances is written as before there were any, so that older records stay valid.
+    """
+    plain = json.loads(json.dumps(asdict(point), default=lambda value: value.hex()))
+    if not point.perceptual:
+        del plain["perceptual"]
+    return plain
 
 
 def expected_seconds(store: Store, points: Iterable[Point], workers: int) -> float | None:

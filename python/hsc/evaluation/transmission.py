@@ -88,10 +88,11 @@ class Reception:
 
 @dataclass(frozen=True)
 class Point:
-    """One measurement of a sweep."""
+    """One measurement of a sweep; `perceptual` names distances of `metrics.PERCEPTUAL` to be measured too."""
 
     sending: Sending
     reception: Reception
+    perceptual: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -109,6 +110,7 @@ class Measured:
         encode_seconds, decode_seconds: processor time of the codec alone.
         seconds: processor time of the whole reception: channel, modem, decoder and quality.
         failure: why the image is mid-grey, else None.
+        lpips_alex, lpips_vgg, dists: of the received image; None where not asked for or not to be had.
     """
 
     psnr_db: float
@@ -123,6 +125,9 @@ class Measured:
     decode_seconds: float = 0.0
     seconds: float = 0.0
     failure: str | None = None
+    lpips_alex: float | None = None
+    lpips_vgg: float | None = None
+    dists: float | None = None
 
 
 def options_of(options: Mapping[str, object]) -> Options:
@@ -237,16 +242,16 @@ def dropped(count: int, share: float, rng: np.random.Generator) -> np.ndarray:
 
 
 def measure(
-    sending: Sending, receptions: Sequence[Reception], image: np.ndarray
+    sending: Sending, receptions: Sequence[Reception], image: np.ndarray, perceptual: Sequence[str] = ()
 ) -> Iterator[tuple[Measured, np.ndarray]]:
     """Encode uint8 (H, W, C) once, and receive it under every reception: figures and picture of each, in
-    order.
+    order. `perceptual` names distances of `metrics.PERCEPTUAL` to be measured besides.
 
     HscErrors of encoder and decoder count as a mid-grey image, with the reason. Raises HscError when a codec
     cannot be made.
     """
     if sending.codec == CAPACITY:
-        yield from _measure_capacity(sending, receptions, image)
+        yield from _measure_capacity(sending, receptions, image, perceptual)
         return
     codec, numerology = _codec(sending.codec, sending.options), preset(NUMEROLOGY)
     begun = time.process_time()
@@ -256,7 +261,7 @@ def measure(
         )
     except HscError as error:
         for _ in receptions:
-            yield _grey(image, f"not sent: {error}")
+            yield _grey(image, perceptual, f"not sent: {error}")
         return
     seconds = time.process_time() - begun
     ledger = Ledger.of_message(modulated.header, numerology)
@@ -271,40 +276,48 @@ def measure(
     for reception in receptions:
         receiver = _codec(sending.codec, reception.options)
         begun = time.process_time()
-        measured, picture = _receive(modulated, sending.image, reception, receiver, image, spent)
+        assembled = _arrived(modulated, sending.image, reception)
+        measured, picture = _judged(assembled, receiver, image, perceptual, spent)
         yield replace(measured, seconds=time.process_time() - begun), picture
 
 
-def _receive(
-    modulated: Modulated,
-    image_name: str,
-    reception: Reception,
-    codec: Codec,
-    image: np.ndarray,
-    spent: dict[str, float],
-) -> tuple[Measured, np.ndarray]:
+def _arrived(modulated: Modulated, image_name: str, reception: Reception) -> AssembledMessage | None:
     rng = generator(image_name, reception)
     lost = dropped(modulated.header.count, reception.loss, rng.spawn(1)[0])
     if reception.through == "ofdm":
-        assembled = carry_ofdm(modulated, reception.channel, reception.snr_db, rng, preset(NUMEROLOGY), lost)
-    else:
-        assembled = carry(
-            modulated, reception.channel, reception.snr_db, channel.numpy_normal(rng), lost=lost
-        )
+        return carry_ofdm(modulated, reception.channel, reception.snr_db, rng, preset(NUMEROLOGY), lost)
+    return carry(modulated, reception.channel, reception.snr_db, channel.numpy_normal(rng), lost=lost)
+
+
+def _judged(
+    assembled: AssembledMessage | None,
+    codec: Codec,
+    image: np.ndarray,
+    perceptual: Sequence[str],
+    spent: dict[str, float],
+) -> tuple[Measured, np.ndarray]:
     if assembled is None:
-        return _grey(image, "no packet arrived", **spent)
+        return _grey(image, perceptual, "no packet arrived", **spent)
     begun = time.process_time()
     try:
         picture = codec.decode(modem.demodulate(assembled)).image
     except HscError as error:
-        return _grey(image, f"not decoded: {error}", **spent, snr_measured_db=assembled.snr_db)
+        return _grey(image, perceptual, f"not decoded: {error}", **spent, snr_measured_db=assembled.snr_db)
     seconds = time.process_time() - begun
-    quality = metrics.psnr_db(picture, image), metrics.ms_ssim_db(picture, image)
-    return Measured(*quality, **spent, snr_measured_db=assembled.snr_db, decode_seconds=seconds), picture
+    quality = _quality(picture, image, perceptual)
+    return Measured(**quality, **spent, snr_measured_db=assembled.snr_db, decode_seconds=seconds), picture
+
+
+def _quality(picture: np.ndarray, image: np.ndarray, perceptual: Sequence[str]) -> dict[str, float | None]:
+    return {
+        "psnr_db": metrics.psnr_db(picture, image),
+        "ms_ssim_db": metrics.ms_ssim_db(picture, image),
+        **metrics.perceptual(picture, image, perceptual),
+    }
 
 
 def _measure_capacity(
-    sending: Sending, receptions: Sequence[Reception], image: np.ndarray
+    sending: Sending, receptions: Sequence[Reception], image: np.ndarray, perceptual: Sequence[str]
 ) -> Iterator[tuple[Measured, np.ndarray]]:
     """Bits at log2(1 + |h|² SNR) for each channel use, with the gain known to the transmitter: no separate
     design can do better.
@@ -318,21 +331,17 @@ def _measure_capacity(
                 image, sending.cbr, float(snr_db), dict(sending.options).get("source", "hevc")
             )
         except HscError as error:
-            yield _grey(image, f"not sent: {error}")
+            yield _grey(image, perceptual, f"not sent: {error}")
             continue
-        yield (
-            Measured(
-                metrics.psnr_db(picture, image), metrics.ms_ssim_db(picture, image), sending.cbr, sending.cbr
-            ),
-            picture,
-        )
+        quality = _quality(picture, image, perceptual)
+        yield Measured(**quality, cbr=sending.cbr, cbr_with_overhead=sending.cbr), picture
 
 
-def _grey(image: np.ndarray, failure: str, **spent: float) -> tuple[Measured, np.ndarray]:
+def _grey(
+    image: np.ndarray, perceptual: Sequence[str], failure: str, **spent: float
+) -> tuple[Measured, np.ndarray]:
     picture = np.full_like(image, GREY)
-    return Measured(
-        metrics.psnr_db(picture, image), metrics.ms_ssim_db(picture, image), **spent, failure=failure
-    ), picture
+    return Measured(**_quality(picture, image, perceptual), **spent, failure=failure), picture
 
 
 @functools.lru_cache(maxsize=6)
