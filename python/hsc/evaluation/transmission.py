@@ -295,7 +295,7 @@ def _receive(
         return _grey(image, "no packet arrived", **spent)
     begun = time.process_time()
     try:
-        picture = codec.decode(modem.demodulate(assembled)).image
+        picture = codec.receive(modem.demodulate(assembled)).image
     except HscError as error:
         return _grey(image, f"not decoded: {error}", **spent, snr_measured_db=assembled.snr_db)
     seconds = time.process_time() - begun

@@ -8,10 +8,11 @@ import numpy as np
 import torch
 
 from ... import paths
-from ...codecs.contract import Codec, Decoded
+from ...codecs.contract import Decoded
 from ...coding import budget
 from ...message import Link, Message, ReceivedMessage
 from ...nn import planes
+from ...refiner.codec import Refining
 from . import denoise, denoisers
 from .maps import to_maps
 from .network import WEIGHTS, load_model
@@ -19,7 +20,7 @@ from .options import DeepJsccOptions
 from .parameters import AnalogParameters
 
 
-class DeepJsccCodec(Codec):
+class DeepJsccCodec(Refining):
     """DeepJSCC as one codec. Keyword arguments are the fields of `DeepJsccOptions`."""
 
     name = "deepjscc"

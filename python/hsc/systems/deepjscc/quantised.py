@@ -7,12 +7,13 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from ...codecs.contract import Codec, Decoded
+from ...codecs.contract import Decoded
 from ...coding import budget
 from ...errors import HscError
 from ...message import Link, Message, ReceivedMessage
 from ...nn import planes
 from ...phy.analog import decode_scale, encode_scale
+from ...refiner.codec import Refining
 from . import constellation
 from .maps import to_maps
 from .network import VALUES, load_model
@@ -22,7 +23,7 @@ from .parameters import AnalogParameters
 WEIGHTS = "deepjscc-q"
 
 
-class DeepJsccQCodec(Codec):
+class DeepJsccQCodec(Refining):
     """DeepJSCC-Q as one codec. Keyword arguments are the fields of `DeepJsccQOptions`."""
 
     name = "deepjscc_q"

@@ -104,7 +104,7 @@ class hda_allocation(LinkBlock):
         super().__init__(
             "HDA Allocation", {"features": {pdu.Features: self._allocate}}, ("analog", "digital"), link
         )
-        self._options = HdaOptions(da_ratio, key_bytes(key), repair_share)
+        self._options = HdaOptions(da_ratio=da_ratio, key=key_bytes(key), repair_share=repair_share)
         limit_torch_threads()
 
     def set_da_ratio(self, da_ratio: float | None) -> None:
