@@ -14,7 +14,7 @@ from ...message import Link, Message, ReceivedMessage
 from ...nn import planes
 from ...phy.analog import decode_scale, encode_scale
 from ...refiner.codec import Refining
-from . import constellation
+from . import constellation, error
 from .maps import to_maps
 from .network import VALUES, load_model
 from .options import DeepJsccQOptions
@@ -61,8 +61,9 @@ class DeepJsccQCodec(Refining):
         maps = to_maps(received.analog, received.shape, parameters.count)
         units, variance = (each[:, : parameters.count] for each in maps)
         values, variance = constellation.receive(units, variance, parameters.levels, rms, VALUES)
-        decoded = load_model(WEIGHTS).decode(values, variance, *parameters.tensors())
-        return Decoded(planes.to_image(decoded, received.shape))
+        model, told = load_model(WEIGHTS), parameters.tensors()
+        image = planes.to_image(model.decode(values, variance, *told), received.shape)
+        return Decoded(image, error=error.of_image(model, variance, told, received.shape))
 
     @classmethod
     def describe(cls, parameters: bytes) -> dict[str, object]:

@@ -63,6 +63,7 @@ def test_receive_is_decode_then_the_refiner(name, channels, asked):
     assert np.array_equal(seen, alone.image) and np.array_equal(received.image, 255 - alone.image)
     assert (settings.refiner_steps, settings.realism, settings.refiner_seed) == (2, 0.5, 7)
     assert received.notices == alone.notices and received.error is None
+    assert (error is None) == (name == "separate")
 
 
 def test_without_realism_nothing_is_refined(asked):
