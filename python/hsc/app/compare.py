@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,7 @@ from ..evaluation import curves, detail, drawing, pictures, plan, sweep
 from ..evaluation.transmission import image_id
 from ..images import files as image_files
 from . import planned
+from .codec_options import by_codec, shown
 from .report import make_folder, save_picture
 
 _SHOWN_SNRS = 4  # columns of the grid: more do not fit the width of a screen
@@ -26,7 +27,7 @@ _MOST_POINTS = 101  # SNRs of a range, so that a mistyped step does not start a 
 @dataclass(frozen=True)
 class Comparison:
     """What is compared: codecs (all that serve photographs when empty) over a channel at SNRs [dB] within a
-    CBR.
+    CBR. Options of the receiver go to every codec that has them.
     """
 
     snrs_db: tuple[float, ...]
@@ -34,6 +35,7 @@ class Comparison:
     codecs: tuple[str, ...] = ()
     channel: str = "awgn"
     seed: int = 1
+    receiver: Mapping[str, object] = field(default_factory=dict)
 
     def command(self, path: Path) -> str:
         """What a user types to get the same."""
@@ -50,15 +52,21 @@ class Comparison:
                 shlex.quote(name),
                 *given,
                 *([f"--codecs {','.join(self.codecs)}"] if self.codecs else []),
+                *(
+                    f"--rx-option {shlex.quote(f'{name}={value}')}"
+                    for name, value in shown(self.receiver).items()
+                ),
             ]
         )
 
     @property
     def cases(self) -> list[plan.Case]:
         """One curve for each codec, or for each of its variants. Raises HscError for an unknown codec."""
-        names = self.codecs or registry.names()
+        names, receivers = self.codecs or registry.names(), by_codec(dict(self.receiver))
         return [
-            plan.Case(label, name, options) for name in names for label, options in _variants(name).items()
+            plan.Case(label, name, options, receiver=receivers.get(name, {}))
+            for name in names
+            for label, options in _variants(name).items()
         ]
 
 
