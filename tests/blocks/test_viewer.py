@@ -139,6 +139,9 @@ def test_the_caption_says_what_a_partial_image_is_made_of():
     for part, wanted in (("SR alone", "SR alone, 2 of 8 packets so far"), (None, "2 of 8 packets so far")):
         viewer._partial(pdu.Image(7, (2, 2, 3), pixels, packets=8, packets_received=2, part=part))
         assert viewer.model.snapshot().picture.stage == wanted
+    whole = pdu.Image(7, (2, 2, 3), pixels, packets=8, packets_received=8, part="before the refiner")
+    viewer._partial(whole)
+    assert viewer.model.snapshot().picture.stage == "before the refiner"
 
 
 def test_quality_of_somebody_else_is_taken_where_no_original_is_known():
