@@ -118,7 +118,9 @@ def test_the_image_builds_up_packet_by_packet(codec, always):
             except HscError:
                 continue
             seen = bench.partial.wait(len(quality) + 1)[-1]
-            assert np.array_equal(seen.pixels, so_far) and seen.part == (base.name if first else None)
+            assert np.array_equal(seen.pixels, so_far) and seen.part == (
+                f"{base.name} alone" if first else None
+            )
             assert (seen.packets_received, seen.packets, seen.message_id) == (
                 p.header.index + 1,
                 len(packets),

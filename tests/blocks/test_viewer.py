@@ -136,9 +136,12 @@ def test_an_image_builds_up_and_a_partial_one_never_follows_the_final_one():
 
 def test_the_caption_says_what_a_partial_image_is_made_of():
     viewer, pixels = hsc.image_viewer(), np.zeros(12, np.uint8)
-    for part, wanted in (("SR", "SR alone, 2 of 8 packets so far"), (None, "2 of 8 packets so far")):
+    for part, wanted in (("SR alone", "SR alone, 2 of 8 packets so far"), (None, "2 of 8 packets so far")):
         viewer._partial(pdu.Image(7, (2, 2, 3), pixels, packets=8, packets_received=2, part=part))
         assert viewer.model.snapshot().picture.stage == wanted
+    whole = pdu.Image(7, (2, 2, 3), pixels, packets=8, packets_received=8, part="before the refiner")
+    viewer._partial(whole)
+    assert viewer.model.snapshot().picture.stage == "before the refiner"
 
 
 def test_quality_of_somebody_else_is_taken_where_no_original_is_known():

@@ -23,10 +23,10 @@ THREADS = 4
 # Options that no link adaptation touches, none at its default.
 CHOSEN = {
     "hsc": {"semantic": "vqvae", "symbols": 16, "cr": "residual", "jpeg2000_ratio": 2.0, "sampling": True},
-    "separate": {"source": "jpeg2000", "margin_db": 3.0},
+    "separate": {"source": "jpeg2000", "margin_db": 3.0, "refiner": True, "refiner_steps": 2},
     "softcast": {"transform": "block8"},
     "hda_dct": {"base": "dct", "da_ratio": 0.5, "margin_db": 3.0},
-    "hda_deepsc": {"da_ratio": 0.5, "key": bytes(range(32))},
+    "hda_deepsc": {"da_ratio": 0.5, "key": bytes(range(32)), "refiner": True, "realism": 0.5},
     "deepjscc": {"denoiser": "dncnn", "denoiser_steps": 2, "informed": False},
     "deepjscc_q": {"points": 256},
     "hda_hevc": {"da_ratio": 0.5, "key": bytes(range(32))},

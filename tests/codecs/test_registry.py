@@ -1,13 +1,13 @@
 """The registry of systems: what is added and taken out, what clashes, plug-ins that are broken."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 from gnuradio.hsc.codecs import registry
 from gnuradio.hsc.codecs.contract import Codec
-from gnuradio.hsc.codecs.system import CodecEntry, System, load
+from gnuradio.hsc.codecs.system import CodecEntry, Shorthand, System, load
 from gnuradio.hsc.errors import HscError
-from support.pixel_codec import NAME, PixelCodec
+from support.pixel_codec import NAME, PixelCodec, PixelOptions
 
 PLACE = f"{PixelCodec.__module__}:PixelCodec"
 
@@ -68,6 +68,18 @@ def test_what_clashes_is_refused_in_a_line_and_changes_nothing(added, says):
     with pytest.raises(HscError) as error:
         registry.register(added)
     assert str(error.value) == says and registry.systems() == before
+
+
+def test_two_systems_may_have_a_flag_for_the_same_option_and_for_no_other():
+    flag = Shorthand("--pixels", PixelOptions, "digital")
+    before = registry.shorthands()
+    for name in ("one", "other"):
+        registry.register(System(name, name, shorthands=(flag,)))
+    assert registry.shorthands() == (*before, flag)
+    for shorthands in ((replace(flag, field="analog"),), (flag, flag)):
+        with pytest.raises(HscError, match="flag '--pixels' of system 'third' is there already"):
+            registry.register(System("third", "third", shorthands=shorthands))
+    assert registry.shorthands() == (*before, flag)
 
 
 def test_numbers_and_names_are_unique_and_of_a_byte():

@@ -24,7 +24,9 @@ def examples():
     identity = {"message_id": 65535, "codec": "hsc", "shape": (8, 12, 3)}
     ones = np.ones(40, np.uint8)
     return [
-        pdu.Image(0, (2, 3, 1), np.arange(6, dtype=np.uint8), "näme", 9.5, 3, 2, 0.25),
+        pdu.Image(
+            0, (2, 3, 1), np.arange(6, dtype=np.uint8), "näme", 9.5, 3, 2, 0.25, error=np.ones(16, np.float32)
+        ),
         pdu.Generated(1, (2, 3, 1), np.linspace(0, 1, 6, dtype=np.float32), 16, b"12345"),
         pdu.Generated(1, (2, 3, 1), np.zeros(0, np.float32)),
         pdu.Analog(

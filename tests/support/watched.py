@@ -17,6 +17,7 @@ MAKE = {
     "denoiser": {},
     "digital_demodulator": {},
     "digital_modulator": {},
+    "diffusion_refiner": {},
     "feedback_sender": {"address": "tcp://127.0.0.1:*"},
     "hda_allocation": {},
     "hda_fusion": {},

@@ -6,7 +6,7 @@ What they are, their choices and defaults come from the codecs' own `Options`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ import click
 from ..codecs import registry
 from ..codecs.contract import Codec
 from ..codecs.options import Described, Ends, described
-from ..codecs.system import Shorthand, System
+from ..codecs.system import Shorthand
 from ..errors import HscError
 from .parameters import NameValue
 
@@ -72,27 +72,46 @@ def shorthands(ends: Ends) -> tuple[Decorator, ...]:
     the transmitter is of use only where both are there.
     """
     return tuple(
-        _flag(system, each)
-        for system, each in _declared()
+        _flag(titles, each)
+        for each, titles in _declared().items()
         if each.described.ends & ends and (ends is Ends.BOTH or not each.only_receiver)
     )
 
 
-def _declared() -> Iterator[tuple[System, Shorthand]]:
-    for system in registry.systems():
-        for each in system.shorthands:
-            yield system, each
+def receivers(command: Decorator) -> Decorator:
+    """Decorator: options of the receivers of any codecs, those that their transmitters need not know, as
+    keyword arguments that `take_options` takes.
+    """
+    alone = [_flag(told, each) for each, told in _declared().items() if each.described.ends is Ends.RECEIVER]
+    for option in reversed((RECEIVER_OPTION, *alone)):
+        command = option(command)
+    return command
 
 
-def _flag(system: System, each: Shorthand) -> Decorator:
+def _declared() -> dict[Shorthand, str]:
+    """All flags, with the titles of the systems that have each."""
+    return {
+        each: ", ".join(system.title for system in registry.systems() if each in system.shorthands)
+        for each in registry.shorthands()
+    }
+
+
+def _flag(titles: str, each: Shorthand) -> Decorator:
     option = each.described
-    told = f"{system.title}: {option.doc}."
+    told = f"{titles}: {option.doc}."
     if each.only_receiver:
-        told = f"{system.title}: {option.name.replace('_', ' ')} of the receiver, where it is another."
-    elif option.default is not None:
+        told = f"{titles}: {option.name.replace('_', ' ')} of the receiver, where it is another."
+    elif option.default is not None and option.kinds != (bool,):
         told += f"  [default: {option.default}]"
+    if option.kinds == (bool,):
+        both = f"{each.flag}/--no-{each.flag.removeprefix('--')}"
+        return click.option(both, _variable(each), default=None, callback=_given, help=told)
     kind = OfCodec(option)
     return click.option(each.flag, _variable(each), type=kind, metavar=kind.name, help=told)
+
+
+def _given(ctx: click.Context, param: click.Parameter, value: bool | None) -> Given | None:
+    return None if value is None else Given(value)
 
 
 def _variable(each: Shorthand) -> str:
@@ -107,8 +126,8 @@ def take_options(values: dict[str, Any], codec: str | None) -> tuple[Chosen, Cho
     have, or a value that it refuses.
     """
     flags = {
-        (system.title, each): given.value
-        for system, each in _declared()
+        each: given.value
+        for each in registry.shorthands()
         if (given := values.pop(_variable(each), None)) is not None
     }
     by_name = {
@@ -118,7 +137,7 @@ def take_options(values: dict[str, Any], codec: str | None) -> tuple[Chosen, Cho
     if codec is not None:
         budget = {"--cbr"} if values.get("cbr") is not None else set()
         names = {name for name, _ in by_name[Ends.TRANSMITTER]}
-        _refuse_contradictions(codec, budget | {each.flag for _, each in flags}, names)
+        _refuse_contradictions(codec, budget | {each.flag for each in flags}, names)
     transmitter, receiver = (
         _named(end, codec, given, _of_flags(flags, codec, end)) for end, given in by_name.items()
     )
@@ -135,7 +154,7 @@ def _refuse_contradictions(codec: str, flags: set[str], by_name: set[str]) -> No
     one of them.
     """
     known = registry.codec_class(codec).Options
-    own = [each for _, each in _declared() if issubclass(known, each.options)]
+    own = [each for each in registry.shorthands() if issubclass(known, each.options)]
     given = flags | {each.flag for each in own if each.field in by_name}
     for each in own:
         if each.flag in given and len(together := [flag for flag in each.excludes if flag in given]) > 1:
@@ -145,14 +164,15 @@ def _refuse_contradictions(codec: str, flags: set[str], by_name: set[str]) -> No
             )
 
 
-def _of_flags(flags: dict[tuple[str, Shorthand], object], codec: str | None, end: Ends) -> Chosen:
+def _of_flags(flags: dict[Shorthand, object], codec: str | None, end: Ends) -> Chosen:
     """What the flags choose at one end: one that is for the receiver alone counts more than one for both."""
     chosen: Chosen = {}
-    for (title, each), value in sorted(flags.items(), key=lambda item: item[0][1].only_receiver):
+    for each, value in sorted(flags.items(), key=lambda item: item[0].only_receiver):
         if end not in (Ends.RECEIVER if each.only_receiver else each.described.ends):
             continue
         if codec is not None and not _has(registry.codec_class(codec), each.field, end):
-            raise HscError(f"{each.flag} is for {title}: codec {codec} has no option {each.field}")
+            titles = _declared()[each]
+            raise HscError(f"{each.flag} is for {titles}: codec {codec} has no option {each.field}")
         chosen[each.field] = value
     return chosen
 
@@ -176,6 +196,13 @@ def _named(end: Ends, codec: str | None, given: Iterable[tuple[str, str]], chose
 def _has(kind: type[Codec], name: str, end: Ends) -> bool:
     option = described(kind.Options).get(name)
     return option is not None and end in option.ends
+
+
+def shown(chosen: Mapping[str, object]) -> dict[str, object]:
+    """Options of receivers of any codec as they may be written down: without those that are secret."""
+    kinds = registry.codec_classes().values()
+    secret = {name for kind in kinds for name, each in described(kind.Options).items() if each.secret}
+    return {name: value for name, value in chosen.items() if name not in secret}
 
 
 def by_codec(chosen: Chosen) -> dict[str, Chosen]:

@@ -58,14 +58,14 @@ def _summary(name: str, kind: type[Codec]) -> Entry:
 
 
 def _option(option: Described, kind: type, system: System) -> Entry:
-    flags = [each.flag for each in system.shorthands if each.options is kind and each.field == option.name]
+    own = [each for each in system.shorthands if issubclass(kind, each.options)]
     return {
         "name": option.name,
         "default": option.default,
         "choices": list(option.choices),
         "end": _ENDS[option.ends],
         "doc": option.doc,
-        "flags": flags,
+        "flags": [each.flag for each in own if each.field == option.name],
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,12 @@ from ..evaluation import curves, detail, drawing, pictures, plan, sweep
 from ..evaluation.transmission import image_id
 from ..images import files as image_files
 from . import planned
+<<<<<<< HEAD
 from .report import make_folder, save_picture, tell_left_out
+=======
+from .codec_options import by_codec, shown
+from .report import make_folder, save_picture
+>>>>>>> w-contract
 
 _SHOWN_SNRS = 4  # columns of the grid: more do not fit the width of a screen
 _MOST_POINTS = 101  # SNRs of a range, so that a mistyped step does not start a run of days
@@ -26,7 +31,11 @@ _MOST_POINTS = 101  # SNRs of a range, so that a mistyped step does not start a 
 @dataclass(frozen=True)
 class Comparison:
     """What is compared: codecs (all that serve photographs when empty) over a channel at SNRs [dB] within a
+<<<<<<< HEAD
     CBR, by PSNR, MS-SSIM and distances of `metrics.PERCEPTUAL`.
+=======
+    CBR. Options of the receiver go to every codec that has them.
+>>>>>>> w-contract
     """
 
     snrs_db: tuple[float, ...]
@@ -34,7 +43,11 @@ class Comparison:
     codecs: tuple[str, ...] = ()
     channel: str = "awgn"
     seed: int = 1
+<<<<<<< HEAD
     perceptual: tuple[str, ...] = metrics.USUAL
+=======
+    receiver: Mapping[str, object] = field(default_factory=dict)
+>>>>>>> w-contract
 
     def command(self, path: Path) -> str:
         """What a user types to get the same."""
@@ -52,16 +65,25 @@ class Comparison:
                 shlex.quote(name),
                 *given,
                 *([f"--codecs {','.join(self.codecs)}"] if self.codecs else []),
+<<<<<<< HEAD
                 *(f"--metrics {names}" for names in distances),
+=======
+                *(
+                    f"--rx-option {shlex.quote(f'{name}={value}')}"
+                    for name, value in shown(self.receiver).items()
+                ),
+>>>>>>> w-contract
             ]
         )
 
     @property
     def cases(self) -> list[plan.Case]:
         """One curve for each codec, or for each of its variants. Raises HscError for an unknown codec."""
-        names = self.codecs or registry.names()
+        names, receivers = self.codecs or registry.names(), by_codec(dict(self.receiver))
         return [
-            plan.Case(label, name, options) for name in names for label, options in _variants(name).items()
+            plan.Case(label, name, options, receiver=receivers.get(name, {}))
+            for name in names
+            for label, options in _variants(name).items()
         ]
 
 

@@ -7,7 +7,12 @@ from pathlib import Path
 
 import click
 
+<<<<<<< HEAD
 from .parameters import Number, perceptual_option
+=======
+from . import codec_options
+from .parameters import Number
+>>>>>>> w-contract
 
 
 def sweep_options(command: Callable) -> Callable:
@@ -104,6 +109,7 @@ def evaluate(
 )
 @perceptual_option
 @sweep_options
+@codec_options.receivers
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
@@ -122,12 +128,14 @@ def compare(
     workers: int | None,
     scheduler: str | None,
     out: Path,
+    **receiver: object,
 ) -> None:
     """Send IMAGE with every codec at every SNR: a picture grid, curves of PSNR, MS-SSIM and perceptual
     distances against SNR, and their figures as JSON.
 
     The channel is that of `simulate` with one gain for the whole image, and the transmitter knows the mean
-    SNR. No packet is lost, so that the codecs send 3 % of repair symbols rather than their own share.
+    SNR. No packet is lost, so that the codecs send 3 % of repair symbols rather than their own share. An
+    option of the receiver goes to every codec that has it.
     OUT/<stem>_compare.json holds the figures, <stem>_compare_curve.png the curves, <stem>_compare_grid.png
     pictures at up to four of the SNRs, each with a detail at full size.
 
@@ -135,6 +143,7 @@ def compare(
     Examples
       gr-hsc compare photo.jpg --snr 0:20:2 --cbr 1/6
       gr-hsc compare photo.jpg --codecs softcast,separate --channel rician
+      gr-hsc compare photo.jpg --codecs deepjscc,separate --refine --realism 0.5
 
     Errors: one line on stderr and exit status 2 for a file that is not an image, an unknown codec, a value
     out of range, an image that no codec can send, or a folder that cannot be written. A codec that cannot be
@@ -144,6 +153,11 @@ def compare(
     from .planned import Workers
 
     names = tuple(part.strip() for part in codecs.split(",") if part.strip()) if codecs else ()
+<<<<<<< HEAD
     comparison = Comparison(snr_range(snrs), cbr, names, channel, seed, perceptual)
+=======
+    _, options = codec_options.take_options(receiver, None)
+    comparison = Comparison(snr_range(snrs), cbr, names, channel, seed, options)
+>>>>>>> w-contract
     for path in run(image, comparison, Workers(workers, scheduler), out):
         click.echo(bytes(path))  # any bytes that a name may have

@@ -130,19 +130,21 @@ class Stopwatch:
 
 
 def decode(codec: Codec, received: ReceivedMessage) -> tuple[Decoded | None, np.ndarray | None, str | None]:
-    """Received message → what became of it, picture from the analog stream alone, reason when there is no
-    picture.
+    """Received message → what became of it, picture from the analog stream alone (never refined), reason
+    when there is no picture.
     """
     analog_only = None
     if received.analog is not None and received.digital:
-        analog_only = _try_decode(codec, received.only("analog"))[0]
-    decoded, error = _try_decode(codec, received)
+        analog_only = _try(codec.decode, received.only("analog"))[0]
+    decoded, error = _try(codec.receive, received)
     return decoded, None if analog_only is None else analog_only.image, error
 
 
-def _try_decode(codec: Codec, received: ReceivedMessage) -> tuple[Decoded | None, str | None]:
+def _try(
+    way: Callable[[ReceivedMessage], Decoded], received: ReceivedMessage
+) -> tuple[Decoded | None, str | None]:
     try:
-        return codec.decode(received), None
+        return way(received), None
     except HscError as error:
         return None, str(error)
 

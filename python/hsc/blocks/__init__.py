@@ -19,6 +19,7 @@ from .modulation import analog_demodulator, analog_modulator, digital_demodulato
 from .mux import message_mux
 from .radio.ends import radio_sink, radio_source
 from .radio.recorder import recorder
+from .refiner import diffusion_refiner
 from .repeats import packet_repeater, repeat_requester
 from .semantic import semantic_decoder, semantic_encoder
 from .symbols import symbol_channel
@@ -28,6 +29,7 @@ use_writable_home()  # before a flowgraph starts
 __all__ = [
     "analog_demodulator",
     "analog_modulator",
+    "diffusion_refiner",
     "feedback_receiver",
     "feedback_sender",
     "digital_demodulator",

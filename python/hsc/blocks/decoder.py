@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 import time
 from contextlib import suppress
-from dataclasses import replace
 
 import pmt
 
 from .. import modem
 from ..codecs import registry
-from ..codecs.contract import Codec
+from ..codecs.contract import Codec, Decoded
 from ..errors import HscError
 from ..message import ReceivedMessage
 from ..phy.assembly import AssembledMessage, join
@@ -21,6 +20,7 @@ from . import pdu
 from .base import limit_torch_threads
 from .collector import DEFAULT_HOLD, PacketCollector
 from .progressive import ProgressiveDecoder
+from .refiner import BEFORE
 
 # Largest image of a message that is taken unless something else is asked for [pixels].
 MAX_PIXELS = MAX_SIDE**2
@@ -35,7 +35,9 @@ class message_decoder(PacketCollector):
     would be had no digital stream arrived (made only when somebody listens), `partial`, images of messages
     that are still incomplete, and `snr` (`Snr`), for the transmitter. Partial images are made in a thread of
     their own and change nothing of the final one, which they never follow; the first one of a message shows
-    the codec's base alone, as far as it came: the SR of HSC, the digital base of hybrids.
+    the codec's base alone, as far as it came: the SR of HSC, the digital base of hybrids. Where the codec
+    refines its images, the last partial one, which always comes, is the image before that. The refiner runs
+    in the thread of the decoder; one that fails is a failure, and the image comes without it.
 
     Args:
         options: codec name → options of its receiver.
@@ -96,13 +98,18 @@ class message_decoder(PacketCollector):
         received = modem.demodulate(message)
         self.report(message, sum(len(stream.lost_blocks) for stream in received.digital))
         codec = self.codec(received.codec)
-        image, notices = _decode(codec, received, message)
-        self.publish("images", image)
-        for notice in notices:  # the image is there, but not all of it
+        begun = time.perf_counter()
+        decoded = codec.decode(received)
+        if codec.refines:
+            self.publish("partial", _image(decoded, message, begun, BEFORE))
+            with self.contain(None):
+                decoded = codec.refine(decoded)
+        self.publish("images", _image(decoded, message, begun))
+        for notice in decoded.notices:  # the image is there, but not all of it
             self.fail(None, f"message {message.header.message_id}: {notice}")
         if received.digital and self.connected("analog_only"):
             with suppress(HscError):  # nothing usable in the analog stream: no such image
-                self.publish("analog_only", _decode(codec, received.only("analog"), message)[0])
+                self.publish("analog_only", _decode(codec, received.only("analog"), message))
 
     def _collect(self, received: pdu.ReceivedPacket) -> None:
         height, width, _ = received.header.shape
@@ -140,10 +147,10 @@ class message_decoder(PacketCollector):
         if base is not None and self._based != message.header:
             # nothing usable of it yet: what there is of everything is shown, and the base when it comes
             with suppress(HscError):
-                image, _ = _decode(codec, received.only(base.kind), message)
+                image = _decode(codec, received.only(base.kind), message, f"{base.name} alone")
                 self._based = message.header
-                return replace(image, part=base.name)
-        return _decode(codec, received, message)[0]
+                return image
+        return _decode(codec, received, message)
 
     def _publish_partial(self, image: pdu.Image) -> None:
         self.counters["partial_images"] += 1
@@ -155,20 +162,21 @@ class message_decoder(PacketCollector):
 
 
 def _decode(
-    codec: Codec, received: ReceivedMessage, message: AssembledMessage
-) -> tuple[pdu.Image, tuple[str, ...]]:
-    """The image of a message, and what was left out of it."""
-    start = time.perf_counter()
-    decoded = codec.decode(received)
-    seconds = time.perf_counter() - start
-    image = pdu.Image(
-        message_id=message.header.message_id,
-        shape=decoded.image.shape,
-        data=decoded.image.ravel(),
+    codec: Codec, received: ReceivedMessage, message: AssembledMessage, part: str | None = None
+) -> pdu.Image:
+    """The image of a message, not refined."""
+    begun = time.perf_counter()
+    return _image(codec.decode(received), message, begun, part)
+
+
+def _image(decoded: Decoded, message: AssembledMessage, begun: float, part: str | None = None) -> pdu.Image:
+    """What has been made of a message since `begun` [s, time.perf_counter]."""
+    return pdu.Image.of(
+        message.header.message_id,
+        decoded,
         snr_db=message.snr_db,
         packets=message.header.count,
         packets_received=len(message.packets),
-        seconds=seconds,
-        notices="; ".join(decoded.notices) or None,
+        seconds=time.perf_counter() - begun,
+        part=part,
     )
-    return image, decoded.notices

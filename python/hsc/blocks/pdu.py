@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pmt
 
+from ..codecs.contract import Decoded, error_shape
 from ..errors import HscError
 from ..message import MAX_DIGITAL_STREAMS, MAX_PARAMETER_BYTES, ReceivedAnalog, ReceivedDigital
 from ..phy import adaptation, digital, packets, reports
@@ -37,6 +38,8 @@ from .pdu_keys import (
 
 # Largest integer of a metadata value; GNU Radio's PMT has 64 bits.
 _MAX_INTEGER = (1 << 62) - 1
+# Variance of a block's coefficient at most: all of the energy of its 8 × 8 pixels of three colours.
+_MOST_ERROR = 192
 # All kinds by name, those that systems define in their own modules too.
 KINDS: dict[str, type[Pdu]] = {}
 
@@ -116,14 +119,37 @@ class Image(Pdu):
     seconds: float | None = _optional(real())
     notices: str | None = _optional(text_key(400))
     part: str | None = _optional(text_key(40))
+    error: np.ndarray | None = _optional(vector("f32"))
 
     def __post_init__(self) -> None:
         require(self.data.size == math.prod(self.shape), "vector: must have height x width x channels items")
+
+    @classmethod
+    def of(cls, message_id: int, decoded: Decoded, **known: Any) -> Image:
+        """From `codecs.contract.Decoded`; `known` are other keys."""
+        image, error = decoded.image, decoded.error
+        notices = "; ".join(decoded.notices) or None
+        told = {"notices": notices, "error": None if error is None else error.ravel()}
+        return cls(message_id, image.shape, image.ravel(), **told, **known)
 
     @property
     def pixels(self) -> np.ndarray:
         """uint8 (H, W, C)."""
         return self.data.reshape(self.shape)
+
+    @property
+    def error_bands(self) -> np.ndarray | None:
+        """Variance of the error as of `codecs.contract.Decoded`, float32 (16, ⌈H/8⌉, ⌈W/8⌉), or None. Raises
+        HscError for an `error` that cannot be that: the image is one in spite of it.
+        """
+        if self.error is None:
+            return None
+        shape = error_shape(self.shape)
+        require(self.error.size == math.prod(shape), f"error: must have {math.prod(shape)} items")
+        # A NaN fails too.
+        inside = bool((self.error >= 0).all() and (self.error <= _MOST_ERROR).all())
+        require(inside, f"error: must be variances from 0 to {_MOST_ERROR}")
+        return self.error.reshape(shape)
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,11 @@ from ..message import Base, Link, Message, ReceivedMessage
 from ..phy.adaptation import LinkSetting
 from .options import NoOptions, options_of
 
+# Bands of the variance of an image's error: ten of luma and six of the colour differences.
+ERROR_BANDS = 16
+# Side of the blocks that it is told for [pixels].
+ERROR_BLOCK = 8
+
 
 @dataclass(frozen=True)
 class Decoded:
@@ -26,10 +31,18 @@ class Decoded:
     Attributes:
         image: uint8 (H, W, C).
         notices: what was left out of it, and why, one line each.
+        error: variance of the image's error in bands of the 8 × 8 DCT of every block (`refiner.bands`), of
+            pixels in [0, 1]; float32 of `error_shape`. None where the codec cannot tell.
     """
 
     image: np.ndarray
     notices: tuple[str, ...] = ()
+    error: np.ndarray | None = None
+
+
+def error_shape(shape: tuple[int, ...]) -> tuple[int, int, int]:
+    """Shape of the error's variance for an image (H, W, C): bands, blocks down, blocks across."""
+    return ERROR_BANDS, -(-shape[0] // ERROR_BLOCK), -(-shape[1] // ERROR_BLOCK)
 
 
 class Codec(ABC):
@@ -70,6 +83,21 @@ class Codec(ABC):
     @abstractmethod
     def decode(self, received: ReceivedMessage) -> Decoded:
         """Received message -> image, from whatever arrived. Raises HscError when nothing usable did."""
+
+    @property
+    def refines(self) -> bool:
+        """Whether `refine` changes an image: the options may say so, and it takes time."""
+        return False
+
+    def refine(self, decoded: Decoded) -> Decoded:
+        """What `decode` gave, after a last stage that needs nothing more of the message. Raises HscError when
+        the stage cannot be had. Here the same.
+        """
+        return decoded
+
+    def receive(self, received: ReceivedMessage) -> Decoded:
+        """Received message -> final image: `decode`, then `refine`. Raises HscError as these do."""
+        return self.refine(self.decode(received))
 
     def adapted(self, setting: LinkSetting) -> Codec:
         """This codec as a link adaptation wants it for the next image; itself where there is nothing to

@@ -22,12 +22,13 @@ from .system import CodecEntry, Shorthand, System, load
 ENTRY_POINTS = "gnuradio.hsc.systems"
 OUTSIDE = range(200, 256)  # numbers for codecs from outside this package
 _SYSTEMS = f"{__package__.rpartition('.')[0]}.systems"
-# What of a system no other may have, by what it is called.
-_TAKEN: dict[str, Callable[[System], list[object]]] = {
-    "codec": lambda system: [entry.name for entry in system.codecs],
-    "number": lambda system: [entry.number for entry in system.codecs],
-    "block": lambda system: [place.partition(":")[2] for place in system.blocks],
-    "flag": lambda system: [shorthand.flag for shorthand in system.shorthands],
+# What of a system no other may have, by what it is called, each with what it stands for: two systems may
+# have the same flag for the same option.
+_TAKEN: dict[str, Callable[[System], list[tuple[object, object]]]] = {
+    "codec": lambda system: [(entry.name, system.name) for entry in system.codecs],
+    "number": lambda system: [(entry.number, system.name) for entry in system.codecs],
+    "block": lambda system: [(place.partition(":")[2], system.name) for place in system.blocks],
+    "flag": lambda system: [(shorthand.flag, shorthand) for shorthand in system.shorthands],
 }
 
 
@@ -67,11 +68,12 @@ class _Known:
     def _refuse_clashes(self, system: System) -> None:
         """Raises HscError where something of a system is that of another, or twice its own."""
         for what, named in _TAKEN.items():
-            whose = {each: other.name for other in self.systems.values() for each in named(other)}
+            others = [other for other in self.systems.values() if other.name != system.name]
+            theirs = {each: (other.name, meant) for other in others for each, meant in named(other)}
             seen: set[object] = set()
-            for each in named(system):
-                if each in seen or whose.get(each, system.name) != system.name:
-                    where = whose.get(each, system.name)
+            for each, meant in named(system):
+                where, other = theirs.get(each, (system.name, meant))
+                if each in seen or other != meant:
                     reason = f"{what} {each!r} of system '{system.name}' is there already, in '{where}'"
                     raise HscError(f"{reason}: take another")
                 seen.add(each)
@@ -151,8 +153,8 @@ def outside() -> tuple[System, ...]:
 
 
 def shorthands() -> tuple[Shorthand, ...]:
-    """The flags that systems declare."""
-    return tuple(each for system in systems() for each in system.shorthands)
+    """The flags that systems declare, each once."""
+    return tuple(dict.fromkeys(each for system in systems() for each in system.shorthands))
 
 
 def parts(place_of: Callable[[System], str]) -> Iterator[tuple[System, Any]]:

@@ -23,6 +23,8 @@ from ..codecs.system import System
 
 _PACKAGE = __package__.rpartition(".")[0]
 _COUNTED = tuple(f"{_PACKAGE}.{part}" for part in ("codecs", "coding", "nn", "phy", "systems"))
+# Package and weights of the refiner, which counts where images are refined.
+_REFINER = "refiner"
 # A module that imports this one is about systems, not part of one; so it is itself.
 _DECLARES = f"{_PACKAGE}.codecs.system"
 
@@ -43,6 +45,15 @@ def of_codec(codec: str) -> str:
     ]
     sums = [f"{name} {weights.card(name, system.weights).get('sha256')}" for name in used]
     return _digest([*_texts(sources(start, _declared(system))), *sums])
+
+
+@functools.cache
+def of_refiner() -> str:
+    """Fingerprint of the refiner: its programs and its weights."""
+    from .. import weights
+
+    sums = [f"{name} {weights.card(name).get('sha256')}" for name in weights.names() if name == _REFINER]
+    return _digest([*_texts(sources(f"{_PACKAGE}.{_REFINER}.refine")), *sums])
 
 
 @functools.cache

@@ -25,6 +25,7 @@ from typing import Any
 
 import numpy as np
 
+from ..codecs import registry
 from ..errors import HscError
 from . import fingerprint
 from .transmission import CAPACITY, Measured, Point, Reception, Sending, measure
@@ -305,9 +306,13 @@ def _same_package() -> str:
 
 
 def key(point: Point) -> str:
-    """Under which a record is kept: the point, and what its codec is made of."""
+    """Under which a record is kept: the point, and what its codec is made of, and the refiner where it is
+    used.
+    """
     codec = point.sending.codec
     made_of = fingerprint.of_module("coding.stills") if codec == CAPACITY else fingerprint.of_codec(codec)
+    if codec != CAPACITY and registry.create(codec, **dict(point.reception.options)).refines:
+        made_of += fingerprint.of_refiner()
     text = json.dumps([FORMAT, _plain(point), made_of], sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 

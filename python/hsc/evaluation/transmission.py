@@ -300,7 +300,7 @@ def _judged(
         return _grey(image, perceptual, "no packet arrived", **spent)
     begun = time.process_time()
     try:
-        picture = codec.decode(modem.demodulate(assembled)).image
+        picture = codec.receive(modem.demodulate(assembled)).image
     except HscError as error:
         return _grey(image, perceptual, f"not decoded: {error}", **spent, snr_measured_db=assembled.snr_db)
     seconds = time.process_time() - begun

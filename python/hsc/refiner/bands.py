@@ -6,8 +6,10 @@ both colour differences, along the zigzag, keep what matters of it.
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 
+from ..codecs.contract import error_shape
 from ..nn.transform import KEPT
 
 # First place of each band along the zigzag: diagonals of the block, the last four of luma taken together.
@@ -40,3 +42,14 @@ def of_coefficients(variance: torch.Tensor) -> torch.Tensor:
 def to_coefficients(bands: torch.Tensor) -> torch.Tensor:
     """Bands (…, 16, h, w) → a variance for each coefficient, (…, 120, h, w)."""
     return bands.index_select(-3, BAND.to(bands.device))
+
+
+def of_image(variance: torch.Tensor, shape: tuple[int, int, int]) -> np.ndarray:
+    """Variance of the error of each DCT coefficient (120, ≥⌈H/8⌉, ≥⌈W/8⌉) of an image (H, W, C) →
+    `contract.Decoded.error`. A grey image is three equal planes, without an error of colour.
+    """
+    _, down, across = error_shape(shape)
+    found = of_coefficients(variance[:, :down, :across])
+    if shape[2] == 1:
+        found[len(_LUMA) :] = 0
+    return found.numpy()

@@ -130,11 +130,10 @@ class image_viewer(MessageBlock):
         self._refresh()
 
     def _partial(self, image: pdu.Image) -> None:
-        alone = f"{image.part} alone" if image.part else ""
         came = f"{image.packets_received or 0} of {image.packets} packets so far"
-        if image.packets is None:
+        if image.packets is None or image.packets == image.packets_received:
             came = ""
-        stage = ", ".join(filter(None, (alone, came)))
+        stage = ", ".join(filter(None, (image.part, came)))
         self.model.add_image(
             image.message_id, image.pixels, image.name or "", image.snr_db, stage, partial=True
         )

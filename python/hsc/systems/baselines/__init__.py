@@ -3,6 +3,7 @@ transmission.
 """
 
 from ...codecs.system import CodecEntry, System
+from ...refiner.shorthands import SHORTHANDS
 
 SYSTEM = System(
     name="baselines",
@@ -12,5 +13,6 @@ SYSTEM = System(
         CodecEntry("softcast", 3, f"{__name__}.softcast:SoftCastCodec", colour="#17becf"),
         CodecEntry("hda_dct", 4, f"{__name__}.hda_dct:HdaDctCodec", colour="#9467bd"),
     ),
+    shorthands=SHORTHANDS,
     page="docs/systems/baselines.md",
 )

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...codecs.contract import Codec, Decoded
+from ...codecs.contract import Decoded
 from ...codecs.options import option
 from ...coding import budget, stills
 from ...coding.stills import SOURCES, Source
@@ -20,11 +20,13 @@ from ...errors import HscError
 from ...message import DigitalStream, Link, Message, ReceivedMessage
 from ...nn.planes import check_shape
 from ...phy import digital
+from ...refiner.codec import Refining
+from ...refiner.options import RefinerOptions
 
 
 @dataclass(frozen=True)
-class SeparateOptions:
-    """Options of separate coding, all of the transmitter's."""
+class SeparateOptions(RefinerOptions):
+    """Options of separate coding; the receiver's are those of the refiner."""
 
     source: Source = option("hevc", "source coder")
     margin_db: float = option(
@@ -32,11 +34,12 @@ class SeparateOptions:
     )
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not 0 <= self.margin_db <= 40:
             raise HscError(f"the margin of the MCS is {self.margin_db} dB: give 0 to 40")
 
 
-class SeparateCodec(Codec):
+class SeparateCodec(Refining):
     """One still as one digital stream. Keyword arguments are the fields of `SeparateOptions`."""
 
     name = "separate"

@@ -3,6 +3,7 @@ receiver.
 """
 
 from ...codecs.system import CodecEntry, Shorthand, System
+from ...refiner.shorthands import SHORTHANDS
 from .options import DeepJsccOptions
 
 _BLOCKS = (f"{__name__}.blocks:deepjscc_semantic_encoder", f"{__name__}.blocks:deepjscc_semantic_decoder")
@@ -19,6 +20,7 @@ SYSTEM = System(
     shorthands=(
         Shorthand("--denoiser", DeepJsccOptions, "denoiser"),
         Shorthand("--denoiser-steps", DeepJsccOptions, "denoiser_steps"),
+        *SHORTHANDS,
     ),
     page="docs/systems/deepjscc.md",
 )

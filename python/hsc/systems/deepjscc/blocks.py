@@ -70,8 +70,8 @@ class deepjscc_semantic_decoder(MessageBlock):
 
     def _decode(self, stream: pdu.Analog) -> None:
         require_codec(stream.codec, self._codec.name)
-        image = self._codec.decode(_received(stream)).image
-        self.publish("images", pdu.Image(stream.message_id, image.shape, image.ravel(), snr_db=stream.snr_db))
+        decoded = self._codec.decode(_received(stream))
+        self.publish("images", pdu.Image.of(stream.message_id, decoded, snr_db=stream.snr_db))
 
 
 def _received(stream: pdu.Analog) -> ReceivedMessage:

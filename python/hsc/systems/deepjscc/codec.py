@@ -8,18 +8,19 @@ import numpy as np
 import torch
 
 from ... import paths
-from ...codecs.contract import Codec, Decoded
+from ...codecs.contract import Decoded
 from ...coding import budget
 from ...message import Link, Message, ReceivedMessage
 from ...nn import planes
-from . import denoise, denoisers
+from ...refiner.codec import Refining
+from . import denoise, denoisers, error
 from .maps import to_maps
 from .network import WEIGHTS, load_model
 from .options import DeepJsccOptions
 from .parameters import AnalogParameters
 
 
-class DeepJsccCodec(Codec):
+class DeepJsccCodec(Refining):
     """DeepJSCC as one codec. Keyword arguments are the fields of `DeepJsccOptions`."""
 
     name = "deepjscc"
@@ -51,10 +52,12 @@ class DeepJsccCodec(Codec):
             values, variance = denoise.denoise_maps(
                 values, variance, parameters, denoiser, options.denoiser_steps, options.informed
             )
-        if not options.informed:
+        model, told, known = load_model(), parameters.tensors(), None
+        if options.informed:
+            known = error.of_image(model, variance, told, received.shape)
+        else:
             variance = denoise.taken_for_exact(values, variance)
-        decoded = load_model().decode(values, variance, *parameters.tensors())
-        return Decoded(planes.to_image(decoded, received.shape))
+        return Decoded(planes.to_image(model.decode(values, variance, *told), received.shape), error=known)
 
     @classmethod
     def describe(cls, parameters: bytes) -> dict[str, object]:

@@ -7,6 +7,7 @@ from typing import Literal
 
 from ...codecs.options import Ends, option
 from ...errors import HscError
+from ...refiner.options import RefinerOptions
 from .denoisers import KINDS
 
 # Steps of a denoiser: above it nothing is gained, and a mistyped number would take hours.
@@ -14,7 +15,7 @@ MOST_STEPS = 1000
 
 
 @dataclass(frozen=True)
-class DeepJsccOptions:
+class DeepJsccOptions(RefinerOptions):
     """Options of DeepJSCC, all of the receiver's."""
 
     denoiser: Literal[*KINDS] | None = option(None, "denoiser of the received values", Ends.RECEIVER)
@@ -27,12 +28,13 @@ class DeepJsccOptions:
     )
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not 1 <= self.denoiser_steps <= MOST_STEPS:
             raise HscError(f"a denoiser takes 1 to {MOST_STEPS} steps, not {self.denoiser_steps}")
 
 
 @dataclass(frozen=True)
-class DeepJsccQOptions:
+class DeepJsccQOptions(RefinerOptions):
     """Options of DeepJSCC-Q."""
 
     points: Literal[4, 16, 64, 256, 1024, 4096] = option(

@@ -7,13 +7,14 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from ...codecs.contract import Codec, Decoded
+from ...codecs.contract import Decoded
 from ...coding import budget
 from ...errors import HscError
 from ...message import Link, Message, ReceivedMessage
 from ...nn import planes
 from ...phy.analog import decode_scale, encode_scale
-from . import constellation
+from ...refiner.codec import Refining
+from . import constellation, error
 from .maps import to_maps
 from .network import VALUES, load_model
 from .options import DeepJsccQOptions
@@ -22,7 +23,7 @@ from .parameters import AnalogParameters
 WEIGHTS = "deepjscc-q"
 
 
-class DeepJsccQCodec(Codec):
+class DeepJsccQCodec(Refining):
     """DeepJSCC-Q as one codec. Keyword arguments are the fields of `DeepJsccQOptions`."""
 
     name = "deepjscc_q"
@@ -60,8 +61,9 @@ class DeepJsccQCodec(Codec):
         maps = to_maps(received.analog, received.shape, parameters.count)
         units, variance = (each[:, : parameters.count] for each in maps)
         values, variance = constellation.receive(units, variance, parameters.levels, rms, VALUES)
-        decoded = load_model(WEIGHTS).decode(values, variance, *parameters.tensors())
-        return Decoded(planes.to_image(decoded, received.shape))
+        model, told = load_model(WEIGHTS), parameters.tensors()
+        image = planes.to_image(model.decode(values, variance, *told), received.shape)
+        return Decoded(image, error=error.of_image(model, variance, told, received.shape))
 
     @classmethod
     def describe(cls, parameters: bytes) -> dict[str, object]:

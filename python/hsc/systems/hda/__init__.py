@@ -1,6 +1,7 @@
 """HDA-DeepSC: hybrid digital-analog semantic communication (Xie, Qin, Han and Letaief, JSAC 2025)."""
 
 from ...codecs.system import CodecEntry, Shorthand, System
+from ...refiner.shorthands import SHORTHANDS
 from .options import HdaOptions
 
 SYSTEM = System(
@@ -30,6 +31,7 @@ SYSTEM = System(
         Shorthand("--da-ratio", HdaOptions, "da_ratio"),
         Shorthand("--key", HdaOptions, "key"),
         Shorthand("--rx-key", HdaOptions, "key", only_receiver=True),
+        *SHORTHANDS,
     ),
     page="docs/systems/hda.md",
 )

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from ...codecs.contract import Codec
 from ...message import Base
 from ...phy.adaptation import LinkSetting
+from ...refiner.codec import Refining
 from .options import HdaOptions
 from .parameters import HdaParameters
 
 
-class HdaCodec(Codec):
+class HdaCodec(Refining):
     """Options of the HDA codecs, and what they say of a message."""
 
     Options = HdaOptions

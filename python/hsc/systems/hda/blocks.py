@@ -14,11 +14,13 @@ from ...blocks.base import MessageBlock, PartsBlock, limit_torch_threads, requir
 from ...blocks.collector import DEFAULT_HOLD
 from ...blocks.link_block import LinkBlock
 from ...blocks.parts_link import PartsReceiver, PartsTransmitter
+from ...codecs.contract import Decoded
 from ...coding.analog_part import Selection
 from ...message import Link, ReceivedMessage
 from ...nn.planes import check_shape
 from ...phy.numerology import AUTO
 from ...phy.packets import DEFAULT_PACKET_SYMBOLS
+from ...refiner import bands
 from . import models
 from .allocation import NAME, allocate
 from .codec import features_map, semantic_decode, semantic_encode
@@ -63,12 +65,14 @@ class hda_semantic_decoder(MessageBlock):
         z = features_map(features.values, features.shape)
         fused = Fused(z, features_map(variance, features.shape))
         image = semantic_decode(fused, features.shape, model)
+        known = features.variance is not None
+        error = bands.of_image(fused.variance, features.shape) if known else None
         link = {
             "snr_db": features.snr_db,
             "packets": features.packets,
             "packets_received": features.packets_received,
         }
-        self.publish("images", pdu.Image(features.message_id, image.shape, image.ravel(), **link))
+        self.publish("images", pdu.Image.of(features.message_id, Decoded(image, error=error), **link))
 
 
 class hda_allocation(LinkBlock):
@@ -104,7 +108,7 @@ class hda_allocation(LinkBlock):
         super().__init__(
             "HDA Allocation", {"features": {pdu.Features: self._allocate}}, ("analog", "digital"), link
         )
-        self._options = HdaOptions(da_ratio, key_bytes(key), repair_share)
+        self._options = HdaOptions(da_ratio=da_ratio, key=key_bytes(key), repair_share=repair_share)
         limit_torch_threads()
 
     def set_da_ratio(self, da_ratio: float | None) -> None:

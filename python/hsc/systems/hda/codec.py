@@ -21,6 +21,7 @@ from ...errors import HscError
 from ...message import Link, Message, ReceivedMessage
 from ...nn.planes import check_shape, to_image, to_planes
 from ...nn.transform import WIDTH, pad
+from ...refiner import bands
 from . import models
 from .allocation import NAME, allocate
 from .base import HdaCodec
@@ -78,4 +79,8 @@ class HdaDeepScCodec(HdaCodec):
         parameters = HdaParameters.unpack(received.parameters)
         model = models.load(models.PROFILES[parameters.profile])
         fused = fuse(received, self.options.key, model, parameters)
-        return Decoded(semantic_decode(fused, received.shape, model), notices(fused.closed))
+        image, error = (
+            semantic_decode(fused, received.shape, model),
+            bands.of_image(fused.variance, received.shape),
+        )
+        return Decoded(image, notices(fused.closed), error)

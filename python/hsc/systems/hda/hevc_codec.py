@@ -25,6 +25,7 @@ from ...coding.stored_tables import unpack_tables
 from ...errors import HscError
 from ...message import Link, Message, ReceivedMessage
 from ...nn.planes import check_shape
+from ...refiner import bands
 from . import digital_part, models
 from .allocation import Allocation, Budget, Split, cheapest, message, priced
 from .base import HdaCodec
@@ -102,7 +103,11 @@ class HdaHevcCodec(HdaCodec):
         log_power = activity.log_powers(table, came.coded[None], known.fineness)[0]
         alone = Fused(base, _LEFT_OVER * model.network.deviation.square()[:, None, None])
         fused = join(base, log_power, came, received, known.selection, model.network, alone)
-        return Decoded(semantic_decode(fused, received.shape, model), notices(fused.closed))
+        image, error = (
+            semantic_decode(fused, received.shape, model),
+            bands.of_image(fused.variance, received.shape),
+        )
+        return Decoded(image, notices(fused.closed), error)
 
 
 def _why_no_base(closed: int) -> str:

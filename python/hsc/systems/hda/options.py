@@ -8,6 +8,7 @@ from ...codecs.options import Ends, option
 from ...coding import erasure
 from ...errors import HscError
 from ...phy import cipher
+from ...refiner.options import RefinerOptions
 
 
 def read_key(text: str) -> bytes | None:
@@ -25,8 +26,8 @@ def key_bytes(key: str | bytes | None) -> bytes | None:
 
 
 @dataclass(frozen=True)
-class HdaOptions:
-    """Options of the HDA codecs. The receiver has use for the key alone."""
+class HdaOptions(RefinerOptions):
+    """Options of the HDA codecs. The receiver has use for the key and for those of the refiner."""
 
     da_ratio: float | None = option(
         None,
@@ -49,6 +50,7 @@ class HdaOptions:
     )
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.da_ratio is not None and not 0.05 <= self.da_ratio <= 10:
             raise HscError(f"the DA ratio is {self.da_ratio}: give 0.05 to 10, or none to have it chosen")
         if self.key is not None and len(self.key) != 32:
