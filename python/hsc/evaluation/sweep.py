@@ -306,9 +306,16 @@ def key(point: Point) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
+# Fields of a reception that came after FORMAT 2. They are kept where they have a value, so that records of
+# points without one keep their keys.
+_LATER = ("judged", "inside")
+
+
 def _plain(point: Point) -> dict[str, Any]:
     """A point as JSON: tuples as lists, bytes (keys of a cipher) as hexadecimal digits."""
-    return json.loads(json.dumps(asdict(point), default=lambda value: value.hex()))
+    plain = json.loads(json.dumps(asdict(point), default=lambda value: value.hex()))
+    reception = plain["reception"]
+    return {**plain, "reception": {k: v for k, v in reception.items() if k not in _LATER or v}}
 
 
 def expected_seconds(store: Store, points: Iterable[Point], workers: int) -> float | None:

@@ -26,7 +26,7 @@ from ..phy.ledger import Ledger
 from ..phy.numerology import Numerology, preset
 from ..phy.packets import Modulated, ReceivedPacket, split
 from ..phy.receiver import BurstReceiver
-from . import sample_channel
+from . import quality, sample_channel
 
 Options = tuple[tuple[str, object], ...]
 CAPACITY = "capacity"  # not on air: source coding at Shannon's limit, the bound of any separate design
@@ -66,7 +66,7 @@ class Sending:
 
 @dataclass(frozen=True)
 class Reception:
-    """A channel and a receiver.
+    """A channel and a receiver, and how what it gives is judged.
 
     Attributes:
         channel: one of `channel.KINDS`; one gain for the whole message, Rician with K = 1.
@@ -76,6 +76,8 @@ class Reception:
         through: "symbols", or "ofdm" for the sample-level channel with carrier, phase and clock offset.
         loss: share of the packets that is dropped, any of them with equal chance; rounded, but at least one
             when it is not 0.
+        judged: qualities that are wanted besides PSNR and MS-SSIM, names of `quality.FURTHER`.
+        inside: a rectangle whose PSNR is wanted, None for none.
     """
 
     channel: str = "awgn"
@@ -84,6 +86,8 @@ class Reception:
     options: Options = ()
     through: str = "symbols"
     loss: float = 0.0
+    judged: tuple[str, ...] = ()
+    inside: quality.Rectangle | None = None
 
 
 @dataclass(frozen=True)
@@ -100,7 +104,7 @@ class Measured:
 
     Attributes:
         psnr_db, ms_ssim_db: of the received image; MS-SSIM is None below 161 pixels a side. Where nothing
-            usable arrived, the image is mid-grey.
+            usable arrived, the image is mid-grey. So are all other qualities of that image.
         cbr, cbr_with_overhead: channel uses / (C·H·W), payload alone and with every overhead of the OFDM air
             interface.
         analog_uses, digital_uses: complex channel uses of the payload.
@@ -109,6 +113,10 @@ class Measured:
         encode_seconds, decode_seconds: processor time of the codec alone.
         seconds: processor time of the whole reception: channel, modem, decoder and quality.
         failure: why the image is mid-grey, else None.
+        lpips_alex, lpips_vgg, dists: perceptual distances, version 0.1 of LPIPS; these and what follows are
+            None where they were not wanted.
+        same_class, feature_cosine: semantic consistency with the original (`semantic_consistency`).
+        psnr_inside_db: of the rectangle `Reception.inside`.
     """
 
     psnr_db: float
@@ -123,6 +131,23 @@ class Measured:
     decode_seconds: float = 0.0
     seconds: float = 0.0
     failure: str | None = None
+    lpips_alex: float | None = None
+    lpips_vgg: float | None = None
+    dists: float | None = None
+    same_class: float | None = None
+    feature_cosine: float | None = None
+    psnr_inside_db: float | None = None
+
+    @property
+    def failed(self) -> float:
+        """1.0 where the image is mid-grey, else 0.0."""
+        return float(self.failure is not None)
+
+    @property
+    def side_share(self) -> float:
+        """Share of the payload's channel uses that is digital; 0 where nothing was sent."""
+        uses = self.analog_uses + self.digital_uses
+        return self.digital_uses / uses if uses else 0.0
 
 
 def options_of(options: Mapping[str, object]) -> Options:
@@ -255,8 +280,8 @@ def measure(
             message := codec.encode(image, sending.link), zlib.crc32(sending.image.encode()) & 0xFFFF
         )
     except HscError as error:
-        for _ in receptions:
-            yield _grey(image, f"not sent: {error}")
+        for reception in receptions:
+            yield _grey(image, reception, f"not sent: {error}")
         return
     seconds = time.process_time() - begun
     ledger = Ledger.of_message(modulated.header, numerology)
@@ -292,15 +317,24 @@ def _receive(
             modulated, reception.channel, reception.snr_db, channel.numpy_normal(rng), lost=lost
         )
     if assembled is None:
-        return _grey(image, "no packet arrived", **spent)
+        return _grey(image, reception, "no packet arrived", **spent)
     begun = time.process_time()
     try:
         picture = codec.decode(modem.demodulate(assembled)).image
     except HscError as error:
-        return _grey(image, f"not decoded: {error}", **spent, snr_measured_db=assembled.snr_db)
+        return _grey(image, reception, f"not decoded: {error}", **spent, snr_measured_db=assembled.snr_db)
     seconds = time.process_time() - begun
-    quality = metrics.psnr_db(picture, image), metrics.ms_ssim_db(picture, image)
-    return Measured(*quality, **spent, snr_measured_db=assembled.snr_db, decode_seconds=seconds), picture
+    judged = _judged(picture, image, reception)
+    return Measured(**judged, **spent, snr_measured_db=assembled.snr_db, decode_seconds=seconds), picture
+
+
+def _judged(picture: np.ndarray, image: np.ndarray, reception: Reception) -> dict[str, float | None]:
+    """All qualities of a picture that the reception wants, by their names in `Measured`."""
+    further = {name: quality.FURTHER[name].measure(picture, image) for name in reception.judged}
+    if reception.inside is not None:
+        further["psnr_inside_db"] = quality.psnr_inside_db(picture, image, reception.inside)
+    always = {"psnr_db": metrics.psnr_db(picture, image), "ms_ssim_db": metrics.ms_ssim_db(picture, image)}
+    return always | further
 
 
 def _measure_capacity(
@@ -318,21 +352,17 @@ def _measure_capacity(
                 image, sending.cbr, float(snr_db), dict(sending.options).get("source", "hevc")
             )
         except HscError as error:
-            yield _grey(image, f"not sent: {error}")
+            yield _grey(image, reception, f"not sent: {error}")
             continue
-        yield (
-            Measured(
-                metrics.psnr_db(picture, image), metrics.ms_ssim_db(picture, image), sending.cbr, sending.cbr
-            ),
-            picture,
-        )
+        judged = _judged(picture, image, reception)
+        yield Measured(**judged, cbr=sending.cbr, cbr_with_overhead=sending.cbr), picture
 
 
-def _grey(image: np.ndarray, failure: str, **spent: float) -> tuple[Measured, np.ndarray]:
+def _grey(
+    image: np.ndarray, reception: Reception, failure: str, **spent: float
+) -> tuple[Measured, np.ndarray]:
     picture = np.full_like(image, GREY)
-    return Measured(
-        metrics.psnr_db(picture, image), metrics.ms_ssim_db(picture, image), **spent, failure=failure
-    ), picture
+    return Measured(**_judged(picture, image, reception), **spent, failure=failure), picture
 
 
 @functools.lru_cache(maxsize=6)
