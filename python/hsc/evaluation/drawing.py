@@ -79,7 +79,7 @@ def qualities(
         logarithmic: x axis.
         colours: by beginning of a label; the longest decides. Others get the colours in turns.
         paper: numbers that the paper prints, drawn as hollow squares, dashed, in the first row.
-        shown: columns, of `quality.LABELS`; those that were not measured are left out.
+        shown: columns, of `quality.LABELS`; what was not measured is left out.
     """
     shown = [key for key in shown if any(column(s, key) is not None for s in curves.series)] or shown[:1]
     rows = len(groups) if len(groups) > 1 else -(-len(shown) // _PANELS)
@@ -92,6 +92,9 @@ def qualities(
         ours = [s for s in curves.series if s.name.endswith(group)]
         printed = paper if row == 0 else ()
         for axis, key in zip(axes[row * len(shown) :], shown, strict=False):
+            if ours and not any(column(series, key) is not None for series in ours):
+                axis.set_axis_off()
+                continue
             for series in ours:
                 name = series.name.removesuffix(group)
                 _plot(axis, series, key, name, styles[name])

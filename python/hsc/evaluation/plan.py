@@ -72,13 +72,20 @@ class At:
 
 @dataclass(frozen=True)
 class PlannedCurve:
-    """Points of one curve: for each place, for each image, what is averaged there, such as one for each seed.
-    An image that is not measured at a place has none.
+    """Points of one curve.
+
+    Attributes:
+        label: what a legend says.
+        x: values of the axis.
+        points: for each place, for each image, what is averaged there, such as one for each seed. An image
+            that is not measured at a place has none.
+        axis: name and unit of the axis where it is not the plan's.
     """
 
     label: str
     x: tuple[float, ...]
     points: tuple[tuple[tuple[Point, ...], ...], ...]
+    axis: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True)
@@ -272,7 +279,7 @@ def _series(plan: Plan, planned: PlannedCurve, outcome: Outcome) -> Series | str
         if all(getattr(m, key) is not None for m in everything):
             also[key], also[f"{key}_confidence"] = _statistics(kept, key)
     n_images = min(len(place) for _, place in kept)
-    x = Axis(*plan.x, [float(x) for x, _ in kept])
+    x = Axis(*(planned.axis or plan.x), [float(x) for x, _ in kept])
     return Series(
         planned.label, "measured", x, Axis("psnr", "dB", psnr), confidence if n_images > 1 else None, also
     )

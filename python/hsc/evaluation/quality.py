@@ -7,7 +7,7 @@ The names are those of `transmission.Measured` and of the columns in result file
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,12 +48,18 @@ def _feature_cosine(received: np.ndarray, image: np.ndarray) -> float:
     return feature_cosine(received, image)
 
 
+def colour_shift(received: np.ndarray, image: np.ndarray) -> float:
+    """Largest difference of the mean of a colour, of pixels in [0, 1]."""
+    return float(np.abs(received.mean((0, 1)) - image.mean((0, 1))).max()) / 255
+
+
 FURTHER = {
     "lpips_alex": Quality("LPIPS (Alex)", lambda received, image: metrics.lpips(received, image, "alex")),
     "lpips_vgg": Quality("LPIPS (VGG)", lambda received, image: metrics.lpips(received, image, "vgg")),
     "dists": Quality("DISTS", lambda received, image: metrics.dists(received, image)),
     "same_class": Quality("same class (SqueezeNet)", _same_class),
     "feature_cosine": Quality("cosine of features (SqueezeNet)", _feature_cosine),
+    "colour_shift": Quality("shift of the mean colour", colour_shift),
 }
 
 # Labels of all that can be drawn, by column.
@@ -83,6 +89,12 @@ def measurable(names: Iterable[str], say: Callable[[str], None]) -> tuple[str, .
         else:
             found.append(name)
     return tuple(found)
+
+
+def text(measured: Mapping[str, float | None], names: Iterable[str]) -> str:
+    """Values for a label, of those qualities that were measured: "LPIPS (Alex) 0.213, DISTS 0.150"."""
+    found = ((FURTHER[name].label, measured[name]) for name in names)
+    return ", ".join(f"{label} {value:.3f}" for label, value in found if value is not None)
 
 
 def psnr_inside_db(received: np.ndarray, image: np.ndarray, rectangle: Rectangle) -> float:

@@ -19,12 +19,13 @@ import traceback
 import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ..codecs import registry
 from ..errors import HscError
 from . import fingerprint
 from .transmission import CAPACITY, Measured, Point, Reception, Sending, measure
@@ -299,11 +300,21 @@ def _same_package() -> str:
 
 
 def key(point: Point) -> str:
-    """Under which a record is kept: the point, and what its codec is made of."""
+    """Under which a record is kept: the point, and what its codec is made of, the refiner where it is at
+    work.
+    """
     codec = point.sending.codec
     made_of = fingerprint.of_module("coding.stills") if codec == CAPACITY else fingerprint.of_codec(codec)
+    if codec != CAPACITY and _refined(codec, point.reception):
+        made_of += fingerprint.of_refiner()
     text = json.dumps([FORMAT, _plain(point), made_of], sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def _refined(codec: str, reception: Reception) -> bool:
+    """Whether the receiver's options, given ones or the codec's own, have the refiner at work."""
+    own = {each.name: each.default for each in fields(registry.codec_class(codec).Options)}
+    return bool((own | dict(reception.options)).get("refiner"))
 
 
 # Fields of a reception that came after FORMAT 2. They are kept where they have a value, so that records of

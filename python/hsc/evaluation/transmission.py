@@ -116,6 +116,7 @@ class Measured:
         lpips_alex, lpips_vgg, dists: perceptual distances, version 0.1 of LPIPS; these and what follows are
             None where they were not wanted.
         same_class, feature_cosine: semantic consistency with the original (`semantic_consistency`).
+        colour_shift: largest difference of the mean of a colour, of pixels in [0, 1].
         psnr_inside_db: of the rectangle `Reception.inside`.
     """
 
@@ -136,6 +137,7 @@ class Measured:
     dists: float | None = None
     same_class: float | None = None
     feature_cosine: float | None = None
+    colour_shift: float | None = None
     psnr_inside_db: float | None = None
 
     @property
