@@ -68,7 +68,8 @@ def main() -> None:
     link.run()
     for quality in link.meter.results.values():
         similarity = "" if quality.ms_ssim is None else f"   MS-SSIM {quality.ms_ssim:.4f}"
-        print(f"{quality.name:20}   PSNR {quality.psnr_db:5.2f} dB{similarity}")
+        distance = "" if quality.lpips_alex is None else f"   LPIPS (Alex) {quality.lpips_alex:.3f}"
+        print(f"{quality.name:20}   PSNR {quality.psnr_db:5.2f} dB{similarity}{distance}")
 
 
 if __name__ == "__main__":

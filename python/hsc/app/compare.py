@@ -17,7 +17,7 @@ from ..evaluation import curves, detail, drawing, pictures, plan, sweep
 from ..evaluation.transmission import image_id
 from ..images import files as image_files
 from . import planned
-from .report import make_folder, save_picture
+from .report import make_folder, save_picture, tell_left_out
 
 _SHOWN_SNRS = 4  # columns of the grid: more do not fit the width of a screen
 _MOST_POINTS = 101  # SNRs of a range, so that a mistyped step does not start a run of days
@@ -26,7 +26,7 @@ _MOST_POINTS = 101  # SNRs of a range, so that a mistyped step does not start a 
 @dataclass(frozen=True)
 class Comparison:
     """What is compared: codecs (all that serve photographs when empty) over a channel at SNRs [dB] within a
-    CBR.
+    CBR, by PSNR, MS-SSIM and distances of `metrics.PERCEPTUAL`.
     """
 
     snrs_db: tuple[float, ...]
@@ -34,6 +34,7 @@ class Comparison:
     codecs: tuple[str, ...] = ()
     channel: str = "awgn"
     seed: int = 1
+    perceptual: tuple[str, ...] = metrics.USUAL
 
     def command(self, path: Path) -> str:
         """What a user types to get the same."""
@@ -44,12 +45,14 @@ class Comparison:
             f"--seed {self.seed}",
         ]
         name = f"./{path.name}" if path.name.startswith("-") else path.name
+        distances = [] if self.perceptual == metrics.USUAL else [",".join(self.perceptual) or "none"]
         return " ".join(
             [
                 "./gr-hsc compare",
                 shlex.quote(name),
                 *given,
                 *([f"--codecs {','.join(self.codecs)}"] if self.codecs else []),
+                *(f"--metrics {names}" for names in distances),
             ]
         )
 
@@ -109,7 +112,8 @@ def run(path: Path, comparison: Comparison, workers: planned.Workers, out: Path)
     name = image_id(files.printable(path.stem), image)
     make_folder(out)
     places = [
-        plan.At(snr, plan.fading(comparison.channel, snr), comparison.cbr) for snr in comparison.snrs_db
+        plan.At(snr, plan.fading(comparison.channel, snr, judged=comparison.perceptual), comparison.cbr)
+        for snr in comparison.snrs_db
     ]
     cases = plan.available(comparison.cases, planned.say)
     height, width, _ = image.shape
@@ -117,6 +121,7 @@ def run(path: Path, comparison: Comparison, workers: planned.Workers, out: Path)
         f"{shown_name}, {width} x {height}, {comparison.channel}, CBR {comparison.cbr:.4g}; the transmitter "
         "knows the mean SNR."
     )
+    tell_left_out(comparison.perceptual)
     planned_curves = tuple(plan.curve(case, [name], places, (comparison.seed,)) for case in cases)
     todo = plan.Plan(f"{stem}_compare", text, ("snr", "mean Es/N0 [dB]"), planned_curves)
     shown = shown_places(len(places))
@@ -145,8 +150,8 @@ def _grid(
     outcome: sweep.Outcome,
     shown: Sequence[int],
 ) -> Image.Image:
-    """A row for each codec, a column for each SNR shown, PSNR below each picture and of its detail; the
-    original comes first.
+    """A row for each codec, a column for each SNR shown, below each picture its quality and the PSNR of its
+    detail; the original comes first.
 
     Each picture is small and whole, and beside it a detail at full size: the same of all, where the codecs
     differ most.
@@ -165,13 +170,14 @@ def _grid(
     def tile(curve: plan.Curve, i: int) -> pictures.Tile:
         point, title = curve.points[i][0][0], f"{curve.label}, {curve.x[i]:g} dB"
         measured, picture = outcome.measured.get(point), received.get(point)
-        below = outcome.errors.get(point, "") if measured is None else pictures.quality(measured.psnr_db)
+        if measured is None:
+            return pictures.Tile(None, title, outcome.errors.get(point, ""))
+        below = [pictures.quality(measured.psnr_db), *metrics.in_words(vars(measured))]
         if picture is None:
-            return pictures.Tile(None, title, below)
-        below += (
-            "" if whole else f", detail {pictures.quality(metrics.psnr_db(picture[window], image[window]))}"
-        )
-        return pictures.Tile(detail.beside(picture, window), title, below)
+            return pictures.Tile(None, title, ", ".join(below))
+        if not whole:
+            below.append(f"detail {pictures.quality(metrics.psnr_db(picture[window], image[window]))}")
+        return pictures.Tile(detail.beside(picture, window), title, ", ".join(below))
 
     original = detail.beside(image, window)
     rows = [

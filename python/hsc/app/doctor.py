@@ -211,6 +211,14 @@ def _weights_in(folder: Path) -> tuple[int, int]:
     return len(files), sum(path.stat().st_size for path in files.values())
 
 
+def _perceptual() -> str:
+    """The weights of LPIPS and DISTS are optional: none installed is not a fault."""
+    weights = importlib.import_module("gnuradio.hsc.perceptual_weights")
+    if lacking := [name for name in weights.NAMES if weights.find(name) is None]:
+        return f"no weights ({', '.join(lacking)}), they are left out: '{weights.INSTALL}' installs them"
+    return f"weights in {weights.find('alex').parent}"
+
+
 def _jpeg2000() -> str:
     glymur = importlib.import_module("glymur")
     np = importlib.import_module("numpy")
@@ -380,6 +388,7 @@ _PROBES: tuple[tuple[str, Callable[[], str], str], ...] = (
         _weights,
         "git restore python/hsc/weights, or install the plug-in again, then run ./gr-hsc doctor",
     ),
+    ("LPIPS, DISTS", _perceptual, ""),
     ("JPEG 2000", _jpeg2000, f"apt-get install libopenjp2-7; {_REINSTALL}"),
     (
         "GRC",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from .parameters import Number
+from .parameters import Number, perceptual_option
 
 
 def sweep_options(command: Callable) -> Callable:
@@ -102,6 +102,7 @@ def evaluate(
 @click.option(
     "--seed", type=click.IntRange(0), default=1, show_default=True, help="Seed of channel and noise."
 )
+@perceptual_option
 @sweep_options
 @click.option(
     "--out",
@@ -117,12 +118,13 @@ def compare(
     codecs: str | None,
     channel: str,
     seed: int,
+    perceptual: tuple[str, ...],
     workers: int | None,
     scheduler: str | None,
     out: Path,
 ) -> None:
-    """Send IMAGE with every codec at every SNR: a picture grid, a curve of PSNR against SNR, and their
-    figures as JSON.
+    """Send IMAGE with every codec at every SNR: a picture grid, curves of PSNR, MS-SSIM and perceptual
+    distances against SNR, and their figures as JSON.
 
     The channel is that of `simulate` with one gain for the whole image, and the transmitter knows the mean
     SNR. No packet is lost, so that the codecs send 3 % of repair symbols rather than their own share.
@@ -142,7 +144,6 @@ def compare(
     from .planned import Workers
 
     names = tuple(part.strip() for part in codecs.split(",") if part.strip()) if codecs else ()
-    for path in run(
-        image, Comparison(snr_range(snrs), cbr, names, channel, seed), Workers(workers, scheduler), out
-    ):
+    comparison = Comparison(snr_range(snrs), cbr, names, channel, seed, perceptual)
+    for path in run(image, comparison, Workers(workers, scheduler), out):
         click.echo(bytes(path))  # any bytes that a name may have

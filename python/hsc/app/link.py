@@ -148,9 +148,15 @@ def _try_decode(codec: Codec, received: ReceivedMessage) -> tuple[Decoded | None
 
 
 def record(
-    name: str, scenario: Scenario, outcome: Transmitted, notes: tuple[str, ...] = ()
+    name: str,
+    scenario: Scenario,
+    outcome: Transmitted,
+    notes: tuple[str, ...] = (),
+    perceptual: tuple[str, ...] = (),
 ) -> dict[str, object]:
-    """Entry of metrics.json for an image that was sent."""
+    """Entry of metrics.json for an image that was sent; `perceptual` names the distances of
+    `metrics.PERCEPTUAL` to measure, the others are null.
+    """
     shape, picture = outcome.sent.shape, outcome.received
     codec = registry.codec_class(scenario.codec)
     return {
@@ -164,6 +170,8 @@ def record(
         "psnr_db": None if picture is None else metrics.psnr_db(picture, outcome.sent),
         "ms_ssim": None if picture is None else metrics.ms_ssim(picture, outcome.sent),
         "mse": None if picture is None else metrics.mse(picture, outcome.sent),
+        **dict.fromkeys(metrics.PERCEPTUAL),
+        **({} if picture is None else metrics.perceptual(picture, outcome.sent, perceptual)),
         "cbr": outcome.ledger.cbr(shape),
         "cbr_with_overhead": outcome.ledger.cbr_with_overhead(shape),
         "channel_uses": outcome.ledger.as_dict(),
@@ -183,6 +191,7 @@ _MEASURED = (
     "psnr_db",
     "ms_ssim",
     "mse",
+    *metrics.PERCEPTUAL,
     "cbr",
     "cbr_with_overhead",
     "channel_uses",

@@ -26,7 +26,7 @@ from ..radio.addresses import RadioSettings
 from ..radio.reader import describe
 from . import codec_options
 from .link import CHANNELS, Scenario
-from .parameters import Hertz, Number
+from .parameters import Hertz, Number, perceptual_option
 
 Decorator = Callable[..., Any]
 
@@ -181,8 +181,8 @@ _AIR = (_NUMEROLOGY, _PACKET_SYMBOLS)
 
 
 def link_options(command: Decorator) -> Decorator:
-    """Give `command` the options of a link, and images, --out, --json; it is called with (scenario, images,
-    out, as_json).
+    """Give `command` the options of a link, and images, --out, --json, --metrics; it is called with
+    (scenario, images, out, as_json, perceptual).
     """
 
     @functools.wraps(command)
@@ -191,7 +191,7 @@ def link_options(command: Decorator) -> Decorator:
         return command(scenario=scenario, **values)
 
     codec = (*codec_options.shorthands(Ends.BOTH), codec_options.OPTION, codec_options.RECEIVER_OPTION)
-    return _decorated(wrapper, *_FILES, _CODEC, _CBR, _MCS, *_CHANNEL, *_AIR, *codec)
+    return _decorated(wrapper, *_FILES, perceptual_option, _CODEC, _CBR, _MCS, *_CHANNEL, *_AIR, *codec)
 
 
 def transmitter_options(command: Decorator) -> Decorator:

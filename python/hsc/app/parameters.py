@@ -9,6 +9,8 @@ from typing import Any
 
 import click
 
+from .. import metrics
+
 # What a suffix of a frequency stands for.
 _FACTORS = {"k": 10**3, "M": 10**6, "G": 10**9}
 
@@ -97,3 +99,34 @@ class NameValue(click.ParamType):
         if not equals or not name.isidentifier():
             self.fail(f"'{value}' is not of the form NAME=VALUE", param, ctx)
         return name, text
+
+
+class Distances(click.ParamType):
+    """Names of `metrics.PERCEPTUAL` separated by commas, all or none."""
+
+    name = "names"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, ...]:
+        if isinstance(value, tuple):
+            return value
+        if value in ("all", "none"):
+            return tuple(metrics.PERCEPTUAL) if value == "all" else ()
+        names = tuple(dict.fromkeys(part.strip() for part in value.split(",")))
+        if unknown := [name for name in names if name not in metrics.PERCEPTUAL]:
+            known = ", ".join(metrics.PERCEPTUAL)
+            self.fail(f"'{unknown[0]}' is not one of {known}, all or none", param, ctx)
+        return names
+
+
+# What `send`, `simulate` and `compare` measure beside PSNR and MS-SSIM.
+perceptual_option = click.option(
+    "--metrics",
+    "perceptual",
+    type=Distances(),
+    default=",".join(metrics.USUAL),
+    show_default=True,
+    help=f"Perceptual distances to measure besides, separated by commas: {', '.join(metrics.PERCEPTUAL)}; "
+    "all or none. For 768 x 512 on one core lpips_alex takes about 0.5 s, the others 6 s each.",
+)

@@ -8,7 +8,7 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import click
 import numpy as np
@@ -16,9 +16,9 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from .. import files
+from .. import files, metrics
+from ..evaluation import drawing, sweep
 from ..evaluation import plan as plans
-from ..evaluation import sweep
 from ..evaluation.curves import Curves
 from ..evaluation.transmission import Point
 from .report import print_table, progress_bar
@@ -114,14 +114,12 @@ def _tell_errors(outcome: sweep.Outcome) -> None:
         say(f"  {count} x {codec}: {text}")
 
 
-def table(curves: Curves) -> Table:
-    """Mean PSNR of every curve, one line each, against x."""
+def table(curves: Curves, key: str = "psnr", label: str = "PSNR [dB]", digits: int = 2) -> Table:
+    """Mean of a quality, a column of the curves, against x: one line for each curve that has it."""
     places = sorted({x for series in curves.series for x in series.x.values})
-    caption = (
-        "PSNR [dB], mean over the images; CBR of the payload and with every overhead, mean over the places"
-    )
+    caption = "Mean over the images; CBR of the payload and with every overhead, mean over the places"
     title = (
-        f"{files.printable(curves.name)}: PSNR against "
+        f"{files.printable(curves.name)}: {label} against "
         f"{curves.series[0].x.unit if curves.series else 'nothing'}"
     )
     result = Table(
@@ -138,16 +136,25 @@ def table(curves: Curves) -> Table:
     for name in ("CBR", "overall"):
         result.add_column(name, justify="right", no_wrap=True)
     for series in curves.series:
-        values = dict(zip(series.x.values, series.y.values, strict=True))
+        if (column := drawing.column(series, key)) is None:
+            continue
+        values = dict(zip(series.x.values, column, strict=True))
         costs = [
-            f"{np.mean(series.also[key]):.4f}" if key in series.also else ""
-            for key in ("cbr", "cbr_with_overhead")
+            f"{np.mean(series.also[cost]):.4f}" if cost in series.also else ""
+            for cost in ("cbr", "cbr_with_overhead")
         ]
-        result.add_row(series.name, *(f"{values[x]:.2f}" if x in values else "" for x in places), *costs)
+        shown = (f"{values[x]:.{digits}f}" if x in values else "" for x in places)
+        result.add_row(series.name, *shown, *costs)
     return result
 
 
 def show(curves: Curves) -> None:
-    """Print the table to a person; a pipe gets the paths alone."""
-    if sys.stdout.isatty():
-        print_table(table(curves))
+    """Print tables of PSNR and of the perceptual distances to a person; a pipe gets the paths alone."""
+    if not sys.stdout.isatty():
+        return
+    for axis in dict.fromkeys(series.x.name for series in curves.series):
+        part = replace(curves, series=[series for series in curves.series if series.x.name == axis])
+        print_table(table(part))
+        for key, name in metrics.PERCEPTUAL.items():
+            if any(drawing.column(series, key) is not None for series in part.series):
+                print_table(table(part, key, f"{name}, less is better,", digits=3))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +22,7 @@ from .. import files, metrics
 from ..errors import HscError
 from ..evaluation import pictures
 from ..images import files as image_files
+from ..perceptual_weights import INSTALL
 from . import outputs
 from .group import EXIT_BAD_INPUT, EXIT_FAILED
 from .link import Runner, Scenario, Transmitted, failure, record
@@ -30,11 +31,20 @@ Record = dict[str, object]
 _NO_PICTURES = {"received": None, "compare": None}
 
 
-def transmit_all(paths: Sequence[Path], scenario: Scenario, runner: Runner, out: Path, as_json: bool) -> int:
+def transmit_all(
+    paths: Sequence[Path],
+    scenario: Scenario,
+    runner: Runner,
+    out: Path,
+    as_json: bool,
+    perceptual: tuple[str, ...],
+) -> int:
     """Send images one after another; an image that fails does not stop the others. Returns the exit status.
 
-    Writes OUT/<stem>.png, OUT/<stem>_compare.png and OUT/metrics.json. Raises HscError when nothing can be
-    begun, or metrics.json cannot be written; what was measured is printed all the same.
+    Writes OUT/<stem>.png, OUT/<stem>_compare.png and OUT/metrics.json, with the distances of
+    `metrics.PERCEPTUAL` that `perceptual` names; those without weights are left out, and it is said. Raises
+    HscError when nothing can be begun, or metrics.json cannot be written; what was measured is printed all
+    the same.
     """
     sources = image_files.find(paths, lambda line: click.echo(f"gr-hsc: {line}", err=True))
     targets = list(outputs.output_paths(sources, out))
@@ -47,7 +57,7 @@ def transmit_all(paths: Sequence[Path], scenario: Scenario, runner: Runner, out:
             for index, (source, target) in enumerate(zip(sources, targets, strict=True)):
                 progress.update(task, description=files.printable(source.name))
                 of_its_own = replace(scenario, seed=scenario.seed + index)
-                entry, code = _transmit_one(source, target, of_its_own, runner)
+                entry, code = _transmit_one(source, target, of_its_own, runner, perceptual)
                 for line in (*filter(None, [entry["error"]]), *entry["notes"]):
                     prefix = "" if files.label(source) in str(line) else f"{files.label(source)}: "
                     tell(progress, f"{prefix}{line}")
@@ -56,6 +66,8 @@ def transmit_all(paths: Sequence[Path], scenario: Scenario, runner: Runner, out:
                 progress.advance(task)
     finally:
         shown = any(r["shape"] for r in records)
+        if shown:
+            tell_left_out(perceptual)
         if as_json:
             click.echo(files.text(_json(records)))
         elif shown:
@@ -97,8 +109,20 @@ def _json(records: list[Record]) -> str:
     return json.dumps(records, indent=2, allow_nan=False, ensure_ascii=False)
 
 
+def tell_left_out(perceptual: Iterable[str]) -> None:
+    """One line on stderr when distances of `metrics.PERCEPTUAL` lack their weights, with the command that
+    installs these.
+    """
+    if lacking := [metrics.PERCEPTUAL[name] for name in perceptual if not metrics.perceptual_available(name)]:
+        click.echo(f"gr-hsc: {', '.join(lacking)} left out: '{INSTALL}' installs the weights", err=True)
+
+
 def _transmit_one(
-    source: Path, target: outputs.OutputPaths, scenario: Scenario, runner: Runner
+    source: Path,
+    target: outputs.OutputPaths,
+    scenario: Scenario,
+    runner: Runner,
+    perceptual: tuple[str, ...],
 ) -> tuple[Record, int]:
     """One image → its entry in metrics.json, and the exit status it asks for."""
     try:
@@ -106,7 +130,7 @@ def _transmit_one(
         outcome = runner(loaded.pixels, scenario)
     except HscError as error:
         return failure(source.name, scenario, str(error)) | _NO_PICTURES, EXIT_BAD_INPUT
-    entry = record(source.name, scenario, outcome, loaded.notes) | _NO_PICTURES
+    entry = record(source.name, scenario, outcome, loaded.notes, perceptual) | _NO_PICTURES
     try:
         save_picture(comparison(outcome, entry), target.compare)
         entry["compare"] = target.compare.name
@@ -131,8 +155,9 @@ def comparison(outcome: Transmitted, entry: Record) -> Image.Image:
     )
     most_telling = [f"{name} {value}" for name, value in entry["parameters"].items()][:1]
     received = ", ".join(["received", entry["codec"], *most_telling])
-    psnr = "" if outcome.received is None else f"{pictures.quality(entry['psnr_db'])}, "
-    tiles.append(pictures.Tile(outcome.received, received, psnr + snr))
+    psnr = [] if outcome.received is None else [pictures.quality(entry["psnr_db"])]
+    below = ", ".join([*psnr, *metrics.in_words(entry), snr])
+    tiles.append(pictures.Tile(outcome.received, received, below))
     return pictures.compare(tiles)
 
 
@@ -151,10 +176,13 @@ def table(records: Sequence[Record], title: str) -> Table:
         pad_edge=False,
     )
     result.add_column("image")  # where a terminal is narrow, names are cut and not the figures
-    for name in ("size", "CBR", "overall", "PSNR dB", "MS-SSIM", "SNR dB", "packets", "seconds"):
+    measured = [key for key in metrics.PERCEPTUAL if any(entry[key] is not None for entry in records)]
+    distances = [metrics.PERCEPTUAL[key] for key in measured]
+    names = ("size", "CBR", "overall", "PSNR dB", "MS-SSIM", *distances, "SNR dB", "packets", "seconds")
+    for name in names:
         result.add_column(name, justify="right", no_wrap=True)
     for entry in records:
-        result.add_row(*_row(entry))
+        result.add_row(*_row(entry, measured))
     return result
 
 
@@ -165,10 +193,10 @@ def print_table(content: Table) -> None:
     Console(width=width).print(content)
 
 
-def _row(entry: Record) -> list[str | Text]:
+def _row(entry: Record, distances: Sequence[str]) -> list[str | Text]:
     shape, name = entry["shape"], Text(files.label(str(entry["image"])), no_wrap=True, overflow="ellipsis")
     if not shape:
-        return [name, "failed", *[""] * 7]
+        return [name, "failed", *[""] * (7 + len(distances))]
     cells = [
         _figure(entry[key], digits)
         for key, digits in (
@@ -176,6 +204,7 @@ def _row(entry: Record) -> list[str | Text]:
             ("cbr_with_overhead", 4),
             ("psnr_db", 2),
             ("ms_ssim", 4),
+            *((key, 4) for key in distances),
             ("snr_measured_db", 1),
         )
     ]

@@ -9,13 +9,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+import pmt
 
 from .. import files, metrics
 from ..errors import HscError
 from ..files import label
 from ..images import files as image_files
 from . import pdu
-from .base import Companion, Joiner, MessageBlock
+from .base import Companion, Joiner, MessageBlock, limit_torch_threads
 
 # Patience with an image that is being read when the flowgraph stops [s].
 _READING = 10.0
@@ -179,17 +180,30 @@ class quality_meter(MessageBlock):
     """Compares received images with those that were sent, joined by message id.
 
     Message ports: in `reference` and `received` (`Image`); out `images`, the received image with the name of
-    the reference, and `quality`: PSNR, MSE and MS-SSIM. A message that never came is a `Failed` on both.
+    the reference, and `quality`: PSNR, MSE, MS-SSIM and perceptual distances. A message that never came is a
+    `Failed` on both.
+
+    Args:
+        keep: how many results stay in `results`.
+        perceptual: names of `metrics.PERCEPTUAL`: "lpips_alex", "lpips_vgg", "dists". Without their weights
+            (docs/installation.md) they are left out, and so they are of an image behind which others wait: a
+            flowgraph is not held up.
 
     Attributes:
         results: message id → `Quality` of the last `keep` images.
+
+    Raises:
+        HscError: there is no such distance.
     """
 
-    def __init__(self, keep: int = 1024) -> None:
+    def __init__(self, keep: int = 1024, perceptual: Sequence[str] = metrics.USUAL) -> None:
         super().__init__("Quality Meter")
         inputs = {"reference": {pdu.Image: self._reference}, "received": {pdu.Image: self._received}}
         self.open_ports(inputs, ("images", "quality"))
         self._joiner, self._keep = Joiner(max_open=64), keep
+        if unknown := set(perceptual) - set(metrics.PERCEPTUAL):
+            raise HscError(f"no distance {min(unknown)}: choose of {', '.join(metrics.PERCEPTUAL)}")
+        self._perceptual = tuple(perceptual)
         self.results: dict[int, pdu.Quality] = {}
 
     def start(self) -> bool:
@@ -218,18 +232,22 @@ class quality_meter(MessageBlock):
                 "not the same message"
             )
         pair = received.pixels, reference.pixels
+        limit_torch_threads()
+        others_wait = self.nmsgs(pmt.intern("received")) > 1  # one may be the End
         quality = pdu.Quality(
             message_id=reference.message_id,
             psnr_db=metrics.psnr_db(*pair),
             mse=metrics.mse(*pair),
             ms_ssim=metrics.ms_ssim(*pair),
+            **metrics.perceptual(*pair, () if others_wait else self._perceptual),
             name=reference.name,
         )
         self.results[reference.message_id] = quality
         while len(self.results) > self._keep:
             self.results.pop(next(iter(self.results)))
         self.publish("quality", quality)
-        self.logger.info(f"{reference.name or reference.message_id}: PSNR {quality.psnr_db:.2f} dB")
+        figures = ", ".join([f"PSNR {quality.psnr_db:.2f} dB", *metrics.in_words(vars(quality))])
+        self.logger.info(f"{reference.name or reference.message_id}: {figures}")
 
     def on_failed(self, failed: pdu.Failed) -> None:
         if self._joiner.take(failed.message_id):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .. import files
+from .. import files, metrics
 from ..codecs import registry
 from ..errors import HscError
 from .curves import Curves, Series
@@ -69,9 +69,9 @@ def qualities(
     logarithmic: bool = False,
     colours: Mapping[str, str] | None = None,
     paper: Sequence[Series] = (),
-    shown: Sequence[str] = ("psnr", "ms_ssim_db"),
+    shown: Sequence[str] = ("psnr", "ms_ssim_db", *metrics.PERCEPTUAL),
 ) -> Drawing:
-    """Qualities against x, a panel each: PSNR and MS-SSIM if nothing else is said.
+    """Qualities against x, a panel each.
 
     Args:
         curves: ours, filled and drawn through.

@@ -7,7 +7,7 @@ The names are those of `transmission.Measured` and of the columns in result file
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,6 +36,10 @@ class Quality:
     measure: Measure
 
 
+def _distance(name: str) -> Measure:
+    return lambda received, image: metrics.perceptual(received, image, (name,))[name]
+
+
 def _same_class(received: np.ndarray, image: np.ndarray) -> float:
     from .semantic_consistency import same_class
 
@@ -54,9 +58,7 @@ def colour_shift(received: np.ndarray, image: np.ndarray) -> float:
 
 
 FURTHER = {
-    "lpips_alex": Quality("LPIPS (Alex)", lambda received, image: metrics.lpips(received, image, "alex")),
-    "lpips_vgg": Quality("LPIPS (VGG)", lambda received, image: metrics.lpips(received, image, "vgg")),
-    "dists": Quality("DISTS", lambda received, image: metrics.dists(received, image)),
+    **{name: Quality(label, _distance(name)) for name, label in metrics.PERCEPTUAL.items()},
     "same_class": Quality("same class (SqueezeNet)", _same_class),
     "feature_cosine": Quality("cosine of features (SqueezeNet)", _feature_cosine),
     "colour_shift": Quality("shift of the mean colour", colour_shift),
@@ -71,6 +73,7 @@ LABELS = {
     "failed": "share of the images that did not arrive",
     "decode_seconds": "decoding, one processor [s]",
     **{name: quality.label for name, quality in FURTHER.items()},
+    **{name: f"{label}, less is better" for name, label in metrics.PERCEPTUAL.items()},
 }
 
 
@@ -89,12 +92,6 @@ def measurable(names: Iterable[str], say: Callable[[str], None]) -> tuple[str, .
         else:
             found.append(name)
     return tuple(found)
-
-
-def text(measured: Mapping[str, float | None], names: Iterable[str]) -> str:
-    """Values for a label, of those qualities that were measured: "LPIPS (Alex) 0.213, DISTS 0.150"."""
-    found = ((FURTHER[name].label, measured[name]) for name in names)
-    return ", ".join(f"{label} {value:.3f}" for label, value in found if value is not None)
 
 
 def psnr_inside_db(received: np.ndarray, image: np.ndarray, rectangle: Rectangle) -> float:

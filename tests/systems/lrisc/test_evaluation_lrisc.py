@@ -91,11 +91,11 @@ def test_every_figure_is_measured_saved_and_drawn(name, stand_ins, tmp_path):
     drawn = FIGURES[name].draw(found)
     assert drawing.save(drawn, tmp_path / f"{name}.png").stat().st_size > 10_000
     panels = {axis.get_ylabel() for axis in drawn.axes if axis.axison and axis.get_lines()}
-    assert {"LPIPS (Alex)", "PSNR [dB]"} < panels
+    assert {quality.LABELS["lpips_alex"], "PSNR [dB]"} < panels
     if name == "lrisc-roi":
         assert quality.LABELS["psnr_inside_db"] in panels
     if name == "lrisc-steps":
-        assert {quality.LABELS["decode_seconds"], "DISTS"} < panels
+        assert {quality.LABELS["decode_seconds"], quality.LABELS["dists"]} < panels
 
 
 def test_the_full_plans_are_as_the_issue_says(stand_ins):

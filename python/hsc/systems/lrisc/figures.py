@@ -11,12 +11,13 @@ SNRs, in turns, the same for every system; LPIPS (VGG) and DISTS, 10 seconds eac
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ... import metrics
 from ...evaluation import pictures, quality, sweep
 from ...evaluation.curves import Curves
 from ...evaluation.detail import place
@@ -292,7 +293,7 @@ def _tile(label: str, point: Point, outcome: sweep.Outcome, window: tuple[slice,
     return pictures.Tile(
         None if measured.failure else outcome.pictures[point][window],
         f"{label}, {pictures.quality(measured.psnr_db)}",
-        quality.text(asdict(measured), point.reception.judged),
+        ", ".join(metrics.in_words(vars(measured))),
     )
 
 
