@@ -17,12 +17,8 @@ from ..evaluation import curves, detail, drawing, pictures, plan, sweep
 from ..evaluation.transmission import image_id
 from ..images import files as image_files
 from . import planned
-<<<<<<< HEAD
-from .report import make_folder, save_picture, tell_left_out
-=======
 from .codec_options import by_codec, shown
-from .report import make_folder, save_picture
->>>>>>> w-contract
+from .report import make_folder, save_picture, tell_left_out
 
 _SHOWN_SNRS = 4  # columns of the grid: more do not fit the width of a screen
 _MOST_POINTS = 101  # SNRs of a range, so that a mistyped step does not start a run of days
@@ -31,11 +27,8 @@ _MOST_POINTS = 101  # SNRs of a range, so that a mistyped step does not start a 
 @dataclass(frozen=True)
 class Comparison:
     """What is compared: codecs (all that serve photographs when empty) over a channel at SNRs [dB] within a
-<<<<<<< HEAD
-    CBR, by PSNR, MS-SSIM and distances of `metrics.PERCEPTUAL`.
-=======
-    CBR. Options of the receiver go to every codec that has them.
->>>>>>> w-contract
+    CBR, by PSNR, MS-SSIM and distances of `metrics.PERCEPTUAL`. Options of the receiver go to every codec
+    that has them.
     """
 
     snrs_db: tuple[float, ...]
@@ -43,11 +36,8 @@ class Comparison:
     codecs: tuple[str, ...] = ()
     channel: str = "awgn"
     seed: int = 1
-<<<<<<< HEAD
     perceptual: tuple[str, ...] = metrics.USUAL
-=======
     receiver: Mapping[str, object] = field(default_factory=dict)
->>>>>>> w-contract
 
     def command(self, path: Path) -> str:
         """What a user types to get the same."""
@@ -65,14 +55,11 @@ class Comparison:
                 shlex.quote(name),
                 *given,
                 *([f"--codecs {','.join(self.codecs)}"] if self.codecs else []),
-<<<<<<< HEAD
                 *(f"--metrics {names}" for names in distances),
-=======
                 *(
                     f"--rx-option {shlex.quote(f'{name}={value}')}"
                     for name, value in shown(self.receiver).items()
                 ),
->>>>>>> w-contract
             ]
         )
 
@@ -134,7 +121,8 @@ def run(path: Path, comparison: Comparison, workers: planned.Workers, out: Path)
     name = image_id(files.printable(path.stem), image)
     make_folder(out)
     places = [
-        plan.At(snr, plan.fading(comparison.channel, snr), comparison.cbr) for snr in comparison.snrs_db
+        plan.At(snr, plan.fading(comparison.channel, snr, judged=comparison.perceptual), comparison.cbr)
+        for snr in comparison.snrs_db
     ]
     cases = plan.available(comparison.cases, planned.say)
     height, width, _ = image.shape
@@ -143,9 +131,7 @@ def run(path: Path, comparison: Comparison, workers: planned.Workers, out: Path)
         "knows the mean SNR."
     )
     tell_left_out(comparison.perceptual)
-    planned_curves = tuple(
-        plan.curve(case, [name], places, (comparison.seed,), comparison.perceptual) for case in cases
-    )
+    planned_curves = tuple(plan.curve(case, [name], places, (comparison.seed,)) for case in cases)
     todo = plan.Plan(f"{stem}_compare", text, ("snr", "mean Es/N0 [dB]"), planned_curves)
     shown = shown_places(len(places))
     wanted = [curve.points[i][0][0] for curve in todo.curves for i in shown]

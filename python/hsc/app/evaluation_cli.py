@@ -7,12 +7,8 @@ from pathlib import Path
 
 import click
 
-<<<<<<< HEAD
-from .parameters import Number, perceptual_option
-=======
 from . import codec_options
-from .parameters import Number
->>>>>>> w-contract
+from .parameters import Number, perceptual_option
 
 
 def sweep_options(command: Callable) -> Callable:
@@ -153,11 +149,7 @@ def compare(
     from .planned import Workers
 
     names = tuple(part.strip() for part in codecs.split(",") if part.strip()) if codecs else ()
-<<<<<<< HEAD
-    comparison = Comparison(snr_range(snrs), cbr, names, channel, seed, perceptual)
-=======
     _, options = codec_options.take_options(receiver, None)
-    comparison = Comparison(snr_range(snrs), cbr, names, channel, seed, options)
->>>>>>> w-contract
+    comparison = Comparison(snr_range(snrs), cbr, names, channel, seed, perceptual, options)
     for path in run(image, comparison, Workers(workers, scheduler), out):
         click.echo(bytes(path))  # any bytes that a name may have

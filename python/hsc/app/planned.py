@@ -8,7 +8,7 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import click
 import numpy as np
@@ -152,7 +152,9 @@ def show(curves: Curves) -> None:
     """Print tables of PSNR and of the perceptual distances to a person; a pipe gets the paths alone."""
     if not sys.stdout.isatty():
         return
-    print_table(table(curves))
-    for key, name in metrics.PERCEPTUAL.items():
-        if any(drawing.column(series, key) is not None for series in curves.series):
-            print_table(table(curves, key, f"{name}, less is better,", digits=3))
+    for axis in dict.fromkeys(series.x.name for series in curves.series):
+        part = replace(curves, series=[series for series in curves.series if series.x.name == axis])
+        print_table(table(part))
+        for key, name in metrics.PERCEPTUAL.items():
+            if any(drawing.column(series, key) is not None for series in part.series):
+                print_table(table(part, key, f"{name}, less is better,", digits=3))

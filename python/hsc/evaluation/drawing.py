@@ -15,6 +15,7 @@ from .. import files, metrics
 from ..codecs import registry
 from ..errors import HscError
 from .curves import Curves, Series
+from .quality import LABELS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,11 +24,8 @@ if TYPE_CHECKING:
 COLOURS = ("#1f77b4", "#d62728", "#2ca02c", "#9467bd", "#ff7f0e", "#17becf", "#8c564b", "#e377c2")
 _DPI = 110  # pixels per inch of the PNG files, so that a panel of 6 inches is as wide as a column of text
 _LINES, _MARKERS = ("-", "--", ":", "-."), "o^vDx"
-_QUALITIES = (
-    ("psnr", "PSNR [dB]"),
-    ("ms_ssim_db", "MS-SSIM [dB], -10 log10(1 - MS-SSIM)"),
-    *((key, f"{name}, less is better") for key, name in metrics.PERCEPTUAL.items()),
-)
+# Panels of a row where groups have no rows of their own, so that a picture fits a page.
+_PANELS = 3
 
 
 def of_codecs() -> dict[str, str]:
@@ -71,8 +69,9 @@ def qualities(
     logarithmic: bool = False,
     colours: Mapping[str, str] | None = None,
     paper: Sequence[Series] = (),
+    shown: Sequence[str] = ("psnr", "ms_ssim_db", *metrics.PERCEPTUAL),
 ) -> Drawing:
-    """PSNR and, where they were measured, MS-SSIM and perceptual distances against x.
+    """Qualities against x, a panel each.
 
     Args:
         curves: ours, filled and drawn through.
@@ -80,11 +79,11 @@ def qualities(
         logarithmic: x axis.
         colours: by beginning of a label; the longest decides. Others get the colours in turns.
         paper: numbers that the paper prints, drawn as hollow squares, dashed, in the first row.
+        shown: columns, of `quality.LABELS`; what was not measured is left out.
     """
-    shown = [q for q in _QUALITIES if any(column(s, q[0]) is not None for s in curves.series)] or list(
-        _QUALITIES[:1]
-    )
-    figure, axes = panels(len(groups) * len(shown), width=6.6, height=5.0, rows=len(groups))
+    shown = [key for key in shown if any(column(s, key) is not None for s in curves.series)] or shown[:1]
+    rows = len(groups) if len(groups) > 1 else -(-len(shown) // _PANELS)
+    figure, axes = panels(len(groups) * len(shown), width=6.6, height=5.0, rows=rows)
     styles = _styles(
         [s.name.removesuffix(group) for group in groups for s in curves.series if s.name.endswith(group)],
         colours or {},
@@ -92,17 +91,24 @@ def qualities(
     for row, group in enumerate(groups):
         ours = [s for s in curves.series if s.name.endswith(group)]
         printed = paper if row == 0 else ()
-        for axis, (key, label) in zip(axes[row * len(shown) :], shown, strict=False):
+        for axis, key in zip(axes[row * len(shown) :], shown, strict=False):
+            if ours and not any(column(series, key) is not None for series in ours):
+                axis.set_axis_off()
+                continue
             for series in ours:
                 name = series.name.removesuffix(group)
                 _plot(axis, series, key, name, styles[name])
             for series in printed:
                 _plot_paper(axis, series, key)
             x = (ours or curves.series or paper)[0].x
-            axis.set(xlabel=x.unit if x.unit != "" else x.name, ylabel=label, title=group.removeprefix(", "))
+            axis.set(
+                xlabel=x.unit if x.unit != "" else x.name, ylabel=LABELS[key], title=group.removeprefix(", ")
+            )
             if logarithmic:
                 _logarithmic(axis, x.values)
             axis.grid(alpha=0.3, which="both")
+    for empty in axes[len(groups) * len(shown) :]:
+        empty.set_axis_off()
     axes[0].legend(fontsize=7, ncols=2 if len(curves.series) > 6 else 1)
     return figure
 

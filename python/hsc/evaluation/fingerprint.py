@@ -13,7 +13,7 @@ import ast
 import functools
 import hashlib
 import importlib.util
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
 from importlib.machinery import ModuleSpec
 from pathlib import Path
@@ -34,17 +34,17 @@ def of_codec(codec: str) -> str:
     """Fingerprint of a registered codec: its programs, and the weights that its class names. Raises HscError
     for an unknown name.
     """
-    from .. import weights
-
     start = _module(registry.entry(codec).codec)
     system, patterns = registry.system_of(codec), registry.codec_class(codec).weights
-    used = [
-        name
-        for name in weights.names(system.weights)
-        if any(fnmatchcase(name, pattern) for pattern in patterns)
-    ]
-    sums = [f"{name} {weights.card(name, system.weights).get('sha256')}" for name in used]
-    return _digest([*_texts(sources(start, _declared(system))), *sums])
+    return _digest([*_texts(sources(start, _declared(system))), *_sums(patterns, system.weights)])
+
+
+@functools.cache
+def of_refiner() -> str:
+    """Fingerprint of the refiner, which stands behind several codecs: its programs and its weights."""
+    from .. import weights
+
+    return _digest([*_texts(sources(f"{_PACKAGE}.refiner.refine")), *_sums(("refiner*",), weights.FOLDER)])
 
 
 @functools.cache
@@ -60,6 +60,14 @@ def of_refiner() -> str:
 def of_module(name: str) -> str:
     """Fingerprint of a module of this package and what it uses; such as "coding.stills"."""
     return _digest(_texts(sources(f"{_PACKAGE}.{name}")))
+
+
+def _sums(patterns: Sequence[str], folder: Path) -> list[str]:
+    """Name and checksum of all weights in a folder whose names fit one of the patterns."""
+    from .. import weights
+
+    used = [name for name in weights.names(folder) if any(fnmatchcase(name, each) for each in patterns)]
+    return [f"{name} {weights.card(name, folder).get('sha256')}" for name in used]
 
 
 def _texts(programs: dict[str, str]) -> list[str]:

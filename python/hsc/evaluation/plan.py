@@ -5,18 +5,23 @@ know nothing of codecs.
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from .. import channel, metrics
+from .. import channel
 from ..codecs import registry
 from ..errors import HscError
 from .curves import Axis, Curves, Series, mean_and_confidence
+from .quality import FURTHER
 from .sweep import Outcome
 from .transmission import CAPACITY, Measured, Point, Reception, Sending, gain, options_of
 
+# Qualities that are columns of a result where every point of the curve has them, with their confidence.
+_QUALITIES = ("ms_ssim_db", *FURTHER, "psnr_inside_db")
+# What findings are read off: fields and properties of `Measured`.
+_COLUMNS = ("psnr_db", *_QUALITIES, "cbr", "side_share", "failed", "decode_seconds")
 KNOWS = ("mean", "gain", "nothing")
 _REASON = 160  # characters of why a curve is left out
 Say = Callable[[str], None]
@@ -67,11 +72,20 @@ class At:
 
 @dataclass(frozen=True)
 class PlannedCurve:
-    """Points of one curve: for each place, for each image, for each seed."""
+    """Points of one curve.
+
+    Attributes:
+        label: what a legend says.
+        x: values of the axis.
+        points: for each place, for each image, what is averaged there, such as one for each seed. An image
+            that is not measured at a place has none.
+        axis: name and unit of the axis where it is not the plan's.
+    """
 
     label: str
     x: tuple[float, ...]
     points: tuple[tuple[tuple[Point, ...], ...], ...]
+    axis: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True)
@@ -83,6 +97,8 @@ class Plan:
         x: name and unit of the axis.
         curves: what to measure.
         findings: from `Samples` of every curve to the figures that the text quotes.
+        also: fields of `Measured` whose means are further columns of the result: what is not in every result,
+            because it differs from run to run (seconds) or says nothing there.
     """
 
     name: str
@@ -90,6 +106,7 @@ class Plan:
     x: tuple[str, str]
     curves: tuple[PlannedCurve, ...]
     findings: Callable[[Mapping[str, Samples]], dict[str, object]] = lambda samples: {}
+    also: tuple[str, ...] = ()
 
     @property
     def points(self) -> list[Point]:
@@ -106,19 +123,27 @@ class Plan:
 
 @dataclass(frozen=True)
 class Samples:
-    """PSNR of one curve: `x` (places,), `psnr_db` (places, images, seeds), NaN where a program failed."""
+    """What one curve gave: `x` (places,), and by the name of a field or property of `Measured` its values,
+    (places, images, seeds), NaN where a program failed or nothing was to be measured.
+    """
 
     x: np.ndarray
-    psnr_db: np.ndarray
+    columns: Mapping[str, np.ndarray]
 
-    def mean(self, x: float) -> float:
-        """Mean PSNR at a place [dB]; NaN where there is none."""
-        at = np.flatnonzero(np.isclose(self.x, x))
-        return (
-            float(np.nanmean(self.psnr_db[at[0]]))
-            if len(at) and np.isfinite(self.psnr_db[at[0]]).any()
-            else float("nan")
-        )
+    @property
+    def psnr_db(self) -> np.ndarray:
+        """PSNR [dB]."""
+        return self.columns["psnr_db"]
+
+    def at(self, x: float, column: str = "psnr_db") -> np.ndarray:
+        """Values at a place, (images, seeds); none, (0, 0), where the curve has no such place."""
+        found = np.flatnonzero(np.isclose(self.x, x))
+        return self.columns[column][found[0]] if len(found) else np.empty((0, 0))
+
+    def mean(self, x: float, column: str = "psnr_db") -> float:
+        """Mean at a place, over the images and seeds that have one; NaN where none has."""
+        values = self.at(x, column)
+        return float(np.nanmean(values)) if np.isfinite(values).any() else float("nan")
 
 
 def curve(
@@ -126,23 +151,36 @@ def curve(
     images: Sequence[str],
     places: Sequence[At],
     seeds: Sequence[int] = (0,),
-    perceptual: tuple[str, ...] = (),
+    only: Collection[str] | None = None,
 ) -> PlannedCurve:
-    """The points of a case over the places, for image identities and seeds of fading and noise; `perceptual`
-    names distances of `metrics.PERCEPTUAL` that are measured besides PSNR and MS-SSIM.
+    """The points of a case over the places, for image identities and seeds of fading and noise; `only` some
+    of the images are measured where a curve is one of several that share them.
     """
     points = tuple(
-        tuple(tuple(_point(case, image, at, seed, perceptual) for seed in seeds) for image in images)
+        tuple(
+            tuple(_point(case, image, at, seed) for seed in seeds) if only is None or image in only else ()
+            for image in images
+        )
         for at in places
     )
     return PlannedCurve(case.label, tuple(float(at.x) for at in places), points)
 
 
-def _point(case: Case, image: str, at: At, seed: int, perceptual: tuple[str, ...]) -> Point:
+def averaged(label: str, curves: Sequence[PlannedCurve]) -> PlannedCurve:
+    """The mean of curves of the same places and images, such as those of several SNRs: for each place and
+    image the points of all. They are measured once.
+    """
+    places = zip(*(each.points for each in curves), strict=True)
+    points = tuple(tuple(sum(image, ()) for image in zip(*place, strict=True)) for place in places)
+    return PlannedCurve(label, curves[0].x, points)
+
+
+def _point(case: Case, image: str, at: At, seed: int) -> Point:
     reception = replace(at.reception, seed=seed, options=options_of({**case.receiver, **at.receiver}))
     options = options_of({**case.options, **at.options})
-    sending = Sending(image, case.codec, options, _believed(case, image, reception), at.cbr, case.mcs)
-    return Point(sending, reception, perceptual)
+    return Point(
+        Sending(image, case.codec, options, _believed(case, image, reception), at.cbr, case.mcs), reception
+    )
 
 
 def _believed(case: Case, image: str, reception: Reception) -> float | None:
@@ -199,13 +237,18 @@ def curves_of(plan: Plan, outcome: Outcome, command: str, say: Say) -> Curves:
 
 
 def _samples(planned: PlannedCurve, outcome: Outcome) -> Samples:
-    def psnr(point: Point) -> float:
-        return outcome.measured[point].psnr_db if point in outcome.measured else float("nan")
-
-    return Samples(
-        np.array(planned.x),
-        np.array([[[psnr(p) for p in image] for image in place] for place in planned.points]),
-    )
+    seeds = max((len(image) for place in planned.points for image in place), default=0)
+    shape = len(planned.points), max((len(place) for place in planned.points), default=0), seeds
+    columns = {name: np.full(shape, np.nan) for name in _COLUMNS}
+    for i, place in enumerate(planned.points):
+        for j, image in enumerate(place):
+            for k, point in enumerate(image):
+                if (measured := outcome.measured.get(point)) is None:
+                    continue
+                for name, values in columns.items():
+                    value = getattr(measured, name)
+                    values[i, j, k] = np.nan if value is None else value
+    return Samples(np.array(planned.x), columns)
 
 
 def _series(plan: Plan, planned: PlannedCurve, outcome: Outcome) -> Series | str:
@@ -227,15 +270,16 @@ def _series(plan: Plan, planned: PlannedCurve, outcome: Outcome) -> Series | str
     if all((m.failure or "").startswith("not sent") for m in everything):
         return everything[0].failure or ""
     psnr, confidence = _statistics(kept, "psnr_db")
-    also = {key: _means(kept, key) for key in ("cbr", "cbr_with_overhead", "analog_uses", "digital_uses")}
+    spent = ("cbr", "cbr_with_overhead", "analog_uses", "digital_uses", *plan.also)
+    also = {key: _means(kept, key) for key in spent}
     also["failed"] = [
         float(np.mean([m.failure is not None for image in place for m in image])) for _, place in kept
     ]
-    for key in ("ms_ssim_db", *metrics.PERCEPTUAL):
+    for key in _QUALITIES:
         if all(getattr(m, key) is not None for m in everything):
             also[key], also[f"{key}_confidence"] = _statistics(kept, key)
     n_images = min(len(place) for _, place in kept)
-    x = Axis(*plan.x, [float(x) for x, _ in kept])
+    x = Axis(*(planned.axis or plan.x), [float(x) for x, _ in kept])
     return Series(
         planned.label, "measured", x, Axis("psnr", "dB", psnr), confidence if n_images > 1 else None, also
     )

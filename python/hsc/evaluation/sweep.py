@@ -19,7 +19,7 @@ import traceback
 import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -109,22 +109,14 @@ class Job:
 
     sending: Sending
     receptions: tuple[Reception, ...]
-    perceptual: tuple[str, ...] = ()
-
-    @property
-    def points(self) -> list[Point]:
-        """One for each reception."""
-        return [Point(self.sending, reception, self.perceptual) for reception in self.receptions]
 
 
 def jobs_of(points: Iterable[Point]) -> list[Job]:
-    """Points grouped by what their transmitter does and what is measured, in the order of their first
-    appearance.
-    """
-    groups: dict[tuple[Sending, tuple[str, ...]], dict[Reception, None]] = {}
+    """Points grouped by what their transmitter does, in the order of their first appearance."""
+    groups: dict[Sending, dict[Reception, None]] = {}
     for point in points:
-        groups.setdefault((point.sending, point.perceptual), {})[point.reception] = None
-    return [Job(sending, tuple(found), perceptual) for (sending, perceptual), found in groups.items()]
+        groups.setdefault(point.sending, {})[point.reception] = None
+    return [Job(sending, tuple(receptions)) for sending, receptions in groups.items()]
 
 
 def run(
@@ -170,7 +162,8 @@ def _take(job: Job, results: list[Result] | str, outcome: Outcome, store: Store 
     """Results of a job, or why it failed, into the outcome and the store. What failed is not stored: the next
     run tries again.
     """
-    for index, point in enumerate(job.points):
+    for index, reception in enumerate(job.receptions):
+        point = Point(job.sending, reception)
         if isinstance(results, str) or index >= len(results):
             outcome.errors[point] = results if isinstance(results, str) else "no result"
             continue
@@ -197,9 +190,10 @@ def run_job(job: Job, image: np.ndarray, wanted: Collection[Point] = ()) -> list
     torch.set_num_threads(1)
     results: list[Result] = []
     try:
-        found = measure(job.sending, job.receptions, image, job.perceptual)
-        for point, (measured, picture) in zip(job.points, found, strict=True):
-            results.append((measured, picture if point in wanted else None))
+        for reception, (measured, picture) in zip(
+            job.receptions, measure(job.sending, job.receptions, image), strict=True
+        ):
+            results.append((measured, picture if Point(job.sending, reception) in wanted else None))
     except (
         Exception
     ) as error:  # one point must not end a sweep of hours: it is recorded, and reported at the end
@@ -306,26 +300,33 @@ def _same_package() -> str:
 
 
 def key(point: Point) -> str:
-    """Under which a record is kept: the point, and what its codec is made of, and the refiner where it is
-    used.
+    """Under which a record is kept: the point, and what its codec is made of, the refiner where it is at
+    work.
     """
     codec = point.sending.codec
     made_of = fingerprint.of_module("coding.stills") if codec == CAPACITY else fingerprint.of_codec(codec)
-    if codec != CAPACITY and registry.create(codec, **dict(point.reception.options)).refines:
+    if codec != CAPACITY and _refined(codec, point.reception):
         made_of += fingerprint.of_refiner()
     text = json.dumps([FORMAT, _plain(point), made_of], sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
-def _plain(point: Point) -> dict[str, Any]:
-    """A point as JSON: tuples as lists, bytes (keys of a cipher) as hexadecimal digits.
+def _refined(codec: str, reception: Reception) -> bool:
+    """Whether the receiver's options, given ones or the codec's own, have the refiner at work."""
+    own = {each.name: each.default for each in fields(registry.codec_class(codec).Options)}
+    return bool((own | dict(reception.options)).get("refiner"))
 
-    What has no perceptual distances is written as before there were any, so that older records stay valid.
-    """
+
+# Fields of a reception that came after FORMAT 2. They are kept where they have a value, so that records of
+# points without one keep their keys.
+_LATER = ("judged", "inside")
+
+
+def _plain(point: Point) -> dict[str, Any]:
+    """A point as JSON: tuples as lists, bytes (keys of a cipher) as hexadecimal digits."""
     plain = json.loads(json.dumps(asdict(point), default=lambda value: value.hex()))
-    if not point.perceptual:
-        del plain["perceptual"]
-    return plain
+    reception = plain["reception"]
+    return {**plain, "reception": {k: v for k, v in reception.items() if k not in _LATER or v}}
 
 
 def expected_seconds(store: Store, points: Iterable[Point], workers: int) -> float | None:

@@ -26,7 +26,7 @@ from ..phy.ledger import Ledger
 from ..phy.numerology import Numerology, preset
 from ..phy.packets import Modulated, ReceivedPacket, split
 from ..phy.receiver import BurstReceiver
-from . import sample_channel
+from . import quality, sample_channel
 
 Options = tuple[tuple[str, object], ...]
 CAPACITY = "capacity"  # not on air: source coding at Shannon's limit, the bound of any separate design
@@ -66,7 +66,7 @@ class Sending:
 
 @dataclass(frozen=True)
 class Reception:
-    """A channel and a receiver.
+    """A channel and a receiver, and how what it gives is judged.
 
     Attributes:
         channel: one of `channel.KINDS`; one gain for the whole message, Rician with K = 1.
@@ -76,6 +76,8 @@ class Reception:
         through: "symbols", or "ofdm" for the sample-level channel with carrier, phase and clock offset.
         loss: share of the packets that is dropped, any of them with equal chance; rounded, but at least one
             when it is not 0.
+        judged: qualities that are wanted besides PSNR and MS-SSIM, names of `quality.FURTHER`.
+        inside: a rectangle whose PSNR is wanted, None for none.
     """
 
     channel: str = "awgn"
@@ -84,15 +86,16 @@ class Reception:
     options: Options = ()
     through: str = "symbols"
     loss: float = 0.0
+    judged: tuple[str, ...] = ()
+    inside: quality.Rectangle | None = None
 
 
 @dataclass(frozen=True)
 class Point:
-    """One measurement of a sweep; `perceptual` names distances of `metrics.PERCEPTUAL` to be measured too."""
+    """One measurement of a sweep."""
 
     sending: Sending
     reception: Reception
-    perceptual: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -101,7 +104,7 @@ class Measured:
 
     Attributes:
         psnr_db, ms_ssim_db: of the received image; MS-SSIM is None below 161 pixels a side. Where nothing
-            usable arrived, the image is mid-grey.
+            usable arrived, the image is mid-grey. So are all other qualities of that image.
         cbr, cbr_with_overhead: channel uses / (C·H·W), payload alone and with every overhead of the OFDM air
             interface.
         analog_uses, digital_uses: complex channel uses of the payload.
@@ -110,7 +113,11 @@ class Measured:
         encode_seconds, decode_seconds: processor time of the codec alone.
         seconds: processor time of the whole reception: channel, modem, decoder and quality.
         failure: why the image is mid-grey, else None.
-        lpips_alex, lpips_vgg, dists: of the received image; None where not asked for or not to be had.
+        lpips_alex, lpips_vgg, dists: perceptual distances, version 0.1 of LPIPS; these and what follows are
+            None where they were not wanted.
+        same_class, feature_cosine: semantic consistency with the original (`semantic_consistency`).
+        colour_shift: largest difference of the mean of a colour, of pixels in [0, 1].
+        psnr_inside_db: of the rectangle `Reception.inside`.
     """
 
     psnr_db: float
@@ -128,6 +135,21 @@ class Measured:
     lpips_alex: float | None = None
     lpips_vgg: float | None = None
     dists: float | None = None
+    same_class: float | None = None
+    feature_cosine: float | None = None
+    colour_shift: float | None = None
+    psnr_inside_db: float | None = None
+
+    @property
+    def failed(self) -> float:
+        """1.0 where the image is mid-grey, else 0.0."""
+        return float(self.failure is not None)
+
+    @property
+    def side_share(self) -> float:
+        """Share of the payload's channel uses that is digital; 0 where nothing was sent."""
+        uses = self.analog_uses + self.digital_uses
+        return self.digital_uses / uses if uses else 0.0
 
 
 def options_of(options: Mapping[str, object]) -> Options:
@@ -242,16 +264,16 @@ def dropped(count: int, share: float, rng: np.random.Generator) -> np.ndarray:
 
 
 def measure(
-    sending: Sending, receptions: Sequence[Reception], image: np.ndarray, perceptual: Sequence[str] = ()
+    sending: Sending, receptions: Sequence[Reception], image: np.ndarray
 ) -> Iterator[tuple[Measured, np.ndarray]]:
     """Encode uint8 (H, W, C) once, and receive it under every reception: figures and picture of each, in
-    order. `perceptual` names distances of `metrics.PERCEPTUAL` to be measured besides.
+    order.
 
     HscErrors of encoder and decoder count as a mid-grey image, with the reason. Raises HscError when a codec
     cannot be made.
     """
     if sending.codec == CAPACITY:
-        yield from _measure_capacity(sending, receptions, image, perceptual)
+        yield from _measure_capacity(sending, receptions, image)
         return
     codec, numerology = _codec(sending.codec, sending.options), preset(NUMEROLOGY)
     begun = time.process_time()
@@ -260,8 +282,8 @@ def measure(
             message := codec.encode(image, sending.link), zlib.crc32(sending.image.encode()) & 0xFFFF
         )
     except HscError as error:
-        for _ in receptions:
-            yield _grey(image, perceptual, f"not sent: {error}")
+        for reception in receptions:
+            yield _grey(image, reception, f"not sent: {error}")
         return
     seconds = time.process_time() - begun
     ledger = Ledger.of_message(modulated.header, numerology)
@@ -276,48 +298,49 @@ def measure(
     for reception in receptions:
         receiver = _codec(sending.codec, reception.options)
         begun = time.process_time()
-        assembled = _arrived(modulated, sending.image, reception)
-        measured, picture = _judged(assembled, receiver, image, perceptual, spent)
+        measured, picture = _receive(modulated, sending.image, reception, receiver, image, spent)
         yield replace(measured, seconds=time.process_time() - begun), picture
 
 
-def _arrived(modulated: Modulated, image_name: str, reception: Reception) -> AssembledMessage | None:
+def _receive(
+    modulated: Modulated,
+    image_name: str,
+    reception: Reception,
+    codec: Codec,
+    image: np.ndarray,
+    spent: dict[str, float],
+) -> tuple[Measured, np.ndarray]:
     rng = generator(image_name, reception)
     lost = dropped(modulated.header.count, reception.loss, rng.spawn(1)[0])
     if reception.through == "ofdm":
-        return carry_ofdm(modulated, reception.channel, reception.snr_db, rng, preset(NUMEROLOGY), lost)
-    return carry(modulated, reception.channel, reception.snr_db, channel.numpy_normal(rng), lost=lost)
-
-
-def _judged(
-    assembled: AssembledMessage | None,
-    codec: Codec,
-    image: np.ndarray,
-    perceptual: Sequence[str],
-    spent: dict[str, float],
-) -> tuple[Measured, np.ndarray]:
+        assembled = carry_ofdm(modulated, reception.channel, reception.snr_db, rng, preset(NUMEROLOGY), lost)
+    else:
+        assembled = carry(
+            modulated, reception.channel, reception.snr_db, channel.numpy_normal(rng), lost=lost
+        )
     if assembled is None:
-        return _grey(image, perceptual, "no packet arrived", **spent)
+        return _grey(image, reception, "no packet arrived", **spent)
     begun = time.process_time()
     try:
         picture = codec.receive(modem.demodulate(assembled)).image
     except HscError as error:
-        return _grey(image, perceptual, f"not decoded: {error}", **spent, snr_measured_db=assembled.snr_db)
+        return _grey(image, reception, f"not decoded: {error}", **spent, snr_measured_db=assembled.snr_db)
     seconds = time.process_time() - begun
-    quality = _quality(picture, image, perceptual)
-    return Measured(**quality, **spent, snr_measured_db=assembled.snr_db, decode_seconds=seconds), picture
+    judged = _judged(picture, image, reception)
+    return Measured(**judged, **spent, snr_measured_db=assembled.snr_db, decode_seconds=seconds), picture
 
 
-def _quality(picture: np.ndarray, image: np.ndarray, perceptual: Sequence[str]) -> dict[str, float | None]:
-    return {
-        "psnr_db": metrics.psnr_db(picture, image),
-        "ms_ssim_db": metrics.ms_ssim_db(picture, image),
-        **metrics.perceptual(picture, image, perceptual),
-    }
+def _judged(picture: np.ndarray, image: np.ndarray, reception: Reception) -> dict[str, float | None]:
+    """All qualities of a picture that the reception wants, by their names in `Measured`."""
+    further = {name: quality.FURTHER[name].measure(picture, image) for name in reception.judged}
+    if reception.inside is not None:
+        further["psnr_inside_db"] = quality.psnr_inside_db(picture, image, reception.inside)
+    always = {"psnr_db": metrics.psnr_db(picture, image), "ms_ssim_db": metrics.ms_ssim_db(picture, image)}
+    return always | further
 
 
 def _measure_capacity(
-    sending: Sending, receptions: Sequence[Reception], image: np.ndarray, perceptual: Sequence[str]
+    sending: Sending, receptions: Sequence[Reception], image: np.ndarray
 ) -> Iterator[tuple[Measured, np.ndarray]]:
     """Bits at log2(1 + |h|² SNR) for each channel use, with the gain known to the transmitter: no separate
     design can do better.
@@ -331,17 +354,17 @@ def _measure_capacity(
                 image, sending.cbr, float(snr_db), dict(sending.options).get("source", "hevc")
             )
         except HscError as error:
-            yield _grey(image, perceptual, f"not sent: {error}")
+            yield _grey(image, reception, f"not sent: {error}")
             continue
-        quality = _quality(picture, image, perceptual)
-        yield Measured(**quality, cbr=sending.cbr, cbr_with_overhead=sending.cbr), picture
+        judged = _judged(picture, image, reception)
+        yield Measured(**judged, cbr=sending.cbr, cbr_with_overhead=sending.cbr), picture
 
 
 def _grey(
-    image: np.ndarray, perceptual: Sequence[str], failure: str, **spent: float
+    image: np.ndarray, reception: Reception, failure: str, **spent: float
 ) -> tuple[Measured, np.ndarray]:
     picture = np.full_like(image, GREY)
-    return Measured(**_quality(picture, image, perceptual), **spent, failure=failure), picture
+    return Measured(**_judged(picture, image, reception), **spent, failure=failure), picture
 
 
 @functools.lru_cache(maxsize=6)

@@ -209,9 +209,13 @@ def test_a_curve_of_which_nothing_was_sent_is_left_out(stand_ins, monkeypatch):
     assert found.series == [] and lines == ["left out: c (not sent: no weights)"]
 
 
+def psnr_samples(x, psnr_db):
+    return Samples(np.array(x), {"psnr_db": psnr_db})
+
+
 def test_findings_by_hand():
-    falling = Samples(
-        np.array([0.0, 1.0, 2.0]),
+    falling = psnr_samples(
+        [0.0, 1.0, 2.0],
         np.array([20.0, 21.0, 26.0])[:, None, None] + np.array([0.0, 1.0])[None, :, None],
     )
     falling.psnr_db[2, 1, 0] += 1
@@ -219,15 +223,15 @@ def test_findings_by_hand():
         "c: largest step of the mean [dB]": 5.5,
         "c: largest step of one image [dB]": 6.0,
     }
-    level = Samples(np.array([0.0]), np.full((1, 2, 1), 30.0))
-    lossy = Samples(
-        np.array(cases.LOSSES),
+    level = psnr_samples([0.0], np.full((1, 2, 1), 30.0))
+    lossy = psnr_samples(
+        cases.LOSSES,
         np.array([29.5, 29.0, 26.0])[:, None, None] - np.array([0.0, 1.0])[None, :, None],
     )
     found = findings.losses({"c, symbol level": level, "c, OFDM": lossy}, ["c", "d"])
     assert found["c: OFDM costs, mean and worst [dB]"] == [1.0, 1.5]
     assert found["c: 20 % of packets lost cost, mean and worst [dB]"] == [3.5, 3.5]
-    rising = {"DiffSDNet": Samples(np.array([10.0, 20.0, 30.0]), np.array([1.0, 2.0, 1.75])[:, None, None])}
+    rising = {"DiffSDNet": psnr_samples([10.0, 20.0, 30.0], np.array([1.0, 2.0, 1.75])[:, None, None])}
     assert findings.steps_findings(rising) == {"DiffSDNet: least gain from more steps [dB]": -0.25}
 
 
