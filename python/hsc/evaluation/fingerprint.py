@@ -47,14 +47,6 @@ def of_refiner() -> str:
     return _digest([*_texts(sources(f"{_PACKAGE}.refiner.refine")), *_sums(("refiner*",), weights.FOLDER)])
 
 
-@functools.cache
-def of_refiner() -> str:
-    """Fingerprint of the refiner: its programs and its weights."""
-    from .. import weights
-
-    sums = [f"{name} {weights.card(name).get('sha256')}" for name in weights.names() if name == _REFINER]
-    return _digest([*_texts(sources(f"{_PACKAGE}.{_REFINER}.refine")), *sums])
-
 
 @functools.cache
 def of_module(name: str) -> str:

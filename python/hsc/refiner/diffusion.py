@@ -64,9 +64,11 @@ def shifted(
 
 def steps_taken(steps: int) -> list[int]:
     """Steps t at which the network is asked, from T downwards: all four, or some of them."""
-    return [int(t) for t in np.unique(np.linspace(MOST_STEPS, 1, steps).round())[::-1]] if steps > 1 else [
-        MOST_STEPS
-    ]
+    return (
+        [int(t) for t in np.unique(np.linspace(MOST_STEPS, 1, steps).round())[::-1]]
+        if steps > 1
+        else [MOST_STEPS]
+    )
 
 
 def sample(

@@ -26,7 +26,7 @@ from ...nn.transform import dct_matrix
 # Steps of the quantiser of y [1/8 octave of energy], by fineness: fine where bits are cheap.
 STEPS = (14, 24, 48, 80, 128)
 # Channels of z that are transformed again, by their place among the 120: the three lowest of luma, the mean
-# of both colour differences. Chosen by trial: without, PSNR is 1 to 2.5 dB lower; with more of them no better.
+# of both colour differences. Chosen by trial: without, PSNR is 1 to 2.5 dB lower, with more no better.
 LOW = (0, 1, 2, 64, 92)
 # Rows of the entropy tables whose values are coded as differences: the means of both groups over a cell.
 MEANS = (0, SIDE * SIDE)
@@ -147,5 +147,3 @@ def sums(coded: torch.Tensor) -> torch.Tensor:
 def table_rows(height: int, width: int) -> np.ndarray:
     """Entropy table of each value of y (32, height, width), flattened."""
     return np.repeat(np.arange(activity.LATENTS), height * width)
-
-

@@ -4,9 +4,9 @@ carried in training.
     x ─▶ g_e ─▶ z ─▶ h_e ─▶ y (digital) ─▶ p(z | y) ─▶ k_i = Q(β log σ_i / σ₀) ─┐
                 └─▶ f_e: the k_i values of each z_i, scaled ─▶ (analog) ─▶ f_d: ẑ, v ─▶ g_d ─▶ x̃
 
-Linear at the start, or with the semantic codec of HDA-DeepSC. SNR adaptation is v, the posterior variance of every
-coefficient, which the receiver knows from σ_i and the measured noise: one set of weights serves every SNR,
-bandwidth, fade and loss.
+Linear at the start, or with the semantic codec of HDA-DeepSC. SNR adaptation is v, the posterior variance of
+every coefficient, which the receiver knows from σ_i and the measured noise: one set of weights serves every
+SNR, bandwidth, fade and loss.
 """
 
 from __future__ import annotations
@@ -67,8 +67,8 @@ class LriscNetwork(nn.Module):
         return hyper.Model(self.weight, self.log_power.long(), self.low_power.long(), ())
 
     def encode(self, images: torch.Tensor, snr_db: torch.Tensor, cbr: torch.Tensor) -> torch.Tensor:
-        """z = g_e(x): images (B, 3, H, W), sides multiples of 32, and what the transmitter counts on, (B,) each
-        → z (B, 120, H/8, W/8), in units of the orthonormal DCT of pixels in [0, 1].
+        """z = g_e(x): images (B, 3, H, W), sides multiples of 32, and what the transmitter counts on, (B,)
+        each → z (B, 120, H/8, W/8), in units of the orthonormal DCT of pixels in [0, 1].
         """
         z = self.transform(images)
         unit = self.deviation[:, None, None]

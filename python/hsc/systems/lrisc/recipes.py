@@ -1,4 +1,4 @@
-"""What is trained of LRISC: the codec."""
+"""What is trained of LRISC: the codec, and the refiner behind it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
+from ...refiner.network import RefinerNetwork
 from ...training.loop import Run
 from ...training.recipe import Fading, Recipe
 from .network import LriscNetwork
@@ -36,6 +37,21 @@ class LriscCodecTraining(Recipe):
         return training.train(run, start)
 
 
+@dataclass(frozen=True, kw_only=True)
+class RefinerTraining(Recipe):
+    """The conditional diffusion refiner, behind the codec's weights as they are."""
+
+    def build(self) -> RefinerNetwork:
+        """The untrained network."""
+        return RefinerNetwork()
+
+    def train(self, run: Run, start: dict[str, torch.Tensor] | None) -> dict[str, float]:
+        """As `Recipe.train`."""
+        from . import refiner_training
+
+        return refiner_training.train(run, start)
+
+
 RECIPES = (
     LriscCodecTraining(
         name="lrisc",
@@ -44,5 +60,14 @@ RECIPES = (
         batch=4,
         learning_rate=4e-4,
         crop=192,
+    ),
+    RefinerTraining(
+        name="refiner",
+        data="photos",
+        steps=20_000,
+        batch=8,
+        accumulate=2,
+        learning_rate=6e-4,
+        crop=128,
     ),
 )

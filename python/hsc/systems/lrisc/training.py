@@ -138,9 +138,7 @@ def _noise(sent: torch.Tensor, layer: AnalogLayer, links: Links, hazards: Hazard
         variance = (power * 10 ** (-links.snr_db / 10))[:, None, None, None]
         fade = gain("rician", (shape[0], 1, 1, 1), torch_normal(device)).abs().square().clamp_min(0.05)
         variance = variance / torch.where(share(hazards.faded) > 0, fade, 1)
-        variance = variance * torch.exp(
-            0.7 * torch.randn(shape, device=device) * share(hazards.selective)
-        )
+        variance = variance * torch.exp(0.7 * torch.randn(shape, device=device) * share(hazards.selective))
         losses = 0.3 * torch.rand(shape[0], 1, 1, 1, device=device) * share(hazards.lossy)
         return variance.masked_fill(torch.rand(shape, device=device) < losses, torch.inf)
 
@@ -148,7 +146,9 @@ def _noise(sent: torch.Tensor, layer: AnalogLayer, links: Links, hazards: Hazard
 def send(
     network: LriscNetwork, images: torch.Tensor, links: Links, hazards: Hazards
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Images (B, 3, H, W), sides multiples of 32 → x̃ as they arrive, and the variance of ẑ, (B, 120, h, w)."""
+    """Images (B, 3, H, W), sides multiples of 32 → x̃ as they arrive, and the variance of ẑ,
+    (B, 120, h, w).
+    """
     z = network.encode(images, links.snr_db, links.cbr)
     arrived = cross(network, z, links, hazards)
     return network.decode(arrived.z, arrived.variance), arrived.variance

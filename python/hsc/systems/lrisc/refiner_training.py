@@ -1,0 +1,156 @@
+"""Training of the refiner behind LRISC's codec: a few steps of residual-shift diffusion, judged by what a
+viewer sees.
+
+Loss of x̂₀ at a random step t, half of the time the first: MSE + LPIPS (Alex) + LPIPS (VGG, the first taps,
+on some images of each batch), crops shifted by some pixels before they are judged, so that no grid is
+favoured.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from ...images import datasets
+from ...perceptual import Lpips
+from ...refiner import bands, diffusion
+from ...refiner.network import RefinerNetwork
+from ...refiner.options import MOST_STEPS
+from ...training.export import ship
+from ...training.loop import Method, Progress, Run, accelerator, batches, fit, mixed_precision, planes
+from .network import MULTIPLE, LriscNetwork
+from .training import CALM, Hazards, Links, draw_links, send
+
+# Weights of the terms at the beginning and at the end, pixels in [0, 1]: a large MSE term at the beginning
+# drowns the others (its gradients are noise: the codec has already taken away what can be).
+MSE_WEIGHT = (10.0, 40.0)
+# Images of a batch that LPIPS (VGG) judges, one in so many, and the taps that are computed: it costs four
+# times the network.
+VGG_SHARE, VGG_TAPS = 4, 3
+# Largest shift before LPIPS [pixels].
+_JITTER = 7
+# Share of images for which nothing is known of the error, as behind codecs that cannot tell.
+_UNTOLD = 0.15
+METHOD = Method(clip=1.0, betas=(0.9, 0.99), average=0.998)
+# CBRs of the images by log-uniform draw, and SNRs [dB].
+_SNRS_DB = (-2.0, 22.0)
+# Steps between two reports on Kodak images.
+_REPORT_STEPS = 250
+
+
+@dataclass(frozen=True)
+class Judges:
+    """The perceptual distances of the loss."""
+
+    alex: Lpips
+    vgg: Lpips
+
+    @classmethod
+    def load(cls, device: torch.device) -> Judges:
+        """Raises HscError when their weights are not installed."""
+        return cls(Lpips("alex").to(device), Lpips("vgg", VGG_TAPS).to(device))
+
+    def __call__(self, received: torch.Tensor, original: torch.Tensor) -> torch.Tensor:
+        """Mean of the distances of a batch (B, 3, S, S)."""
+        top, left = (int(each) for each in torch.randint(_JITTER + 1, (2,)))
+        received, original = received[..., top:, left:], original[..., top:, left:]
+        some = slice(int(torch.randint(VGG_SHARE, ())), None, VGG_SHARE)
+        return self.alex(received, original).mean() + self.vgg(received[some], original[some]).mean()
+
+
+@torch.no_grad()
+def degraded(
+    codec: LriscNetwork, images: torch.Tensor, links: Links, hazards: Hazards
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Images (B, 3, H, W), sides multiples of 32 → x̃ as decoded, and the bands of its error."""
+    received, variance = send(codec, images, links, hazards)
+    return received.clamp(0, 1), bands.of_coefficients(variance)
+
+
+def noise_of(error: torch.Tensor) -> torch.Tensor:
+    """n for bands (B, 16, h, w)."""
+    shape = (len(error), len(bands.BAND), *error.shape[-2:])
+    return diffusion.posterior_noise(error, torch.randn(shape, device=error.device))
+
+
+def loss(
+    network: RefinerNetwork, codec: LriscNetwork, judges: Judges, images: torch.Tensor, fraction: float
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Loss and MSE of a batch of images (B, 3, S, S) at a share of the schedule."""
+    batch, device = len(images), images.device
+    decoded, error = degraded(codec, images, draw_links(batch, _SNRS_DB, device), Hazards())
+    untold = torch.rand(batch, 1, 1, 1, device=device) < _UNTOLD
+    error = torch.where(untold, -1.0, error)
+    step = torch.randint(1, MOST_STEPS + 1, (batch,), device=device)
+    at = diffusion.level(torch.where(torch.rand(batch, device=device) < 0.5, MOST_STEPS, step))
+    found = network(diffusion.shifted(images, decoded, noise_of(error), at), decoded, error, at)
+    mse = (found - images).square().mean()
+    weight = MSE_WEIGHT[0] + (MSE_WEIGHT[1] - MSE_WEIGHT[0]) * fraction
+    return weight * mse + judges(found, images), mse
+
+
+@torch.no_grad()
+def figures(
+    network: RefinerNetwork, codec: LriscNetwork, judge: Lpips, photos: list[np.ndarray], steps: int
+) -> dict[str, float]:
+    """Mean LPIPS (Alex) and PSNR [dB] before and behind the refiner over photographs, AWGN, no packets."""
+    found = {}
+    for name, cbr in (("1/24", 1 / 24), ("1/12", 1 / 12)):
+        for snr_db in (0.0, 10.0, 20.0):
+            torch.manual_seed(1)
+            rows = [_quality(network, codec, judge, photo, Links.of(snr_db, cbr), steps) for photo in photos]
+            means = np.mean(rows, 0)
+            at = f"kodak, AWGN {snr_db:g} dB, CBR {name}"
+            found[f"{at}: LPIPS (Alex) decoded"], found[f"{at}: LPIPS (Alex) refined"] = means[:2].tolist()
+            found[f"{at}: PSNR decoded [dB]"], found[f"{at}: PSNR refined [dB]"] = means[2:].tolist()
+    return found
+
+
+def _quality(
+    network: RefinerNetwork, codec: LriscNetwork, judge: Lpips, photo: np.ndarray, links: Links, steps: int
+) -> list[float]:
+    height, width = (side // MULTIPLE * MULTIPLE for side in photo.shape[:2])
+    image = planes(photo[None, :height, :width])
+    decoded, error = degraded(codec, image, links, CALM)
+    refined = diffusion.sample(network, decoded, error, noise_of(error), steps).clamp(0, 1)
+    distances = [judge(each, image).item() for each in (decoded, refined)]
+    return distances + [-10 * torch.log10((x - image).square().mean()).item() for x in (decoded, refined)]
+
+
+def train(run: Run, start: dict[str, torch.Tensor] | None) -> dict[str, float]:
+    """Train, export and measure. Returns the figures on the card."""
+    network, device = run.recipe.build(), accelerator().device
+    if start is not None:
+        network.load_state_dict(start)
+    codec = LriscNetwork()
+    codec.load_state_dict(run.weights("lrisc"))
+    codec = codec.eval().requires_grad_(False).to(device)
+    judges, source = Judges.load(device), batches(run)
+
+    def of_batch(model: RefinerNetwork, fraction: float) -> tuple[torch.Tensor, torch.Tensor]:
+        with torch.autocast(device.type, torch.bfloat16, enabled=mixed_precision(device)):
+            return loss(model, codec, judges, next(source), fraction)
+
+    photos = datasets.kodak(run.path)[::4]
+    told = _telling(run.report, lambda model: figures(model, codec, judges.alex, photos, 1))
+    observed = Run(run.recipe, run.out, run.path, run.minutes, told, run.shipped)
+    network, steps = fit(network.to(memory_format=torch.channels_last), of_batch, observed, METHOD)
+    return ship(run, network, steps, lambda: figures(network, codec, judges.alex, photos, MOST_STEPS))
+
+
+def _telling(
+    report: Callable[[Progress], None], measure: Callable[[RefinerNetwork], dict[str, float]]
+) -> Callable[[Progress], None]:
+    """A run's `report`, with a line of figures now and then."""
+
+    def told(at: Progress) -> None:
+        report(at)
+        if at.step % _REPORT_STEPS == 0:
+            model = at.model
+            found = measure(model)
+            print(f"step {at.step}: " + ", ".join(f"{value:.3f}" for value in found.values()), flush=True)
+
+    return told
