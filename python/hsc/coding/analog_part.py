@@ -114,23 +114,32 @@ def length(log_power: torch.Tensor, selection: Selection, regions: list[Region])
 
 
 def gather(
-    features: torch.Tensor, log_power: torch.Tensor, selection: Selection, regions: list[Region]
+    features: torch.Tensor,
+    log_power: torch.Tensor,
+    selection: Selection,
+    regions: list[Region],
+    ranked: torch.Tensor | None = None,
 ) -> tuple[np.ndarray, list[int]]:
     """Coefficients u (120, h, w) → analog values float32 (n,), eq. (3), region by region, whitened; and each
-    region's first place among them.
+    region's first place among them. `ranked`: as in `analog_layer`.
     """
-    layer = analog_layer(log_power, selection)
+    layer = analog_layer(log_power, selection, ranked)
+    rank = log_power if ranked is None else ranked
     scaled, parts = layer.gain * features, []
     for region in regions:
         sent = _tokens_first(layer.sent, region)
-        order = whitening.order(_tokens_first(log_power, region)[sent])
+        order = whitening.order(_tokens_first(rank, region)[sent])
         parts.append(whitening.mix(_tokens_first(scaled, region)[sent][order]))
     first = np.concatenate([[0], np.cumsum([len(part) for part in parts])[:-1]])
     return torch.cat(parts).numpy().astype(np.float32), first.astype(int).tolist()
 
 
 def scatter(
-    received: ReceivedAnalog, log_power: torch.Tensor, selection: Selection, placed: list[tuple[Region, int]]
+    received: ReceivedAnalog,
+    log_power: torch.Tensor,
+    selection: Selection,
+    placed: list[tuple[Region, int]],
+    ranked: torch.Tensor | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Received values → LLSE estimates of the coefficients and the variance of their error, (120, h, w) each,
     eq. (8).
@@ -139,13 +148,15 @@ def scatter(
         received: the analog stream.
         log_power: int64 (120, h, w), right in the regions of `placed`.
         placed: known regions with their first place.
+        ranked: as in `analog_layer`.
     """
-    layer = analog_layer(log_power, selection)
+    layer = analog_layer(log_power, selection, ranked)
+    rank = log_power if ranked is None else ranked
     estimate, variance = torch.zeros(log_power.shape), layer.power.clone()
     for region, first in placed:
         where = (slice(None), *region.tokens)
         sent = _tokens_first(layer.sent, region)
-        order = whitening.order(_tokens_first(log_power, region)[sent])
+        order = whitening.order(_tokens_first(rank, region)[sent])
         gain = _tokens_first(layer.gain, region)[sent][order]
         power = _tokens_first(layer.power, region)[sent][order]
         values, noise = _slice(received, first, whitening.mixed_length(len(order)))

@@ -13,7 +13,7 @@ LARGEST_INDEX = 40
 STORED_TOTAL = 1 << 16
 # Share of a histogram's count that goes to the values on either side, and what each value has besides, so
 # that none is impossible. Chosen by trial.
-_SPREAD, _LEAST_COUNT = 0.05, 0.02
+SPREAD, _LEAST_COUNT = 0.05, 0.02
 
 
 def unpack_tables(stored: torch.Tensor) -> EntropyTables:
@@ -34,10 +34,13 @@ def pack_tables(probabilities: np.ndarray) -> np.ndarray:
     return frequency
 
 
-def histograms(values: torch.Tensor) -> np.ndarray:
-    """Values (N, C, h, w) → smoothed relative frequencies of −40 … 40 and of what is beyond, (C, 82)."""
+def histograms(values: torch.Tensor, spread: float = SPREAD) -> np.ndarray:
+    """Values (N, C, h, w) → smoothed relative frequencies of −40 … 40 and of what is beyond, (C, 82).
+
+    `spread`: share of a count that goes to the values on either side.
+    """
     size = 2 * LARGEST_INDEX + 2
     index = (values + LARGEST_INDEX).clamp(0, size - 1).movedim(1, 0).flatten(1)
     counts = torch.stack([torch.bincount(channel, minlength=size) for channel in index]).double().numpy()
-    beside = _SPREAD * np.roll(counts, 1, 1) + _SPREAD * np.roll(counts, -1, 1)
-    return (1 - 2 * _SPREAD) * counts + beside + _LEAST_COUNT
+    beside = spread * np.roll(counts, 1, 1) + spread * np.roll(counts, -1, 1)
+    return (1 - 2 * spread) * counts + beside + _LEAST_COUNT

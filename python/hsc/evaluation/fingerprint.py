@@ -47,7 +47,6 @@ def of_refiner() -> str:
     return _digest([*_texts(sources(f"{_PACKAGE}.refiner.refine")), *_sums(("refiner*",), weights.FOLDER)])
 
 
-
 @functools.cache
 def of_module(name: str) -> str:
     """Fingerprint of a module of this package and what it uses; such as "coding.stills"."""

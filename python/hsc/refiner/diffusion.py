@@ -10,6 +10,7 @@ network at each step and puts the same n on it again, so that a seed gives an im
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
@@ -18,9 +19,10 @@ from torch.nn import functional
 
 from ..nn.transform import BLOCK, basis
 from .bands import to_coefficients
-from .network import RefinerNetwork
 from .options import MOST_STEPS
 
+# x̂₀ of x_t, x̃, the bands of its error and √η_t: `RefinerNetwork`.
+Network = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
 # √η of step 1; that of step T is 1, with equal ratios between.
 LEAST_LEVEL = 0.2
 # κ, standard deviation of the noise over that of the error.
@@ -72,7 +74,7 @@ def steps_taken(steps: int) -> list[int]:
 
 
 def sample(
-    network: RefinerNetwork, decoded: torch.Tensor, error: torch.Tensor, noise: torch.Tensor, steps: int
+    network: Network, decoded: torch.Tensor, error: torch.Tensor, noise: torch.Tensor, steps: int
 ) -> torch.Tensor:
     """x̂₀ after some steps, (B, 3, H, W), not clamped.
 

@@ -2,12 +2,19 @@
 (arXiv 2504.21577).
 """
 
-from ...codecs.system import System
+from ...codecs.system import CodecEntry, Shorthand, System
+from ...refiner.shorthands import SHORTHANDS
+from .options import LriscOptions
 
 SYSTEM = System(
     name="lrisc",
     title="LRISC",
-    codecs=(),
+    codecs=(CodecEntry("lrisc", 9, f"{__name__}.codec:LriscCodec", colour="#e377c2"),),
     recipes=f"{__name__}.recipes:RECIPES",
+    figures=f"{__name__}.figures:FIGURES",
+    shorthands=(
+        *SHORTHANDS,
+        Shorthand("--roi", LriscOptions, "roi"),
+    ),
     page="docs/systems/lrisc.md",
 )

@@ -25,6 +25,9 @@ FIT_CROPS, FIT_SIZE = 240, 256
 REFIT_STEPS = 1000
 # Share of the channel uses that y takes, roughly, from 1/48 to 1/6; what is over is analog.
 _SIDE_SHARES = ((1 / 48, 1 / 24, 1 / 12, 1 / 6), (0.10, 0.07, 0.05, 0.04))
+# Share of an entropy table's counts that goes to the values on either side: nearly all values of a coarse y
+# are 0, and a larger share would cost a bit in every tenth.
+_SPREAD = 0.003
 # Fineness of y in training.
 _FINENESSES = (1, 2, 3)
 # Pace of the linear path, which is good from the start.
@@ -178,7 +181,7 @@ def fit_tables(network: LriscNetwork, images: torch.Tensor) -> None:
         network.log_power[fineness] = activity.fit_table(z, y, step)
         network.low_power[fineness] = hyper.fit_low(z, y, fineness)
         coded = torch.stack([hyper.differences(each) for each in y])
-        network.tables[fineness] = torch.from_numpy(pack_tables(histograms(coded))).int()
+        network.tables[fineness] = torch.from_numpy(pack_tables(histograms(coded, _SPREAD))).int()
 
 
 @torch.no_grad()

@@ -1,0 +1,265 @@
+"""LRISC (arXiv 2504.21577): a latent sent as analog symbols of adaptive length, beside a small digital
+hyper-latent; a conditional diffusion receiver.
+
+Coding length. The paper's k_i = Q(−β log p(z_i | y)) depends on z_i, which a receiver does not know. Here it
+is its expectation up to a constant, k_i = Q(β log2(σ_i(y) / σ₀)), Q rounding to 0 or 1: both ends compute it
+from y in integers, and no index is sent. β meets the CBR, and what is not sent has a known variance σ_i².
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from ...codecs.contract import Decoded
+from ...coding import analog_part, budget, erasure, whitening
+from ...coding import regions as coding_regions
+from ...coding.analog_part import Selection
+from ...errors import HscError
+from ...message import Base, DigitalStream, Link, Message, ReceivedMessage
+from ...nn import planes
+from ...nn.transform import pad
+from ...phy import digital
+from ...phy.adaptation import LinkSetting
+from ...refiner import bands
+from ...refiner.codec import Refining
+from . import hyper, roi
+from .network import MULTIPLE, USUAL_SNR_DB, LriscNetwork, load_network
+from .options import LriscOptions
+from .parameters import MOST_BYTES, LriscParameters
+
+# How far below the link's SNR the MCS of the side information is chosen [dB]: nothing is decoded without it.
+MARGIN_DB = 3.0
+# Grey, as a value in [0, 1]: of an image of which nothing is known.
+_GREY = 128 / 255
+
+
+@dataclass(frozen=True)
+class Terms:
+    """How much may be sent of an image, and how.
+
+    Attributes:
+        shape: (H, W, C).
+        uses: complex channel uses of payload.
+        snr_db: Es/N0 that the gains are made for [dB].
+        mcs: of the side information.
+        options: the codec's.
+    """
+
+    shape: tuple[int, int, int]
+    uses: int
+    snr_db: float
+    mcs: str
+    options: LriscOptions
+
+    @classmethod
+    def of(cls, shape: tuple[int, int, int], uses: int, link: Link, options: LriscOptions) -> Terms:
+        """Those of a link. Raises HscError for an impossible one."""
+        snr_db = USUAL_SNR_DB if link.snr_db is None else link.snr_db
+        return cls(shape, uses, snr_db, budget.mcs(link, MARGIN_DB), options)
+
+    @property
+    def cbr(self) -> float:
+        """Channel uses over pixel values, three a pixel: what the networks are told."""
+        return self.uses / (3 * self.shape[0] * self.shape[1])
+
+    @property
+    def block_bytes(self) -> int:
+        """Bytes of an LDPC block, which a repair symbol has too."""
+        return digital.payload_bytes_per_block(self.mcs)
+
+    def side_uses(self, n_bytes: int) -> int:
+        """Channel uses of so many bytes of side information with repair symbols and LDPC."""
+        share = self.options.repair_share
+        return digital.symbol_count(erasure.protected_bytes(n_bytes, share, self.block_bytes), self.mcs)
+
+
+@dataclass(frozen=True)
+class Allocation:
+    """Rate allocation of one image: y at a fineness, and the coding lengths that the rest of the budget
+    allows.
+
+    Attributes:
+        fineness: of y.
+        side: region of interest and y, coded.
+        side_uses: channel uses of it.
+        log_power: int64 (120, h, w), log2 σ²(y) [1/64 octave].
+        ranked: the same with the region's weight: what decides.
+        selection: coding lengths and gains.
+        error: that p(z | y) predicts, summed over all coefficients.
+    """
+
+    fineness: int
+    side: bytes
+    side_uses: int
+    log_power: torch.Tensor
+    ranked: torch.Tensor
+    selection: Selection
+    error: float
+
+
+@torch.inference_mode()
+def latent(image: np.ndarray, terms: Terms) -> torch.Tensor:
+    """z = g_e(x): uint8 (H, W, C) → (120, h, w), h and w multiples of 4."""
+    network, _ = load_network()
+    pixels = pad(planes.to_planes(image), MULTIPLE)
+    return network.encode(pixels, torch.tensor([terms.snr_db]), torch.tensor([terms.cbr]))[0]
+
+
+@torch.inference_mode()
+def allocate(z: torch.Tensor, region: roi.Region, terms: Terms) -> Allocation:
+    """Adaptive coding length: the fineness of y with the least expected error of those whose side information
+    keeps to its share, else the coarsest. Raises `budget.TooFew` when y alone is beyond the budget.
+    """
+    _, model = load_network()
+    found = [_allocation(z, region, terms, model, fineness) for fineness in range(len(hyper.STEPS))]
+    fair = [each for each in found if each.side_uses <= terms.options.side_share * terms.uses]
+    best = min(fair or found[-1:], key=lambda each: each.error)
+    if best.side_uses > terms.uses:
+        raise budget.TooFew(
+            f"{terms.uses} channel uses do not hold the side information of LRISC", best.side_uses + 1
+        )
+    return best
+
+
+def _allocation(
+    z: torch.Tensor, region: roi.Region, terms: Terms, model: hyper.Model, fineness: int
+) -> Allocation:
+    y = hyper.latents(z[None], model.weight, fineness)
+    log_power = hyper.log_variances(model, y, fineness)[0]
+    ranked = log_power + region.log_weight()
+    tables = model.entropy[fineness]
+    code = tables.encode(hyper.differences(y[0]).flatten().numpy(), hyper.table_rows(*y.shape[2:]))
+    side = region.pack() + code
+    side_uses = terms.side_uses(len(side))
+    selection = analog_part.select(ranked, most_values(terms.uses - side_uses), terms.snr_db)
+    error = analog_part.expected_error(log_power, selection, terms.snr_db)
+    return Allocation(fineness, side, side_uses, log_power, ranked, selection, error)
+
+
+def most_values(uses: int) -> int:
+    """Coefficients that fit into so many channel uses, whatever the last group of the whitening takes."""
+    return max(2 * uses // whitening.GROUP * whitening.GROUP, 0)
+
+
+def whole(log_power: torch.Tensor) -> list[coding_regions.Region]:
+    """The image as one region: the analog part lies in one piece."""
+    down, across = (side // coding_regions.TOKENS for side in log_power.shape[-2:])
+    return [coding_regions.Region(0, slice(0, down), slice(0, across))]
+
+
+@torch.inference_mode()
+def message(z: torch.Tensor, chosen: Allocation, terms: Terms) -> Message:
+    """f_e: z and its allocation → the message."""
+    if len(chosen.side) > MOST_BYTES:
+        raise HscError(f"the side information has {len(chosen.side)} bytes: send a smaller image")
+    low = hyper.gather_low(z[None])[0]
+    values, _ = analog_part.gather(
+        low, chosen.log_power, chosen.selection, whole(chosen.log_power), chosen.ranked
+    )
+    parameters = LriscParameters(chosen.fineness, chosen.selection, len(chosen.side))
+    protected = erasure.protect(chosen.side, terms.options.repair_share, terms.block_bytes)
+    streams = (DigitalStream(protected, terms.mcs),)
+    return Message(LriscCodec.name, terms.shape, parameters.pack(), values, streams)
+
+
+@dataclass(frozen=True)
+class Latent:
+    """What a receiver has of z.
+
+    Attributes:
+        z: ẑ, float (120, h, w).
+        variance: of its error, same shape.
+        region: of interest, as the transmitter told.
+    """
+
+    z: torch.Tensor
+    variance: torch.Tensor
+    region: roi.Region
+
+
+@torch.inference_mode()
+def estimate(received: ReceivedMessage) -> Latent | None:
+    """f_d: what arrived → ẑ and v, by least squares; None when the side information is lost. Raises HscError
+    for a message that no version of LRISC sends.
+    """
+    planes.check_shape(received.shape)
+    parameters = LriscParameters.unpack(received.parameters)
+    if not received.digital or received.analog is None:
+        raise HscError("not a message of LRISC: transmitter and receiver differ, update both")
+    stream = received.digital[0]
+    size = stream.block_bytes or erasure.LARGEST_SYMBOL
+    side, there = erasure.recover(stream, parameters.side_bytes, size)
+    if len(side) < parameters.side_bytes or not there.all():
+        return None
+    _, model = load_network()
+    down, across = coding_regions.grid(*received.shape[:2])
+    tokens = (down * coding_regions.TOKENS, across * coding_regions.TOKENS)
+    region, code = roi.unpack(side, tokens)
+    coded = model.entropy[parameters.fineness].decode(code, hyper.table_rows(down, across))
+    y = hyper.sums(torch.from_numpy(coded.astype(np.int64)).reshape(-1, down, across))
+    log_power = hyper.log_variances(model, y[None], parameters.fineness)[0]
+    placed = [(each, 0) for each in whole(log_power)]
+    ranked = log_power + region.log_weight()
+    found, variance = analog_part.scatter(received.analog, log_power, parameters.selection, placed, ranked)
+    z = hyper.gather_low(found[None], inverse=True)[0]
+    return Latent(z, hyper.spread_variance(variance[None])[0], region)
+
+
+@torch.inference_mode()
+def decoded(network: LriscNetwork, known: Latent, shape: tuple[int, int, int]) -> Decoded:
+    """g_d: ẑ and v → x̃ and the bands of its error."""
+    image = network.decode(known.z[None], known.variance[None])
+    return Decoded(planes.to_image(image, shape), error=bands.of_image(known.variance, shape))
+
+
+class LriscCodec(Refining):
+    """LRISC as one codec. Keyword arguments are the fields of `LriscOptions`."""
+
+    name = "lrisc"
+    Options = LriscOptions
+    base = Base("digital", "hyper-latent")
+    weights = ("lrisc", "refiner")
+    without_losses = {"repair_share": 0.03}
+
+    def encode(self, image: np.ndarray, link: Link = Link()) -> Message:  # noqa: B008 - frozen
+        """uint8 (H, W, C) → message of one analog and one digital stream. Raises HscError for an image or
+        budget it cannot serve.
+        """
+        planes.check_shape(image.shape)
+        shape = tuple(image.shape)
+        down, across = coding_regions.grid(*shape[:2])
+        tokens = (down * coding_regions.TOKENS, across * coding_regions.TOKENS)
+        region = roi.read(self.options.roi, shape, tokens, self.options.roi_weight)
+
+        def made(uses: int) -> Message:
+            terms = Terms.of(shape, uses, link, self.options)
+            z = latent(image, terms)
+            return message(z, allocate(z, region, terms), terms)
+
+        return budget.within(link, shape, made)
+
+    def decode(self, received: ReceivedMessage) -> Decoded:
+        """Received message → x̃, from whatever arrived: grey when the side information is lost."""
+        known = estimate(received)
+        if known is None:
+            lost = "the side information is lost, and nothing can be decoded without it: the image is grey"
+            return Decoded(np.full(received.shape, round(255 * _GREY), np.uint8), (lost,))
+        network, _ = load_network()
+        return decoded(network, known, received.shape)
+
+    def refine(self, found: Decoded) -> Decoded:
+        """As `Refining.refine`; what is grey for want of side information stays as it is."""
+        return found if found.notices and found.error is None else super().refine(found)
+
+    def adapted(self, setting: LinkSetting) -> LriscCodec:
+        """With the setting's share of repair symbols."""
+        return self if setting.repair_share is None else self.with_options(repair_share=setting.repair_share)
+
+    @classmethod
+    def describe(cls, parameters: bytes) -> dict[str, object]:
+        """β of the coding length, bytes of side information, fineness of y."""
+        known = LriscParameters.unpack(parameters)
+        return {"beta": round(known.beta, 4), "side_bytes": known.side_bytes, "fineness": known.fineness}

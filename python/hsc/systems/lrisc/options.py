@@ -1,0 +1,45 @@
+"""Options of LRISC."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ...codecs.options import Ends, option
+from ...coding import erasure
+from ...errors import HscError
+from ...refiner.options import RefinerOptions
+
+# Least and largest weight of the errors inside a region of interest, in amplitude.
+ROI_WEIGHTS = (1.0, 8.0)
+
+
+@dataclass(frozen=True)
+class LriscOptions(RefinerOptions):
+    """Options of LRISC."""
+
+    refiner: bool = option(True, "go over the image with the conditional diffusion refiner", Ends.RECEIVER)
+    roi: str | None = option(
+        None,
+        "regions of interest, x,y,w,h [pixels], several with ';' between; or an image file, of which what is "
+        "brighter than half is the region",
+    )
+    roi_weight: float = option(
+        4.0,
+        f"how many times an error inside the region counts, {ROI_WEIGHTS[0]:g} to {ROI_WEIGHTS[1]:g}",
+    )
+    side_share: float = option(
+        0.08,
+        "largest share of the channel uses that the hyper-latent y may take, 0.01 to 0.5, where its coarsest "
+        "form keeps to it",
+    )
+    repair_share: float = option(
+        0.3, "RaptorQ repair symbols over all symbols of the side information, 0 to 0.9"
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not ROI_WEIGHTS[0] <= self.roi_weight <= ROI_WEIGHTS[1]:
+            raise HscError(f"the weight of the region is {self.roi_weight:g}: give 1 (none) to 8")
+        if not 0.01 <= self.side_share <= 0.5:
+            raise HscError(f"the share of the side information is {self.side_share:g}: give 0.01 to 0.5")
+        erasure.repair_symbols(1, self.repair_share)
