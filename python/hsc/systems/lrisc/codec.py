@@ -18,7 +18,7 @@ from ...coding import analog_part, budget, erasure, whitening
 from ...coding import regions as coding_regions
 from ...coding.analog_part import Selection
 from ...errors import HscError
-from ...message import Base, DigitalStream, Link, Message, ReceivedMessage
+from ...message import Base, DigitalStream, Link, Message, ReceivedAnalog, ReceivedMessage
 from ...nn import planes
 from ...nn.transform import pad
 from ...phy import digital
@@ -34,6 +34,8 @@ from .parameters import MOST_BYTES, LriscParameters
 MARGIN_DB = 3.0
 # Grey, as a value in [0, 1]: of an image of which nothing is known.
 _GREY = 128 / 255
+# An analog stream of a message whose budget held none.
+_NO_VALUES = ReceivedAnalog(np.zeros(0, np.float32), np.zeros(0, np.float32), np.zeros(0, bool))
 
 
 @dataclass(frozen=True)
@@ -187,7 +189,7 @@ def estimate(received: ReceivedMessage) -> Latent | None:
     """
     planes.check_shape(received.shape)
     parameters = LriscParameters.unpack(received.parameters)
-    if not received.digital or received.analog is None:
+    if not received.digital:
         raise HscError("not a message of LRISC: transmitter and receiver differ, update both")
     stream = received.digital[0]
     size = stream.block_bytes or erasure.LARGEST_SYMBOL
@@ -203,7 +205,8 @@ def estimate(received: ReceivedMessage) -> Latent | None:
     log_power = hyper.log_variances(model, y[None], parameters.fineness)[0]
     placed = [(each, 0) for each in whole(log_power)]
     ranked = log_power + region.log_weight()
-    found, variance = analog_part.scatter(received.analog, log_power, parameters.selection, placed, ranked)
+    analog = received.analog or _NO_VALUES
+    found, variance = analog_part.scatter(analog, log_power, parameters.selection, placed, ranked)
     z = hyper.gather_low(found[None], inverse=True)[0]
     return Latent(z, hyper.spread_variance(variance[None])[0], region)
 

@@ -143,7 +143,7 @@ def read(text: str | None, shape: tuple[int, int, int], size: tuple[int, int], w
 
 
 def _mask(path: Path, shape: tuple[int, int, int]) -> np.ndarray:
-    image = files.load(path).image
+    image = files.load(path).pixels
     if image.shape[:2] != shape[:2]:
         raise HscError(
             f"the mask {path.name} has {image.shape[1]} x {image.shape[0]} pixels and the image "
