@@ -1,5 +1,5 @@
-"""Training of the refiner behind LRISC's codec: a few steps of residual-shift diffusion, judged by what a
-viewer sees.
+"""Training of the refiner, mostly behind LRISC's codec, now and then behind another one: a few steps of
+residual-shift diffusion, judged by what a viewer sees.
 
 Loss of x̂₀ at a random step t, half of the time the first: MSE + LPIPS (Alex) + LPIPS (VGG, the first taps,
 on some images of each batch), crops shifted by some pixels before they are judged, so that no grid is
@@ -14,7 +14,12 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from ... import channel, modem
+from ...codecs import registry
+from ...errors import HscError
+from ...evaluation.transmission import carry
 from ...images import datasets
+from ...message import Link
 from ...perceptual import Lpips
 from ...refiner import bands, diffusion
 from ...refiner.network import RefinerNetwork
@@ -32,6 +37,9 @@ MSE_WEIGHT = (10.0, 40.0)
 VGG_SHARE, VGG_TAPS = 4, 3
 # Largest shift before LPIPS [pixels].
 _JITTER = 7
+# Codecs besides LRISC that a batch may come through, by way of the contract, and the share of such batches.
+# What they decode has other errors, and the refiner is to serve them too.
+OTHERS, _OTHERS_SHARE = ("deepjscc", "separate", "hda_deepsc"), 0.2
 # Share of images for which nothing is known of the error, as behind codecs that cannot tell.
 _UNTOLD = 0.15
 METHOD = Method(clip=1.0, betas=(0.9, 0.99), average=0.998)
@@ -70,6 +78,31 @@ def degraded(
     return received.clamp(0, 1), bands.of_coefficients(variance)
 
 
+def through(
+    name: str, images: torch.Tensor, links: Links, decoded: torch.Tensor, error: torch.Tensor
+) -> None:
+    """Put what a registered codec makes of images, by way of the contract and the symbol-level channel, AWGN,
+    in place of x̃ and its bands, negative where the codec cannot tell. An image that it cannot send in so few
+    channel uses stays as it was decoded.
+    """
+    codec = registry.create(name)
+    for index, image in enumerate(pixels(images)):
+        snr_db, cbr = float(links.snr_db[index]), float(links.cbr[index])
+        try:
+            sent = modem.modulate(codec.encode(image, Link(snr_db, cbr)), 0)
+            normal = channel.numpy_normal(np.random.default_rng())
+            found = codec.decode(modem.demodulate(carry(sent, "awgn", snr_db, normal)))
+        except HscError:
+            continue
+        decoded[index] = planes(found.image[None])[0]
+        error[index] = -1.0 if found.error is None else torch.from_numpy(found.error)
+
+
+def pixels(images: torch.Tensor) -> np.ndarray:
+    """Images (B, 3, H, W) in [0, 1] → uint8 (B, H, W, 3)."""
+    return (images * 255).round().byte().permute(0, 2, 3, 1).contiguous().numpy()
+
+
 def noise_of(error: torch.Tensor) -> torch.Tensor:
     """n for bands (B, 16, h, w)."""
     shape = (len(error), len(bands.BAND), *error.shape[-2:])
@@ -81,7 +114,10 @@ def loss(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Loss and MSE of a batch of images (B, 3, S, S) at a share of the schedule."""
     batch, device = len(images), images.device
-    decoded, error = degraded(codec, images, draw_links(batch, _SNRS_DB, device), Hazards())
+    links = draw_links(batch, _SNRS_DB, device)
+    decoded, error = degraded(codec, images, links, Hazards())
+    if torch.rand(()) < _OTHERS_SHARE:
+        through(OTHERS[int(torch.randint(len(OTHERS), ()))], images.cpu(), links, decoded, error)
     untold = torch.rand(batch, 1, 1, 1, device=device) < _UNTOLD
     error = torch.where(untold, -1.0, error)
     step = torch.randint(1, MOST_STEPS + 1, (batch,), device=device)
