@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gzip
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,6 +72,13 @@ class Photos:
         for slot, index in enumerate(rng.choice(len(area), count, p=area / area.sum())):
             out[slot] = self._crop(rng, index, size)
         return out
+
+    def whole(self, rng: np.random.Generator, count: int) -> Iterator[np.ndarray]:
+        """`count` whole images, each another where there are so many, uint8 (H, W, 3)."""
+        for index in rng.permutation(len(self.shapes))[:count]:
+            height, width = self.shapes[index]
+            first = self.offsets[index]
+            yield np.array(self.pixels[first : first + height * width * 3]).reshape(height, width, 3)
 
     def _crop(self, rng: np.random.Generator, index: int, size: int) -> np.ndarray:
         height, width = self.shapes[index]

@@ -7,7 +7,7 @@ training photographs.
 
 The lowest coefficients of neighbouring tokens are alike, which log-energies do not tell. So they are
 transformed again, a 4 × 4 DCT over the tokens of a cell of 32 × 32 pixels, and their variances come from the
-mean activity of the cell.
+mean activity of the cell; the means of the cells are waves over the whole image (`means.py`).
 """
 
 from __future__ import annotations
@@ -22,12 +22,15 @@ from ...coding import activity
 from ...coding.activity import GROUPS, OCTAVE, SIDE
 from ...coding.entropy import EntropyTables
 from ...nn.transform import dct_matrix
+from . import means
 
 # Steps of the quantiser of y [1/8 octave of energy], by fineness: fine where bits are cheap.
 STEPS = (14, 24, 48, 80, 128)
 # Channels of z that are transformed again, by their place among the 120: the three lowest of luma, the mean
 # of both colour differences. Chosen by trial: without, PSNR is 1 to 2.5 dB lower, with more no better.
 LOW = (0, 1, 2, 64, 92)
+# Those of them whose means over a cell are waves over the image: luma and both colour differences.
+MEAN_CHANNELS = (0, 64, 92)
 # Rows of the entropy tables whose values are coded as differences: the means of both groups over a cell.
 MEANS = (0, SIDE * SIDE)
 
@@ -53,21 +56,42 @@ def _tokens(cells: torch.Tensor) -> torch.Tensor:
 
 
 def gather_low(z: torch.Tensor, inverse: bool = False) -> torch.Tensor:
-    """z (B, 120, h, w), h and w multiples of 4, with the low channels of each cell in their DCT, or back."""
+    """z (B, 120, h, w), h and w multiples of 4, with the low channels of each cell in their DCT, and the
+    means of the cells as waves; or back.
+    """
     matrix = _cell_dct().to(z.device)
-    low = list(LOW)
-    return z.index_copy(
-        1, torch.tensor(low, device=z.device), _tokens(_cells(z[:, low]) @ (matrix if inverse else matrix.T))
-    )
+    if inverse:
+        z = _with_means(z, means.waves(_means(z), inverse=True))
+        return _with_low(z, _cells(z[:, list(LOW)]) @ matrix)
+    z = _with_low(z, _cells(z[:, list(LOW)]) @ matrix.T)
+    return _with_means(z, means.waves(_means(z)))
 
 
 def spread_variance(variance: torch.Tensor) -> torch.Tensor:
     """Variances of errors that are independent behind `gather_low` → those of the tokens, (B, 120, h, w)."""
+    variance = _with_means(variance, means.waves(_means(variance), inverse=True, squared=True))
     squares = _cell_dct().to(variance.device).square()
-    low = list(LOW)
-    return variance.index_copy(
-        1, torch.tensor(low, device=variance.device), _tokens(_cells(variance[:, low]) @ squares)
-    )
+    return _with_low(variance, _cells(variance[:, list(LOW)]) @ squares)
+
+
+def _with_low(z: torch.Tensor, cells: torch.Tensor) -> torch.Tensor:
+    return z.index_copy(1, torch.tensor(LOW, device=z.device), _tokens(cells))
+
+
+def _means(z: torch.Tensor) -> torch.Tensor:
+    """The place of the means of the cells, (B, 3, h/4, w/4)."""
+    return z[:, list(MEAN_CHANNELS), ::SIDE, ::SIDE]
+
+
+def _with_means(z: torch.Tensor, maps: torch.Tensor) -> torch.Tensor:
+    found = z.clone()
+    found[:, list(MEAN_CHANNELS), ::SIDE, ::SIDE] = maps
+    return found
+
+
+def cell_means(z: torch.Tensor) -> torch.Tensor:
+    """z (B, 120, h, w) → means of the cells, (B, 3, h/4, w/4), in units of their DCT."""
+    return _cells(z[:, list(MEAN_CHANNELS)]).sum(-1) / SIDE
 
 
 @dataclass(frozen=True)
@@ -78,12 +102,14 @@ class Model:
         weight: float (120,), mean power of each channel of z.
         log_power: int64 (5, 44, 120), variance of z_i by fineness and row of the activity [1/64 octave].
         low_power: int64 (5, 44, 5, 16), the same for the low channels, by place in the cell's DCT.
+        mean_power: int64 (3, 7, 7), that of the waves of the means, `means.log_variances`.
         entropy: tables of y, 32 rows, by fineness.
     """
 
     weight: torch.Tensor
     log_power: torch.Tensor
     low_power: torch.Tensor
+    mean_power: torch.Tensor
     entropy: tuple[EntropyTables, ...]
 
 
@@ -99,7 +125,7 @@ def log_variances(model: Model, y: torch.Tensor, fineness: int) -> torch.Tensor:
     mean = cell_rows(rows)
     low = [model.low_power[fineness, :, place][mean[:, group]] for place, group in enumerate(_group_of_low())]
     found[:, list(LOW)] = _tokens(torch.stack(low, 1))
-    return found
+    return _with_means(found, means.log_variances(model.mean_power, *mean.shape[2:]).to(found.device))
 
 
 def cell_rows(rows: torch.Tensor) -> torch.Tensor:
@@ -116,7 +142,7 @@ def _group_of_low() -> list[int]:
 def fit_low(z: torch.Tensor, y: torch.Tensor, fineness: int) -> torch.Tensor:
     """Table int32 (44, 5, 16) of `Model.low_power` that suits samples z (N, 120, h, w) and their y."""
     mean = cell_rows(activity.rows(y, STEPS[fineness]))
-    power = _cells(gather_low(z)[:, list(LOW)]).square()
+    power = (_cells(z[:, list(LOW)]) @ _cell_dct().T).square()
     tables = [
         activity.power_by_row(mean[:, group].flatten(), power[:, place].flatten(0, 2))
         for place, group in enumerate(_group_of_low())

@@ -11,6 +11,7 @@ SNR, bandwidth, fade and loss.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 
 import torch
@@ -21,7 +22,7 @@ from ...coding import activity
 from ...coding.stored_tables import LARGEST_INDEX, unpack_tables
 from ...nn.swin import ResidualSwinBlock
 from ...nn.transform import WIDTH, BlockTransform
-from . import hyper
+from . import hyper, means
 
 WEIGHTS = "lrisc"
 # SNR that stands for "not known" [dB]: what the encoder is told then.
@@ -37,7 +38,7 @@ class LriscNetwork(nn.Module):
 
     Attributes:
         deviation: float (120,), RMS of each channel of z, for the networks' inputs.
-        weight, log_power, low_power: as in `hyper.Model`.
+        weight, log_power, low_power, mean_power: as in `hyper.Model`.
         tables: int32 (5, 32, 82), entropy tables of y as stored.
     """
 
@@ -58,13 +59,16 @@ class LriscNetwork(nn.Module):
         self.register_buffer(
             "low_power", torch.zeros(finenesses, activity.ROWS, len(hyper.LOW), activity.SIDE**2, **integers)
         )
+        size = (len(hyper.MEAN_CHANNELS), means.LEVELS, means.LEVELS)
+        self.register_buffer("mean_power", torch.zeros(size, **integers))
         self.register_buffer(
             "tables", torch.zeros(finenesses, activity.LATENTS, 2 * LARGEST_INDEX + 2, **integers)
         )
 
     def model(self) -> hyper.Model:
         """p(z | y) with the tables of the moment; without entropy tables."""
-        return hyper.Model(self.weight, self.log_power.long(), self.low_power.long(), ())
+        powers = (self.log_power.long(), self.low_power.long(), self.mean_power.long())
+        return hyper.Model(self.weight, *powers, ())
 
     def encode(self, images: torch.Tensor, snr_db: torch.Tensor, cbr: torch.Tensor) -> torch.Tensor:
         """z = g_e(x): images (B, 3, H, W), sides multiples of 32, and what the transmitter counts on, (B,)
@@ -95,6 +99,5 @@ def load_network(name: str = WEIGHTS) -> tuple[LriscNetwork, hyper.Model]:
     network = LriscNetwork()
     network.load_state_dict(weights.load(name))
     network.eval().requires_grad_(False)
-    model = network.model()
     tables = tuple(unpack_tables(each) for each in network.tables)
-    return network, hyper.Model(model.weight, model.log_power, model.low_power, tables)
+    return network, replace(network.model(), entropy=tables)

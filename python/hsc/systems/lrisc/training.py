@@ -16,11 +16,13 @@ from ...coding.stored_tables import histograms, pack_tables
 from ...images import datasets
 from ...training.export import export
 from ...training.loop import Method, Run, accelerator, batches, fit, mixed_precision, planes
-from . import hyper
-from .network import LriscNetwork
+from . import hyper, means
+from .network import MULTIPLE, USUAL_SNR_DB, LriscNetwork
 
 # Crops that tables are fitted to, and their side.
 FIT_CROPS, FIT_SIZE = 240, 256
+# Whole photographs that the waves of the means are fitted to.
+FIT_WHOLE = 80
 # Steps after which the tables are fitted anew to what the encoder has become. Chosen by trial.
 REFIT_STEPS = 1000
 # Share of the channel uses that y takes, roughly, from 1/48 to 1/6; what is over is analog.
@@ -167,6 +169,18 @@ def loss(
 
 
 @torch.no_grad()
+def fit_means(network: LriscNetwork, run: Run) -> None:
+    """Fit the table of the waves of the means to whole training photographs."""
+    rng, maps = np.random.default_rng(run.recipe.seed), []
+    for image in run.photos().whole(rng, FIT_WHOLE):
+        height, width = (side // MULTIPLE * MULTIPLE for side in image.shape[:2])
+        links = Links.of(USUAL_SNR_DB, 1 / 12)
+        z = network.encode(planes(image[None, :height, :width]), links.snr_db, links.cbr)
+        maps.append(hyper.cell_means(z)[0])
+    network.mean_power.copy_(means.fit(maps))
+
+
+@torch.no_grad()
 def fit_tables(network: LriscNetwork, images: torch.Tensor) -> None:
     """Fit mean powers, p(z | y) and the entropy tables of y to images (N, 3, S, S), S a multiple of 32."""
     torch.manual_seed(len(images))
@@ -197,7 +211,7 @@ def photo_figures(network: LriscNetwork, photos: list[np.ndarray]) -> dict[str, 
 
 
 def _psnr_db(network: LriscNetwork, image: torch.Tensor, links: Links) -> float:
-    height, width = (side // 32 * 32 for side in image.shape[-2:])
+    height, width = (side // MULTIPLE * MULTIPLE for side in image.shape[-2:])
     image = image[..., :height, :width]
     received, _ = send(network, image, links, CALM)
     return -10 * torch.log10((received.clamp(0, 1) - image).square().mean()).item()
@@ -214,6 +228,7 @@ def begin(network: LriscNetwork, start: dict[str, torch.Tensor], run: Run) -> No
         with torch.no_grad():
             network.deviation.copy_(network.transform(crops).square().mean((0, 2, 3)).sqrt())
     fit_tables(network, crops)
+    fit_means(network, run)
 
 
 def train(run: Run, start: dict[str, torch.Tensor] | None) -> dict[str, float]:
@@ -233,6 +248,7 @@ def train(run: Run, start: dict[str, torch.Tensor] | None) -> dict[str, float]:
 
     network, steps = fit(network.to(memory_format=torch.channels_last), of_batch, run, METHOD)
     fit_tables(network, planes(run.photos().crops(np.random.default_rng(1), FIT_CROPS, FIT_SIZE)))
+    fit_means(network, run)
     figures = photo_figures(network, datasets.kodak(run.path))
     export(run, network.state_dict(), steps, figures, exact=EXACT)
     return figures
