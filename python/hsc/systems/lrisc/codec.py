@@ -18,7 +18,7 @@ from ...coding import analog_part, budget, erasure, whitening
 from ...coding import regions as coding_regions
 from ...coding.analog_part import Selection
 from ...errors import HscError
-from ...message import Base, DigitalStream, Link, Message, ReceivedAnalog, ReceivedMessage
+from ...message import DigitalStream, Link, Message, ReceivedAnalog, ReceivedMessage
 from ...nn import planes
 from ...nn.transform import pad
 from ...phy import digital
@@ -223,7 +223,6 @@ class LriscCodec(Refining):
 
     name = "lrisc"
     Options = LriscOptions
-    base = Base("digital", "hyper-latent")
     weights = ("lrisc", "refiner")
     without_losses = {"repair_share": 0.03}
 
