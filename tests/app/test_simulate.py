@@ -139,6 +139,8 @@ def test_a_failing_image_does_not_lose_the_others(crop, tmp_path):
         "--rank",
         0,
         "--json",
+        "--metrics",
+        "none",
         "--out",
         out,
     )

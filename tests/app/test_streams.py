@@ -60,7 +60,8 @@ def whole_commands(tmp_path_factory):
     def run(number: int) -> tuple[subprocess.CompletedProcess, Path]:
         command, streams, _ = CASES[number]
         out = folder / str(number)
-        arguments = (command, DIGIT) if command == "send" else (command, "--radio", f"file:{RECORDING}")
+        sent, received = (DIGIT, "--metrics", "none"), ("--radio", f"file:{RECORDING}")
+        arguments = (command, *(sent if command == "send" else received))
         return python(
             COMMAND,
             *arguments,
