@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from gnuradio.hsc.codecs import registry
-from gnuradio.hsc.codecs.contract import ERROR_BANDS, error_shape
+from gnuradio.hsc.codecs.contract import ERROR_BANDS, MOST_ERROR, error_shape
 from gnuradio.hsc.images.files import load
 from gnuradio.hsc.message import Link, ReceivedAnalog, ReceivedDigital, ReceivedMessage
 from gnuradio.hsc.nn.planes import to_planes
@@ -90,7 +90,19 @@ def test_noisier_values_leave_more_open_and_nothing_leaves_more_than_all():
     torch.testing.assert_close(nothing[0], all_of_it)
     unsent = made.gains(SIDE, SIDE, torch.tensor([10.0]), torch.tensor([1]))
     torch.testing.assert_close(error.of_maps(variance, unsent, power)[0, 1], all_of_it[1])
-    assert torch.isfinite(error.of_maps(torch.zeros_like(variance), gains, power)).all()
+    for extreme in (0.0, 1e-38, 1e38):
+        for those in (slice(None), slice(0, 1)):
+            variance[..., those] = extreme
+            said = error.of_maps(variance, gains, power)
+            assert torch.isfinite(said).all() and (said <= all_of_it * 1.001).all()
+
+
+@pytest.mark.parametrize("nonsense", [np.nan, np.inf, -1.0, 1e38])
+def test_an_error_is_a_variance_that_pixels_can_have(nonsense):
+    variance = torch.full((WIDTH, 1, 1), 0.5)
+    variance[:1] = nonsense
+    found = bands.of_image(variance, (8, 8, 3)).ravel()
+    assert found[0] == (0 if nonsense == -1.0 else MOST_ERROR) and (found[1:] == 0.5).all()
 
 
 def test_the_error_of_coefficients_is_that_of_a_linear_codec():

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pmt
 
-from ..codecs.contract import Decoded, error_shape
+from ..codecs.contract import MOST_ERROR, Decoded, error_shape
 from ..errors import HscError
 from ..message import MAX_DIGITAL_STREAMS, MAX_PARAMETER_BYTES, ReceivedAnalog, ReceivedDigital
 from ..phy import adaptation, digital, packets, reports
@@ -38,8 +38,6 @@ from .pdu_keys import (
 
 # Largest integer of a metadata value; GNU Radio's PMT has 64 bits.
 _MAX_INTEGER = (1 << 62) - 1
-# Variance of a block's coefficient at most: all of the energy of its 8 × 8 pixels of three colours.
-_MOST_ERROR = 192
 # All kinds by name, those that systems define in their own modules too.
 KINDS: dict[str, type[Pdu]] = {}
 
@@ -147,8 +145,8 @@ class Image(Pdu):
         shape = error_shape(self.shape)
         require(self.error.size == math.prod(shape), f"error: must have {math.prod(shape)} items")
         # A NaN fails too.
-        inside = bool((self.error >= 0).all() and (self.error <= _MOST_ERROR).all())
-        require(inside, f"error: must be variances from 0 to {_MOST_ERROR}")
+        inside = bool((self.error >= 0).all() and (self.error <= MOST_ERROR).all())
+        require(inside, f"error: must be variances from 0 to {MOST_ERROR}")
         return self.error.reshape(shape)
 
 

@@ -22,6 +22,8 @@ from .options import NoOptions, options_of
 ERROR_BANDS = 16
 # Side of the blocks that it is told for [pixels].
 ERROR_BLOCK = 8
+# Largest variance in them: all the energy that 8 × 8 pixels of three colours can be wrong by.
+MOST_ERROR = 3 * ERROR_BLOCK**2
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ class Decoded:
         image: uint8 (H, W, C).
         notices: what was left out of it, and why, one line each.
         error: variance of the image's error in bands of the 8 × 8 DCT of every block (`refiner.bands`), of
-            pixels in [0, 1]; float32 of `error_shape`. None where the codec cannot tell.
+            pixels in [0, 1]; float32 of `error_shape`, 0 to MOST_ERROR. None where the codec cannot tell.
     """
 
     image: np.ndarray

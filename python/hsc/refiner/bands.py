@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from ..codecs.contract import error_shape
+from ..codecs.contract import MOST_ERROR, error_shape
 from ..nn.transform import KEPT
 
 # First place of each band along the zigzag: diagonals of the block, the last four of luma taken together.
@@ -46,10 +46,11 @@ def to_coefficients(bands: torch.Tensor) -> torch.Tensor:
 
 def of_image(variance: torch.Tensor, shape: tuple[int, int, int]) -> np.ndarray:
     """Variance of the error of each DCT coefficient (120, ≥⌈H/8⌉, ≥⌈W/8⌉) of an image (H, W, C) →
-    `contract.Decoded.error`. A grey image is three equal planes, without an error of colour.
+    `contract.Decoded.error`. A grey image is three equal planes, without an error of colour; of what is no
+    number the worst is taken.
     """
     _, down, across = error_shape(shape)
     found = of_coefficients(variance[:, :down, :across])
     if shape[2] == 1:
         found[len(_LUMA) :] = 0
-    return found.numpy()
+    return found.nan_to_num(MOST_ERROR).clamp(0, MOST_ERROR).numpy()

@@ -11,8 +11,10 @@ import torch
 from ...refiner import bands
 from .network import DeepJscc
 
-# Noise that is always reckoned with, of the power of the values.
+# Noise that is always reckoned with, and noise beyond which a value says nothing, of the power of the values:
+# float32 has no more. Chosen by trial.
 _LEAST_NOISE = 1e-5
+_MOST_NOISE = 1e5
 _TINY = 1e-12
 
 
@@ -48,7 +50,8 @@ def of_maps(variance: torch.Tensor, gains: torch.Tensor, power: torch.Tensor) ->
     signal = gains.square() * power  # spectrum of the values
     prior = signal.mean((2, 3), keepdim=True)
     came = torch.isfinite(variance) & (prior > 0)
-    total = torch.where(came, variance, 0).sum((2, 3), keepdim=True)
+    variance = torch.where(came, variance.minimum(_MOST_NOISE * prior), 0)
+    total = variance.sum((2, 3), keepdim=True)
     noise = total / came.sum((2, 3), keepdim=True).clamp_min(1) + _LEAST_NOISE * prior + _TINY
     filtered = (power * noise / (signal + noise)).mean((2, 3), keepdim=True)
     response = (gains * power / (signal + noise)).square().mean((2, 3), keepdim=True)
