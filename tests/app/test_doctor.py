@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+from gnuradio.hsc import perceptual_weights
 from gnuradio.hsc.app import doctor
 from support import ROOT
 
@@ -43,6 +44,14 @@ def test_a_home_that_cannot_be_written_to_is_a_line(tmp_path, monkeypatch):
         doctor, "use_writable_home", lambda: "/x cannot be written to: preferences are kept in /y"
     )
     assert probe("home") == doctor.Check("home", True, "/x cannot be written to: preferences are kept in /y")
+
+
+def test_weights_of_perceptual_distances_are_optional(monkeypatch):
+    monkeypatch.setattr(perceptual_weights, "find", lambda name: None)
+    check = probe("LPIPS, DISTS")
+    assert check.ok and f"'{perceptual_weights.INSTALL}' installs them" in check.detail
+    monkeypatch.setattr(perceptual_weights, "find", lambda name: Path("/there") / name)
+    assert probe("LPIPS, DISTS").detail == "weights in /there"
 
 
 def test_a_foreign_package_on_pythonpath_is_found(tmp_path):

@@ -27,6 +27,8 @@ ODD = [os.fsdecode(name) for name in (
     b"caf\xe9", b"~no-such-user", b"[bold]x[red]", b"[", b"a%s%d", b"new\nline", b"-dash", b"$x^{\\foo}$",
     b"x" * 250, b"x" * 251, b"\xff" * 240,
 )]  # fmt: skip
+# Where their weights are not installed, a line on stderr says so.
+NO_DISTANCES = ("--metrics", "none")
 NAMES = st.binary(min_size=1, max_size=255).filter(
     lambda name: not set(name) & {0, ord("/")} and name not in (b".", b"..")
 )
@@ -83,7 +85,9 @@ def odd_files(tmp_path) -> list[Path]:
 def test_simulate_takes_any_name(odd_files, tmp_path):
     out = tmp_path / os.fsdecode(b"out[\xe9]")
     missing = tmp_path / ("y" * 300)
-    result = run("simulate", *odd_files[:5], missing, *odd_files[5:], "--rank", 0, "--out", out)
+    result = run(
+        "simulate", *odd_files[:5], missing, *odd_files[5:], "--rank", 0, *NO_DISTANCES, "--out", out
+    )
     assert result.exit_code == 2 and "Traceback" not in result.output
     assert "name too long" in result.stderr and len(result.stderr.splitlines()) == 1
     entries = json.loads((out / "metrics.json").read_bytes())
@@ -143,7 +147,7 @@ def test_a_home_that_nobody_has_is_no_traceback(tmp_path, monkeypatch):
 
 
 def test_notes_are_printed(tmp_path):
-    path, out = on_transparency(tmp_path / "logo.png"), ("--out", tmp_path / "out")
+    path, out = on_transparency(tmp_path / "logo.png"), (*NO_DISTANCES, "--out", tmp_path / "out")
     result = run("simulate", path, "--rank", 28, "--snr", 30, *out)
     assert result.stderr.splitlines() == [f"gr-hsc: {path}: transparent: put on white"]
     received = image_files.load(tmp_path / "out" / "logo.png").pixels
@@ -199,7 +203,8 @@ def test_one_picture_that_cannot_be_written_does_not_stop_the_others(tmp_path):
     empty = tmp_path / "empty"
     empty.mkdir()
     result = run(
-        "simulate", empty, *(digit(tmp_path / f"{name}.png") for name in "abc"), "--rank", 0, "--out", out
+        *("simulate", empty, *(digit(tmp_path / f"{name}.png") for name in "abc"), "--rank", 0),
+        *(*NO_DISTANCES, "--out", out),
     )
     assert result.exit_code == 2
     lines = result.stderr.splitlines()

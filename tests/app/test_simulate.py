@@ -11,7 +11,7 @@ import click
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from gnuradio.hsc import metrics
+from gnuradio.hsc import metrics, perceptual_weights
 from gnuradio.hsc.app import link, options, samples, simulate
 from gnuradio.hsc.app.cli import main
 from gnuradio.hsc.app.link import Scenario
@@ -26,6 +26,7 @@ from gnuradio.hsc.systems.deepjscc import denoisers
 from gnuradio.hsc.systems.hda.options import read_key
 from PIL import Image
 from support import pixel_codec
+from support.perceptual import needs_perceptual
 
 KEYS = {
     *(
@@ -49,6 +50,7 @@ KEYS = {
         "psnr_db",
         "ms_ssim",
         "mse",
+        *metrics.PERCEPTUAL,
         "cbr",
         "cbr_with_overhead",
         "channel_uses",
@@ -216,6 +218,43 @@ def test_the_table_has_a_line_for_each_image(tmp_path):
     for path in digits:
         assert path.name in result.stdout
     assert "PSNR" in result.stdout
+
+
+@needs_perceptual
+def test_perceptual_distances_are_measured_written_and_named(crop, tmp_path):
+    """LPIPS with AlexNet unless told otherwise; its backbone is in every print."""
+    result = run("simulate", crop, "--rank", 0, "--out", tmp_path)
+    (entry,) = json.loads((tmp_path / "metrics.json").read_text())
+    received, sent = load(tmp_path / entry["received"]).pixels, load(crop).pixels
+    assert entry["lpips_alex"] == pytest.approx(metrics.lpips(received, sent))
+    assert entry["lpips_vgg"] is entry["dists"] is None
+    assert "(Alex)" in result.stdout and f"{entry['lpips_alex']:.4f}" in result.stdout
+    result = run("simulate", crop, "--rank", 0, "--metrics", "dists,lpips_vgg", "--out", tmp_path)
+    (entry,) = json.loads((tmp_path / "metrics.json").read_text())
+    assert entry["lpips_alex"] is None and entry["dists"] == pytest.approx(metrics.dists(received, sent))
+    assert "(VGG)" in result.stdout and "DISTS" in result.stdout and "(Alex)" not in result.stdout
+
+
+@pytest.mark.parametrize("command", ["simulate", "compare"])
+def test_distances_without_weights_are_left_out_and_one_line_says_how_to_get_them(
+    command, crop, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(perceptual_weights, "find", lambda name: None)
+    codec = ("--codec", "softcast") if command == "simulate" else ("--codecs", "softcast", "--workers", 0)
+    result = run(command, crop, *codec, "--snr", 10, "--metrics", "all", "--out", tmp_path)
+    assert result.exit_code == 0, result.output
+    told = [line for line in result.stderr.splitlines() if "left out" in line]
+    lacking = "LPIPS (Alex), LPIPS (VGG), DISTS"
+    assert told == [f"gr-hsc: {lacking} left out: '{perceptual_weights.INSTALL}' installs the weights"]
+    assert "(Alex)" not in result.stdout
+    result = run(command, crop, *codec, "--snr", 10, "--metrics", "none", "--out", tmp_path)
+    assert result.exit_code == 0 and "left out" not in result.stderr
+
+
+def test_an_unknown_distance_is_one_line(crop, tmp_path):
+    result = run("simulate", crop, "--metrics", "lpips", "--out", tmp_path)
+    assert result.exit_code == 2 and len(result.stderr.strip().splitlines()) == 1
+    assert "'lpips' is not one of lpips_alex, lpips_vgg, dists, all or none" in result.stderr
 
 
 def test_same_seed_same_result(crop):

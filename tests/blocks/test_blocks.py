@@ -21,6 +21,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support import ROOT
 from support.pdus import HEADER, complex_noise, damaged, examples, values
+from support.perceptual import needs_perceptual
 from support.pixel_codec import NAME, PixelCodec, picture, register
 from support.waiting import wait_for
 from support.watched import MAKE, Watched, make, ports
@@ -218,6 +219,20 @@ def test_quality_meter_measures_and_names():
     assert out["quality"].psnr_db == pytest.approx(metrics.psnr_db(received, sent))
     assert out["quality"].mse == pytest.approx(metrics.mse(received, sent))
     assert out["quality"].ms_ssim == pytest.approx(metrics.ms_ssim(received, sent), abs=1e-6)
+
+
+@needs_perceptual
+def test_quality_meter_measures_perceptual_distances_while_no_image_waits(monkeypatch):
+    sent = picture(40, 50)
+    received = 255 - sent
+    for waiting, expected in ((1, metrics.dists(received, sent)), (2, None)):  # one may be the End
+        meter = make("quality_meter", perceptual=["dists"])
+        monkeypatch.setattr(meter.block, "nmsgs", lambda port, n=waiting: n, raising=False)
+        meter.give("received", pdu.Image(5, sent.shape, received.ravel()))
+        out = dict(meter.give("reference", pdu.Image(5, sent.shape, sent.ravel())))
+        assert out["quality"].dists == pytest.approx(expected) and out["quality"].lpips_alex is None
+    with pytest.raises(HscError, match="no distance lpips: choose of lpips_alex"):
+        make("quality_meter", perceptual=["lpips"])
 
 
 def test_image_sink_writes_names_and_stays_in_its_folder(tmp_path):

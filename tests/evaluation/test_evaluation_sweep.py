@@ -19,6 +19,7 @@ from gnuradio.hsc.evaluation.transmission import Point, Reception, Sending
 from gnuradio.hsc.images.files import load
 from gnuradio.hsc.phy.packets import assemble
 from support import pixel_codec
+from support.perceptual import needs_perceptual
 
 IMAGE = pixel_codec.picture()
 NAME = transmission.image_id("wave", IMAGE)
@@ -161,6 +162,20 @@ def test_a_sweep_resumes_and_measures_nothing_twice(pixels, tmp_path, monkeypatc
     assert sweep.expected_seconds(again, points(0, 10, 20), 2) == 0
     assert sweep.expected_seconds(again, points(5), 2) > 0
     assert sweep.expected_seconds(again, points(5, sending=Sending(NAME, "hsc")), 2) is None
+
+
+@needs_perceptual
+def test_perceptual_distances_are_measured_and_kept_where_they_are_asked_for(pixels, tmp_path):
+    """What was measured without them is not measured again, and does not pass for what has them."""
+    plain, wanted = points(10), [Point(p.sending, p.reception, ("lpips_alex",)) for p in points(10)]
+    store = sweep.Store(tmp_path / "points.jsonl")
+    outcome = sweep.run([*plain, *wanted], {NAME: IMAGE}, store, workers=0, pictures=wanted)
+    without, measured = outcome.measured[plain[0]], outcome.measured[wanted[0]]
+    assert without.lpips_alex is None and measured.psnr_db == without.psnr_db
+    assert measured.lpips_alex == pytest.approx(metrics.lpips(outcome.pictures[wanted[0]], IMAGE))
+    again = sweep.Store(tmp_path / "points.jsonl")
+    assert again.get(plain[0]) == without and again.get(wanted[0]) == measured
+    assert "perceptual" not in json.loads((tmp_path / "points.jsonl").read_text().splitlines()[0])["point"]
 
 
 original = sweep.run_job

@@ -128,5 +128,5 @@ perceptual_option = click.option(
     default=",".join(metrics.USUAL),
     show_default=True,
     help=f"Perceptual distances to measure besides, separated by commas: {', '.join(metrics.PERCEPTUAL)}; "
-    "all or none. For 768 x 512 on one core lpips_alex takes about 0.5 s, the others 6 s each.",
+    "all or none. For 768 x 512 on one core MS-SSIM takes 0.1 s, lpips_alex 0.4 s, the others 8 s each.",
 )

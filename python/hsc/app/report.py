@@ -174,11 +174,12 @@ def table(records: Sequence[Record], title: str) -> Table:
         caption_justify="left",
         box=box.SIMPLE_HEAD,
         pad_edge=False,
+        collapse_padding=True,
     )
     result.add_column("image")  # where a terminal is narrow, names are cut and not the figures
     measured = [key for key in metrics.PERCEPTUAL if any(entry[key] is not None for entry in records)]
-    distances = [metrics.PERCEPTUAL[key] for key in measured]
-    names = ("size", "CBR", "overall", "PSNR dB", "MS-SSIM", *distances, "SNR dB", "packets", "seconds")
+    distances = [metrics.PERCEPTUAL[key].replace(" ", "\n") for key in measured]
+    names = ("size", "CBR", "overall", "PSNR\ndB", "MS-SSIM", *distances, "SNR\ndB", "packets", "seconds")
     for name in names:
         result.add_column(name, justify="right", no_wrap=True)
     for entry in records:

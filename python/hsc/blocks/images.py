@@ -187,7 +187,8 @@ class quality_meter(MessageBlock):
         keep: how many results stay in `results`.
         perceptual: names of `metrics.PERCEPTUAL`: "lpips_alex", "lpips_vgg", "dists". Without their weights
             (docs/installation.md) they are left out, and so they are of an image behind which others wait: a
-            flowgraph is not held up.
+            flowgraph is not held up. Of 768 x 512 MS-SSIM takes 110 ms of one core, "lpips_alex" 350 ms, the
+            others 8 s each.
 
     Attributes:
         results: message id → `Quality` of the last `keep` images.

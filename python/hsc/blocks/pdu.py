@@ -470,10 +470,10 @@ class Quality(Pdu):
     psnr_db: float = _key(real())
     mse: float = _key(real())
     ms_ssim: float | None = _optional(real())
+    name: str | None = _optional(text_key(255))
     lpips_alex: float | None = _optional(real())
     lpips_vgg: float | None = _optional(real())
     dists: float | None = _optional(real())
-    name: str | None = _optional(text_key(255))
 
 
 @dataclass(frozen=True)
