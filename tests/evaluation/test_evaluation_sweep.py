@@ -167,7 +167,7 @@ def test_a_sweep_resumes_and_measures_nothing_twice(pixels, tmp_path, monkeypatc
 @needs_perceptual
 def test_perceptual_distances_are_measured_and_kept_where_they_are_asked_for(pixels, tmp_path):
     """What was measured without them is not measured again, and does not pass for what has them."""
-    plain, wanted = points(10), [Point(p.sending, p.reception, ("lpips_alex",)) for p in points(10)]
+    plain, wanted = points(10), points(10, judged=("lpips_alex",))
     store = sweep.Store(tmp_path / "points.jsonl")
     outcome = sweep.run([*plain, *wanted], {NAME: IMAGE}, store, workers=0, pictures=wanted)
     without, measured = outcome.measured[plain[0]], outcome.measured[wanted[0]]
@@ -175,7 +175,8 @@ def test_perceptual_distances_are_measured_and_kept_where_they_are_asked_for(pix
     assert measured.lpips_alex == pytest.approx(metrics.lpips(outcome.pictures[wanted[0]], IMAGE))
     again = sweep.Store(tmp_path / "points.jsonl")
     assert again.get(plain[0]) == without and again.get(wanted[0]) == measured
-    assert "perceptual" not in json.loads((tmp_path / "points.jsonl").read_text().splitlines()[0])["point"]
+    first = json.loads((tmp_path / "points.jsonl").read_text().splitlines()[0])
+    assert "judged" not in first["point"]["reception"]
 
 
 original = sweep.run_job

@@ -105,7 +105,7 @@ def test_a_folder_without_it_is_one_line(tmp_path, monkeypatch):
     with pytest.raises(HscError, match=r"weights/squeezenet1.1.*put squeezenet1.1.xml and .bin there"):
         consistency.same_class(photo(0), photo(0))
     monkeypatch.delenv("HSC_DATA")
-    with pytest.raises(HscError, match="HSC_DATA"):
+    with pytest.raises(HscError, match="set HSC_DATA to it"):
         consistency.same_class(photo(0), photo(0))
 
 

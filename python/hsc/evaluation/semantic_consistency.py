@@ -135,9 +135,13 @@ def _weights(graph: ElementTree.Element, data: bytes) -> dict[str, torch.Tensor]
 
 @functools.cache
 def classifier() -> SqueezeNet:
-    """With the weights of the data folder. Raises HscError when they are missing."""
+    """With the weights of the data folder that HSC_DATA names. Raises HscError when they are missing."""
+    try:
+        folder = datasets.data_folder()
+    except HscError:
+        raise HscError("the classifier is read from the data folder: set HSC_DATA to it") from None
     model = SqueezeNet()
-    model.load_state_dict(read(datasets.data_folder() / "weights" / NAME))
+    model.load_state_dict(read(folder / "weights" / NAME))
     return model.eval()
 
 

@@ -17,13 +17,14 @@ REALISM = (0.0, 0.5, 1.0)
 # Region of interest: x, y, width, height [pixels]. It lies in the middle part of photographs of 768 × 512 and
 # of 512 × 768 alike, and is a tenth of their area.
 REGION = (160, 160, 192, 192)
+ROI = {"roi": ",".join(map(str, REGION))}
 # Names and units of the x axes.
 SNR_AXIS = "snr", "mean Es/N0 [dB]"
 CBR_AXIS = "cbr", "budget of payload channel uses / (C·H·W)"
 LOSS_AXIS = "loss", "share of packets dropped"
-# Judged at every point: half a second of a 768 × 512 photograph.
+# Judged at every point: a second for a photograph of 768 × 512, on one core.
 JUDGED = ("lpips_alex", "same_class", "feature_cosine", "colour_shift")
-# Judged at few points: they run VGG16 on both images, 10 seconds each.
+# Judged at few points: VGG16 runs on both images, 10 seconds for each quality.
 DEEPLY_JUDGED = (*JUDGED, "lpips_vgg", "dists")
 # Distances: less is better.
 DISTANCES = ("lpips_alex", "lpips_vgg", "dists")

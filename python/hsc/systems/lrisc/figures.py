@@ -57,6 +57,7 @@ from .cases import (
     REFINED,
     REGION,
     RIVALS,
+    ROI,
     SNR_AXIS,
     SNRS_DB,
     STEPS,
@@ -172,14 +173,15 @@ def over_fading(
     images: Sequence[str], say: Say, snrs_db: Sequence[float] = SNRS_DB, losses: Sequence[float] = LOSSES
 ) -> Plan:
     """Rayleigh and Rician fading against mean SNR, and packets lost, at one CBR."""
-    cbr, judged, curves = MAIN_CBRS[-1], quality.measurable(JUDGED, say), []
-    systems = (*RIVALS, HDA)
+    cbr, judged = MAIN_CBRS[-1], quality.measurable(JUDGED, say)
+    cases = available((*RIVALS, HDA), say)
+    curves = []
     for kind in _CHANNELS:
         at_each = [At(value, fading(kind, value, judged=judged), cbr) for value in snrs_db]
-        curves += [_renamed(curve(case, images, at_each), f", {kind}") for case in available(systems, say)]
+        curves += [_renamed(curve(case, images, at_each), f", {kind}") for case in cases]
     lossy = [At(loss, fading("awgn", DESIGN_SNR_DB, loss=loss, judged=judged), cbr) for loss in losses]
-    cases = available(systems, say, losses=True)
-    curves += [_renamed(curve(case, images, lossy), _LOST, axis=LOSS_AXIS) for case in cases]
+    for case in available((*RIVALS, HDA), lambda text: None, losses=True):
+        curves.append(_renamed(curve(case, images, lossy), _LOST, axis=LOSS_AXIS))
 
     def found(samples: Mapping[str, Samples]) -> dict[str, object]:
         result = findings.failures(samples)
@@ -199,10 +201,9 @@ def roi(images: Sequence[str], say: Say, cbrs: Sequence[float] = (1 / 48, *MAIN_
     """PSNR inside the same rectangle with a region of interest there and without, equal CBR."""
     judged = quality.measurable(JUDGED, say)
     places = [At(cbr, fading("awgn", DESIGN_SNR_DB, judged=judged, inside=REGION), cbr) for cbr in cbrs]
-    here = {"roi": ",".join(map(str, REGION))}
     with_region = {case.label: f"{case.label}, region of interest" for case in (LRISC, UNREFINED)}
     cases = [LRISC, UNREFINED]
-    cases += [replace(case, label=with_region[case.label], options=here) for case in (LRISC, UNREFINED)]
+    cases += [replace(case, label=with_region[case.label], options=ROI) for case in (LRISC, UNREFINED)]
     curves = [curve(case, images, places) for case in available(cases, say)]
 
     def found(samples: Mapping[str, Samples]) -> dict[str, object]:
@@ -274,9 +275,7 @@ def _details(
     """Rows of tiles for one photograph: for each SNR the original and what every system made of it."""
     wanted = [point for column in points for point in column]
     outcome = sweep.run(wanted, {name: image}, workers=0, pictures=wanted)
-    window = place(
-        image, [[outcome.pictures[p] for p in column if p in outcome.pictures] for column in points]
-    )
+    window = place(image, [_arrived(column, outcome) for column in points])
     rows: list[list[pictures.Tile]] = []
     for column in points:
         original = f"original, {name.rsplit('-', 1)[0]}", f"{column[0].reception.snr_db:g} dB"
@@ -284,6 +283,11 @@ def _details(
         tiles += [_tile(label, p, outcome, window) for label, p in zip(labels, column, strict=True)]
         rows += [tiles[first : first + _TILES] for first in range(0, len(tiles), _TILES)]
     return rows
+
+
+def _arrived(points: Sequence[Point], outcome: sweep.Outcome) -> list[np.ndarray]:
+    there = [p for p in points if p in outcome.measured and outcome.measured[p].failure is None]
+    return [outcome.pictures[point] for point in there]
 
 
 def _tile(label: str, point: Point, outcome: sweep.Outcome, window: tuple[slice, slice]) -> pictures.Tile:
