@@ -15,7 +15,9 @@ from gnuradio.hsc.refiner.options import SEEDS, RefinerOptions
 from support.messages import arrived
 from support.pixel_codec import PixelCodec, picture
 
-REFINING = ("separate", "deepjscc", "deepjscc_q", "hda_deepsc", "hda_hevc")
+REFINING = ("separate", "deepjscc", "deepjscc_q", "hda_deepsc", "hda_hevc", "lrisc")
+# Refined unless they are told not to be.
+ALWAYS = ("lrisc",)
 FLAGS = list(described(RefinerOptions))
 
 
@@ -41,10 +43,10 @@ def test_a_codec_refines_nothing_unless_it_says_so():
 
 
 @pytest.mark.parametrize("name", registry.names())
-def test_who_refines_and_that_it_is_off_unless_asked_for(name):
+def test_who_refines_and_that_it_is_off_unless_asked_for_but_behind_lrisc(name):
     kind = registry.codec_class(name)
     assert issubclass(kind, Refining) == (name in REFINING) == issubclass(kind.Options, RefinerOptions)
-    assert registry.create(name).refines is False
+    assert registry.create(name).refines is (name in ALWAYS)
     for field in FLAGS if name in REFINING else ():
         assert described(kind.Options)[field].ends is Ends.RECEIVER
 
@@ -54,7 +56,7 @@ def test_who_refines_and_that_it_is_off_unless_asked_for(name):
 def test_receive_is_decode_then_the_refiner(name, channels, asked):
     image = picture(40, 56, channels)
     message = arrived(registry.create(name).encode(image, Link(12.0)))
-    alone = registry.create(name).receive(message)
+    alone = registry.create(name, refiner=False).receive(message)
     assert not asked
     codec = registry.create(name, refiner=True, refiner_steps=2, realism=0.5, refiner_seed=7)
     assert codec.refines and np.array_equal(codec.decode(message).image, alone.image) and not asked
