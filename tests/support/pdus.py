@@ -25,8 +25,18 @@ def examples():
     ones = np.ones(40, np.uint8)
     return [
         pdu.Image(
-            0, (2, 3, 1), np.arange(6, dtype=np.uint8), "näme", 9.5, 3, 2, 0.25, error=np.ones(16, np.float32)
-        ),
+            0,
+            (2, 3, 1),
+            np.arange(6, dtype=np.uint8),
+            "näme",
+            9.5,
+            3,
+            2,
+            0.25,
+            error=np.ones(16, np.float32),
+            region=np.ones(1, np.uint8),
+        ),  # fmt: skip
+        pdu.Region(np.array([8, 16, 24, 32], np.int32), 5),
         pdu.Generated(1, (2, 3, 1), np.linspace(0, 1, 6, dtype=np.float32), 16, b"12345"),
         pdu.Generated(1, (2, 3, 1), np.zeros(0, np.float32)),
         pdu.Analog(
@@ -76,7 +86,7 @@ def examples():
         pdu.Snr(5, 9.75, 4, 3, 20, 1),
         pdu.Nak(HEADER, np.array([1], np.int32)),
         pdu.LinkSetting(9.75, "QPSK-1/2", 0.125, 30.0, 0.25, 0),
-        pdu.Quality(3, 30.0, 0.001, 0.9, "kitten"),
+        pdu.Quality(3, 30.0, 0.001, 0.9, 0.3, 0.4, 0.2, "kitten"),
         pdu.RadioStatus(
             "source", "soapy:driver=hackrf", 2e6, 1.5, 3_000_000, 4, 3, 2, 1, 65536, -3.0, -12.5, "it is gone"
         ),
