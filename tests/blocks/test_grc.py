@@ -96,7 +96,8 @@ def test_options_are_those_of_the_code():
         options("digital_modulator", "mcs_name") == options("hsc_transmitter", "mcs_name") == list(mcs.TABLE)
     )
     assert options("ofdm_transmitter", "numerology") == list(numerology.PRESETS)
-    for block in ("ofdm_receiver", "image_receiver", "hsc_receiver", "hda_receiver", "recorder"):
+    ends = "ofdm_receiver", "image_receiver", "hsc_receiver", "hda_receiver", "lrisc_receiver"
+    for block in (*ends, "recorder"):
         assert options(block, "numerology") == [numerology.AUTO, *numerology.PRESETS]
     models = [
         name.removeprefix("hsc-mnist-vae-m") for name in hsc_models.MODELS.values() if "mnist-vae" in name

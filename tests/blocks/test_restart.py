@@ -203,6 +203,11 @@ def hda_parts():
     return chain(hsc.semantic_encoder(codec="hda_deepsc"), hsc.hda_allocation(cbr=0.5), side=96, channels=3)
 
 
+@lru_cache(maxsize=1)
+def lrisc_parts():
+    return chain(hsc.lrisc_latent_encoder(cbr=0.5), hsc.lrisc_rate_allocation(cbr=0.5), side=96, channels=3)
+
+
 def only(parts, *kinds, rename=None):
     return tuple((rename or port, message) for port, message in parts if isinstance(message, kinds))
 
@@ -213,7 +218,7 @@ def split(parts):
 
 
 def packets(codec=NAME, pixels=None, **options):
-    link = Link(cbr=0.5 if codec == "hda_deepsc" else None)
+    link = Link(cbr=0.5 if codec in ("hda_deepsc", "lrisc") else None)
     message = registry.create(codec, **options).encode(picture(40, 40) if pixels is None else pixels, link)
     return packets_of(modem.modulate(message, FIRST_ID, 400))
 
@@ -318,6 +323,21 @@ CASES = {
     "denoiser": lambda _: Case(
         partial(hsc.denoiser, "dncnn"), tuple(("analog", noisy(m)) for _, m in jscc())
     ),
+    "lrisc_latent_encoder": lambda _: Case(hsc.lrisc_latent_encoder, (("images", image(96, 3)),)),
+    "lrisc_rate_allocation": lambda _: Case(
+        partial(hsc.lrisc_rate_allocation, cbr=0.5),
+        (
+            ("roi", pdu.Region(np.array([8, 8, 40, 24], np.int32))),
+            *only(lrisc_parts(), pdu.Features, rename="features"),
+        ),
+    ),
+    "lrisc_latent_decoder": lambda _: Case(
+        hsc.lrisc_latent_decoder,
+        (
+            *only(lrisc_parts(), pdu.Analog, rename="analog"),
+            *only(lrisc_parts(), pdu.Digital, rename="digital"),
+        ),
+    ),
     "message_mux": lambda _: Case(hsc.message_mux, split(hsc_parts())),
     "message_demux": lambda _: Case(hsc.message_demux, given()),
     "message_encoder": lambda _: Case(partial(hsc.message_encoder, NAME), (("images", image()),)),
@@ -376,6 +396,17 @@ CASES = {
     "hda_receiver": lambda _: Case(
         hsc.hda_receiver,
         samples=air("hda_deepsc", pixels=picture(96, 96)),
+        outputs=("images", "packets", "snr"),
+        until=pdu.Image,
+    ),
+    "lrisc_transmitter": lambda _: Case(
+        partial(hsc.lrisc_transmitter, cbr=0.5, continuous=False),
+        (("images", image(96, 3)),),
+        outputs=("sent",),
+    ),
+    "lrisc_receiver": lambda _: Case(
+        partial(hsc.lrisc_receiver, realism=0),  # a test of its own has the refiner
+        samples=air("lrisc", pixels=picture(96, 96)),
         outputs=("images", "packets", "snr"),
         until=pdu.Image,
     ),

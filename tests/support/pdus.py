@@ -25,8 +25,18 @@ def examples():
     ones = np.ones(40, np.uint8)
     return [
         pdu.Image(
-            0, (2, 3, 1), np.arange(6, dtype=np.uint8), "näme", 9.5, 3, 2, 0.25, error=np.ones(16, np.float32)
-        ),
+            0,
+            (2, 3, 1),
+            np.arange(6, dtype=np.uint8),
+            "näme",
+            9.5,
+            3,
+            2,
+            0.25,
+            error=np.ones(16, np.float32),
+            region=np.ones(1, np.uint8),
+        ),  # fmt: skip
+        pdu.Region(np.array([8, 16, 24, 32], np.int32), 5),
         pdu.Generated(1, (2, 3, 1), np.linspace(0, 1, 6, dtype=np.float32), 16, b"12345"),
         pdu.Generated(1, (2, 3, 1), np.zeros(0, np.float32)),
         pdu.Analog(

@@ -12,8 +12,6 @@ from ..phy.reports import HIGHEST_SNR_DB, LOWEST_SNR_DB
 from . import pdu
 from .base import Handler, MessageBlock
 
-_SNR = pmt.intern("snr")
-
 
 class LinkBlock(MessageBlock):
     """Base of the blocks that make something for a link: they are told of it, and learn from `snr` what the
@@ -24,18 +22,25 @@ class LinkBlock(MessageBlock):
         inputs, outputs: ports as of `open_ports`; `snr` (optional, `Snr`, or `LinkSetting` of a Link
             Adaptation) comes in addition.
         link: what is known of the link at first.
+        told: further ports that say what the next images are made for, with the handlers of each.
     """
 
     def __init__(
-        self, name: str, inputs: dict[str, dict[type[pdu.Pdu], Handler]], outputs: tuple[str, ...], link: Link
+        self,
+        name: str,
+        inputs: dict[str, dict[type[pdu.Pdu], Handler]],
+        outputs: tuple[str, ...],
+        link: Link,
+        told: dict[str, dict[type[pdu.Pdu], Handler]] | None = None,
     ) -> None:
         super().__init__(name)
         snr = {pdu.Snr: self._measured, pdu.LinkSetting: self.on_setting, pdu.Failed: self.ignore}
+        self._told = {"snr": snr, **(told or {})}
         informed = {
             port: {kind: self._informed(handler) for kind, handler in handlers.items()}
             for port, handlers in inputs.items()
         }
-        self.open_ports({**informed, "snr": snr}, outputs, ends=tuple(inputs))
+        self.open_ports({**informed, **self._told}, outputs, ends=tuple(inputs))
         if link.mcs is not None:
             mcs.by_name(link.mcs)
         self._link = link
@@ -60,13 +65,15 @@ class LinkBlock(MessageBlock):
         )
 
     def _informed(self, handler: Handler) -> Handler:
-        """First what waits on port `snr`: GNU Radio empties one port's queue before it looks at the next, and
-        images may always wait.
+        """First what waits on port `snr` and its like: GNU Radio empties one port's queue before it looks at
+        the next, and images may always wait.
         """
 
         def handle(message: pdu.Pdu) -> None:
-            while self.nmsgs(_SNR):
-                self._on_snr(self.delete_head_nowait(_SNR))
+            for name, handlers in self._told.items():
+                port = pmt.intern(name)
+                while self.nmsgs(port):
+                    self._guard(name, handlers, self.delete_head_nowait(port))
             handler(message)
 
         return handle

@@ -118,6 +118,7 @@ class Image(Pdu):
     notices: str | None = _optional(text_key(400))
     part: str | None = _optional(text_key(40))
     error: np.ndarray | None = _optional(vector("f32"))
+    region: np.ndarray | None = _optional(vector("u8"))
 
     def __post_init__(self) -> None:
         require(self.data.size == math.prod(self.shape), "vector: must have height x width x channels items")
@@ -128,6 +129,8 @@ class Image(Pdu):
         image, error = decoded.image, decoded.error
         notices = "; ".join(decoded.notices) or None
         told = {"notices": notices, "error": None if error is None else error.ravel()}
+        if decoded.region is not None:
+            told["region"] = decoded.region.ravel().astype(np.uint8)
         return cls(message_id, image.shape, image.ravel(), **told, **known)
 
     @property
@@ -148,6 +151,31 @@ class Image(Pdu):
         inside = bool((self.error >= 0).all() and (self.error <= MOST_ERROR).all())
         require(inside, f"error: must be variances from 0 to {MOST_ERROR}")
         return self.error.reshape(shape)
+
+    @property
+    def region_blocks(self) -> np.ndarray | None:
+        """Region of interest as of `codecs.contract.Decoded`, bool (⌈H/8⌉, ⌈W/8⌉), or None. Raises HscError
+        for a `region` that cannot be that: the image is one in spite of it.
+        """
+        if self.region is None:
+            return None
+        shape = error_shape(self.shape)[1:]
+        require(self.region.size == math.prod(shape), f"region: must have {math.prod(shape)} items")
+        return self.region.reshape(shape).astype(bool)
+
+
+@dataclass(frozen=True)
+class Region(Pdu):
+    """A region of interest for an encoder, as rectangles: of the image with that id, or without id of all
+    that follow.
+    """
+
+    kind: ClassVar[str] = "region"
+    rectangles: np.ndarray = _payload("s32")
+    image_id: int | None = _optional(_ID)
+
+    def __post_init__(self) -> None:
+        require(self.rectangles.size % 4 == 0, "vector: must have x, y, width, height of each rectangle")
 
 
 @dataclass(frozen=True)
@@ -236,7 +264,9 @@ class Digital(Pdu):
 
 @dataclass(frozen=True)
 class Features(Pdu):
-    """The semantic features z of HDA-DeepSC. Received: with the variance of each one's error."""
+    """The semantic features z of HDA-DeepSC, or the latent z of LRISC. Received: with the variance of each
+    one's error.
+    """
 
     kind: ClassVar[str] = "features"
     message_id: int = _key(_ID)

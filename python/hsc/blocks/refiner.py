@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 
+import numpy as np
 import pmt
 
 from ..codecs.options import options_of
@@ -23,7 +24,8 @@ class diffusion_refiner(MessageBlock):
 
     Message ports: in `images` (`Image`); out `images` (`Image`, in the same order) and `partial`, each image
     as it came. The refiner is told of an image's error where the PDU has it. An image that cannot be refined
-    is a failure, and passes as it came.
+    is a failure, and passes as it came. So does one of a single level of grey, which decoders give for a
+    message of which nothing can be seen.
 
     Args:
         steps: of the diffusion, 1 to 4.
@@ -67,7 +69,7 @@ class diffusion_refiner(MessageBlock):
         self._options = options_of(RefinerOptions, _NAME, {**vars(self._options), **changes})
 
     def _take(self, image: pdu.Image) -> None:
-        if self._options.realism == 0:
+        if self._options.realism == 0 or not np.ptp(image.data):
             self.publish("images", image)
         elif self._skip and self.nmsgs(_IMAGES):
             self.counters["skipped"] += 1

@@ -35,11 +35,14 @@ class Decoded:
         notices: what was left out of it, and why, one line each.
         error: variance of the image's error in bands of the 8 × 8 DCT of every block (`refiner.bands`), of
             pixels in [0, 1]; float32 of `error_shape`, 0 to MOST_ERROR. None where the codec cannot tell.
+        region: which of these blocks are in a region of interest that the transmitter told of; bool (blocks
+            down, blocks across). None where there is none.
     """
 
     image: np.ndarray
     notices: tuple[str, ...] = ()
     error: np.ndarray | None = None
+    region: np.ndarray | None = None
 
 
 def error_shape(shape: tuple[int, ...]) -> tuple[int, int, int]:

@@ -6,15 +6,19 @@ Both ends derive everything from integer log-powers (`activity.py`), one thresho
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
+from ..errors import HscError
 from ..message import ReceivedAnalog
+from ..nn.planes import check_shape
+from ..nn.transform import WIDTH
 from . import whitening
 from .activity import OCTAVE
-from .regions import Region
+from .regions import TOKENS, Region, grid
 
 # Least power that a coefficient is sent with, in units of the water-filling's p. Chosen by trial.
 _LEAST_POWER = 0.05
@@ -46,6 +50,21 @@ class AnalogLayer:
     power: torch.Tensor
     sent: torch.Tensor
     gain: torch.Tensor
+
+
+def features_map(values: np.ndarray, shape: tuple[int, int, int]) -> torch.Tensor:
+    """Coefficients of an image (H, W, C), or another map of its size, flattened → float (120, h, w). Raises
+    HscError for another number of values, and for an image too large to be served.
+    """
+    check_shape(shape)
+    down, across = grid(*shape[:2])
+    wanted = (WIDTH, TOKENS * down, TOKENS * across)
+    if values.size != math.prod(wanted):
+        raise HscError(
+            f"{values.size} features are not those of an image of shape {shape}: "
+            "connect the features of the same codec"
+        )
+    return torch.from_numpy(values.reshape(wanted))
 
 
 def analog_layer(

@@ -75,8 +75,8 @@ class ViewerWidget(QtWidgets.QWidget):
 
 
 class image_viewer(MessageBlock):
-    """Shows each image as it builds up, the original beside it, former images, constellations, SNR and PSNR,
-    and which packets came.
+    """Shows each image as it builds up, with the outline of its region of interest, the original beside it,
+    former images, constellations, SNR and PSNR, and which packets came.
 
     Message ports, all of them optional: in `images` (`Image`, or `Generated`, which then is an image for
     good), `partial` (`Image` or `Generated`, of messages that are still incomplete), `original` (`Image`, as
@@ -124,19 +124,22 @@ class image_viewer(MessageBlock):
         stage = f"{came or 0} of {count} packets came"
         if count is None or came == count:
             stage = "" if count is None else f"all of {count} packets"
-        self.model.add_image(image.message_id, image.pixels, image.name or "", image.snr_db, stage)
+        self._show(image, stage)
         if image.notices:
             self.model.add_note(f"{image.name or image.message_id}: {image.notices}")
-        self._refresh()
 
     def _partial(self, image: pdu.Image) -> None:
         came = f"{image.packets_received or 0} of {image.packets} packets so far"
         if image.packets is None or image.packets == image.packets_received:
             came = ""
-        stage = ", ".join(filter(None, (image.part, came)))
-        self.model.add_image(
-            image.message_id, image.pixels, image.name or "", image.snr_db, stage, partial=True
-        )
+        self._show(image, ", ".join(filter(None, (image.part, came))), partial=True)
+
+    def _show(self, image: pdu.Image, stage: str, partial: bool = False) -> None:
+        region = None
+        with self.contain(None):
+            region = image.region_blocks
+        told = (image.message_id, image.pixels, image.name or "", image.snr_db, stage, partial, region)
+        self.model.add_image(*told)
         self._refresh()
 
     def _generated(self, image: pdu.Generated, partial: bool = False) -> None:

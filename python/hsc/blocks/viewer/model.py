@@ -57,6 +57,7 @@ class Picture:
         stage: how far it has come, such as "5 of 8 packets".
         partial: True while its message is incomplete and may still grow.
         snr_db, psnr_db: measured [dB], None where that is not known.
+        region: blocks of 8 × 8 pixels of `size` that are in a region of interest, bool (⌈H/8⌉, ⌈W/8⌉).
     """
 
     pixels: np.ndarray
@@ -67,6 +68,7 @@ class Picture:
     partial: bool = False
     snr_db: float | None = None
     psnr_db: float | None = None
+    region: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -200,9 +202,10 @@ class ViewerModel:
         snr_db: float | None = None,
         stage: str = "",
         partial: bool = False,
+        region: np.ndarray | None = None,
     ) -> None:
         """An image, uint8 (H, W, C): the final one of its message, or a partial one, which is ignored once
-        the final one has come.
+        the final one has come. `region`: as of `Picture`.
         """
         with self._lock:
             original = self._originals.get(message_id)
@@ -211,7 +214,8 @@ class ViewerModel:
             psnr_db = metrics.psnr_db(pixels, original[0])
         name = name or (original[1] if original else "")
         picture = _picture(message_id, pixels, name)
-        picture = replace(picture, stage=stage, partial=partial, snr_db=snr_db, psnr_db=psnr_db)
+        known = {"snr_db": snr_db, "psnr_db": psnr_db, "region": region}
+        picture = replace(picture, stage=stage, partial=partial, **known)
         with self._lock:
             if partial and message_id in self._finished:
                 return

@@ -15,7 +15,7 @@ from ...blocks.collector import DEFAULT_HOLD
 from ...blocks.link_block import LinkBlock
 from ...blocks.parts_link import PartsReceiver, PartsTransmitter
 from ...codecs.contract import Decoded
-from ...coding.analog_part import Selection
+from ...coding.analog_part import Selection, features_map
 from ...message import Link, ReceivedMessage
 from ...nn.planes import check_shape
 from ...phy.numerology import AUTO
@@ -23,7 +23,7 @@ from ...phy.packets import DEFAULT_PACKET_SYMBOLS
 from ...refiner import bands
 from . import models
 from .allocation import NAME, allocate
-from .codec import features_map, semantic_decode, semantic_encode
+from .codec import semantic_decode, semantic_encode
 from .fusion import Fused, fuse, notices
 from .options import HdaOptions, key_bytes
 from .parameters import HdaParameters

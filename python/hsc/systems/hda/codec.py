@@ -10,17 +10,13 @@ The boxes of the paper's figure 2 are functions: `semantic_encode` and `semantic
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import torch
 
 from ...codecs.contract import Decoded
-from ...coding.regions import TOKENS, grid
-from ...errors import HscError
 from ...message import Link, Message, ReceivedMessage
 from ...nn.planes import check_shape, to_image, to_planes
-from ...nn.transform import WIDTH, pad
+from ...nn.transform import pad
 from ...refiner import bands
 from . import models
 from .allocation import NAME, allocate
@@ -43,21 +39,6 @@ def semantic_encode(image: np.ndarray, model: Model) -> torch.Tensor:
 def semantic_decode(fused: Fused, shape: tuple[int, int, int], model: Model) -> np.ndarray:
     """Eq. (12): ẑ → uint8 (H, W, C)."""
     return to_image(model.network.decode(fused.z[None], fused.variance[None]), shape)
-
-
-def features_map(values: np.ndarray, shape: tuple[int, int, int]) -> torch.Tensor:
-    """z of an image (H, W, C), or another map of its size, flattened → float (120, h, w). Raises HscError for
-    another number of values, and for an image too large to be served.
-    """
-    check_shape(shape)
-    down, across = grid(*shape[:2])
-    wanted = (WIDTH, TOKENS * down, TOKENS * across)
-    if values.size != math.prod(wanted):
-        raise HscError(
-            f"{values.size} features are not those of an image of shape {shape}: "
-            f"connect the features of {NAME}"
-        )
-    return torch.from_numpy(values.reshape(wanted))
 
 
 class HdaDeepScCodec(HdaCodec):

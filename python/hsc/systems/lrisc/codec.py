@@ -213,9 +213,10 @@ def estimate(received: ReceivedMessage) -> Latent | None:
 
 @torch.inference_mode()
 def decoded(network: LriscNetwork, known: Latent, shape: tuple[int, int, int]) -> Decoded:
-    """g_d: ẑ and v → x̃ and the bands of its error."""
+    """g_d: ẑ and v → x̃, the bands of its error, and the region of interest where there is one."""
     image = network.decode(known.z[None], known.variance[None])
-    return Decoded(planes.to_image(image, shape), error=bands.of_image(known.variance, shape))
+    error = bands.of_image(known.variance, shape)
+    return Decoded(planes.to_image(image, shape), (), error, known.region.blocks(shape))
 
 
 class LriscCodec(Refining):

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from ...codecs.contract import error_shape
 from ...coding.activity import OCTAVE
 from ...errors import HscError
 from ...images import files
@@ -46,6 +47,11 @@ class Region:
     def none(cls, size: tuple[int, int]) -> Region:
         """Everything counts alike; tokens down and across."""
         return cls(np.zeros(size, bool))
+
+    def blocks(self, shape: tuple[int, int, int]) -> np.ndarray | None:
+        """`contract.Decoded.region` of an image (H, W, C); None where everything counts alike."""
+        _, down, across = error_shape(shape)
+        return self.tokens[:down, :across] if self.weight and self.tokens.any() else None
 
     def log_weight(self) -> torch.Tensor:
         """What it adds to the log-power that decides, int64 (h, w) [1/64 octave]."""
@@ -126,9 +132,21 @@ def read(text: str | None, shape: tuple[int, int, int], size: tuple[int, int], w
     try:
         numbers = [[int(n) for n in part.split(",")] for part in text.split(";") if part.strip()]
     except ValueError:
-        return of_mask(_mask(Path(text), shape), size, weight)
-    if not numbers or len(numbers) >= _MAP or any(len(part) != 4 for part in numbers):
+        path = Path(text)
+        return of_image(files.load(path).pixels, shape, size, weight, f"the mask {path.name}")
+    if not numbers or any(len(part) != 4 for part in numbers):
         raise HscError(f"the region of interest '{text}' is not x,y,w,h: give four whole numbers of pixels")
+    return of_pixels(numbers, shape, size, weight)
+
+
+def of_pixels(
+    numbers: list[list[int]], shape: tuple[int, int, int], size: tuple[int, int], weight: float
+) -> Region:
+    """Rectangles x, y, width, height [pixels] in an image (H, W, C) of so many tokens. Raises HscError for
+    one that does not lie in it, and for more than can be sent.
+    """
+    if len(numbers) >= _MAP:
+        raise HscError(f"a region of interest of {len(numbers)} rectangles: give at most {_MAP - 1}")
     rectangles = []
     for x, y, width, height in numbers:
         if min(x, y) < 0 or min(width, height) < 1 or x >= shape[1] or y >= shape[0]:
@@ -142,11 +160,19 @@ def read(text: str | None, shape: tuple[int, int, int], size: tuple[int, int], w
     return of_rectangles(rectangles, size, steps(weight))
 
 
-def _mask(path: Path, shape: tuple[int, int, int]) -> np.ndarray:
-    image = files.load(path).pixels
+def of_image(
+    image: np.ndarray,
+    shape: tuple[int, int, int],
+    size: tuple[int, int],
+    weight: float,
+    name: str = "the mask",
+) -> Region:
+    """What is brighter than half in a mask, uint8 (H, W, C), of an image (H, W, C) of so many tokens. Raises
+    HscError for a mask of another size.
+    """
     if image.shape[:2] != shape[:2]:
         raise HscError(
-            f"the mask {path.name} has {image.shape[1]} x {image.shape[0]} pixels and the image "
+            f"{name} has {image.shape[1]} x {image.shape[0]} pixels and the image "
             f"{shape[1]} x {shape[0]}: give a mask of the image's size"
         )
-    return image.mean(2) > 127
+    return of_mask(image.mean(2) > 127, size, weight)
