@@ -22,7 +22,8 @@ class ImageLink(gr.top_block):
         self.channel = channels.channel_model(
             10 ** (-snr_db / 20), cfo / 64, 1.0, [0.97, 0, 0.2j, 0, 0, -0.13]
         )
-        self.receiver, self.meter, self.sink = hsc.hsc_receiver(), hsc.quality_meter(), hsc.image_sink(out)
+        self.receiver, self.sink = hsc.hsc_receiver(), hsc.image_sink(out)
+        self.meter = hsc.quality_meter(perceptual=["lpips_alex"])
         self.connect(self.transmitter, self.channel, self.receiver)
         self.msg_connect(self.source, "images", self.transmitter, "images")
         self.msg_connect(self.transmitter, "sent", self.source, "next")

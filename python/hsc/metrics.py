@@ -25,7 +25,7 @@ MS_SSIM_LIMIT_DB = 70.0
 _MS_SSIM_SIDE = 161
 # Perceptual distances, 0 for equal images, and how they are printed: LPIPS never without its backbone.
 PERCEPTUAL = {"lpips_alex": "LPIPS (Alex)", "lpips_vgg": "LPIPS (VGG)", "dists": "DISTS"}
-# Those that commands and blocks measure unless told otherwise: the others take twenty times as long.
+# Those that commands measure unless told otherwise: the others take twenty times as long.
 USUAL = ("lpips_alex",)
 # Shortest side [pixels]: VGG16 halves it four times, and of less nothing is left.
 _PERCEPTUAL_SIDE = 16
@@ -114,8 +114,9 @@ def _distance(name: str, image: np.ndarray, reference: np.ndarray) -> float | No
         return None
     import torch
 
+    network = _network(name)
     with torch.inference_mode():
-        distance = _network(name)(_planes(image), _planes(reference)).item()
+        distance = network(_planes(image), _planes(reference)).item()
     return max(0.0, distance)  # of equal images it may be a rounding error below
 
 

@@ -9,7 +9,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-import pmt
 
 from .. import files, metrics
 from ..errors import HscError
@@ -185,10 +184,9 @@ class quality_meter(MessageBlock):
 
     Args:
         keep: how many results stay in `results`.
-        perceptual: names of `metrics.PERCEPTUAL`: "lpips_alex", "lpips_vgg", "dists". Without their weights
-            (docs/installation.md) they are left out, and so they are of an image behind which others wait: a
-            flowgraph is not held up. Of 768 x 512 MS-SSIM takes 110 ms of one core, "lpips_alex" 350 ms, the
-            others 8 s each.
+        perceptual: names of `metrics.PERCEPTUAL` to measure too: "lpips_alex", "lpips_vgg", "dists"; left out
+            without their weights (docs/installation.md). None by default, for a flowgraph that must not be
+            held up: of 768 x 512 MS-SSIM takes 110 ms of one core, "lpips_alex" 350 ms, the others 8 s each.
 
     Attributes:
         results: message id → `Quality` of the last `keep` images.
@@ -197,7 +195,7 @@ class quality_meter(MessageBlock):
         HscError: there is no such distance.
     """
 
-    def __init__(self, keep: int = 1024, perceptual: Sequence[str] = metrics.USUAL) -> None:
+    def __init__(self, keep: int = 1024, perceptual: Sequence[str] = ()) -> None:
         super().__init__("Quality Meter")
         inputs = {"reference": {pdu.Image: self._reference}, "received": {pdu.Image: self._received}}
         self.open_ports(inputs, ("images", "quality"))
@@ -234,13 +232,12 @@ class quality_meter(MessageBlock):
             )
         pair = received.pixels, reference.pixels
         limit_torch_threads()
-        others_wait = self.nmsgs(pmt.intern("received")) > 1  # one may be the End
         quality = pdu.Quality(
             message_id=reference.message_id,
             psnr_db=metrics.psnr_db(*pair),
             mse=metrics.mse(*pair),
             ms_ssim=metrics.ms_ssim(*pair),
-            **metrics.perceptual(*pair, () if others_wait else self._perceptual),
+            **metrics.perceptual(*pair, self._perceptual),
             name=reference.name,
         )
         self.results[reference.message_id] = quality
