@@ -90,7 +90,7 @@ class Allocation:
         log_power: int64 (120, h, w), log2 σ²(y) [1/64 octave].
         ranked: the same with the region's weight: what decides.
         selection: coding lengths and gains.
-        error: that p(z | y) predicts, summed over all coefficients.
+        error: that p(z | y) predicts, summed over all coefficients, each with the region's weight.
     """
 
     fineness: int
@@ -137,7 +137,7 @@ def _allocation(
     side = region.pack() + code
     side_uses = terms.side_uses(len(side))
     selection = analog_part.select(ranked, most_values(terms.uses - side_uses), terms.snr_db)
-    error = analog_part.expected_error(log_power, selection, terms.snr_db)
+    error = analog_part.expected_error(ranked, selection, terms.snr_db)
     return Allocation(fineness, side, side_uses, log_power, ranked, selection, error)
 
 
