@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from ...codecs.contract import Decoded
-from ...coding import analog_part, budget, erasure, whitening
+from ...coding import activity, analog_part, budget, erasure, whitening
 from ...coding import regions as coding_regions
 from ...coding.analog_part import Selection
 from ...errors import HscError
@@ -32,6 +32,9 @@ from .parameters import MOST_BYTES, LriscParameters
 
 # How far below the link's SNR the MCS of the side information is chosen [dB]: nothing is decoded without it.
 MARGIN_DB = 3.0
+# Channel uses of analog values for each cell of 32 × 32 pixels at least: one group of the whitening. Without
+# values an image is grey.
+LEAST_USES = whitening.GROUP // 2
 # Grey, as a value in [0, 1]: of an image of which nothing is known.
 _GREY = 128 / 255
 # An analog stream of a message whose budget held none.
@@ -113,16 +116,16 @@ def latent(image: np.ndarray, terms: Terms) -> torch.Tensor:
 @torch.inference_mode()
 def allocate(z: torch.Tensor, region: roi.Region, terms: Terms) -> Allocation:
     """Adaptive coding length: the fineness of y with the least expected error of those whose side information
-    keeps to its share, else the coarsest. Raises `budget.TooFew` when y alone is beyond the budget.
+    keeps to its share, else the coarsest. Raises `budget.TooFew` when the budget does not hold y and a few
+    values.
     """
     _, model = load_network()
     found = [_allocation(z, region, terms, model, fineness) for fineness in range(len(hyper.STEPS))]
     fair = [each for each in found if each.side_uses <= terms.options.side_share * terms.uses]
     best = min(fair or found[-1:], key=lambda each: each.error)
-    if best.side_uses > terms.uses:
-        raise budget.TooFew(
-            f"{terms.uses} channel uses do not hold the side information of LRISC", best.side_uses + 1
-        )
+    needed = best.side_uses + LEAST_USES * best.log_power[0].numel() // activity.SIDE**2
+    if needed > terms.uses:
+        raise budget.TooFew(f"{terms.uses} channel uses do not hold the least of LRISC", needed)
     return best
 
 
@@ -194,7 +197,7 @@ def estimate(received: ReceivedMessage) -> Latent | None:
     stream = received.digital[0]
     size = stream.block_bytes or erasure.LARGEST_SYMBOL
     side, there = erasure.recover(stream, parameters.side_bytes, size)
-    if len(side) < parameters.side_bytes or not there.all():
+    if not there.all():
         return None
     _, model = load_network()
     down, across = coding_regions.grid(*received.shape[:2])
