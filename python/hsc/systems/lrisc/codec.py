@@ -134,7 +134,7 @@ def _allocation(
 ) -> Allocation:
     y = hyper.latents(z[None], model.weight, fineness)
     log_power = hyper.log_variances(model, y, fineness)[0]
-    ranked = log_power + region.log_weight()
+    ranked = hyper.weighted(log_power, region.log_weight())
     tables = model.entropy[fineness]
     code = tables.encode(hyper.differences(y[0]).flatten().numpy(), hyper.table_rows(*y.shape[2:]))
     side = region.pack() + code
@@ -207,7 +207,7 @@ def estimate(received: ReceivedMessage) -> Latent | None:
     y = hyper.sums(torch.from_numpy(coded.astype(np.int64)).reshape(-1, down, across))
     log_power = hyper.log_variances(model, y[None], parameters.fineness)[0]
     placed = [(each, 0) for each in whole(log_power)]
-    ranked = log_power + region.log_weight()
+    ranked = hyper.weighted(log_power, region.log_weight())
     analog = received.analog or _NO_VALUES
     found, variance = analog_part.scatter(analog, log_power, parameters.selection, placed, ranked)
     z = hyper.gather_low(found[None], inverse=True)[0]
