@@ -2,6 +2,7 @@
 
 import numpy as np
 from gnuradio.hsc.message import Message, ReceivedAnalog, ReceivedDigital, ReceivedMessage
+from gnuradio.hsc.phy import analog, digital
 
 
 def arrived(message: Message, variance: float = 0.01, seed: int = 1) -> ReceivedMessage:
@@ -14,6 +15,30 @@ def arrived(message: Message, variance: float = 0.01, seed: int = 1) -> Received
         tuple(ReceivedDigital(s.data, np.ones(len(s.data), bool)) for s in message.digital),
         float(-10 * np.log10(variance)),
     )
+
+
+def modulated(message: Message, snr_db: float, lost: float = 0.0, seed: int = 1) -> ReceivedMessage:
+    """Through modulation, AWGN and LDPC; a share of the symbols and of the LDPC blocks is lost."""
+    rng = np.random.default_rng(seed)
+    variance = 10 ** (-snr_db / 10)
+
+    def noisy(symbols: np.ndarray) -> np.ndarray:
+        normal = rng.standard_normal((2, len(symbols)))
+        return symbols + (normal[0] + 1j * normal[1]) * (variance / 2) ** 0.5
+
+    symbols, scale = analog.modulate(message.analog)
+    there = rng.random(len(symbols)) >= lost
+    values = analog.demodulate(noisy(symbols), variance, there, scale) if len(symbols) else None
+    streams = []
+    for stream in message.digital:
+        symbols = digital.modulate(stream.data, stream.mcs)
+        blocks = rng.random(digital.block_count(len(stream.data), stream.mcs)) < lost
+        gone = np.repeat(blocks, digital.symbols_per_block(stream.mcs))
+        noise = np.where(gone, np.inf, variance)
+        streams.append(
+            digital.demodulate(np.where(gone, 0, noisy(symbols)), noise, len(stream.data), stream.mcs)
+        )
+    return ReceivedMessage(message.codec, message.shape, message.parameters, values, tuple(streams), snr_db)
 
 
 def _noisy(values: np.ndarray, variance: float, seed: int) -> ReceivedAnalog:

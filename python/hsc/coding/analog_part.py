@@ -22,6 +22,9 @@ from .regions import TOKENS, Region, grid
 
 # Least power that a coefficient is sent with, in units of the water-filling's p. Chosen by trial.
 _LEAST_POWER = 0.05
+# Largest amplitude over √λ₀ [octaves], beyond what any message has: a received λ₀ may be anything, and floats
+# shall hold what it leads to.
+_MOST_OCTAVES = 40
 
 
 @dataclass(frozen=True)
@@ -81,7 +84,7 @@ def analog_layer(
     ranked = log_power if ranked is None else ranked
     power = (log_power / OCTAVE).exp2()
     sent = ranked >= selection.threshold
-    ratio = ((ranked - selection.water) / (2 * OCTAVE)).exp2()
+    ratio = ((ranked - selection.water) / (2 * OCTAVE)).clamp_max(_MOST_OCTAVES).exp2()
     p = torch.where(sent, (ratio - 1).clamp_min(_LEAST_POWER), torch.zeros_like(ratio))
     return AnalogLayer(power, sent, (p / power).sqrt())
 

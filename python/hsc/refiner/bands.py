@@ -12,7 +12,8 @@ import torch
 from ..codecs.contract import MOST_ERROR, error_shape
 from ..nn.transform import KEPT
 
-# First place of each band along the zigzag: diagonals of the block, the last four of luma taken together.
+# First place of each band along the zigzag: a diagonal of the block each, but for the last two of luma and
+# the last one of colour, which take what is left.
 _LUMA = (0, 1, 3, 6, 10, 15, 21, 28, 36, 45)
 _COLOUR = (0, 1, 3, 6, 10, 15)
 # Bands.

@@ -112,6 +112,18 @@ def test_rows_tell_the_energy_of_even_images(fineness, octaves):
     assert y.count_nonzero() <= 2 * 2 and (rows == rows[..., :1, :1]).all()
 
 
+def test_weights_of_tokens_are_those_of_their_cells_low_channels():
+    """A token that is alone in its cell lifts all of the cell's DCT, not the place of its own number."""
+    log_power = torch.from_numpy(np.random.default_rng(1).integers(-900, 900, (120, 8, 12)))
+    log_weight = torch.zeros(8, 12, dtype=torch.int64)
+    log_weight[3, 3], log_weight[4:, 8:] = 256, 64
+    found = hyper.weighted(log_power, log_weight) - log_power
+    assert (found[HIGH] == log_weight).all()
+    wanted = log_weight.clone()
+    wanted[:4, :4] = 256
+    assert (found[LOW] == wanted).all()
+
+
 def test_cells_have_the_mean_row_rounded():
     rows = torch.from_numpy(np.random.default_rng(1).integers(0, 44, (2, 2, 8, 12)))
     found = hyper.cell_rows(rows).numpy()

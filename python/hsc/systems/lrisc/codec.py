@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from ...codecs.contract import Decoded
-from ...coding import analog_part, budget, erasure, whitening
+from ...coding import activity, analog_part, budget, erasure, whitening
 from ...coding import regions as coding_regions
 from ...coding.analog_part import Selection
 from ...errors import HscError
@@ -32,6 +32,9 @@ from .parameters import MOST_BYTES, LriscParameters
 
 # How far below the link's SNR the MCS of the side information is chosen [dB]: nothing is decoded without it.
 MARGIN_DB = 3.0
+# Channel uses of analog values for each cell of 32 × 32 pixels at least: one group of the whitening. Without
+# values an image is grey.
+LEAST_USES = whitening.GROUP // 2
 # Grey, as a value in [0, 1]: of an image of which nothing is known.
 _GREY = 128 / 255
 # An analog stream of a message whose budget held none.
@@ -90,7 +93,7 @@ class Allocation:
         log_power: int64 (120, h, w), log2 σ²(y) [1/64 octave].
         ranked: the same with the region's weight: what decides.
         selection: coding lengths and gains.
-        error: that p(z | y) predicts, summed over all coefficients.
+        error: that p(z | y) predicts, summed over all coefficients, each with the region's weight.
     """
 
     fineness: int
@@ -113,16 +116,16 @@ def latent(image: np.ndarray, terms: Terms) -> torch.Tensor:
 @torch.inference_mode()
 def allocate(z: torch.Tensor, region: roi.Region, terms: Terms) -> Allocation:
     """Adaptive coding length: the fineness of y with the least expected error of those whose side information
-    keeps to its share, else the coarsest. Raises `budget.TooFew` when y alone is beyond the budget.
+    keeps to its share, else the coarsest. Raises `budget.TooFew` when the budget does not hold y and a few
+    values.
     """
     _, model = load_network()
     found = [_allocation(z, region, terms, model, fineness) for fineness in range(len(hyper.STEPS))]
     fair = [each for each in found if each.side_uses <= terms.options.side_share * terms.uses]
     best = min(fair or found[-1:], key=lambda each: each.error)
-    if best.side_uses > terms.uses:
-        raise budget.TooFew(
-            f"{terms.uses} channel uses do not hold the side information of LRISC", best.side_uses + 1
-        )
+    needed = best.side_uses + LEAST_USES * best.log_power[0].numel() // activity.SIDE**2
+    if needed > terms.uses:
+        raise budget.TooFew(f"{terms.uses} channel uses do not hold the least of LRISC", needed)
     return best
 
 
@@ -131,13 +134,13 @@ def _allocation(
 ) -> Allocation:
     y = hyper.latents(z[None], model.weight, fineness)
     log_power = hyper.log_variances(model, y, fineness)[0]
-    ranked = log_power + region.log_weight()
+    ranked = hyper.weighted(log_power, region.log_weight())
     tables = model.entropy[fineness]
     code = tables.encode(hyper.differences(y[0]).flatten().numpy(), hyper.table_rows(*y.shape[2:]))
     side = region.pack() + code
     side_uses = terms.side_uses(len(side))
     selection = analog_part.select(ranked, most_values(terms.uses - side_uses), terms.snr_db)
-    error = analog_part.expected_error(log_power, selection, terms.snr_db)
+    error = analog_part.expected_error(ranked, selection, terms.snr_db)
     return Allocation(fineness, side, side_uses, log_power, ranked, selection, error)
 
 
@@ -194,7 +197,7 @@ def estimate(received: ReceivedMessage) -> Latent | None:
     stream = received.digital[0]
     size = stream.block_bytes or erasure.LARGEST_SYMBOL
     side, there = erasure.recover(stream, parameters.side_bytes, size)
-    if len(side) < parameters.side_bytes or not there.all():
+    if not there.all():
         return None
     _, model = load_network()
     down, across = coding_regions.grid(*received.shape[:2])
@@ -204,7 +207,7 @@ def estimate(received: ReceivedMessage) -> Latent | None:
     y = hyper.sums(torch.from_numpy(coded.astype(np.int64)).reshape(-1, down, across))
     log_power = hyper.log_variances(model, y[None], parameters.fineness)[0]
     placed = [(each, 0) for each in whole(log_power)]
-    ranked = log_power + region.log_weight()
+    ranked = hyper.weighted(log_power, region.log_weight())
     analog = received.analog or _NO_VALUES
     found, variance = analog_part.scatter(analog, log_power, parameters.selection, placed, ranked)
     z = hyper.gather_low(found[None], inverse=True)[0]

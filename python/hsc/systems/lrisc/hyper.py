@@ -128,6 +128,17 @@ def log_variances(model: Model, y: torch.Tensor, fineness: int) -> torch.Tensor:
     return _with_means(found, means.log_variances(model.mean_power, *mean.shape[2:]).to(found.device))
 
 
+def weighted(log_power: torch.Tensor, log_weight: torch.Tensor) -> torch.Tensor:
+    """Log-powers behind `gather_low`, int64 (120, h, w), and those of the tokens' weights, (h, w) → what
+    decides, (120, h, w). A cell's low channels have the largest weight of its tokens, which share them.
+    """
+    found = log_power + log_weight
+    heaviest = _cells(log_weight[None, None]).amax(-1).repeat_interleave(SIDE, 2).repeat_interleave(SIDE, 3)
+    low = list(LOW)
+    found[low] = log_power[low] + heaviest[0]
+    return found
+
+
 def cell_rows(rows: torch.Tensor) -> torch.Tensor:
     """Rows of tokens, int64 (B, 2, h, w) → mean row of each cell, int64 (B, 2, h/4, w/4), rounded."""
     total = _cells(rows).sum(-1)

@@ -87,8 +87,10 @@ class LriscNetwork(nn.Module):
 
 
 def told(snr_db: torch.Tensor, cbr: torch.Tensor) -> torch.Tensor:
-    """What the encoder is told of the link, (B, 2), about −1 … 1."""
-    return torch.stack([snr_db / 20 - 0.5, (cbr / _USUAL_CBR).log2() / 3], 1)
+    """What the encoder is told of the link, (B, 2), −1 … 1: no more than that for links beyond those of
+    training, such as the CBR of an image of a few pixels.
+    """
+    return torch.stack([snr_db / 20 - 0.5, (cbr / _USUAL_CBR).log2() / 3], 1).clamp(-1, 1)
 
 
 @lru_cache(maxsize=2)

@@ -107,7 +107,7 @@ def _layers(log_power: torch.Tensor, links: Links, hazards: Hazards) -> AnalogLa
     """Coding lengths and gains, image by image."""
     layers = []
     for image, snr_db, cbr in zip(log_power, links.snr_db.tolist(), links.cbr.tolist(), strict=True):
-        ranked = image + _region(image, hazards)
+        ranked = hyper.weighted(image, _region(image, hazards))
         values = analog_values(image[0].numel(), cbr)
         layers.append(analog_layer(image, select(ranked, values, snr_db), ranked))
     return AnalogLayer(
