@@ -19,7 +19,7 @@ import traceback
 import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -313,8 +313,7 @@ def key(point: Point) -> str:
 
 def _refined(codec: str, reception: Reception) -> bool:
     """Whether the receiver's options, given ones or the codec's own, have the refiner at work."""
-    own = {each.name: each.default for each in fields(registry.codec_class(codec).Options)}
-    return bool((own | dict(reception.options)).get("refiner"))
+    return registry.create(codec, **dict(reception.options)).refines
 
 
 # Fields of a reception that came after FORMAT 2. They are kept where they have a value, so that records of

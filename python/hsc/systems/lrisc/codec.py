@@ -227,7 +227,7 @@ class LriscCodec(Refining):
 
     name = "lrisc"
     Options = LriscOptions
-    weights = ("lrisc", "refiner")
+    weights = ("lrisc",)
     without_losses = {"repair_share": 0.03}
 
     def encode(self, image: np.ndarray, link: Link = Link()) -> Message:  # noqa: B008 - frozen
