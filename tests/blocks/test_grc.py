@@ -253,6 +253,13 @@ def run(arguments, site, env, cwd, seconds):
     return done.stdout + done.stderr
 
 
+# A refiner without weights leaves images as they are.
+UNTRAINED = """
+from gnuradio.hsc.refiner import network, refine
+refine.load_network = network.RefinerNetwork
+"""
+
+
 @pytest.fixture(scope="module")
 def compiled(tmp_path_factory):
     """Folder with the example flowgraphs as grcc makes them."""
@@ -269,19 +276,28 @@ def compiled(tmp_path_factory):
 def test_examples_compile(compiled):
     assert {p.stem for p in compiled.glob("*.py")} == {p.stem for p in EXAMPLES}
     simulated, radio = (
-        ("hda_fine_blocks", "hda_image_link", "hsc_image_link", "hsc_loopback"),
+        (
+            *("hda_fine_blocks", "hda_image_link", "hsc_image_link", "hsc_loopback"),
+            *("lrisc_fine_blocks", "lrisc_image_link"),
+        ),
         ("ota_rx", "ota_tx", "record_and_replay", "zmq_loopback"),
     )
     assert [p.stem for p in EXAMPLES] == sorted((*simulated, *radio))
 
 
 @pytest.mark.parametrize(
-    ("name", "kinds"), [("hsc_loopback", (".png", ".jpg")), ("hda_fine_blocks", (".jpg",))]
+    ("name", "kinds"),
+    [
+        ("hsc_loopback", (".png", ".jpg")),
+        ("hda_fine_blocks", (".jpg",)),
+        ("lrisc_fine_blocks", (".jpg",)),
+    ],
 )
 def test_fine_blocks_run_as_they_are_and_end(compiled, tmp_path, name, kinds):
     env, site = environment()
-    text = run([compiled / f"{name}.py"], site, env, tmp_path, 240)
-    received = {p.stem: Image.open(p).size for p in (tmp_path / f"{name[:3]}_received").glob("*.png")}
+    text = run([compiled / f"{name}.py"], f"{site}\n{UNTRAINED}", env, tmp_path, 240)
+    folder = tmp_path / f"{name.partition('_')[0]}_received"
+    received = {p.stem: Image.open(p).size for p in folder.glob("*.png")}
     sent = {p.stem: Image.open(p).size for p in (ROOT / "examples" / "images").iterdir() if p.suffix in kinds}
     assert received == sent and "error" not in text
 
@@ -333,7 +349,7 @@ def watch(compiled, folder, name, change, wanted, tell):
     env, site = environment()
     script = folder / "watch.py"
     script.write_text(WATCH.format(folder=str(compiled), name=name, change=change, wanted=wanted, tell=tell))
-    text = run([script], site, env, folder, 240)
+    text = run([script], f"{site}\n{UNTRAINED}", env, folder, 240)
     seen, *told = re.search(r"SEEN (\d+) (.*)", text).groups()
     assert int(seen) >= wanted, text
     return told[0]
@@ -362,6 +378,21 @@ def test_hda_window_shows_images_and_the_mcs_follows_the_snr(compiled, tmp_path)
     told = f"top.transmitter.allocation._link.snr_db, {errors}"
     snr_db, closed, errors = watch(compiled, tmp_path, "hda_image_link", "None", 3, told).split()
     assert abs(float(snr_db) - 10) < 1.5 and int(closed) >= 1 and int(errors) == 0
+
+
+def test_lrisc_window_shows_images_before_and_behind_the_refiner_and_its_sliders_work(compiled, tmp_path):
+    """What is moved after the first image is what the blocks have, and the region comes with the images."""
+    change = "(top.set_steps(1), top.set_realism(0.5), top.set_inverse_cbr(12), top.set_roi('0,0,64,64'))"
+    shown = "top.viewer.model.snapshot().picture"
+    told = (
+        "top.receiver.refiner._options.refiner_steps, top.receiver.refiner._options.realism, "
+        "round(1 / top.transmitter.allocation._link.cbr), "
+        "round(1 / top.transmitter.latent_encoder._link.cbr), "
+        f"{shown}.region.sum(), {shown}.region[0, 0], top.receiver.refiner.counters['errors'], "
+        "top.before.counters['images'] > 0"
+    )
+    found = watch(compiled, tmp_path, "lrisc_image_link", change, 4, told)
+    assert found.split() == ["1", "0.5", "12", "12", "64", "True", "0", "True"]
 
 
 def test_inputs_that_are_waited_for_must_be_connected(platform):

@@ -77,6 +77,13 @@ def test_without_realism_images_pass(asked):
     assert port == "images" and np.array_equal(passed.pixels, given_.pixels) and not asked
 
 
+def test_an_image_of_which_nothing_is_known_passes(asked):
+    """A single level of grey: a refiner would make something up."""
+    block, grey = make("diffusion_refiner"), np.full(12, 128, np.uint8)
+    ((port, passed),) = block.give("images", pdu.Image(3, (2, 2, 3), grey, notices="all is lost"))
+    assert port == "images" and np.array_equal(passed.data, grey) and not asked
+
+
 def test_values_change_at_run_time_and_impossible_ones_change_nothing(asked):
     block = make("diffusion_refiner")
     block.block.set_steps(1), block.block.set_realism(0.25), block.block.set_seed(5)

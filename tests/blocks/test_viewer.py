@@ -19,7 +19,18 @@ from gnuradio.hsc import metrics
 from gnuradio.hsc.blocks import pdu
 from gnuradio.hsc.blocks.viewer import model as viewer_model
 from gnuradio.hsc.blocks.viewer.block import PANELS
-from gnuradio.hsc.blocks.viewer.drawing import DARK, LIGHT, Rect, cells, draw, layout, span, ticks, to_image
+from gnuradio.hsc.blocks.viewer.drawing import (
+    DARK,
+    LIGHT,
+    Rect,
+    cells,
+    draw,
+    layout,
+    outline,
+    span,
+    ticks,
+    to_image,
+)
 from gnuradio.hsc.blocks.viewer.model import PacketState, View, ViewerModel, shrink
 from gnuradio.hsc.errors import HscError
 from gnuradio.hsc.phy.header import Header
@@ -230,6 +241,56 @@ def test_shrinking_keeps_the_mean_and_the_limit(height, width, channels, side):
 
 
 # ---- what it paints
+
+
+def edges(region):
+    """Unit edges between inside and outside, cell by cell: a set of x₀, y₀, x₁, y₁."""
+    found = set()
+    for y, x in np.argwhere(region).tolist():
+        if y == 0 or not region[y - 1, x]:
+            found.add((x, y, x + 1, y))
+        if y == len(region) - 1 or not region[y + 1, x]:
+            found.add((x, y + 1, x + 1, y + 1))
+        if x == 0 or not region[y, x - 1]:
+            found.add((x, y, x, y + 1))
+        if x == len(region[0]) - 1 or not region[y, x + 1]:
+            found.add((x + 1, y, x + 1, y + 1))
+    return found
+
+
+@given(st.integers(1, 9), st.integers(1, 9), st.integers(0, 2**32))
+@settings(max_examples=60, deadline=None)
+def test_lines_around_a_region_are_its_edges(height, width, seed):
+    region = np.random.default_rng(seed).random((height, width)) < 0.5
+    drawn = []
+    for left, top, right, bottom in outline(region).tolist():
+        drawn += [(x, top, x + 1, top) for x in range(left, right)]
+        drawn += [(left, y, left, y + 1) for y in range(top, bottom)]
+    assert len(drawn) == len(set(drawn)) and set(drawn) == edges(region)
+
+
+def test_a_region_of_a_huge_image_is_drawn_in_few_lines():
+    region = np.random.default_rng(1).random((2048, 1000)) < 0.5
+    assert len(outline(region)) < 20_000 and outline(region).max() <= 2048
+
+
+def test_a_region_of_interest_is_outlined_where_it_is_and_a_wrong_one_is_counted():
+    viewer = hsc.image_viewer()
+    grey, region = np.full((40, 60, 3), 128, np.uint8), np.zeros((5, 8), np.uint8)
+    region[1:4, 2:6] = 1
+    viewer._image(pdu.Image(7, grey.shape, grey.ravel(), region=region.ravel()))
+    view = viewer.model.snapshot()
+    place = layout(Rect(0, 0, 600, 460), view, False)["picture"]
+    shown = part(pixels(render(view, 600, 460, LIGHT, "", False)), place)
+    rows, columns = np.nonzero(np.abs(shown.astype(int) - colour("#fdd835")).max(-1) < 30)
+    scale = min(shown.shape[1] / 60, (shown.shape[0] - 54) / 40)
+    left, top = (shown.shape[1] - 60 * scale) / 2, 18 + (shown.shape[0] - 54 - 40 * scale) / 2
+    found = [(columns.min() - left) / scale, (columns.max() - left) / scale]
+    found += [(rows.min() - top) / scale, (rows.max() - top) / scale]
+    assert found == pytest.approx([16, 48, 8, 32], abs=0.7)
+    viewer._image(pdu.Image(8, grey.shape, grey.ravel(), region=region.ravel()[:-1]))
+    assert viewer.counters["errors"] == 1 and viewer.model.snapshot().picture.message_id == 8
+    assert viewer.model.snapshot().picture.region is None
 
 
 def everything():
