@@ -73,14 +73,37 @@ class Scenario:
 
 
 @dataclass(frozen=True)
+class Draft:
+    """A lesser image that a receiver had on the way: what the analog stream alone gives (for HSC: SR only), or
+    what the refiner began with.
+
+    Attributes:
+        image: uint8 (H, W, C).
+        caption: what it is.
+    """
+
+    image: np.ndarray
+    caption: str
+
+    @classmethod
+    def of_analog(cls, image: np.ndarray) -> Draft:
+        """What the analog stream alone gives."""
+        return cls(image, "semantic part alone")
+
+    @classmethod
+    def unrefined(cls, image: np.ndarray) -> Draft:
+        """What the refiner begins with."""
+        return cls(image, "before the refiner")
+
+
+@dataclass(frozen=True)
 class Transmitted:
     """One image after the link.
 
     Attributes:
         sent: uint8 (H, W, C).
         received: the same shape, or None when nothing arrived that a picture can be made of.
-        analog_only: what the analog stream alone gives (for HSC: SR only), or None for codecs without the two
-            parts.
+        draft: a lesser image on the way to it, or None.
         header: layout of the message that was sent.
         ledger: its channel uses.
         packets_sent, packets_received: numbers of packets.
@@ -92,7 +115,7 @@ class Transmitted:
 
     sent: np.ndarray
     received: np.ndarray | None
-    analog_only: np.ndarray | None
+    draft: Draft | None
     header: Header
     ledger: Ledger
     packets_sent: int
@@ -129,15 +152,17 @@ class Stopwatch:
             self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - start
 
 
-def decode(codec: Codec, received: ReceivedMessage) -> tuple[Decoded | None, np.ndarray | None, str | None]:
-    """Received message → what became of it, picture from the analog stream alone (never refined), reason
-    when there is no picture.
-    """
-    analog_only = None
-    if received.analog is not None and received.digital:
-        analog_only = _try(codec.decode, received.only("analog"))[0]
-    decoded, error = _try(codec.receive, received)
-    return decoded, None if analog_only is None else analog_only.image, error
+def decode(codec: Codec, received: ReceivedMessage) -> tuple[Decoded | None, Draft | None, str | None]:
+    """Received message → what became of it, a lesser image on the way, reason when there is no picture."""
+    decoded, error = _try(codec.decode, received)
+    if codec.refines and decoded is not None:
+        draft = Draft.unrefined(decoded.image)
+        refined, error = _try(codec.refine, decoded)
+        return refined, draft, error
+    if received.analog is None or not received.digital:
+        return decoded, None, error
+    alone, _ = _try(codec.decode, received.only("analog"))
+    return decoded, None if alone is None else Draft.of_analog(alone.image), error
 
 
 def _try(

@@ -144,12 +144,12 @@ def _transmit_one(
 
 
 def comparison(outcome: Transmitted, entry: Record) -> Image.Image:
-    """Original, analog part alone where there is one, received: side by side with figures."""
+    """Original, a lesser image on the way where there is one, received: side by side with figures."""
     h, w, _ = outcome.sent.shape
     tiles = [pictures.Tile(outcome.sent, "original", f"{w} x {h}")]
-    if outcome.analog_only is not None:
-        psnr = metrics.psnr_db(outcome.analog_only, outcome.sent)
-        tiles.append(pictures.Tile(outcome.analog_only, "semantic part alone", pictures.quality(psnr)))
+    if outcome.draft is not None:
+        psnr = metrics.psnr_db(outcome.draft.image, outcome.sent)
+        tiles.append(pictures.Tile(outcome.draft.image, outcome.draft.caption, pictures.quality(psnr)))
     snr = (
         f"SNR {entry['snr_db']:g} dB, CBR {entry['cbr']:.3f} ({entry['cbr_with_overhead']:.3f} with overhead)"
     )

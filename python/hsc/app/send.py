@@ -19,7 +19,7 @@ from ..errors import HscError
 from ..phy.ledger import Ledger
 from ..phy.numerology import preset
 from . import live
-from .link import Scenario, Transmitted, create_codecs
+from .link import Draft, Scenario, Transmitted, create_codecs
 
 with live.gnuradio_needed(", or use simulate"):
     import pmt
@@ -49,8 +49,8 @@ MULTIPATH = np.array([1, 0, 0, 0.5j, 0, 0, 0, -0.32 + 0j], np.complex64)
 
 
 class _collector(MessageBlock):  # noqa: N801
-    """Keeps what a transmission gave: the header sent, the packets' SNRs, the image, that of the analog part
-    alone, the first failure.
+    """Keeps what a transmission gave: the header sent, the packets' SNRs, the image, a lesser one on the way,
+    the first failure.
     """
 
     def __init__(self) -> None:
@@ -58,6 +58,7 @@ class _collector(MessageBlock):  # noqa: N801
         inputs = {
             "images": {pdu.Image: self._image},
             "analog_only": {pdu.Image: self._analog_only},
+            "partial": {pdu.Image: self._unrefined},
             "sent": {pdu.Sent: self._sent},
             "packets": {pdu.ReceivedPacket: self._packet, pdu.Tick: self.ignore},
             "failures": {},
@@ -65,7 +66,7 @@ class _collector(MessageBlock):  # noqa: N801
         self.open_ports(inputs, (), ends=("images", "sent", "packets"), queue=None)
         self.snrs_db: list[float] = []
         self.image: pdu.Image | None = None
-        self.analog_only: pdu.Image | None = None
+        self.draft: Draft | None = None
         self.sent: pdu.Sent | None = None
         self.failure: str | None = None
         self.ended = threading.Event()
@@ -74,7 +75,10 @@ class _collector(MessageBlock):  # noqa: N801
         self.image = image
 
     def _analog_only(self, image: pdu.Image) -> None:
-        self.analog_only = image
+        self.draft = Draft.of_analog(image.pixels)
+
+    def _unrefined(self, image: pdu.Image) -> None:
+        self.draft = Draft.unrefined(image.pixels)
 
     def _packet(self, packet: pdu.ReceivedPacket) -> None:
         self.snrs_db.append(packet.snr_db)
@@ -117,7 +121,8 @@ class _flowgraph(gr.top_block):  # noqa: N801
         self.msg_connect(self.receiver, "packets", self.loss, "in")
         self.msg_connect(self.loss, "out", self.decoder, "packets")
         self.msg_connect(self.loss, "out", self.collector, "packets")
-        for port in ("images", "analog_only"):
+        refines = create_codecs(scenario)[1].refines
+        for port in ("images", "partial" if refines else "analog_only"):
             self.msg_connect(self.decoder, port, self.collector, port)
         for block in (self.encoder, self.transmitter, self.receiver, self.decoder):
             self.msg_connect(block, "status", self.collector, "failures")
@@ -174,7 +179,7 @@ def transmit(image: np.ndarray, scenario: Scenario) -> Transmitted:
     return Transmitted(
         sent=image,
         received=got and got.pixels,
-        analog_only=seen.analog_only and seen.analog_only.pixels,
+        draft=seen.draft,
         header=seen.sent.header,
         ledger=Ledger.of_message(seen.sent.header, preset(scenario.numerology)),
         packets_sent=seen.sent.packets,

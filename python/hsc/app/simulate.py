@@ -39,19 +39,19 @@ def transmit(image: np.ndarray, scenario: Scenario) -> Transmitted:
         packets = split(modulated)
     with watch("channel"):
         arrived = _cross(packets, scenario, rng)
-    decoded = analog_only = snr_db = None
+    decoded = draft = snr_db = None
     error = "nothing arrived"
     if arrived:
         with watch("demodulate"):
             assembled = join(arrived)
             received = modem.demodulate(assembled)
         with watch("decode"):
-            decoded, analog_only, error = decode(receiver, received)
+            decoded, draft, error = decode(receiver, received)
         snr_db = assembled.snr_db
     return Transmitted(
         sent=image,
         received=None if decoded is None else decoded.image,
-        analog_only=analog_only,
+        draft=draft,
         header=modulated.header,
         ledger=Ledger.of_message(modulated.header, preset(scenario.numerology)),
         packets_sent=len(packets),
