@@ -74,8 +74,8 @@ class Scenario:
 
 @dataclass(frozen=True)
 class Draft:
-    """A lesser image that a receiver had on the way: what the analog stream alone gives (for HSC: SR only), or
-    what the refiner began with.
+    """A lesser image that a receiver had on the way: what the analog stream alone gives (for HSC: SR only),
+    or what the refiner began with.
 
     Attributes:
         image: uint8 (H, W, C).
