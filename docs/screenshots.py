@@ -201,8 +201,11 @@ def _watch(application: object, seen: Callable[[], bool], picture: str, settle: 
 
 
 def _grab(application: object, picture: str) -> None:
+    from PyQt5 import QtWidgets
+
     widget = next(w for w in application.topLevelWidgets() if w.isVisible())
-    widget.repaint()
+    for part in (widget, *widget.findChildren(QtWidgets.QWidget)):
+        part.repaint()  # a viewer may not yet have painted what it has seen
     application.processEvents()
     place = widget.frameGeometry()
     screen = application.primaryScreen().grabWindow(0, place.x(), place.y(), place.width(), place.height())
