@@ -226,8 +226,8 @@ def test_the_receiver_is_told_the_region(photo):
 
 
 def test_fineness_is_chosen_by_the_errors_that_count(photo):
-    """The error that an allocation predicts is that of ẑ, weighted as the region says, within 1.2 dB: the true
-    power of a photograph is not just what p(z | y) tells.
+    """The error that an allocation predicts is that of ẑ, weighted as the region says, within 1.2 dB: the
+    true power of a photograph is not just what p(z | y) tells.
     """
     terms = Terms.of(photo.shape, uses_of(photo, 1 / 6), Link(10.0), LriscOptions())
     z = lrisc.latent(photo, terms)

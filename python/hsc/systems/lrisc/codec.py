@@ -3,12 +3,13 @@ hyper-latent; a conditional diffusion receiver.
 
 Coding length. The paper's k_i = Q(−β log p(z_i | y)) depends on z_i, which a receiver does not know. Here it
 is its expectation up to a constant, k_i = Q(β log2(σ_i(y) / σ₀)), Q rounding to 0 or 1: both ends compute it
-from y in integers, and no index is sent. β meets the CBR, and what is not sent has a known variance σ_i².
+from y in integers, and no index is sent. β meets the CBR, and what is not sent has a known variance σ_i². The
+literal rule is an option (`literal.py`).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -25,7 +26,7 @@ from ...phy import digital
 from ...phy.adaptation import LinkSetting
 from ...refiner import bands
 from ...refiner.codec import Refining
-from . import hyper, roi
+from . import hyper, literal, roi
 from .network import MULTIPLE, USUAL_SNR_DB, LriscNetwork, load_network
 from .options import LriscOptions
 from .parameters import MOST_BYTES, LriscParameters
@@ -88,12 +89,14 @@ class Allocation:
 
     Attributes:
         fineness: of y.
-        side: region of interest and y, coded.
-        side_uses: channel uses of it.
-        log_power: int64 (120, h, w), log2 σ²(y) [1/64 octave].
+        side: region of interest and y, coded; with literal lengths their mask behind.
+        side_uses: channel uses of region and y.
+        log_power: int64 (120, h, w), log2 of the second moment of z_i, σ²(y) where no mask tells more
+            [1/64 octave].
         ranked: the same with the region's weight: what decides.
         selection: coding lengths and gains.
         error: that p(z | y) predicts, summed over all coefficients, each with the region's weight.
+        literal: whether the coding lengths are.
     """
 
     fineness: int
@@ -103,6 +106,7 @@ class Allocation:
     ranked: torch.Tensor
     selection: Selection
     error: float
+    literal: bool = False
 
 
 @torch.inference_mode()
@@ -139,9 +143,33 @@ def _allocation(
     code = tables.encode(hyper.differences(y[0]).flatten().numpy(), hyper.table_rows(*y.shape[2:]))
     side = region.pack() + code
     side_uses = terms.side_uses(len(side))
+    if terms.options.lengths == literal.NAME:
+        plain = Allocation(fineness, side, side_uses, log_power, ranked, Selection(0, 0), 0.0, literal=True)
+        return _literally(hyper.gather_low(z[None])[0], plain, terms)
     selection = analog_part.select(ranked, most_values(terms.uses - side_uses), terms.snr_db)
     error = analog_part.expected_error(ranked, selection, terms.snr_db)
     return Allocation(fineness, side, side_uses, log_power, ranked, selection, error)
+
+
+def _literally(low: torch.Tensor, plain: Allocation, terms: Terms) -> Allocation:
+    """An allocation with the literal lengths of coefficients behind `hyper.gather_low`, and their mask."""
+
+    def room(mask_bytes: int) -> int:
+        return most_values(terms.uses - terms.side_uses(len(plain.side) + mask_bytes))
+
+    threshold = literal.longest(low, plain.log_power, plain.ranked, room)
+    row = literal.rows(plain.ranked, threshold)
+    sent = literal.lengths(low, plain.log_power, row)
+    known = literal.known(plain.log_power, plain.ranked, sent, threshold)
+    selection, error = known.selection(threshold, terms.snr_db)
+    return replace(
+        plain,
+        side=literal.pack(plain.side, sent, row),
+        log_power=known.log_power,
+        ranked=known.ranked,
+        selection=selection,
+        error=error,
+    )
 
 
 def most_values(uses: int) -> int:
@@ -164,7 +192,7 @@ def message(z: torch.Tensor, chosen: Allocation, terms: Terms) -> Message:
     values, _ = analog_part.gather(
         low, chosen.log_power, chosen.selection, whole(chosen.log_power), chosen.ranked
     )
-    parameters = LriscParameters(chosen.fineness, chosen.selection, len(chosen.side))
+    parameters = LriscParameters(chosen.fineness, chosen.selection, len(chosen.side), chosen.literal)
     protected = erasure.protect(chosen.side, terms.options.repair_share, terms.block_bytes)
     streams = (DigitalStream(protected, terms.mcs),)
     return Message(LriscCodec.name, terms.shape, parameters.pack(), values, streams)
@@ -202,12 +230,17 @@ def estimate(received: ReceivedMessage) -> Latent | None:
     _, model = load_network()
     down, across = coding_regions.grid(*received.shape[:2])
     tokens = (down * coding_regions.TOKENS, across * coding_regions.TOKENS)
+    side, mask = literal.split(side) if parameters.literal else (side, b"")
     region, code = roi.unpack(side, tokens)
     coded = model.entropy[parameters.fineness].decode(code, hyper.table_rows(down, across))
     y = hyper.sums(torch.from_numpy(coded.astype(np.int64)).reshape(-1, down, across))
     log_power = hyper.log_variances(model, y[None], parameters.fineness)[0]
-    placed = [(each, 0) for each in whole(log_power)]
     ranked = hyper.weighted(log_power, region.log_weight())
+    if parameters.literal:
+        sent = literal.unpack(mask, literal.rows(ranked, parameters.selection.threshold))
+        told = literal.known(log_power, ranked, sent, parameters.selection.threshold)
+        log_power, ranked = told.log_power, told.ranked
+    placed = [(each, 0) for each in whole(log_power)]
     analog = received.analog or _NO_VALUES
     found, variance = analog_part.scatter(analog, log_power, parameters.selection, placed, ranked)
     z = hyper.gather_low(found[None], inverse=True)[0]

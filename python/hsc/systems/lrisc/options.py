@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from ...codecs.options import Ends, option
 from ...coding import erasure
@@ -31,6 +32,11 @@ class LriscOptions(RefinerOptions):
         0.08,
         "largest share of the channel uses that the hyper-latent y may take, 0.01 to 0.5, where its coarsest "
         "form keeps to it",
+    )
+    lengths: Literal["expected", "literal"] = option(
+        "expected",
+        "coding lengths: expected from p(z | y), which the receiver knows; or literal, of the values "
+        "themselves, which it is told",
     )
     repair_share: float = option(
         0.3, "RaptorQ repair symbols over all symbols of the side information, 0 to 0.9"

@@ -14,6 +14,8 @@ from . import hyper
 # log2 σ₀ of the coding length, −72 dB under a coefficient of 1 of pixels in [0, 1]: below what is ever sent.
 LOG_SIGMA_0 = -12
 _SIZE = 8
+# Flag in the byte of the fineness.
+_LITERAL = 0x80
 # Bytes of side information before repair: its length has 24 bits.
 MOST_BYTES = (1 << 24) - 1
 
@@ -23,33 +25,39 @@ class LriscParameters:
     """8 bytes.
 
     Attributes:
-        fineness: of y, 0 the finest.
+        fineness: of y, 0 the finest; in the byte's lower bits.
         selection: threshold of the coding length, and water level of the gains, two int16.
         side_bytes: bytes of side information before repair, 24 bits.
+        literal: whether the coding lengths are the literal ones (`literal.py`), which the side information
+            tells; the byte's highest bit.
     """
 
     fineness: int
     selection: Selection
     side_bytes: int
+    literal: bool = False
 
     def pack(self) -> bytes:
         """8 bytes."""
         levels = np.array([self.selection.threshold, self.selection.water], ">i2").tobytes()
-        return bytes([self.fineness]) + levels + self.side_bytes.to_bytes(3, "big")
+        return bytes([self.literal * _LITERAL | self.fineness]) + levels + self.side_bytes.to_bytes(3, "big")
 
     @classmethod
     def unpack(cls, data: bytes) -> LriscParameters:
         """Inverse of `pack`. Raises HscError for values that cannot be."""
-        if len(data) < _SIZE or data[0] >= len(hyper.STEPS):
+        if len(data) < _SIZE or data[0] & ~_LITERAL >= len(hyper.STEPS):
             raise HscError(
                 "the LRISC parameters in the header are not possible: the packet comes from a newer version, "
                 "update this receiver"
             )
         threshold, water = np.frombuffer(data[1:5], ">i2").tolist()
-        return cls(data[0], Selection(threshold, water), int.from_bytes(data[5:_SIZE], "big"))
+        side_bytes = int.from_bytes(data[5:_SIZE], "big")
+        return cls(data[0] & ~_LITERAL, Selection(threshold, water), side_bytes, bool(data[0] & _LITERAL))
 
     @property
     def beta(self) -> float:
-        """β of k_i = Q(β log2(σ_i(y) / σ₀)), Q rounding to 0 or 1: what the threshold stands for."""
+        """β of k_i = Q(β log2(σ_i(y) / σ₀)), Q rounding to 0 or 1: what the threshold stands for. Of literal
+        lengths too, where the logarithm is −log2 p(z_i | y) but for the same constant.
+        """
         octaves = self.selection.threshold / (2 * OCTAVE) - LOG_SIGMA_0
         return 0.5 / max(octaves, 1e-3)
