@@ -53,6 +53,7 @@ def test_what_the_dataclass_says():
         ("share", "1/4", 0.25), ("share", "0.5", 0.5), ("share", "None", None), ("share", "1/0", "1/0"),
         ("kind", "coarse", "coarse"), ("points", "16", 16), ("loud", "True", True),
         ("key", "00ff", b"\0\xff"), ("title", "a b", "a b"), ("title", "", ""),
+        ("title", "1,2,3,4", "1,2,3,4"), ("title", "5", "5"), ("title", "[a]", "[a]"),
         ("size", "(" * 10_000, "(" * 10_000),
     ],
 )  # fmt: skip

@@ -13,7 +13,9 @@ SYSTEMS = {system.name: system for system in registry.systems()}
 
 
 def page(name):
-    return (ROOT / SYSTEMS[name].page).read_text(encoding="utf-8")
+    """Its text without what is between fences."""
+    text = (ROOT / SYSTEMS[name].page).read_text(encoding="utf-8")
+    return re.sub(r"^```.*?^```$", "", text, flags=re.M | re.S)
 
 
 @pytest.mark.parametrize("name", SYSTEMS)

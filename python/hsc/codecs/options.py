@@ -75,15 +75,18 @@ class Described:
     kinds: tuple[type, ...]
 
     def parse(self, text: str) -> object:
-        """Text of the command line -> value. Raises HscError for text that `read` refuses."""
+        """Text of the command line → value; where the option takes text, what is no other value of it is
+        text. Raises HscError for text that `read` refuses.
+        """
         if self.read is not None:
             return self.read(text)
         try:
             if float in self.kinds and "/" in text:
                 return float(Fraction(text))
-            return ast.literal_eval(text)
+            value = ast.literal_eval(text)
         except (ValueError, SyntaxError, ArithmeticError, MemoryError, RecursionError):
             return text
+        return text if str in self.kinds and not any(_is(value, kind) for kind in self.kinds) else value
 
     def check(self, codec: str, value: object) -> None:
         """Raises HscError for a value of another type or outside the choices."""
