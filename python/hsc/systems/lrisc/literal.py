@@ -28,8 +28,8 @@ from ...errors import HscError
 NAME = "literal"
 # Log-power in a row [1/64 octave].
 _ROW = OCTAVE // 2
-# P(|x| ≥ t) out of 2^24 of a normal x, t² = row · ln 2 / 2: erfc(t / √2). Beyond the last row nothing is sent,
-# which fewer than one in 44 would be: z has longer tails, whose mask takes the budget. Chosen by trial on a
+# P(|x| ≥ t) out of 2^24 of a normal x, t² = row · ln 2 / 2: erfc(t / √2). Beyond the last row, where fewer
+# than one in 44 are, nothing is sent: z has longer tails, whose mask takes the budget. Chosen by trial on a
 # sample photograph (CBR 1/24, 10 dB): 48 rows give 14.8 dB, 16 rows 22.6, 4 rows 24.5; the expected rule is
 # the limit of none, 25.7.
 _SENT = (
