@@ -56,7 +56,7 @@ def _tables() -> EntropyTables:
 
 def rows(ranked: torch.Tensor, threshold: int) -> torch.Tensor:
     """Row of every coefficient: weighted log-powers int64, any shape [1/64 octave] → 0 (sent, whatever its
-    value), 1 … 47, and 48 (not sent, whatever its value).
+    value), 1 … 15, and 16 (not sent, whatever its value).
     """
     above = torch.div(threshold - ranked + _ROW - 1, _ROW, rounding_mode="floor")
     return above.clamp(0, _ROWS)
