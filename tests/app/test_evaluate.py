@@ -23,6 +23,8 @@ from support import ROOT
 
 FIGURES = {name: entry.figure for name, entry in catalogue().entries.items()}
 MEASURED = [name for name in FIGURES if (curves.RESULTS / f"{name}.json").is_file()]
+# Figures that are not measured yet: the networks of LRISC and of what it is measured against are in training.
+UNMEASURED = {name for name in FIGURES if name.startswith("lrisc-")}
 
 
 def run(*arguments):
@@ -39,8 +41,9 @@ def test_a_figure_is_drawn_from_its_file_alone(name, tmp_path):
 
 
 def test_every_figure_has_a_result_and_a_picture():
-    assert set(MEASURED) == set(FIGURES)
-    for name, figure in FIGURES.items():
+    assert set(MEASURED) == set(FIGURES) - UNMEASURED
+    for name in MEASURED:
+        figure = FIGURES[name]
         assert (ROOT / "docs" / "images" / f"{name}.png").is_file()
         pictures = ROOT / "docs" / "images" / f"{name}-pictures.png"
         assert pictures.is_file() == (figure.pictures is not None)
@@ -70,7 +73,7 @@ def test_a_word_stands_for_a_figure_a_group_or_all():
     assert names["bench"] == ["ldpc", "air-interface", "tracking", "over-the-air"]
     assert names["hda"] == [name for name in FIGURES if name.startswith("hda-")] and len(names["hda"]) == 12
     assert names["all"] == list(FIGURES)
-    with pytest.raises(HscError, match="no figure 'hda-fig99': choose from all, bench, hda, hsc, ldpc"):
+    with pytest.raises(HscError, match="no figure 'hda-fig99': choose from all, bench, hda, hsc, lrisc, ldpc"):
         known.chosen("hda-fig99")
 
 
