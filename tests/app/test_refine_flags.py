@@ -94,7 +94,9 @@ def test_compare_refuses_an_option_that_no_codec_has(crop, tmp_path):
 def test_the_flags_are_declared_once_for_all_systems():
     text = CliRunner().invoke(main, ["simulate", "--help"]).output
     assert text.count("--refine / --no-refine") == text.count("--realism ") == 1
-    assert " ".join(text.split()).count("Baselines, DeepJSCC, HDA-DeepSC, LRISC: go over the decoded image") == 1
+    assert (
+        " ".join(text.split()).count("Baselines, DeepJSCC, HDA-DeepSC, LRISC: go over the decoded image") == 1
+    )
     for codec in CODECS:
         told = json.loads(run("codecs", codec, "--json").stdout)["options"]
         flags = {option["name"]: option["flags"] for option in told if "refine" in option["name"]}
@@ -106,7 +108,9 @@ def test_flags_of_a_receiver_of_any_codec_go_to_those_that_have_them():
     assert receiver == {"refiner": True}
     found = codec_options.by_codec(receiver)
     assert set(CODECS) <= set(found) and "hsc" not in found and "softcast" not in found
-    with pytest.raises(HscError, match="Baselines, DeepJSCC, HDA-DeepSC, LRISC: codec hsc has no option refiner"):
+    with pytest.raises(
+        HscError, match="Baselines, DeepJSCC, HDA-DeepSC, LRISC: codec hsc has no option refiner"
+    ):
         codec_options.take_options({"shorthand_refine": codec_options.Given(True)}, "hsc")
 
 

@@ -338,6 +338,7 @@ CASES = {
             *only(lrisc_parts(), pdu.Digital, rename="digital"),
         ),
     ),
+    "diffusion_refiner": lambda _: Case(hsc.diffusion_refiner, (("images", image(96, 3)),)),
     "message_mux": lambda _: Case(hsc.message_mux, split(hsc_parts())),
     "message_demux": lambda _: Case(hsc.message_demux, given()),
     "message_encoder": lambda _: Case(partial(hsc.message_encoder, NAME), (("images", image()),)),

@@ -30,6 +30,10 @@ class StandIn(pixel_codec.PixelCodec):
     def __init__(self, **options):
         self.options = types.SimpleNamespace(**{"digital": False, "refiner": False, "roi": "", **options})
 
+    @property
+    def refines(self):
+        return self.options.refiner
+
     def encode(self, image, link):
         message = super().encode(image, link)
         return replace(message, codec=self.name, parameters=self.options.roi.encode()[:8])

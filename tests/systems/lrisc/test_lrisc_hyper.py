@@ -7,8 +7,8 @@ from gnuradio.hsc.app import samples
 from gnuradio.hsc.coding import activity
 from gnuradio.hsc.images.files import load
 from gnuradio.hsc.nn import planes
-from gnuradio.hsc.nn.transform import dct_matrix, pad
-from gnuradio.hsc.systems.lrisc import hyper
+from gnuradio.hsc.nn.transform import pad
+from gnuradio.hsc.systems.lrisc import hyper, means
 from gnuradio.hsc.systems.lrisc.network import MULTIPLE, LriscNetwork, load_network
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -67,15 +67,18 @@ def test_gathering_is_orthonormal_and_leaves_the_other_channels():
     gathered = hyper.gather_low(z)
     assert torch.equal(gathered[:, HIGH], z[:, HIGH])
     torch.testing.assert_close(hyper.gather_low(gathered, inverse=True), z, rtol=0, atol=2e-6)
-    power = [each[:, LOW].square().unfold(2, 4, 4).unfold(3, 4, 4).sum((-1, -2)) for each in (gathered, z)]
+    power = [each[:, LOW].square().sum((-1, -2)) for each in (gathered, z)]
     torch.testing.assert_close(*power)
 
 
 def test_what_is_flat_over_a_cell_is_gathered_at_its_first_token():
+    """Means of luma and colour as two waves: sum and difference of two cells over √2."""
     z = torch.zeros(1, 120, 4, 8)
     z[:, LOW, :, :4], z[:, LOW, :, 4:] = 1.0, -3.0
     wanted = torch.zeros(1, 120, 4, 8)
     wanted[:, LOW, 0, 0], wanted[:, LOW, 0, 4] = 4.0, -12.0
+    waves = list(hyper.MEAN_CHANNELS)
+    wanted[:, waves, 0, 0], wanted[:, waves, 0, 4] = -8 / 2**0.5, 16 / 2**0.5
     torch.testing.assert_close(hyper.gather_low(z), wanted)
 
 
@@ -86,13 +89,24 @@ def test_spread_variance_is_the_diagonal_of_the_covariance():
     variance = normal(1, 120, 4, 8).abs()
     found = hyper.spread_variance(variance)
     assert torch.equal(found[:, HIGH], variance[:, HIGH])
-    matrix = np.kron(dct_matrix(4), dct_matrix(4))
+    units = torch.eye(32).reshape(32, 1, 4, 8).expand(32, 120, 4, 8)
+    back = hyper.gather_low(units, inverse=True)  # what each coefficient alone gives
     for channel in LOW:
-        for left in (0, 4):
-            inside = variance[0, channel, :, left : left + 4].double().numpy()
-            covariance = matrix.T @ np.diag(inside.ravel()) @ matrix
-            there = found[0, channel, :, left : left + 4].numpy()
-            np.testing.assert_allclose(there.ravel(), np.diag(covariance), rtol=1e-5)
+        matrix = back[:, channel].flatten(1).double()
+        covariance = matrix.T @ variance[0, channel].flatten().double().diag() @ matrix
+        np.testing.assert_allclose(found[0, channel].flatten().numpy(), covariance.diag().numpy(), rtol=1e-4)
+
+
+def test_waves_have_the_variances_of_their_table():
+    """Octaves of k / N in integers, and log2 N more at frequency 0; however long a side is."""
+    table = torch.arange(3 * means.LEVELS**2).reshape(3, means.LEVELS, means.LEVELS)
+    found = means.log_variances(table, 4, 64)
+    assert found[1, 0, 0] == table[1, 0, 0] + 64 * (2 + 6)
+    assert found[1, 1, 0] == table[1, 5, 0] + 64 * 6  # 1 / 4
+    assert found[2, 3, 63] == table[2, 6, 6] and found[2, 2, 1] == table[2, 6, 1]
+    maps = normal(3, 5, 100)
+    torch.testing.assert_close(means.waves(means.waves(maps), inverse=True), maps, rtol=0, atol=1e-5)
+    assert means.log_variances(table, 1, 200).shape == (3, 1, 200)
 
 
 # ---- y
@@ -121,7 +135,10 @@ def test_weights_of_tokens_are_those_of_their_cells_low_channels():
     assert (found[HIGH] == log_weight).all()
     wanted = log_weight.clone()
     wanted[:4, :4] = 256
-    assert (found[LOW] == wanted).all()
+    waves = torch.zeros(120, 8, 12, dtype=torch.bool)
+    waves[list(hyper.MEAN_CHANNELS), ::4, ::4] = True  # everywhere, so that no place lifts them
+    assert (found[waves] == 0).all()
+    assert (found[LOW] == wanted)[~waves[LOW]].all()
 
 
 def test_cells_have_the_mean_row_rounded():
@@ -147,6 +164,8 @@ def test_variances_are_looked_up_in_integers_alone():
         table, low = model.log_power[fineness].numpy(), model.low_power[fineness].numpy()
         for image, channel, down, across in np.ndindex(*found.shape):
             group = int(channel >= 64)
+            if channel in hyper.MEAN_CHANNELS and down % 4 == across % 4 == 0:
+                continue  # a wave: `test_waves`
             if channel in LOW:
                 cell = rows[image, group, down // 4 * 4 :, across // 4 * 4 :][:4, :4]
                 row = (int(cell.sum()) + 8) // 16

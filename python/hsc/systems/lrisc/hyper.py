@@ -130,13 +130,14 @@ def log_variances(model: Model, y: torch.Tensor, fineness: int) -> torch.Tensor:
 
 def weighted(log_power: torch.Tensor, log_weight: torch.Tensor) -> torch.Tensor:
     """Log-powers behind `gather_low`, int64 (120, h, w), and those of the tokens' weights, (h, w) → what
-    decides, (120, h, w). A cell's low channels have the largest weight of its tokens, which share them.
+    decides, (120, h, w). A cell's low channels have the largest weight of its tokens, which share them; the
+    waves of the means are everywhere and have none.
     """
     found = log_power + log_weight
     heaviest = _cells(log_weight[None, None]).amax(-1).repeat_interleave(SIDE, 2).repeat_interleave(SIDE, 3)
     low = list(LOW)
     found[low] = log_power[low] + heaviest[0]
-    return found
+    return _with_means(found[None], _means(log_power[None]))[0]
 
 
 def cell_rows(rows: torch.Tensor) -> torch.Tensor:
