@@ -7,7 +7,7 @@ from typing import ClassVar
 import numpy as np
 import pmt
 import pytest
-from gnuradio.hsc.blocks import pdu
+from gnuradio.hsc.blocks import pdu, pdu_base, pdu_keys
 from gnuradio.hsc.errors import HscError
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -23,7 +23,7 @@ def equal(a, b):
 
 @pytest.mark.parametrize("written", examples(), ids=lambda p: p.kind)
 def test_round_trip(written):
-    read = pdu.parse(written.to_pdu())
+    read = pdu_base.parse(written.to_pdu())
     assert type(read) is type(written)
     for f in fields(written):
         assert equal(getattr(read, f.name), getattr(written, f.name)), f.name
@@ -40,15 +40,15 @@ def test_round_trip(written):
     ],
 )
 def test_vectors_are_those_of_the_pmt_binding(item, array):
-    made = pdu.write_vector(array, item)
+    made = pdu_keys.write_vector(array, item)
     assert pmt.equal(made, getattr(pmt, f"init_{item}vector")(len(array), array.tolist()))
-    read = pdu.read_vector(made, item)
+    read = pdu_keys.read_vector(made, item)
     assert read.dtype == array.dtype and np.array_equal(read, array) and read.flags.writeable
     assert list(read) == list(getattr(pmt, f"{item}vector_elements")(made))
 
 
 def test_every_kind_has_an_example():
-    assert {p.kind for p in examples()} == set(pdu.KINDS)
+    assert {p.kind for p in examples()} == set(pdu_base.KINDS)
 
 
 def with_key(message, key, value):
@@ -92,7 +92,7 @@ def with_key(message, key, value):
 def test_wrong_values_are_refused_by_name(kind, key, value, says):
     written = next(p for p in examples() if p.kind == kind)
     with pytest.raises(HscError, match=re.escape(says)):
-        pdu.parse(with_key(written.to_pdu(), key, value))
+        pdu_base.parse(with_key(written.to_pdu(), key, value))
 
 
 @pytest.mark.parametrize("written", examples(), ids=lambda p: p.kind)
@@ -101,33 +101,33 @@ def test_a_missing_key_is_named(written):
         meta, vector = pmt.car(written.to_pdu()), pmt.cdr(written.to_pdu())
         if "payload" in f.metadata:
             with pytest.raises(HscError, match="vector: must be a vector of"):
-                pdu.parse(pmt.cons(meta, pmt.PMT_NIL))
+                pdu_base.parse(pmt.cons(meta, pmt.PMT_NIL))
         elif f.default is f.default_factory:
             with pytest.raises(HscError, match=f"{f.name}: is missing"):
-                pdu.parse(pmt.cons(pmt.dict_delete(meta, pmt.intern(f.name)), vector))
+                pdu_base.parse(pmt.cons(pmt.dict_delete(meta, pmt.intern(f.name)), vector))
 
 
 @settings(max_examples=600, deadline=None)
 @given(st.one_of(values, damaged(), st.tuples(values, values).map(lambda t: pmt.cons(*t))))
 def test_any_pmt_is_parsed_or_refused(message):
     try:
-        parsed = pdu.parse(message)
+        parsed = pdu_base.parse(message)
     except HscError as error:
         assert "\n" not in str(error)
     else:
-        assert type(parsed) in pdu.KINDS.values()
-        pdu.parse(parsed.to_pdu())
+        assert type(parsed) in pdu_base.KINDS.values()
+        pdu_base.parse(parsed.to_pdu())
 
 
 def test_a_kind_of_ones_own_is_parsed_and_no_name_is_taken_twice(monkeypatch):
-    monkeypatch.setattr(pdu, "KINDS", dict(pdu.KINDS))
+    monkeypatch.setattr(pdu_base, "KINDS", dict(pdu_base.KINDS))
 
     @dataclass(frozen=True)
     class Counted(pdu.Pdu):
         kind: ClassVar[str] = "counted"
         count: int = field(metadata={"key": pdu.integer(0, 9)})
 
-    assert pdu.parse(Counted(7).to_pdu()) == Counted(7)
+    assert pdu_base.parse(Counted(7).to_pdu()) == Counted(7)
     with pytest.raises(HscError, match="PDU kind 'tick' already"):
         type("Tock", (pdu.Pdu,), {"kind": "tick"})
 
@@ -135,7 +135,7 @@ def test_a_kind_of_ones_own_is_parsed_and_no_name_is_taken_twice(monkeypatch):
 def test_documentation_has_every_kind_and_key():
     text = DOCUMENT.read_text()
     sections = {m[1]: m[2] for m in re.finditer(r"### `(\w+)`(.*?)(?=\n### |\n## |\Z)", text, re.S)}
-    assert set(sections) == set(pdu.KINDS)
-    for kind, cls in pdu.KINDS.items():
+    assert set(sections) == set(pdu_base.KINDS)
+    for kind, cls in pdu_base.KINDS.items():
         documented = set(re.findall(r"^\| `(\w+)` ", sections[kind], re.M))
         assert documented == {f.name for f in fields(cls) if "key" in f.metadata}, kind

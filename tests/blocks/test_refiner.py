@@ -7,7 +7,7 @@ import pmt
 import pytest
 from gnuradio import gr, hsc
 from gnuradio.hsc import modem
-from gnuradio.hsc.blocks import pdu
+from gnuradio.hsc.blocks import pdu, pdu_base
 from gnuradio.hsc.channel import numpy_normal
 from gnuradio.hsc.codecs import registry
 from gnuradio.hsc.codecs.contract import Decoded, error_shape
@@ -270,10 +270,10 @@ def test_semantic_decoders_tell_a_refiner_behind_them_too(name):
 
 def test_image_pdus_are_made_of_what_a_codec_gives():
     pixels, error = picture(*SHAPE), ERROR.reshape(error_shape(SHAPE))
-    made = pdu.parse(pdu.Image.of(4, Decoded(pixels, ("one", "two"), error), snr_db=3.0).to_pdu())
+    made = pdu_base.parse(pdu.Image.of(4, Decoded(pixels, ("one", "two"), error), snr_db=3.0).to_pdu())
     assert (made.message_id, made.notices, made.snr_db) == (4, "one; two", 3.0)
     assert np.array_equal(made.pixels, pixels) and np.array_equal(made.error_bands, error)
-    bare = pdu.parse(pdu.Image.of(4, Decoded(pixels)).to_pdu())
+    bare = pdu_base.parse(pdu.Image.of(4, Decoded(pixels)).to_pdu())
     assert bare.error is None and bare.error_bands is None and bare.notices is None
 
 

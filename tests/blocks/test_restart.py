@@ -15,7 +15,7 @@ import pmt
 import pytest
 from gnuradio import gr, hsc
 from gnuradio.hsc import modem
-from gnuradio.hsc.blocks import pdu
+from gnuradio.hsc.blocks import pdu, pdu_base
 from gnuradio.hsc.blocks.base import MessageBlock
 from gnuradio.hsc.codecs import registry
 from gnuradio.hsc.errors import HscError
@@ -78,7 +78,7 @@ class Probe(MessageBlock):
 
     def _guard(self, port, handlers, message):
         with suppress(HscError):  # an OFDM Receiver's port `symbols` has PDUs for GNU Radio's own blocks
-            self.got.append(pdu.parse(message))
+            self.got.append(pdu_base.parse(message))
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ import pmt
 import pytest
 import sigmf
 from gnuradio import blocks, gr, hsc
-from gnuradio.hsc.blocks import pdu
+from gnuradio.hsc.blocks import pdu, pdu_base
 from gnuradio.hsc.blocks.base import MessageBlock
 from gnuradio.hsc.blocks.radio import devices, driver_messages, listener, monitor
 from gnuradio.hsc.errors import HscError
@@ -618,7 +618,7 @@ def test_packets_through_the_simulated_channel():
             self.msg_connect(self.receiver, "packets", self.kept, "store")
 
         def packets(self):
-            kept = [pdu.parse(self.kept.get_message(i)) for i in range(self.kept.num_messages())]
+            kept = [pdu_base.parse(self.kept.get_message(i)) for i in range(self.kept.num_messages())]
             return [p for p in kept if isinstance(p, pdu.ReceivedPacket)]
 
     link = run(Link())
@@ -859,7 +859,7 @@ def test_a_file_that_shrinks_while_it_is_read_is_told(tmp_path):
     ears.msg_connect((ears.radio, "status"), (failures, "store"))
     meta.with_suffix(".sigmf-data").write_bytes(bytes(80))
     ears.run()
-    assert "shorter" in pdu.parse(failures.get_message(0)).reason
+    assert "shorter" in pdu_base.parse(failures.get_message(0)).reason
 
 
 def test_a_sink_writes_a_recording_that_a_source_reads(tmp_path):

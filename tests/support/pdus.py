@@ -4,7 +4,7 @@ from dataclasses import fields
 
 import numpy as np
 import pmt
-from gnuradio.hsc.blocks import pdu
+from gnuradio.hsc.blocks import pdu, pdu_base
 from gnuradio.hsc.phy.header import Header
 from hypothesis import strategies as st
 
@@ -95,12 +95,12 @@ def examples():
     ]
 
 
-KEYS = sorted({f.name for cls in pdu.KINDS.values() for f in fields(cls)} | {"kind"})
+KEYS = sorted({f.name for cls in pdu_base.KINDS.values() for f in fields(cls)} | {"kind"})
 atoms = st.one_of(
     st.integers(-(2**62), 2**62).map(pmt.from_long),
     st.floats().map(pmt.from_double),
     st.booleans().map(pmt.from_bool),
-    st.sampled_from([*pdu.KINDS, "QPSK-1/2", "hsc", ""]).map(pmt.intern),
+    st.sampled_from([*pdu_base.KINDS, "QPSK-1/2", "hsc", ""]).map(pmt.intern),
     st.just(pmt.PMT_NIL),
     st.just(pmt.PMT_EOF),
     st.binary(max_size=48).map(lambda b: pmt.init_u8vector(len(b), list(b))),

@@ -32,6 +32,7 @@ from gnuradio import gr
 
 from ..errors import HscError
 from . import pdu
+from .pdu_base import parse
 
 # PDUs that may wait on a port.
 DEFAULT_QUEUE = 64
@@ -174,7 +175,7 @@ class Ports:
 
     def _guard(self, port: str, handlers: dict[type[pdu.Pdu], Handler], message: Any) -> None:
         with self.contain(None):
-            received = pdu.parse(message)
+            received = parse(message)
             with self.contain(received.message_id):
                 self._dispatch(port, handlers, received)
 

@@ -1,59 +1,38 @@
 """PDU schema: the one place where metadata keys are defined. Written down in docs/pdu.md.
 
-A PDU is a pair of a metadata dictionary and a uniform vector (GNU Radio's convention). Here each kind is a
-dataclass: its fields are the metadata keys, typed and bounded on both sides, and at most one field is the
-vector. `to_pdu()` writes, `parse()` reads; whatever is wrong with a PDU is one HscError.
+Each kind is a dataclass: its fields are the metadata keys, typed and bounded on both sides, and at most one
+field is the vector; how they are written and read is in `pdu_base.py`.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import MISSING, Field, dataclass, field, fields
+from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
 import numpy as np
-import pmt
 
 from ..codecs.contract import MOST_ERROR, Decoded, error_shape
-from ..errors import HscError
 from ..message import MAX_DIGITAL_STREAMS, MAX_PARAMETER_BYTES, ReceivedAnalog, ReceivedDigital
 from ..phy import adaptation, digital, packets, reports
 from ..phy.header import Header
 from ..phy.reports import Report
+from .pdu_base import Pdu, key, optional, payload
 from .pdu_keys import (
-    Key,
     header_key,
     integer,
     mcs_key,
     numerology_key,
     octets,
-    read_vector,
     real,
     require,
     shape_key,
     text_key,
     vector,
-    write_vector,
 )
 
 # Largest integer of a metadata value; GNU Radio's PMT has 64 bits.
 _MAX_INTEGER = (1 << 62) - 1
-# All kinds by name, those that systems define in their own modules too.
-KINDS: dict[str, type[Pdu]] = {}
-
-
-def _key(key: Key, **default: Any) -> Any:
-    return field(metadata={"key": key}, **default)
-
-
-def _optional(key: Key) -> Any:
-    return _key(key, default=None)
-
-
-def _payload(item: str) -> Any:
-    return field(metadata={"payload": item})
-
-
 _ID = integer(0, 0xFFFF)
 _STREAM = integer(0, MAX_DIGITAL_STREAMS)
 _COUNT = integer(0, 0xFFFF)
@@ -61,38 +40,6 @@ _TALLY = integer(0, _MAX_INTEGER)
 # A burst may seem to begin just before the stream.
 _POSITION = integer(-_MAX_INTEGER, _MAX_INTEGER)
 _BYTES_OF_STREAM = integer(0, (1 << 24) - 1)
-
-
-class Pdu:
-    """Base of all kinds. A subclass with a `kind` is a kind from its definition on.
-
-    Attributes:
-        kind: its name in the metadata.
-        message_id: the message that fails when a block cannot serve this PDU; None when none does.
-
-    Raises:
-        HscError: at its definition: there is a kind of that name already.
-    """
-
-    kind: ClassVar[str]
-    message_id: ClassVar[int | None] = None
-
-    def __init_subclass__(cls) -> None:
-        super().__init_subclass__()
-        require(cls.kind not in KINDS, f"there is a PDU kind '{cls.kind}' already: choose another name")
-        KINDS[cls.kind] = cls
-
-    def to_pdu(self) -> Any:
-        """The PMT pair. Keys whose value is None are left out; a kind without a vector has an empty one."""
-        meta = pmt.dict_add(pmt.make_dict(), pmt.intern("kind"), pmt.intern(self.kind))
-        vector = write_vector(b"", "u8")
-        for f in fields(self):
-            value = getattr(self, f.name)
-            if "payload" in f.metadata:
-                vector = write_vector(value, f.metadata["payload"])
-            elif value is not None:
-                meta = pmt.dict_add(meta, pmt.intern(f.name), f.metadata["key"].write(value))
-        return pmt.cons(meta, vector)
 
 
 def _agree(received: np.ndarray | None, count: int, name: str) -> None:
@@ -107,18 +54,18 @@ class Image(Pdu):
     """
 
     kind: ClassVar[str] = "image"
-    message_id: int = _key(_ID)
-    shape: tuple[int, int, int] = _key(shape_key())
-    data: np.ndarray = _payload("u8")
-    name: str | None = _optional(text_key(255))
-    snr_db: float | None = _optional(real())
-    packets: int | None = _optional(_COUNT)
-    packets_received: int | None = _optional(_COUNT)
-    seconds: float | None = _optional(real())
-    notices: str | None = _optional(text_key(400))
-    part: str | None = _optional(text_key(40))
-    error: np.ndarray | None = _optional(vector("f32"))
-    region: np.ndarray | None = _optional(vector("u8"))
+    message_id: int = key(_ID)
+    shape: tuple[int, int, int] = key(shape_key())
+    data: np.ndarray = payload("u8")
+    name: str | None = optional(text_key(255))
+    snr_db: float | None = optional(real())
+    packets: int | None = optional(_COUNT)
+    packets_received: int | None = optional(_COUNT)
+    seconds: float | None = optional(real())
+    notices: str | None = optional(text_key(400))
+    part: str | None = optional(text_key(40))
+    error: np.ndarray | None = optional(vector("f32"))
+    region: np.ndarray | None = optional(vector("u8"))
 
     def __post_init__(self) -> None:
         require(self.data.size == math.prod(self.shape), "vector: must have height x width x channels items")
@@ -171,8 +118,8 @@ class Region(Pdu):
     """
 
     kind: ClassVar[str] = "region"
-    rectangles: np.ndarray = _payload("s32")
-    image_id: int | None = _optional(_ID)
+    rectangles: np.ndarray = payload("s32")
+    image_id: int | None = optional(_ID)
 
     def __post_init__(self) -> None:
         require(self.rectangles.size % 4 == 0, "vector: must have x, y, width, height of each rectangle")
@@ -185,11 +132,11 @@ class Generated(Pdu):
     """
 
     kind: ClassVar[str] = "generated"
-    message_id: int = _key(_ID)
-    shape: tuple[int, int, int] = _key(shape_key())
-    data: np.ndarray = _payload("f32")
-    sr_values: int = _key(_BYTES_OF_STREAM, default=0)
-    parameters: bytes = _key(octets(MAX_PARAMETER_BYTES), default=b"")
+    message_id: int = key(_ID)
+    shape: tuple[int, int, int] = key(shape_key())
+    data: np.ndarray = payload("f32")
+    sr_values: int = key(_BYTES_OF_STREAM, default=0)
+    parameters: bytes = key(octets(MAX_PARAMETER_BYTES), default=b"")
 
     def __post_init__(self) -> None:
         fits = self.data.size in (0, math.prod(self.shape))
@@ -208,13 +155,13 @@ class Analog(Pdu):
     """
 
     kind: ClassVar[str] = "analog"
-    message_id: int = _key(_ID)
-    codec: str = _key(text_key(32))
-    shape: tuple[int, int, int] = _key(shape_key())
-    values: np.ndarray = _payload("f32")
-    parameters: bytes = _key(octets(MAX_PARAMETER_BYTES), default=b"")
-    noise_variance: np.ndarray | None = _optional(vector("f32"))
-    snr_db: float | None = _optional(real())
+    message_id: int = key(_ID)
+    codec: str = key(text_key(32))
+    shape: tuple[int, int, int] = key(shape_key())
+    values: np.ndarray = payload("f32")
+    parameters: bytes = key(octets(MAX_PARAMETER_BYTES), default=b"")
+    noise_variance: np.ndarray | None = optional(vector("f32"))
+    snr_db: float | None = optional(real())
 
     def __post_init__(self) -> None:
         _agree(self.noise_variance, len(self.values), "noise_variance")
@@ -235,19 +182,19 @@ class Digital(Pdu):
     """
 
     kind: ClassVar[str] = "digital"
-    message_id: int = _key(_ID)
-    codec: str = _key(text_key(32))
-    shape: tuple[int, int, int] = _key(shape_key())
-    data: np.ndarray = _payload("u8")
-    stream: int = _key(_STREAM, default=1)
-    streams: int = _key(_STREAM, default=1)
-    mcs: str | None = _optional(mcs_key())
-    parameters: bytes = _key(octets(MAX_PARAMETER_BYTES), default=b"")
-    received_bytes: np.ndarray | None = _optional(vector("u8"))
-    lost_blocks: np.ndarray | None = _optional(vector("s32"))
-    snr_db: float | None = _optional(real())
-    packets: int | None = _optional(_COUNT)
-    packets_received: int | None = _optional(_COUNT)
+    message_id: int = key(_ID)
+    codec: str = key(text_key(32))
+    shape: tuple[int, int, int] = key(shape_key())
+    data: np.ndarray = payload("u8")
+    stream: int = key(_STREAM, default=1)
+    streams: int = key(_STREAM, default=1)
+    mcs: str | None = optional(mcs_key())
+    parameters: bytes = key(octets(MAX_PARAMETER_BYTES), default=b"")
+    received_bytes: np.ndarray | None = optional(vector("u8"))
+    lost_blocks: np.ndarray | None = optional(vector("s32"))
+    snr_db: float | None = optional(real())
+    packets: int | None = optional(_COUNT)
+    packets_received: int | None = optional(_COUNT)
 
     def __post_init__(self) -> None:
         _agree(self.received_bytes, len(self.data), "received_bytes")
@@ -269,15 +216,15 @@ class Features(Pdu):
     """
 
     kind: ClassVar[str] = "features"
-    message_id: int = _key(_ID)
-    codec: str = _key(text_key(32))
-    shape: tuple[int, int, int] = _key(shape_key())
-    values: np.ndarray = _payload("f32")
-    parameters: bytes = _key(octets(MAX_PARAMETER_BYTES), default=b"")
-    variance: np.ndarray | None = _optional(vector("f32"))
-    snr_db: float | None = _optional(real())
-    packets: int | None = _optional(_COUNT)
-    packets_received: int | None = _optional(_COUNT)
+    message_id: int = key(_ID)
+    codec: str = key(text_key(32))
+    shape: tuple[int, int, int] = key(shape_key())
+    values: np.ndarray = payload("f32")
+    parameters: bytes = key(octets(MAX_PARAMETER_BYTES), default=b"")
+    variance: np.ndarray | None = optional(vector("f32"))
+    snr_db: float | None = optional(real())
+    packets: int | None = optional(_COUNT)
+    packets_received: int | None = optional(_COUNT)
 
     def __post_init__(self) -> None:
         _agree(self.variance, len(self.values), "variance")
@@ -290,16 +237,16 @@ class Symbols(Pdu):
     """
 
     kind: ClassVar[str] = "symbols"
-    message_id: int = _key(_ID)
-    codec: str = _key(text_key(32))
-    shape: tuple[int, int, int] = _key(shape_key())
-    symbols: np.ndarray = _payload("c32")
-    stream: int = _key(_STREAM, default=0)
-    streams: int = _key(_STREAM, default=1)
-    parameters: bytes = _key(octets(MAX_PARAMETER_BYTES), default=b"")
-    scale: int = _key(integer(0, 0xFFFF), default=0)
-    mcs: str | None = _optional(mcs_key())
-    n_bytes: int = _key(_BYTES_OF_STREAM, default=0)
+    message_id: int = key(_ID)
+    codec: str = key(text_key(32))
+    shape: tuple[int, int, int] = key(shape_key())
+    symbols: np.ndarray = payload("c32")
+    stream: int = key(_STREAM, default=0)
+    streams: int = key(_STREAM, default=1)
+    parameters: bytes = key(octets(MAX_PARAMETER_BYTES), default=b"")
+    scale: int = key(integer(0, 0xFFFF), default=0)
+    mcs: str | None = optional(mcs_key())
+    n_bytes: int = key(_BYTES_OF_STREAM, default=0)
 
     def __post_init__(self) -> None:
         if self.stream and self.streams:
@@ -317,12 +264,12 @@ class ReceivedSymbols(Pdu):
     """
 
     kind: ClassVar[str] = "received_symbols"
-    header: Header = _key(header_key())
-    symbols: np.ndarray = _payload("c32")
-    noise_variance: np.ndarray = _key(vector("f32"))
-    stream: int = _key(_STREAM, default=0)
-    snr_db: float = _key(real(), default=0.0)
-    packets_received: int = _key(_COUNT, default=0)
+    header: Header = key(header_key())
+    symbols: np.ndarray = payload("c32")
+    noise_variance: np.ndarray = key(vector("f32"))
+    stream: int = key(_STREAM, default=0)
+    snr_db: float = key(real(), default=0.0)
+    packets_received: int = key(_COUNT, default=0)
 
     def __post_init__(self) -> None:
         _agree(self.noise_variance, len(self.symbols), "noise_variance")
@@ -348,11 +295,11 @@ class Packet(Pdu):
     """
 
     kind: ClassVar[str] = "packet"
-    header: Header = _key(header_key())
-    symbols: np.ndarray = _payload("c32")
-    seconds: float | None = _optional(real())
-    again: int = _key(integer(0, 1), default=0)
-    notices: str | None = _optional(text_key(400))
+    header: Header = key(header_key())
+    symbols: np.ndarray = payload("c32")
+    seconds: float | None = optional(real())
+    again: int = key(integer(0, 1), default=0)
+    notices: str | None = optional(text_key(400))
 
     def __post_init__(self) -> None:
         require(
@@ -378,14 +325,14 @@ class ReceivedPacket(Pdu):
     """
 
     kind: ClassVar[str] = "received_packet"
-    header: Header = _key(header_key())
-    symbols: np.ndarray = _payload("c32")
-    noise_variance: np.ndarray = _key(vector("f32"))
-    snr_db: float = _key(real(), default=0.0)
-    cfo: float = _key(real(), default=0.0)
-    sfo_ppm: float = _key(real(), default=0.0)
-    sample_index: int = _key(_POSITION, default=0)
-    numerology: str = _key(numerology_key(), default="")
+    header: Header = key(header_key())
+    symbols: np.ndarray = payload("c32")
+    noise_variance: np.ndarray = key(vector("f32"))
+    snr_db: float = key(real(), default=0.0)
+    cfo: float = key(real(), default=0.0)
+    sfo_ppm: float = key(real(), default=0.0)
+    sample_index: int = key(_POSITION, default=0)
+    numerology: str = key(numerology_key(), default="")
 
     def __post_init__(self) -> None:
         require(
@@ -414,7 +361,7 @@ class Tick(Pdu):
     """
 
     kind: ClassVar[str] = "tick"
-    sample_index: int = _key(_POSITION)
+    sample_index: int = key(_POSITION)
 
 
 @dataclass(frozen=True)
@@ -424,10 +371,10 @@ class Sent(Pdu):
     """
 
     kind: ClassVar[str] = "sent"
-    header: Header = _key(header_key())
-    packets: int = _key(_COUNT)
-    seconds: float | None = _optional(real())
-    notices: str | None = _optional(text_key(400))
+    header: Header = key(header_key())
+    packets: int = key(_COUNT)
+    seconds: float | None = optional(real())
+    notices: str | None = optional(text_key(400))
 
     @property
     def message_id(self) -> int:
@@ -444,12 +391,12 @@ class Snr(Pdu):
     """
 
     kind: ClassVar[str] = "snr"
-    message_id: int = _key(_ID)
-    snr_db: float = _key(real())
-    packets: int | None = _optional(_COUNT)
-    packets_received: int | None = _optional(_COUNT)
-    blocks: int | None = _optional(_TALLY)
-    lost_blocks: int | None = _optional(_TALLY)
+    message_id: int = key(_ID)
+    snr_db: float = key(real())
+    packets: int | None = optional(_COUNT)
+    packets_received: int | None = optional(_COUNT)
+    blocks: int | None = optional(_TALLY)
+    lost_blocks: int | None = optional(_TALLY)
 
     @classmethod
     def of(cls, report: Report) -> Snr:
@@ -469,8 +416,8 @@ class Nak(Pdu):
     """Packets of a message that a receiver asks for again. The header has index 0."""
 
     kind: ClassVar[str] = "nak"
-    header: Header = _key(header_key())
-    indices: np.ndarray = _payload("s32")
+    header: Header = key(header_key())
+    indices: np.ndarray = payload("s32")
 
     def __post_init__(self) -> None:
         inside = not self.indices.size or (self.indices.min() >= 0 and self.indices.max() < self.header.count)
@@ -497,12 +444,12 @@ class LinkSetting(Pdu):
     """What the next images are made for. `digital` 0: not even the most robust MCS gets through."""
 
     kind: ClassVar[str] = "link"
-    snr_db: float = _key(real())
-    mcs: str = _key(mcs_key())
-    cbr: float | None = _optional(real())
-    psnr_db: float | None = _optional(real())
-    repair_share: float | None = _optional(real())
-    digital: int = _key(integer(0, 1), default=1)
+    snr_db: float = key(real())
+    mcs: str = key(mcs_key())
+    cbr: float | None = optional(real())
+    psnr_db: float | None = optional(real())
+    repair_share: float | None = optional(real())
+    digital: int = key(integer(0, 1), default=1)
 
     @classmethod
     def of(cls, setting: adaptation.LinkSetting) -> LinkSetting:
@@ -520,14 +467,14 @@ class Quality(Pdu):
     """Quality of one received image against the image that was sent."""
 
     kind: ClassVar[str] = "quality"
-    message_id: int = _key(_ID)
-    psnr_db: float = _key(real())
-    mse: float = _key(real())
-    ms_ssim: float | None = _optional(real())
-    name: str | None = _optional(text_key(255))
-    lpips_alex: float | None = _optional(real())
-    lpips_vgg: float | None = _optional(real())
-    dists: float | None = _optional(real())
+    message_id: int = key(_ID)
+    psnr_db: float = key(real())
+    mse: float = key(real())
+    ms_ssim: float | None = optional(real())
+    name: str | None = optional(text_key(255))
+    lpips_alex: float | None = optional(real())
+    lpips_vgg: float | None = optional(real())
+    dists: float | None = optional(real())
 
 
 @dataclass(frozen=True)
@@ -535,19 +482,19 @@ class RadioStatus(Pdu):
     """What a radio has counted since the start, and its level since the last such PDU; see docs/pdu.md."""
 
     kind: ClassVar[str] = "radio"
-    side: str = _key(text_key(16))
-    address: str = _key(text_key(255))
-    sample_rate: float = _key(real())
-    seconds: float = _key(real())
-    samples: int = _key(_TALLY, default=0)
-    clipped: int = _key(_TALLY, default=0)
-    overruns: int = _key(_TALLY, default=0)
-    underruns: int = _key(_TALLY, default=0)
-    timeouts: int = _key(_TALLY, default=0)
-    lost: int = _key(_TALLY, default=0)
-    peak_dbfs: float | None = _optional(real())
-    rms_dbfs: float | None = _optional(real())
-    failure: str | None = _optional(text_key(400))
+    side: str = key(text_key(16))
+    address: str = key(text_key(255))
+    sample_rate: float = key(real())
+    seconds: float = key(real())
+    samples: int = key(_TALLY, default=0)
+    clipped: int = key(_TALLY, default=0)
+    overruns: int = key(_TALLY, default=0)
+    underruns: int = key(_TALLY, default=0)
+    timeouts: int = key(_TALLY, default=0)
+    lost: int = key(_TALLY, default=0)
+    peak_dbfs: float | None = optional(real())
+    rms_dbfs: float | None = optional(real())
+    failure: str | None = optional(text_key(400))
 
     @property
     def troubles(self) -> dict[str, int]:
@@ -569,9 +516,9 @@ class Failed(Pdu):
     """
 
     kind: ClassVar[str] = "failed"
-    block: str = _key(text_key(64))
-    reason: str = _key(text_key(400))
-    message_id: int | None = _optional(_ID)
+    block: str = key(text_key(64))
+    reason: str = key(text_key(400))
+    message_id: int | None = optional(_ID)
 
 
 @dataclass(frozen=True)
@@ -583,46 +530,4 @@ class End(Pdu):
     """
 
     kind: ClassVar[str] = "end"
-    began: float | None = _optional(real())
-
-
-# What the PMT binding throws, UnicodeDecodeError among the ValueErrors.
-_OF_PMT = (RuntimeError, ValueError, TypeError, IndexError, AttributeError, OverflowError)
-
-
-def parse(message: Any) -> Pdu:
-    """PMT → PDU. Raises HscError, and nothing else, for whatever is of no kind or lacks a key in its type and
-    bounds.
-    """
-    try:
-        return _parse(message)
-    except _OF_PMT as error:
-        raise HscError(f"not a PDU of this module: {error}") from error
-
-
-def _parse(message: Any) -> Pdu:
-    pair = pmt.is_pair(message) and pmt.is_dict(pmt.car(message))
-    require(pair, "not a PDU: give a pair of a metadata dictionary and a vector")
-    meta, vector = pmt.car(message), pmt.cdr(message)
-    kind = pmt.dict_ref(meta, pmt.intern("kind"), pmt.PMT_NIL)
-    name = pmt.symbol_to_string(kind) if pmt.is_symbol(kind) else ""
-    require(name in KINDS, f"PDU without a known kind: set the key 'kind' to one of {', '.join(KINDS)}")
-    found = {f.name: _read(name, f, meta, vector) for f in fields(KINDS[name])}
-    try:
-        return KINDS[name](**{key: value for key, value in found.items() if value is not None})
-    except HscError as error:
-        raise HscError(f"{name} PDU, {error}") from error
-
-
-def _read(kind: str, f: Field, meta: Any, vector: Any) -> Any:
-    """Value of one field, None for a key that may be left out and is."""
-    try:
-        if "payload" in f.metadata:
-            return read_vector(vector, f.metadata["payload"])
-        value = pmt.dict_ref(meta, pmt.intern(f.name), pmt.PMT_NIL)
-        if pmt.is_null(value):
-            require(f.default is not MISSING, "is missing")
-            return None
-        return f.metadata["key"].read(value)
-    except HscError as error:
-        raise HscError(f"{kind} PDU, {'vector' if 'payload' in f.metadata else f.name}: {error}") from error
+    began: float | None = optional(real())
