@@ -21,6 +21,7 @@ from ..message import Link, ReceivedMessage
 from ..phy.header import Header
 from ..phy.ledger import Ledger
 from ..phy.packets import DEFAULT_PACKET_SYMBOLS
+from ..refiner.options import BEFORE
 
 CHANNELS = ("ideal", "awgn", "rayleigh", "rician", "multipath")
 
@@ -93,7 +94,7 @@ class Draft:
     @classmethod
     def unrefined(cls, image: np.ndarray) -> Draft:
         """What the refiner begins with."""
-        return cls(image, "before the refiner")
+        return cls(image, BEFORE)
 
 
 @dataclass(frozen=True)

@@ -16,11 +16,11 @@ from ..message import ReceivedMessage
 from ..phy.assembly import AssembledMessage, join
 from ..phy.header import MAX_SIDE, Header
 from ..phy.packets import ReceivedPacket
+from ..refiner.options import BEFORE
 from . import pdu
 from .base import limit_torch_threads
 from .collector import DEFAULT_HOLD, PacketCollector
 from .progressive import ProgressiveDecoder
-from .refiner import BEFORE
 
 # Largest image of a message that is taken unless something else is asked for [pixels].
 MAX_PIXELS = MAX_SIDE**2

@@ -5,16 +5,15 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 
-import numpy as np
 import pmt
 
 from ..codecs.options import options_of
-from ..refiner.options import MOST_STEPS, RefinerOptions
+from ..refiner.codec import is_flat
+from ..refiner.options import BEFORE, MOST_STEPS, RefinerOptions
 from . import pdu
 from .base import MessageBlock, limit_torch_threads
 
 # What a partial image is called that the refiner has not gone over.
-BEFORE = "before the refiner"
 _NAME = "Diffusion Refiner"
 _IMAGES, _PARTIAL = pmt.intern("images"), pmt.intern("partial")
 
@@ -24,8 +23,8 @@ class diffusion_refiner(MessageBlock):
 
     Message ports: in `images` (`Image`); out `images` (`Image`, in the same order) and `partial`, each image
     as it came. The refiner is told of an image's error where the PDU has it. An image that cannot be refined
-    is a failure, and passes as it came. So does one of a single level of grey, which decoders give for a
-    message of which nothing can be seen.
+    is a failure, and passes as it came. So does one of a single level, which decoders give for a message of
+    which nothing can be seen.
 
     Args:
         steps: of the diffusion, 1 to 4.
@@ -69,7 +68,7 @@ class diffusion_refiner(MessageBlock):
         self._options = options_of(RefinerOptions, _NAME, {**vars(self._options), **changes})
 
     def _take(self, image: pdu.Image) -> None:
-        if self._options.realism == 0 or not np.ptp(image.data):
+        if self._options.realism == 0 or is_flat(image.data):
             self.publish("images", image)
         elif self._skip and self.nmsgs(_IMAGES):
             self.counters["skipped"] += 1

@@ -18,7 +18,7 @@ from ..nn.planes import check_shape
 from ..nn.transform import WIDTH
 from . import whitening
 from .activity import OCTAVE
-from .regions import TOKENS, Region, grid
+from .regions import Region, token_grid
 
 # Least power that a coefficient is sent with, in units of the water-filling's p. Chosen by trial.
 _LEAST_POWER = 0.05
@@ -60,8 +60,7 @@ def features_map(values: np.ndarray, shape: tuple[int, int, int]) -> torch.Tenso
     HscError for another number of values, and for an image too large to be served.
     """
     check_shape(shape)
-    down, across = grid(*shape[:2])
-    wanted = (WIDTH, TOKENS * down, TOKENS * across)
+    wanted = (WIDTH, *token_grid(*shape[:2]))
     if values.size != math.prod(wanted):
         raise HscError(
             f"{values.size} features are not those of an image of shape {shape}: "

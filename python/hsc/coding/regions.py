@@ -43,6 +43,12 @@ def grid(height: int, width: int) -> tuple[int, int]:
     return -(-height // LATENT_PIXELS), -(-width // LATENT_PIXELS)
 
 
+def token_grid(height: int, width: int) -> tuple[int, int]:
+    """Tokens down and across of an image of that size in pixels, in whole latent positions."""
+    down, across = grid(height, width)
+    return TOKENS * down, TOKENS * across
+
+
 def regions(height: int, width: int) -> list[Region]:
     """All regions of an image, row by row."""
     down, across = grid(height, width)

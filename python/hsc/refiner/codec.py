@@ -4,8 +4,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
+
 from ..codecs.contract import Codec, Decoded
 from .options import RefinerOptions
+
+
+def is_flat(image: np.ndarray) -> bool:
+    """Whether an image, any shape, has a single level, as where nothing could be decoded: the refiner would
+    only make something up.
+    """
+    return not np.ptp(image)
 
 
 class Refining(Codec):
@@ -19,10 +28,10 @@ class Refining(Codec):
         return self.options.refiner and self.options.realism > 0
 
     def refine(self, decoded: Decoded) -> Decoded:
-        """The image as the refiner leaves it; of its error nothing is known any more. Raises HscError when
-        the refiner's weights are missing or damaged.
+        """The image as the refiner leaves it, a flat one as it is; of its error nothing is known any more.
+        Raises HscError when the refiner's weights are missing or damaged.
         """
-        if not self.refines:
+        if not self.refines or is_flat(decoded.image):
             return decoded
         from .refine import refine  # loads torch
 

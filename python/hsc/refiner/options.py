@@ -9,6 +9,8 @@ from ..errors import HscError
 
 # Steps of the diffusion at most: its weights are trained for so many.
 MOST_STEPS = 4
+# Caption of an image as it was before.
+BEFORE = "before the refiner"
 # Seeds are below: what a generator of random numbers takes, be it numpy's or torch's.
 SEEDS = 1 << 32
 

@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from ...blocks import pdu
+from ...blocks import message_parts, pdu
 from ...blocks.base import MessageBlock, PartsBlock, limit_torch_threads, require_codec
 from ...blocks.collector import DEFAULT_HOLD
 from ...blocks.link_block import LinkBlock
 from ...blocks.parts_link import PartsReceiver, PartsTransmitter
 from ...codecs.contract import Decoded
 from ...coding.analog_part import Selection, features_map
-from ...message import Link, ReceivedMessage
+from ...message import Link
 from ...nn.planes import check_shape
 from ...phy.numerology import AUTO
 from ...phy.packets import DEFAULT_PACKET_SYMBOLS
@@ -123,18 +123,8 @@ class hda_allocation(LinkBlock):
         require_codec(features.codec, NAME)
         z = features_map(features.values, features.shape)
         made = allocate(z, features.shape, self._link, self._options)
-        head = {
-            "message_id": features.message_id,
-            "codec": NAME,
-            "shape": features.shape,
-            "parameters": made.parameters,
-        }
-        (stream,) = made.digital
-        self.counters["digital_bytes"] = len(stream.data)
-        self.publish("analog", pdu.Analog(values=made.analog, **head))
-        self.publish(
-            "digital", pdu.Digital(data=np.frombuffer(stream.data, np.uint8), mcs=stream.mcs, **head)
-        )
+        self.counters["digital_bytes"] = len(made.digital[0].data)
+        message_parts.publish(self, features.message_id, made)
 
 
 class hda_fusion(PartsBlock):
@@ -165,23 +155,18 @@ class hda_fusion(PartsBlock):
         self._key = key_bytes(key)
 
     def on_parts(self, message_id: int, parts: dict[Any, pdu.Pdu]) -> None:
-        first, analog, digital = next(iter(parts.values())), parts.get("analog"), parts.get("digital")
-        require_codec(first.codec, NAME)
-        parameters = HdaParameters.unpack(first.parameters)
+        received, link = message_parts.received(parts, NAME)
+        parameters = HdaParameters.unpack(received.parameters)
         model = models.load(models.PROFILES[parameters.profile])
-        check_shape(first.shape)
-        values = analog.received if analog and analog.values.size else None
-        streams = (digital.received,) if digital and digital.streams else ()
-        received = ReceivedMessage(NAME, first.shape, first.parameters, values, streams, first.snr_db)
+        check_shape(received.shape)
         fused = fuse(received, self._key, model, parameters)
         self.counters["lost_regions"] += fused.lost
         if fused.closed:
             self.counters["closed_chunks"] += fused.closed
             self.fail(None, f"message {message_id}: {notices(fused.closed)[0]}")
-        link = {"packets": digital.packets, "packets_received": digital.packets_received} if digital else {}
         z, variance = (part.numpy().ravel() for part in (fused.z, fused.variance))
-        head = (message_id, NAME, first.shape)
-        self.publish("features", pdu.Features(*head, z, first.parameters, variance, first.snr_db, **link))
+        head, known = (message_id, NAME, received.shape), (received.parameters, variance, received.snr_db)
+        self.publish("features", pdu.Features(*head, z, *known, **link))
 
 
 class hda_transmitter(PartsTransmitter):

@@ -8,9 +8,7 @@ from collections import OrderedDict
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
-from ...blocks import pdu
+from ...blocks import message_parts, pdu
 from ...blocks.base import PartsBlock, limit_torch_threads, require_codec
 from ...blocks.collector import DEFAULT_HOLD
 from ...blocks.link_block import LinkBlock
@@ -18,7 +16,7 @@ from ...blocks.parts_link import PartsReceiver, PartsTransmitter
 from ...blocks.refiner import diffusion_refiner
 from ...coding import budget
 from ...coding.analog_part import features_map
-from ...message import Link, Message, ReceivedMessage
+from ...message import Link, Message
 from ...phy.numerology import AUTO
 from ...phy.packets import DEFAULT_PACKET_SYMBOLS
 from ...refiner.options import MOST_STEPS
@@ -159,16 +157,8 @@ class lrisc_rate_allocation(LinkBlock):
             return message(z, allocate(z, region, terms), terms)
 
         sent = budget.within(self._link, features.shape, made)
-        head = {
-            "message_id": features.message_id,
-            "codec": NAME,
-            "shape": features.shape,
-            "parameters": sent.parameters,
-        }
-        (side,) = sent.digital
-        self.counters["side_bytes"] = len(side.data)
-        self.publish("analog", pdu.Analog(values=sent.analog, **head))
-        self.publish("digital", pdu.Digital(data=np.frombuffer(side.data, np.uint8), mcs=side.mcs, **head))
+        self.counters["side_bytes"] = len(sent.digital[0].data)
+        message_parts.publish(self, features.message_id, sent)
 
     def _of_interest(self, features: pdu.Features, size: tuple[int, int]) -> roi.Region:
         told, weight = self._own.pop(features.message_id, self._common), self._options.roi_weight
@@ -194,14 +184,9 @@ class lrisc_latent_decoder(PartsBlock):
         limit_torch_threads()
 
     def on_parts(self, message_id: int, parts: dict[Any, pdu.Pdu]) -> None:
-        first, analog, digital = next(iter(parts.values())), parts.get("analog"), parts.get("digital")
-        require_codec(first.codec, NAME)
-        values = analog.received if analog else None
-        streams = (digital.received,) if digital and digital.streams else ()
-        received = ReceivedMessage(NAME, first.shape, first.parameters, values, streams, first.snr_db)
+        received, link = message_parts.received(parts, NAME)
         decoded = self._codec.decode(received)
-        link = {"packets": digital.packets, "packets_received": digital.packets_received} if digital else {}
-        self.publish("images", pdu.Image.of(message_id, decoded, snr_db=first.snr_db, **link))
+        self.publish("images", pdu.Image.of(message_id, decoded, snr_db=received.snr_db, **link))
         for notice in decoded.notices:  # the image is there, but there is nothing in it
             self.fail(None, f"message {message_id}: {notice}")
 

@@ -36,8 +36,8 @@ MARGIN_DB = 3.0
 # Channel uses of analog values for each cell of 32 × 32 pixels at least: one group of the whitening. Without
 # values an image is grey.
 LEAST_USES = whitening.GROUP // 2
-# Grey, as a value in [0, 1]: of an image of which nothing is known.
-_GREY = 128 / 255
+# Every value of an image of which nothing is known.
+_GREY = 128
 # An analog stream of a message whose budget held none.
 _NO_VALUES = ReceivedAnalog(np.zeros(0, np.float32), np.zeros(0, np.float32), np.zeros(0, bool))
 
@@ -229,9 +229,8 @@ def estimate(received: ReceivedMessage) -> Latent | None:
         return None
     _, model = load_network()
     down, across = coding_regions.grid(*received.shape[:2])
-    tokens = (down * coding_regions.TOKENS, across * coding_regions.TOKENS)
     side, mask = literal.split(side) if parameters.literal else (side, b"")
-    region, code = roi.unpack(side, tokens)
+    region, code = roi.unpack(side, coding_regions.token_grid(*received.shape[:2]))
     coded = model.entropy[parameters.fineness].decode(code, hyper.table_rows(down, across))
     y = hyper.sums(torch.from_numpy(coded.astype(np.int64)).reshape(-1, down, across))
     log_power = hyper.log_variances(model, y[None], parameters.fineness)[0]
@@ -269,9 +268,9 @@ class LriscCodec(Refining):
         """
         planes.check_shape(image.shape)
         shape = tuple(image.shape)
-        down, across = coding_regions.grid(*shape[:2])
-        tokens = (down * coding_regions.TOKENS, across * coding_regions.TOKENS)
-        region = roi.read(self.options.roi, shape, tokens, self.options.roi_weight)
+        region = roi.read(
+            self.options.roi, shape, coding_regions.token_grid(*shape[:2]), self.options.roi_weight
+        )
 
         def made(uses: int) -> Message:
             terms = Terms.of(shape, uses, link, self.options)
@@ -285,13 +284,9 @@ class LriscCodec(Refining):
         known = estimate(received)
         if known is None:
             lost = "the side information is lost, and nothing can be decoded without it: the image is grey"
-            return Decoded(np.full(received.shape, round(255 * _GREY), np.uint8), (lost,))
+            return Decoded(np.full(received.shape, _GREY, np.uint8), (lost,))
         network, _ = load_network()
         return decoded(network, known, received.shape)
-
-    def refine(self, found: Decoded) -> Decoded:
-        """As `Refining.refine`; what is grey for want of side information stays as it is."""
-        return found if found.notices and found.error is None else super().refine(found)
 
     def adapted(self, setting: LinkSetting) -> LriscCodec:
         """With the setting's share of repair symbols."""

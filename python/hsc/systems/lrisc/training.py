@@ -110,9 +110,8 @@ def _layers(log_power: torch.Tensor, links: Links, hazards: Hazards) -> AnalogLa
         ranked = hyper.weighted(image, _region(image, hazards))
         values = analog_values(image[0].numel(), cbr)
         layers.append(analog_layer(image, select(ranked, values, snr_db), ranked))
-    return AnalogLayer(
-        *(torch.stack([getattr(layer, name) for layer in layers]) for name in ("power", "sent", "gain"))
-    )
+    power, sent, gain = zip(*((each.power, each.sent, each.gain) for each in layers), strict=True)
+    return AnalogLayer(*map(torch.stack, (power, sent, gain)))
 
 
 def analog_values(tokens: int, cbr: float) -> int:
