@@ -54,3 +54,18 @@ def hscloop_plugins():
     os.environ.pop("SOAPY_SDR_PLUGIN_PATH") if before is None else os.environ.update(
         SOAPY_SDR_PLUGIN_PATH=before
     )
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """The refiner turns images into negatives; what it was asked for."""
+    from gnuradio.hsc.refiner import refine  # loads torch
+
+    calls = []
+
+    def negative(image, error, settings):
+        calls.append((image, error, settings))
+        return 255 - image
+
+    monkeypatch.setattr(refine, "refine", negative)
+    return calls

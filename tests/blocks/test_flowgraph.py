@@ -15,7 +15,7 @@ from gnuradio.hsc.symbol_link import cross
 from gnuradio.hsc.systems.hsc import semantic
 from PIL import Image
 from support import ROOT
-from support.flowgraphs import Eraser, run, silence
+from support.flowgraphs import Eraser, between, run, silence
 from support.pixel_codec import NAME, PixelCodec, picture, register
 from support.waiting import PATIENCE
 
@@ -217,12 +217,7 @@ class HscLink(gr.top_block):
             (self.encoder, "generated", self.projection, "generated"),
             (self.encoder, "analog", self.modulators[0], "analog"),
             (self.projection, "digital", self.modulators[1], "digital"),
-            (self.modulators[0], "symbols", self.mux, "analog"),
-            (self.modulators[1], "symbols", self.mux, "digital"),
-            (self.mux, "packets", self.channel, "in"),
-            (self.channel, "out", self.demux, "packets"),
-            (self.demux, "analog", self.demodulators[0], "symbols"),
-            (self.demux, "digital", self.demodulators[1], "symbols"),
+            *between(self),
             (self.demodulators[0], "analog", self.decoder, "analog"),
             (self.decoder, "generated", self.recomposition, "generated"),
             (self.demodulators[1], "digital", self.recomposition, "digital"),

@@ -28,19 +28,6 @@ ERROR = np.linspace(0, 1, np.prod(error_shape(SHAPE)), dtype=np.float32)
 WAIT = 60
 
 
-@pytest.fixture
-def asked(monkeypatch):
-    """The refiner turns images into negatives; what it was asked for."""
-    calls = []
-
-    def negative(image, error, settings):
-        calls.append((image, error, settings))
-        return 255 - image
-
-    monkeypatch.setattr(refine, "refine", negative)
-    return calls
-
-
 def image(message_id=3, **known):
     pixels = picture(*SHAPE)
     return pdu.Image(message_id, pixels.shape, pixels.ravel(), **known)

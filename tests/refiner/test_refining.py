@@ -9,7 +9,7 @@ from gnuradio.hsc.codecs.contract import ERROR_BANDS, Codec, Decoded, error_shap
 from gnuradio.hsc.codecs.options import Ends, described, option
 from gnuradio.hsc.errors import HscError
 from gnuradio.hsc.message import Link
-from gnuradio.hsc.refiner import bands, refine
+from gnuradio.hsc.refiner import bands
 from gnuradio.hsc.refiner.codec import Refining
 from gnuradio.hsc.refiner.options import SEEDS, RefinerOptions
 from support.messages import arrived
@@ -19,19 +19,6 @@ REFINING = ("separate", "deepjscc", "deepjscc_q", "hda_deepsc", "hda_hevc", "lri
 # Refined unless they are told not to be.
 ALWAYS = ("lrisc",)
 FLAGS = list(described(RefinerOptions))
-
-
-@pytest.fixture
-def asked(monkeypatch):
-    """The refiner turns images into negatives; what it was asked for."""
-    calls = []
-
-    def negative(image, error, settings):
-        calls.append((image, error, settings))
-        return 255 - image
-
-    monkeypatch.setattr(refine, "refine", negative)
-    return calls
 
 
 def test_a_codec_refines_nothing_unless_it_says_so():

@@ -20,6 +20,19 @@ def run(top):
         pytest.fail("the flowgraph did not end")
 
 
+def between(top):
+    """Connections of a flowgraph of parts, from its modulators to its demodulators."""
+    (analog, digital), (from_analog, from_digital) = top.modulators, top.demodulators
+    return (
+        (analog, "symbols", top.mux, "analog"),
+        (digital, "symbols", top.mux, "digital"),
+        (top.mux, "packets", top.channel, "in"),
+        (top.channel, "out", top.demux, "packets"),
+        (top.demux, "analog", from_analog, "symbols"),
+        (top.demux, "digital", from_digital, "symbols"),
+    )
+
+
 def silence(shape):
     return np.zeros(shape, np.complex64)
 

@@ -18,7 +18,7 @@ from gnuradio.hsc.phy.packets import split
 from gnuradio.hsc.symbol_link import cross
 from gnuradio.hsc.systems.hda import blocks
 from PIL import Image
-from support.flowgraphs import Eraser, run, silence
+from support.flowgraphs import Eraser, between, run, silence
 from support.pictures import pixels
 from support.watched import Watched
 
@@ -65,12 +65,7 @@ class Parts(gr.top_block):
             (self.encoder, "features", self.allocation, "features"),
             (self.allocation, "analog", self.modulators[0], "analog"),
             (self.allocation, "digital", self.modulators[1], "digital"),
-            (self.modulators[0], "symbols", self.mux, "analog"),
-            (self.modulators[1], "symbols", self.mux, "digital"),
-            (self.mux, "packets", self.channel, "in"),
-            (self.channel, "out", self.demux, "packets"),
-            (self.demux, "analog", self.demodulators[0], "symbols"),
-            (self.demux, "digital", self.demodulators[1], "symbols"),
+            *between(self),
             (self.demodulators[0], "analog", self.fusion, "analog"),
             (self.demodulators[1], "digital", self.touch, "in"),
             (self.touch, "out", self.fusion, "digital"),

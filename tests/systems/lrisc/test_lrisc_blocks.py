@@ -16,12 +16,11 @@ from gnuradio.hsc.message import Link
 from gnuradio.hsc.phy.assembly import join
 from gnuradio.hsc.phy.mcs import best_for
 from gnuradio.hsc.phy.packets import split
-from gnuradio.hsc.refiner import refine
 from gnuradio.hsc.symbol_link import cross
 from gnuradio.hsc.systems.lrisc import codec
 from PIL import Image
 from support import ROOT
-from support.flowgraphs import Eraser, run, silence
+from support.flowgraphs import Eraser, between, run, silence
 from support.pictures import pixels
 from support.pixel_codec import picture
 from support.watched import Watched, make
@@ -29,19 +28,6 @@ from support.watched import Watched, make
 SNR_DB, CBR = 12.0, 1 / 4
 ROI = "16,24,40,32"
 RECTANGLE = np.array([16, 24, 40, 32], np.int32)
-
-
-@pytest.fixture
-def asked(monkeypatch):
-    """The refiner turns images into negatives; what it was asked for."""
-    calls = []
-
-    def negative(image, error, settings):
-        calls.append((image, error, settings))
-        return 255 - image
-
-    monkeypatch.setattr(refine, "refine", negative)
-    return calls
 
 
 @pytest.fixture(scope="module")
@@ -86,12 +72,7 @@ class Parts(gr.top_block):
             (self.encoder, "features", self.allocation, "features"),
             (self.allocation, "analog", self.modulators[0], "analog"),
             (self.allocation, "digital", self.modulators[1], "digital"),
-            (self.modulators[0], "symbols", self.mux, "analog"),
-            (self.modulators[1], "symbols", self.mux, "digital"),
-            (self.mux, "packets", self.channel, "in"),
-            (self.channel, "out", self.demux, "packets"),
-            (self.demux, "analog", self.demodulators[0], "symbols"),
-            (self.demux, "digital", self.demodulators[1], "symbols"),
+            *between(self),
             (self.demodulators[0], "analog", self.decoder, "analog"),
             (self.demodulators[1], "digital", self.decoder, "digital"),
             (self.decoder, "images", self.refiner, "images"),
