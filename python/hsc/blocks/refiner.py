@@ -9,7 +9,7 @@ import pmt
 
 from ..codecs.options import options_of
 from ..refiner.codec import is_flat
-from ..refiner.options import BEFORE, MOST_STEPS, RefinerOptions
+from ..refiner.options import BEFORE, USUAL_STEPS, RefinerOptions
 from . import pdu
 from .base import MessageBlock, limit_torch_threads
 
@@ -38,7 +38,7 @@ class diffusion_refiner(MessageBlock):
     """
 
     def __init__(
-        self, steps: int = MOST_STEPS, realism: float = 1.0, seed: int = 0, skip: bool = False
+        self, steps: int = USUAL_STEPS, realism: float = 1.0, seed: int = 0, skip: bool = False
     ) -> None:
         super().__init__(_NAME)
         self.open_ports({"images": {pdu.Image: self._take}}, ("images",))

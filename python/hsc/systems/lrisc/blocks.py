@@ -19,7 +19,7 @@ from ...coding.analog_part import features_map
 from ...message import Link, Message
 from ...phy.numerology import AUTO
 from ...phy.packets import DEFAULT_PACKET_SYMBOLS
-from ...refiner.options import MOST_STEPS
+from ...refiner.options import USUAL_STEPS
 from . import roi
 from .codec import LriscCodec, Terms, allocate, latent, message
 from .options import LriscOptions
@@ -266,7 +266,7 @@ class lrisc_receiver(PartsReceiver):
 
     def __init__(
         self,
-        steps: int = MOST_STEPS,
+        steps: int = USUAL_STEPS,
         realism: float = 1.0,
         seed: int = 0,
         skip: bool = False,
