@@ -183,7 +183,7 @@ def test_a_receiver_knows_the_variance_of_its_error(photo, region, lost):
         variance += float(known.variance.sum())
         weighted = (region.log_weight() / OCTAVE).exp2()
         if not lost:  # a region of parts of cells weighs the low channels of whole ones
-            assert chosen.error == pytest.approx(float((known.variance * weighted).sum()), rel=0.5)
+            assert chosen.error == pytest.approx(float((known.variance * weighted).sum()), rel=0.2)
     assert squared / variance == pytest.approx(1, rel=0.1)
 
 

@@ -131,13 +131,22 @@ def log_variances(model: Model, y: torch.Tensor, fineness: int) -> torch.Tensor:
 def weighted(log_power: torch.Tensor, log_weight: torch.Tensor) -> torch.Tensor:
     """Log-powers behind `gather_low`, int64 (120, h, w), and those of the tokens' weights, (h, w) → what
     decides, (120, h, w). A cell's low channels have the largest weight of its tokens, which share them; the
-    waves of the means are everywhere and have none.
+    waves of the means, whose errors are everywhere, about the mean of all.
     """
     found = log_power + log_weight
     heaviest = _cells(log_weight[None, None]).amax(-1).repeat_interleave(SIDE, 2).repeat_interleave(SIDE, 3)
     low = list(LOW)
     found[low] = log_power[low] + heaviest[0]
-    return _with_means(found[None], _means(log_power[None]))[0]
+    return _with_means(found[None], _means(log_power[None]) + _mean_weight(log_weight))[0]
+
+
+def _mean_weight(log_weight: torch.Tensor) -> int:
+    """log2 of the mean weight [1/64 octave], at least 0, in integers: the largest, less an octave for every
+    halving of the image that brings it down to the tokens inside.
+    """
+    inside = int(log_weight.count_nonzero())
+    halvings = (log_weight.numel() // inside).bit_length() - 1 if inside else 0
+    return max(0, int(log_weight.max()) - OCTAVE * halvings)
 
 
 def cell_rows(rows: torch.Tensor) -> torch.Tensor:
