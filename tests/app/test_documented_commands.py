@@ -146,7 +146,7 @@ def ours(line: Line) -> list[list[str]]:
 def folder(tmp_path, monkeypatch):
     """The files that the pages speak of, all small."""
     images = [path for path in sorted((EXAMPLES / "images").iterdir()) if path.suffix in (".jpg", ".png")]
-    photo = files.picture(files.load(EXAMPLES / "images" / "kitten.jpg").pixels[100:148, 200:264])
+    photo = files.picture(files.load(EXAMPLES / "images" / "kitten.jpg").pixels[100:196, 200:328])
     for name in ("photo.jpg", "photos/one.jpg", "examples/images/kitten.jpg"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         photo.save(tmp_path / name)
