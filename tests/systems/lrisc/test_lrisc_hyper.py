@@ -141,6 +141,38 @@ def test_weights_of_tokens_are_those_of_their_cells_low_channels():
     assert (found[LOW] == wanted)[~waves[LOW]].all()
 
 
+@pytest.mark.parametrize("eighths", [0, 3, 8])
+def test_texture_is_a_power_of_the_energy_around(eighths):
+    """log2 of σ^(−2a), σ² the geometric mean of 3 × 3 tokens, rows being half an octave; rounded down."""
+    y = torch.from_numpy(np.random.default_rng(1).integers(-6, 7, (2, activity.LATENTS, 2, 3)))
+    rows = activity.rows(y, hyper.STEPS[2])[:, 0].numpy()
+    around = np.stack([np.pad(row, 1, mode="edge") for row in rows])
+    mean = np.lib.stride_tricks.sliding_window_view(around, (3, 3), (1, 2)).mean((-1, -2))
+    wanted = -eighths / 8 * (mean - activity.OFFSET) / 2 * 64
+    found = hyper.texture(y, 2, eighths)
+    assert found.dtype == torch.int64
+    assert ((wanted - found.numpy() >= -1e-9) & (wanted - found.numpy() < 1)).all()
+
+
+def test_textures_of_a_cell_weigh_as_their_mean_in_its_low_channels():
+    rng = np.random.default_rng(1)
+    log_power = torch.from_numpy(rng.integers(-900, 900, (120, 8, 12)))
+    weights = rng.integers(-300, 300, (8, 12))
+    found = (hyper.textured(log_power, torch.from_numpy(weights)) - log_power).numpy()
+    assert (found[HIGH] == weights).all()
+    cells = np.floor(weights.reshape(2, 4, 3, 4).mean((1, 3))).repeat(4, 0).repeat(4, 1)
+    cells[::4, ::4] = np.floor(weights.mean())
+    for channel in hyper.MEAN_CHANNELS:
+        assert (found[channel] == cells).all()
+
+
+@pytest.mark.parametrize(
+    ("cbr", "eighths"), [(1e-4, 2), (1 / 48, 2), (1 / 24, 4), (1 / 12, 6), (1 / 6, 8), (1, 8)]
+)
+def test_more_channel_uses_give_calm_places_more(cbr, eighths):
+    assert hyper.best_texture(cbr) == eighths
+
+
 def test_cells_have_the_mean_row_rounded():
     rows = torch.from_numpy(np.random.default_rng(1).integers(0, 44, (2, 2, 8, 12)))
     found = hyper.cell_rows(rows).numpy()

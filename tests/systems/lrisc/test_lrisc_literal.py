@@ -163,7 +163,7 @@ def test_the_mask_is_counted_and_takes_its_share(photo):
 @pytest.mark.parametrize("lost", [0.0, 0.15])
 def test_a_receiver_knows_the_variance_of_its_error(photo, region, lost):
     """Latents drawn from p(z | y), within 10 %: what is not sent is known to be small."""
-    options = LriscOptions(lengths="literal", repair_share=0.8)
+    options = LriscOptions(lengths="literal", repair_share=0.8, texture=0.0)
     terms = Terms.of(photo.shape, budget.channel_uses(Link(cbr=1 / 2), photo.shape), Link(12.0), options)
     z = lrisc.latent(photo, terms)
     region = roi.read(region, photo.shape, z.shape[1:], 4.0)
@@ -174,7 +174,7 @@ def test_a_receiver_knows_the_variance_of_its_error(photo, region, lost):
         low = deviation * torch.randn(z.shape, generator=generator)
         ranked = hyper.weighted(plain.log_power, region.log_weight())
         side = lrisc.Allocation(
-            plain.fineness, plain.side, 0, plain.log_power, ranked, plain.selection, 0, True
+            plain.fineness, plain.side, 0, plain.log_power, ranked, plain.selection, 0, 0, True
         )
         chosen = lrisc._literally(low, side, terms)
         drawn_z = hyper.gather_low(low[None], inverse=True)[0]

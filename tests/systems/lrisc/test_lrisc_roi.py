@@ -78,7 +78,7 @@ def test_masks_that_cannot_be_used_are_refused_in_a_line(tmp_path):
         (tmp_path / "text.png", "text.png"),
         (tmp_path / "absent.png", "absent.png"),
         (tmp_path, "no image in folder"),
-        ("x" * 5000, ""),
+        ("x" * 5000, "cannot be read"),
     ):
         with pytest.raises(HscError, match=says) as error:
             roi.read(str(path), SHAPE, SIZE, 4.0)

@@ -26,6 +26,7 @@ from .options import LriscOptions
 
 NAME = LriscCodec.name
 DEFAULT_ROI_WEIGHT = LriscOptions.roi_weight
+DEFAULT_TEXTURE = LriscOptions.texture
 DEFAULT_SIDE_SHARE = LriscOptions.side_share
 DEFAULT_REPAIR_SHARE = LriscOptions.repair_share
 # Regions of single images that wait for them.
@@ -72,6 +73,8 @@ class lrisc_rate_allocation(LinkBlock):
         roi: regions of interest, x,y,w,h [pixels], several with ';' between, or a mask's file; empty for
             none.
         roi_weight: how many times an error inside counts, 1 to 8.
+        texture: how much more errors count where the image is calm, 0 (least squared error) to 1 (what looks
+            best at the CBR).
         side_share: largest share of the channel uses that y may take, where its coarsest form keeps to it.
         repair_share: RaptorQ repair symbols over all symbols of the side information.
         snr_db: Es/N0 to count on [dB]; None when unknown.
@@ -87,6 +90,7 @@ class lrisc_rate_allocation(LinkBlock):
         self,
         roi: str | None = None,
         roi_weight: float = DEFAULT_ROI_WEIGHT,
+        texture: float = DEFAULT_TEXTURE,
         side_share: float = DEFAULT_SIDE_SHARE,
         repair_share: float = DEFAULT_REPAIR_SHARE,
         snr_db: float | None = None,
@@ -102,7 +106,9 @@ class lrisc_rate_allocation(LinkBlock):
             {"roi": handlers},
         )
         self._own: OrderedDict[int, pdu.Region | pdu.Image] = OrderedDict()
-        self._options = LriscOptions(roi_weight=roi_weight, side_share=side_share, repair_share=repair_share)
+        self._options = LriscOptions(
+            roi_weight=roi_weight, texture=texture, side_share=side_share, repair_share=repair_share
+        )
         self.set_roi(roi)
         limit_torch_threads()
 
@@ -115,6 +121,10 @@ class lrisc_rate_allocation(LinkBlock):
     def set_roi_weight(self, roi_weight: float) -> None:
         """Weight from the next image on. Raises HscError for an impossible one."""
         self._options = replace(self._options, roi_weight=roi_weight)
+
+    def set_texture(self, texture: float) -> None:
+        """Weight from the next image on. Raises HscError for an impossible one."""
+        self._options = replace(self._options, texture=texture)
 
     def set_side_share(self, side_share: float) -> None:
         """Share from the next image on. Raises HscError for an impossible one."""
@@ -207,6 +217,7 @@ class lrisc_transmitter(PartsTransmitter):
         self,
         roi: str | None = None,
         roi_weight: float = DEFAULT_ROI_WEIGHT,
+        texture: float = DEFAULT_TEXTURE,
         side_share: float = DEFAULT_SIDE_SHARE,
         repair_share: float = DEFAULT_REPAIR_SHARE,
         snr_db: float | None = None,
@@ -223,7 +234,7 @@ class lrisc_transmitter(PartsTransmitter):
         super().__init__("LRISC Transmitter", packet_symbols, *air)
         self.latent_encoder = lrisc_latent_encoder(snr_db, cbr)
         self.allocation = lrisc_rate_allocation(
-            roi, roi_weight, side_share, repair_share, snr_db, cbr, mcs_name
+            roi, roi_weight, texture, side_share, repair_share, snr_db, cbr, mcs_name
         )
         connections = (
             ((self, "images"), (self.latent_encoder, "images")),
@@ -234,7 +245,7 @@ class lrisc_transmitter(PartsTransmitter):
         )
         self.wire_parts(self.allocation, self.allocation, ("images", "snr", "roi"), (), connections)
         self.set_roi, self.set_roi_weight = self.allocation.set_roi, self.allocation.set_roi_weight
-        self.set_side_share = self.allocation.set_side_share
+        self.set_texture, self.set_side_share = self.allocation.set_texture, self.allocation.set_side_share
         self.set_repair_share, self.set_mcs = self.allocation.set_repair_share, self.allocation.set_mcs
 
     def set_snr_db(self, snr_db: float | None) -> None:

@@ -29,7 +29,7 @@ from ...refiner.codec import Refining
 from . import hyper, literal, roi
 from .network import MULTIPLE, USUAL_SNR_DB, LriscNetwork, load_network
 from .options import LriscOptions
-from .parameters import MOST_BYTES, LriscParameters
+from .parameters import MOST_BYTES, MOST_TEXTURE, LriscParameters
 
 # How far below the link's SNR the MCS of the side information is chosen [dB]: nothing is decoded without it.
 MARGIN_DB = 3.0
@@ -72,6 +72,11 @@ class Terms:
         return self.uses / (3 * self.shape[0] * self.shape[1])
 
     @property
+    def texture(self) -> int:
+        """Of `hyper.texture`, in eighths."""
+        return round(self.options.texture * hyper.best_texture(self.cbr))
+
+    @property
     def block_bytes(self) -> int:
         """Bytes of an LDPC block, which a repair symbol has too."""
         return digital.payload_bytes_per_block(self.mcs)
@@ -93,9 +98,11 @@ class Allocation:
         side_uses: channel uses of region and y.
         log_power: int64 (120, h, w), log2 of the second moment of z_i, σ²(y) where no mask tells more
             [1/64 octave].
-        ranked: the same with the region's weight: what decides.
+        ranked: the same with the weights of region and texture: what decides.
         selection: coding lengths and gains.
-        error: that p(z | y) predicts, summed over all coefficients, each with the region's weight.
+        error: that p(z | y) predicts, summed over all coefficients, each with the region's weight;
+            of literal lengths with that of texture too.
+        texture: of `hyper.texture`, in eighths.
         literal: whether the coding lengths are.
     """
 
@@ -106,6 +113,7 @@ class Allocation:
     ranked: torch.Tensor
     selection: Selection
     error: float
+    texture: int = 0
     literal: bool = False
 
 
@@ -138,17 +146,20 @@ def _allocation(
 ) -> Allocation:
     y = hyper.latents(z[None], model.weight, fineness)
     log_power = hyper.log_variances(model, y, fineness)[0]
-    ranked = hyper.weighted(log_power, region.log_weight())
+    important = hyper.weighted(log_power, region.log_weight())
+    ranked = hyper.textured(important, hyper.texture(y, fineness, terms.texture)[0])
     tables = model.entropy[fineness]
     code = tables.encode(hyper.differences(y[0]).flatten().numpy(), hyper.table_rows(*y.shape[2:]))
     side = region.pack() + code
     side_uses = terms.side_uses(len(side))
     if terms.options.lengths == literal.NAME:
-        plain = Allocation(fineness, side, side_uses, log_power, ranked, Selection(0, 0), 0.0, literal=True)
+        nothing = Selection(0, 0)
+        plain = Allocation(fineness, side, side_uses, log_power, ranked, nothing, 0.0, terms.texture, True)
         return _literally(hyper.gather_low(z[None])[0], plain, terms)
     selection = analog_part.select(ranked, most_values(terms.uses - side_uses), terms.snr_db)
-    error = analog_part.expected_error(ranked, selection, terms.snr_db)
-    return Allocation(fineness, side, side_uses, log_power, ranked, selection, error)
+    # Without the weights of texture, which differ from fineness to fineness.
+    error = analog_part.expected_error(important, selection, terms.snr_db, ranked)
+    return Allocation(fineness, side, side_uses, log_power, ranked, selection, error, terms.texture)
 
 
 def _literally(low: torch.Tensor, plain: Allocation, terms: Terms) -> Allocation:
@@ -192,7 +203,9 @@ def message(z: torch.Tensor, chosen: Allocation, terms: Terms) -> Message:
     values, _ = analog_part.gather(
         low, chosen.log_power, chosen.selection, whole(chosen.log_power), chosen.ranked
     )
-    parameters = LriscParameters(chosen.fineness, chosen.selection, len(chosen.side), chosen.literal)
+    parameters = LriscParameters(
+        chosen.fineness, chosen.selection, len(chosen.side), chosen.literal, chosen.texture
+    )
     protected = erasure.protect(chosen.side, terms.options.repair_share, terms.block_bytes)
     streams = (DigitalStream(protected, terms.mcs),)
     return Message(LriscCodec.name, terms.shape, parameters.pack(), values, streams)
@@ -234,7 +247,8 @@ def estimate(received: ReceivedMessage) -> Latent | None:
     coded = model.entropy[parameters.fineness].decode(code, hyper.table_rows(down, across))
     y = hyper.sums(torch.from_numpy(coded.astype(np.int64)).reshape(-1, down, across))
     log_power = hyper.log_variances(model, y[None], parameters.fineness)[0]
-    ranked = hyper.weighted(log_power, region.log_weight())
+    calm = hyper.texture(y[None], parameters.fineness, parameters.texture)[0]
+    ranked = hyper.textured(hyper.weighted(log_power, region.log_weight()), calm)
     if parameters.literal:
         sent = literal.unpack(mask, literal.rows(ranked, parameters.selection.threshold))
         told = literal.known(log_power, ranked, sent, parameters.selection.threshold)
@@ -294,6 +308,11 @@ class LriscCodec(Refining):
 
     @classmethod
     def describe(cls, parameters: bytes) -> dict[str, object]:
-        """β of the coding length, bytes of side information, fineness of y."""
+        """β of the coding length, bytes of side information, fineness of y, weight of texture."""
         known = LriscParameters.unpack(parameters)
-        return {"beta": round(known.beta, 4), "side_bytes": known.side_bytes, "fineness": known.fineness}
+        return {
+            "beta": round(known.beta, 4),
+            "side_bytes": known.side_bytes,
+            "fineness": known.fineness,
+            "texture": known.texture / MOST_TEXTURE,
+        }

@@ -33,6 +33,11 @@ class LriscOptions(RefinerOptions):
         "largest share of the channel uses that the hyper-latent y may take, 0.01 to 0.5, where its coarsest "
         "form keeps to it",
     )
+    texture: float = option(
+        1.0,
+        "how much more errors count where the image is calm, 0 (all alike: least squared error) to 1 (what "
+        "looks best at the CBR)",
+    )
     lengths: Literal["expected", "literal"] = option(
         "expected",
         "coding lengths: expected from p(z | y), which the receiver knows; or literal, of the values "
@@ -48,4 +53,6 @@ class LriscOptions(RefinerOptions):
             raise HscError(f"the weight of the region is {self.roi_weight:g}: give 1 (none) to 8")
         if not 0.01 <= self.side_share <= 0.5:
             raise HscError(f"the share of the side information is {self.side_share:g}: give 0.01 to 0.5")
+        if not 0 <= self.texture <= 1:
+            raise HscError(f"the weight of texture is {self.texture:g}: give 0 (none) to 1")
         erasure.repair_symbols(1, self.repair_share)

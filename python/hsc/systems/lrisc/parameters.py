@@ -14,8 +14,11 @@ from . import hyper
 # log2 σ₀ of the coding length, −72 dB under a coefficient of 1 of pixels in [0, 1]: below what is ever sent.
 LOG_SIGMA_0 = -12
 _SIZE = 8
-# Flag in the byte of the fineness.
-_LITERAL = 0x80
+# The byte of the fineness: its bits, those of the texture, and a flag.
+_FINENESS, _TEXTURE, _LITERAL = 0x07, 0x78, 0x80
+_TEXTURE_SHIFT = 3
+# Largest texture: an exponent of 1.
+MOST_TEXTURE = 8
 # Bytes of side information before repair: its length has 24 bits.
 MOST_BYTES = (1 << 24) - 1
 
@@ -25,34 +28,41 @@ class LriscParameters:
     """8 bytes.
 
     Attributes:
-        fineness: of y, 0 the finest; in the byte's lower bits.
+        fineness: of y, 0 the finest; in the byte's lowest three bits.
         selection: threshold of the coding length, and water level of the gains, two int16.
         side_bytes: bytes of side information before repair, 24 bits.
         literal: whether the coding lengths are the literal ones (`literal.py`), which the side information
             tells; the byte's highest bit.
+        texture: how much more errors count where the image is calm, in eighths, as of `hyper.texture`; the
+            byte's other four bits.
     """
 
     fineness: int
     selection: Selection
     side_bytes: int
     literal: bool = False
+    texture: int = 0
 
     def pack(self) -> bytes:
         """8 bytes."""
         levels = np.array([self.selection.threshold, self.selection.water], ">i2").tobytes()
-        return bytes([self.literal * _LITERAL | self.fineness]) + levels + self.side_bytes.to_bytes(3, "big")
+        first = self.literal * _LITERAL | self.texture << _TEXTURE_SHIFT | self.fineness
+        return bytes([first]) + levels + self.side_bytes.to_bytes(3, "big")
 
     @classmethod
     def unpack(cls, data: bytes) -> LriscParameters:
         """Inverse of `pack`. Raises HscError for values that cannot be."""
-        if len(data) < _SIZE or data[0] & ~_LITERAL >= len(hyper.STEPS):
+        first = data[0] if data else 0
+        fineness, texture = first & _FINENESS, (first & _TEXTURE) >> _TEXTURE_SHIFT
+        if len(data) < _SIZE or fineness >= len(hyper.STEPS) or texture > MOST_TEXTURE:
             raise HscError(
                 "the LRISC parameters in the header are not possible: the packet comes from a newer version, "
                 "update this receiver"
             )
         threshold, water = np.frombuffer(data[1:5], ">i2").tolist()
         side_bytes = int.from_bytes(data[5:_SIZE], "big")
-        return cls(data[0] & ~_LITERAL, Selection(threshold, water), side_bytes, bool(data[0] & _LITERAL))
+        literal = bool(first & _LITERAL)
+        return cls(fineness, Selection(threshold, water), side_bytes, literal, texture)
 
     @property
     def beta(self) -> float:

@@ -47,16 +47,17 @@ METHOD = Method(
 @dataclass(frozen=True)
 class Hazards:
     """Shares of images whose link fades (Rician), loses values, or has a gain of its own for every value, as
-    OFDM carriers have; and which have a region of interest.
+    OFDM carriers have; which have a region of interest; and whose errors all count alike.
     """
 
     faded: float = 0.3
     lossy: float = 0.2
     selective: float = 0.3
     regions: float = 0.1
+    alike: float = 0.2
 
 
-CALM = Hazards(0, 0, 0, 0)
+CALM = Hazards(0, 0, 0, 0, 0)
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ def cross(network: LriscNetwork, z: torch.Tensor, links: Links, hazards: Hazards
     with torch.no_grad():
         y = hyper.latents(z, model.weight, links.fineness)
         log_power = hyper.log_variances(model, y, links.fineness)
-        layer = _layers(log_power, links, hazards)
+        layer = _layers(log_power, y, links, hazards)
     sent = layer.gain * hyper.gather_low(z)
     noise = _noise(sent, layer, links, hazards)
     received = sent + torch.where(torch.isfinite(noise), noise, 0).sqrt() * torch.randn_like(sent)
@@ -103,11 +104,13 @@ def cross(network: LriscNetwork, z: torch.Tensor, links: Links, hazards: Hazards
     return Arrived(hyper.gather_low(estimate, inverse=True), hyper.spread_variance(variance))
 
 
-def _layers(log_power: torch.Tensor, links: Links, hazards: Hazards) -> AnalogLayer:
+def _layers(log_power: torch.Tensor, y: torch.Tensor, links: Links, hazards: Hazards) -> AnalogLayer:
     """Coding lengths and gains, image by image."""
-    layers = []
-    for image, snr_db, cbr in zip(log_power, links.snr_db.tolist(), links.cbr.tolist(), strict=True):
-        ranked = hyper.weighted(image, _region(image, hazards))
+    layers, snrs_db, cbrs = [], links.snr_db.tolist(), links.cbr.tolist()
+    for image, own, snr_db, cbr in zip(log_power, y, snrs_db, cbrs, strict=True):
+        eighths = 0 if torch.rand(()) < hazards.alike else hyper.best_texture(cbr)
+        calm = hyper.texture(own[None], links.fineness, eighths)[0]
+        ranked = hyper.textured(hyper.weighted(image, _region(image, hazards)), calm)
         values = analog_values(image[0].numel(), cbr)
         layers.append(analog_layer(image, select(ranked, values, snr_db), ranked))
     power, sent, gain = zip(*((each.power, each.sent, each.gain) for each in layers), strict=True)
