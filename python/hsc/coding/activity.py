@@ -106,7 +106,9 @@ def power_by_row(row: torch.Tensor, power: torch.Tensor) -> torch.Tensor:
     weight = count[enough].sqrt()[:, None]
     # A row is half an octave: the departure from that is fitted, and held beyond the rows that were seen.
     departure = (total[enough] / count[enough][:, None]).clamp_min(1e-9).log2() - place[enough][:, None] / 2
-    solution = torch.linalg.lstsq(_parabola(place)[enough] * weight, departure * weight).solution
+    # gelsd: the usual driver now and then gives zeros where fewer than three rows were seen.
+    system = (_parabola(place)[enough] * weight, departure * weight)
+    solution = torch.linalg.lstsq(*system, driver="gelsd").solution
     inside = place.clamp(place[enough].min(), place[enough].max())
     return (_parabola(inside) @ solution + place[:, None] / 2).float()
 

@@ -32,6 +32,8 @@ STEPS = (14, 24, 48, 80, 128)
 LOW = (0, 1, 2, 64, 92)
 # Those of them whose means over a cell are waves over the image: luma and both colour differences.
 MEAN_CHANNELS = (0, 64, 92)
+# Row of the activity below which no place counts as calmer: what is flat needs little.
+CALMEST = activity.OFFSET - 10
 # Rows of the entropy tables whose values are coded as differences: the means of both groups over a cell.
 MEANS = (0, SIDE * SIDE)
 
@@ -131,8 +133,8 @@ def log_variances(model: Model, y: torch.Tensor, fineness: int) -> torch.Tensor:
 
 def best_texture(cbr: float) -> int:
     """Exponent of `texture` that looks best at a CBR, in eighths: a quarter at 1/48 and that much more for
-    each doubling. Chosen by trial, LPIPS (Alex) of three Kodak photographs: 1/24: 0.189 → 0.182 at 20 dB; 1/12:
-    0.138 → 0.117 at 10 dB, 0.079 → 0.053 at 20 dB, for 0.5 to 1.4 dB.
+    each doubling. Chosen by trial, LPIPS (Alex) of three Kodak photographs: 0.189 → 0.182 at 1/24 and 20 dB,
+    0.138 → 0.117 at 1/12 and 10 dB, 0.079 → 0.053 at 1/12 and 20 dB, for 0.5 to 1.4 dB.
     """
     return min(max(round(2 * math.log2(96 * cbr)), 2), 8)
 
@@ -144,7 +146,7 @@ def texture(y: torch.Tensor, fineness: int, eighths: int) -> torch.Tensor:
     `eighths`: 8 a, 0 (all count alike: least squared error) to 8. What the eye, and LPIPS, make of an error
     depends on what is around it; adaptive quantisation of video coders does the same.
     """
-    row = activity.rows(y, STEPS[fineness])[:, 0]
+    row = activity.rows(y, STEPS[fineness])[:, 0].clamp_min(CALMEST)
     padded = torch.cat([row[:, :1], row, row[:, -1:]], 1)
     padded = torch.cat([padded[..., :1], padded, padded[..., -1:]], 2)
     around = padded.unfold(1, 3, 1).unfold(2, 3, 1).sum((-1, -2))
