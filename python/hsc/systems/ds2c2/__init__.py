@@ -1,0 +1,7 @@
+"""DS²C²: a base layer by a recursive GAN and a residual that lives through block erasures (arXiv 2409.03243),
+and the learned image codec it is compared with.
+"""
+
+from ...codecs.system import System
+
+SYSTEM = System(name="ds2c2", title="DS²C²", page="docs/systems/ds2c2.md")
