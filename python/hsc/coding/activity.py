@@ -59,11 +59,16 @@ def energies(features: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
 
 def quantise(energy: torch.Tensor, step: int) -> torch.Tensor:
     """Whitened mean energies (B, 2, h, w) → latents int64 (B, 32, h/4, w/4); `step` [1/8 octave]."""
+    return spectrum(energy, step).round().long()
+
+
+def spectrum(energy: torch.Tensor, step: int) -> torch.Tensor:
+    """What `quantise` rounds, float (B, 32, h/4, w/4)."""
     matrix = hadamard(SIDE).to(energy)
     # (B, 2, h/4, w/4, 4, 4)
     blocks = energy.clamp_min(_SMALLEST).log2().unfold(2, SIDE, SIDE).unfold(3, SIDE, SIDE)
-    spectrum = matrix @ blocks @ matrix.T / SIDE
-    return (spectrum * (8 / step)).round().long().permute(0, 1, 4, 5, 2, 3).flatten(1, 3)
+    found = matrix @ blocks @ matrix.T / SIDE
+    return (found * (8 / step)).permute(0, 1, 4, 5, 2, 3).flatten(1, 3)
 
 
 def rows(latents: torch.Tensor, step: int) -> torch.Tensor:

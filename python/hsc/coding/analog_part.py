@@ -119,13 +119,9 @@ def select(log_power: torch.Tensor, values: int, snr_db: float) -> Selection:
     return Selection(int(levels[first]), water_level(sent, snr_db))
 
 
-def expected_error(
-    log_power: torch.Tensor, selection: Selection, snr_db: float, ranked: torch.Tensor | None = None
-) -> float:
-    """Sum of the LLSE errors over all coefficients that the tables predict at an SNR [dB]. `ranked`: as in
-    `analog_layer`.
-    """
-    layer = analog_layer(log_power, selection, ranked)
+def expected_error(log_power: torch.Tensor, selection: Selection, snr_db: float) -> float:
+    """Sum of the LLSE errors over all coefficients that the tables predict at an SNR [dB]."""
+    layer = analog_layer(log_power, selection)
     signal = layer.gain.square() * layer.power
     noise = signal.sum() / layer.sent.sum().clamp_min(1) * 10 ** (-snr_db / 10)
     return float((layer.power * (1 - signal / (signal + noise).clamp_min(1e-30))).sum())

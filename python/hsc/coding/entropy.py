@@ -3,11 +3,13 @@ constriction.
 
 Tables are integers out of 2^24, so that two machines cannot disagree about a symbol however they compute
 floating point. Values of one table stand together in the code, tables in ascending order; behind them stand
-the escaped values, 16 bits each. The coder is a stack: what is decoded first was encoded last.
+the escaped values, 16 bits each. A code may be of several such turns, so that the tables of one follow from
+the values of those before. The coder is a stack: what is decoded first was encoded last.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 
 import constriction
@@ -30,6 +32,38 @@ _LOWEST = -(1 << (ESCAPE_BITS - 1))
 _WORD = 4
 # Distribution of the escaped values.
 _RAW = constriction.stream.model.Uniform(1 << ESCAPE_BITS)
+
+
+class Turns:
+    """Decoder of `EntropyTables.encode_turns`: turn by turn.
+
+    Args:
+        tables: those of the encoder.
+        data: the code.
+
+    Raises:
+        HscError: bytes that are no code.
+    """
+
+    def __init__(self, tables: EntropyTables, data: bytes) -> None:
+        self._tables = tables
+        self._coder = AnsCoder(_open(data, -(-len(data) // _WORD))) if data else AnsCoder()
+
+    def take(self, table: np.ndarray) -> np.ndarray:
+        """The next turn: rows of its tables → its values, int32 (n,). Raises HscError for a row there is
+        not.
+        """
+        return self._tables._pop(self._coder, table)
+
+    def close(self) -> None:
+        """Raises HscError when not all has been taken: whoever coded these values began with an empty
+        stack.
+        """
+        if not self._coder.is_empty():
+            raise HscError(
+                "entropy coded values do not end where they should: "
+                "the chunk is damaged, or coded with other tables"
+            )
 
 
 class EntropyTables:
@@ -74,28 +108,41 @@ class EntropyTables:
         Raises:
             HscError: a value out of range.
         """
+        return self.encode_turns([(values, table)])
+
+    def encode_turns(self, turns: Sequence[tuple[np.ndarray, np.ndarray]]) -> bytes:
+        """Values and their tables in turns, (n,) each → one code. Its decoder may choose the tables of a turn
+        by the values of the turns before. Errors as of `encode`.
+        """
+        coder = AnsCoder()
+        for values, table in reversed(turns):
+            self._push(coder, np.asarray(values).astype(np.int64), table)
+        # The last word is never 0, so its leading zero bytes can be left out.
+        return coder.get_compressed().astype("<u4").tobytes().rstrip(b"\0")
+
+    def _push(self, coder: AnsCoder, values: np.ndarray, table: np.ndarray) -> None:
         order, ends, rows = self._grouped(table)
-        symbols = self._symbols(values, table)[order]
-        values = np.asarray(values).astype(np.int64)[order]
+        symbols, values = self._symbols(values, table)[order], values[order]
         escaped = values[symbols == self.escape]
         if len(escaped) and (escaped.min() < _LOWEST or escaped.max() >= -_LOWEST):
             raise HscError(
                 f"values from {escaped.min()} to {escaped.max()} are beyond {ESCAPE_BITS} bits: "
                 "use a coarser quantiser step"
             )
-        coder = AnsCoder()
         if len(escaped):
             coder.encode_reverse((escaped - _LOWEST).astype(np.int32), _RAW)
         for row, first, end in zip(rows[::-1], ends[-2::-1], ends[:0:-1], strict=True):
             coder.encode_reverse(symbols[first:end], self._models[row])
-        # The last word is never 0, so its leading zero bytes can be left out.
-        return coder.get_compressed().astype("<u4").tobytes().rstrip(b"\0")
 
     def decode(self, data: bytes, table: np.ndarray) -> np.ndarray:
         """Inverse of `encode`: int32 (n,). Raises HscError for bytes that are no code of n such values."""
+        turns = Turns(self, data)
+        values = turns.take(table)
+        turns.close()
+        return values
+
+    def _pop(self, coder: AnsCoder, table: np.ndarray) -> np.ndarray:
         order, ends, rows = self._grouped(table)
-        words = -(-len(data) // _WORD)
-        coder = AnsCoder(_open(data, words)) if data else AnsCoder()
         symbols = np.empty(len(order), np.int32)
         for row, first, end in zip(rows, ends[:-1], ends[1:], strict=True):
             symbols[first:end] = coder.decode(self._models[row], int(end - first))
@@ -103,11 +150,6 @@ class EntropyTables:
         escaped = np.flatnonzero(symbols == self.escape)
         if len(escaped):
             values[escaped] = coder.decode(_RAW, len(escaped)).astype(np.int64) + _LOWEST
-        if not coder.is_empty():  # whoever coded these values began with an empty stack
-            raise HscError(
-                "entropy coded values do not end where they should: "
-                "the chunk is damaged, or coded with other tables"
-            )
         found = np.empty(len(order), np.int32)
         found[order] = values
         return found

@@ -39,8 +39,16 @@ def histograms(values: torch.Tensor, spread: float = SPREAD) -> np.ndarray:
 
     `spread`: share of a count that goes to the values on either side.
     """
+    return smoothed(np.stack([counts(channel) for channel in values.movedim(1, 0)]), spread) + _LEAST_COUNT
+
+
+def counts(values: torch.Tensor) -> np.ndarray:
+    """How often −40 … 40 come, and what is beyond, among values of any shape, float64 (82,)."""
     size = 2 * LARGEST_INDEX + 2
-    index = (values + LARGEST_INDEX).clamp(0, size - 1).movedim(1, 0).flatten(1)
-    counts = torch.stack([torch.bincount(channel, minlength=size) for channel in index]).double().numpy()
-    beside = spread * np.roll(counts, 1, 1) + spread * np.roll(counts, -1, 1)
-    return (1 - 2 * spread) * counts + beside + _LEAST_COUNT
+    index = (values.flatten() + LARGEST_INDEX).clamp(0, size - 1)
+    return torch.bincount(index, minlength=size).double().numpy()
+
+
+def smoothed(counted: np.ndarray, spread: float) -> np.ndarray:
+    """Counts (R, 82) with a share of each at the values on either side."""
+    return (1 - 2 * spread) * counted + spread * np.roll(counted, 1, 1) + spread * np.roll(counted, -1, 1)

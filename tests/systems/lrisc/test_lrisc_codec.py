@@ -18,6 +18,7 @@ from gnuradio.hsc.phy import digital
 from gnuradio.hsc.phy import mcs as mcs_table
 from gnuradio.hsc.systems.lrisc import codec as lrisc
 from gnuradio.hsc.systems.lrisc import hyper, roi
+from gnuradio.hsc.systems.lrisc import side as coding
 from gnuradio.hsc.systems.lrisc.codec import LriscCodec, Terms
 from gnuradio.hsc.systems.lrisc.network import load_network
 from gnuradio.hsc.systems.lrisc.options import LriscOptions
@@ -242,17 +243,17 @@ def test_the_receiver_is_told_the_region(photo):
     assert np.array_equal(region.tokens, wanted.tokens) and region.weight == 16
 
 
-def test_fineness_is_chosen_by_the_errors_that_count(photo):
-    """The error that an allocation predicts is that of ẑ, weighted as the region says, within 1.2 dB: the
-    true power of a photograph is not just what p(z | y) tells.
-    """
-    terms = Terms.of(photo.shape, uses_of(photo, 1 / 6), Link(10.0), LriscOptions())
-    z = lrisc.latent(photo, terms)
-    region = roi.read("32,64,96,64", photo.shape, z.shape[1:], 8.0)
-    chosen = lrisc.allocate(z, region, terms)
-    variance = _known(z, chosen, terms).variance
-    weight = (region.log_weight() / activity.OCTAVE).exp2()
-    assert chosen.error == pytest.approx(float((variance * weight).sum()), rel=0.3)
+def test_y_is_the_finest_that_its_share_holds(photo):
+    """One step finer would take more; and it is a finer one that costs it."""
+    for share in (0.01, 0.02, 0.03):
+        options = LriscOptions(side_share=share)
+        terms = Terms.of(photo.shape, uses_of(photo, 1 / 6), Link(10.0), options)
+        z = lrisc.latent(photo, terms)
+        region = roi.read("32,64,96,64", photo.shape, z.shape[1:], 8.0)
+        chosen = lrisc.allocate(z, region, terms)
+        assert terms.side_uses(len(chosen.side)) <= share * terms.uses
+        finer = lrisc._Told.of(z, region, chosen.fineness - 1)
+        assert chosen.fineness and terms.side_uses(len(finer.side)) > share * terms.uses
 
 
 # ---- the variance that a receiver knows
@@ -332,9 +333,8 @@ def side():
     region = roi.read("8,8,20,20", SHAPE, (8, 12), 8.0)
     rng, found = np.random.default_rng(1), []
     for fineness in range(len(hyper.STEPS)):
-        coded = rng.integers(-3, 4, (activity.LATENTS, 2, 3))
-        code = model.entropy[fineness].encode(coded.ravel(), hyper.table_rows(2, 3))
-        found.append(region.pack() + code)
+        y = torch.from_numpy(rng.integers(-3, 4, (activity.LATENTS, 2, 3)))
+        found.append(region.pack() + coding.encode(y, model.entropy[fineness]))
     return found
 
 

@@ -9,7 +9,7 @@ from gnuradio.hsc.coding.activity import ROWS
 from gnuradio.hsc.coding.stored_tables import unpack_tables
 from gnuradio.hsc.refiner import bands
 from gnuradio.hsc.refiner.network import RefinerNetwork
-from gnuradio.hsc.systems.lrisc import hyper, refiner_training, training
+from gnuradio.hsc.systems.lrisc import hyper, refiner_training, side, training
 from gnuradio.hsc.systems.lrisc.network import LriscNetwork, load_network, told
 from gnuradio.hsc.systems.lrisc.training import CALM, Hazards, Links
 from gnuradio.hsc.training.recipe import recipe
@@ -131,7 +131,9 @@ def test_recipe_trains_exports_and_resumes(folder, tmp_path, monkeypatch, small)
     figures = train.train("lrisc", folder, out=out)
     assert len(figures) == 6 and all(np.isfinite(value) and value > 15 for value in figures.values())
     state = weights.load("lrisc", out)
-    assert state["tables"].shape == (len(hyper.STEPS), 32, 82) and state["tables"].dtype == torch.int32
+    assert (
+        state["tables"].shape == (len(hyper.STEPS), side.TABLES, 82) and state["tables"].dtype == torch.int32
+    )
     assert state["log_power"].shape == (len(hyper.STEPS), ROWS, 120)
     for each in state["tables"]:
         unpack_tables(each)  # rows that are probabilities

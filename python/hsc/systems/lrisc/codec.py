@@ -9,7 +9,7 @@ literal rule is an option (`literal.py`).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -26,7 +26,7 @@ from ...phy import digital
 from ...phy.adaptation import LinkSetting
 from ...refiner import bands
 from ...refiner.codec import Refining
-from . import hyper, literal, roi
+from . import hyper, literal, roi, side
 from .network import MULTIPLE, USUAL_SNR_DB, LriscNetwork, load_network
 from .options import LriscOptions
 from .parameters import MOST_BYTES, MOST_TEXTURE, LriscParameters
@@ -95,24 +95,19 @@ class Allocation:
     Attributes:
         fineness: of y.
         side: region of interest and y, coded; with literal lengths their mask behind.
-        side_uses: channel uses of region and y.
         log_power: int64 (120, h, w), log2 of the second moment of z_i, σ²(y) where no mask tells more
             [1/64 octave].
         ranked: the same with the weights of region and texture: what decides.
         selection: coding lengths and gains.
-        error: that p(z | y) predicts, summed over all coefficients, each with the region's weight;
-            of literal lengths with that of texture too.
         texture: of `hyper.texture`, in eighths.
         literal: whether the coding lengths are.
     """
 
     fineness: int
     side: bytes
-    side_uses: int
     log_power: torch.Tensor
     ranked: torch.Tensor
     selection: Selection
-    error: float
     texture: int = 0
     literal: bool = False
 
@@ -127,59 +122,56 @@ def latent(image: np.ndarray, terms: Terms) -> torch.Tensor:
 
 @torch.inference_mode()
 def allocate(z: torch.Tensor, region: roi.Region, terms: Terms) -> Allocation:
-    """Adaptive coding length: the fineness of y with the least expected error of those whose side information
-    keeps to its share, else the coarsest. Raises `budget.TooFew` when the budget does not hold y and a few
-    values.
+    """Adaptive coding length: y at the finest whose side information keeps to its share, else the coarsest.
+    Raises `budget.TooFew` when the budget does not hold y and a few values.
     """
     _, model = load_network()
-    found = [_allocation(z, region, terms, model, fineness) for fineness in range(len(hyper.STEPS))]
-    fair = [each for each in found if each.side_uses <= terms.options.side_share * terms.uses]
-    best = min(fair or found[-1:], key=lambda each: each.error)
-    needed = best.side_uses + LEAST_USES * best.log_power[0].numel() // activity.SIDE**2
+    told = (_Told.of(z, region, fineness) for fineness in range(len(hyper.STEPS)))
+    most, last = terms.options.side_share * terms.uses, len(hyper.STEPS) - 1
+    told = next(each for each in told if each.fineness == last or terms.side_uses(len(each.side)) <= most)
+    side_uses = terms.side_uses(len(told.side))
+    log_power = hyper.log_variances(model, told.y, told.fineness)[0]
+    needed = side_uses + LEAST_USES * log_power[0].numel() // activity.SIDE**2
     if needed > terms.uses:
         raise budget.TooFew(f"{terms.uses} channel uses do not hold the least of LRISC", needed)
-    return best
-
-
-def _allocation(
-    z: torch.Tensor, region: roi.Region, terms: Terms, model: hyper.Model, fineness: int
-) -> Allocation:
-    y = hyper.latents(z[None], model.weight, fineness)
-    log_power = hyper.log_variances(model, y, fineness)[0]
-    important = hyper.weighted(log_power, region.log_weight())
-    ranked = hyper.textured(important, hyper.texture(y, fineness, terms.texture)[0])
-    tables = model.entropy[fineness]
-    code = tables.encode(hyper.differences(y[0]).flatten().numpy(), hyper.table_rows(*y.shape[2:]))
-    side = region.pack() + code
-    side_uses = terms.side_uses(len(side))
+    calm = hyper.texture(told.y, told.fineness, terms.texture)[0]
+    ranked = hyper.textured(hyper.weighted(log_power, region.log_weight()), calm)
     if terms.options.lengths == literal.NAME:
-        nothing = Selection(0, 0)
-        plain = Allocation(fineness, side, side_uses, log_power, ranked, nothing, 0.0, terms.texture, True)
-        return _literally(hyper.gather_low(z[None])[0], plain, terms)
+        return _literally(hyper.gather_low(z[None])[0], told, log_power, ranked, terms)
     selection = analog_part.select(ranked, most_values(terms.uses - side_uses), terms.snr_db)
-    # Without the weights of texture, which differ from fineness to fineness.
-    error = analog_part.expected_error(important, selection, terms.snr_db, ranked)
-    return Allocation(fineness, side, side_uses, log_power, ranked, selection, error, terms.texture)
+    return Allocation(told.fineness, told.side, log_power, ranked, selection, terms.texture)
 
 
-def _literally(low: torch.Tensor, plain: Allocation, terms: Terms) -> Allocation:
+@dataclass(frozen=True)
+class _Told:
+    """y int64 (1, 32, h/4, w/4) at a fineness, and the side information: region and y, coded."""
+
+    fineness: int
+    y: torch.Tensor
+    side: bytes
+
+    @classmethod
+    def of(cls, z: torch.Tensor, region: roi.Region, fineness: int) -> _Told:
+        _, model = load_network()
+        y = hyper.latents(z[None], model.weight, fineness)
+        return cls(fineness, y, region.pack() + side.encode(y[0], model.entropy[fineness]))
+
+
+def _literally(
+    low: torch.Tensor, told: _Told, log_power: torch.Tensor, ranked: torch.Tensor, terms: Terms
+) -> Allocation:
     """An allocation with the literal lengths of coefficients behind `hyper.gather_low`, and their mask."""
 
     def room(mask_bytes: int) -> int:
-        return most_values(terms.uses - terms.side_uses(len(plain.side) + mask_bytes))
+        return most_values(terms.uses - terms.side_uses(len(told.side) + mask_bytes))
 
-    threshold = literal.longest(low, plain.log_power, plain.ranked, room)
-    row = literal.rows(plain.ranked, threshold)
-    sent = literal.lengths(low, plain.log_power, row)
-    known = literal.known(plain.log_power, plain.ranked, sent, threshold)
-    selection, error = known.selection(threshold, terms.snr_db)
-    return replace(
-        plain,
-        side=literal.pack(plain.side, sent, row),
-        log_power=known.log_power,
-        ranked=known.ranked,
-        selection=selection,
-        error=error,
+    threshold = literal.longest(low, log_power, ranked, room)
+    row = literal.rows(ranked, threshold)
+    sent = literal.lengths(low, log_power, row)
+    known = literal.known(log_power, ranked, sent, threshold)
+    packed, selection = literal.pack(told.side, sent, row), known.selection(threshold, terms.snr_db)
+    return Allocation(
+        told.fineness, packed, known.log_power, known.ranked, selection, terms.texture, literal=True
     )
 
 
@@ -190,7 +182,7 @@ def most_values(uses: int) -> int:
 
 def whole(log_power: torch.Tensor) -> list[coding_regions.Region]:
     """The image as one region: the analog part lies in one piece."""
-    down, across = (side // coding_regions.TOKENS for side in log_power.shape[-2:])
+    down, across = (length // coding_regions.TOKENS for length in log_power.shape[-2:])
     return [coding_regions.Region(0, slice(0, down), slice(0, across))]
 
 
@@ -237,22 +229,20 @@ def estimate(received: ReceivedMessage) -> Latent | None:
         raise HscError("not a message of LRISC: transmitter and receiver differ, update both")
     stream = received.digital[0]
     size = stream.block_bytes or erasure.LARGEST_SYMBOL
-    side, there = erasure.recover(stream, parameters.side_bytes, size)
+    told, there = erasure.recover(stream, parameters.side_bytes, size)
     if not there.all():
         return None
     _, model = load_network()
-    down, across = coding_regions.grid(*received.shape[:2])
-    side, mask = literal.split(side) if parameters.literal else (side, b"")
-    region, code = roi.unpack(side, coding_regions.token_grid(*received.shape[:2]))
-    coded = model.entropy[parameters.fineness].decode(code, hyper.table_rows(down, across))
-    y = hyper.sums(torch.from_numpy(coded.astype(np.int64)).reshape(-1, down, across))
+    told, mask = literal.split(told) if parameters.literal else (told, b"")
+    region, code = roi.unpack(told, coding_regions.token_grid(*received.shape[:2]))
+    y = side.decode(code, coding_regions.grid(*received.shape[:2]), model.entropy[parameters.fineness])
     log_power = hyper.log_variances(model, y[None], parameters.fineness)[0]
     calm = hyper.texture(y[None], parameters.fineness, parameters.texture)[0]
     ranked = hyper.textured(hyper.weighted(log_power, region.log_weight()), calm)
     if parameters.literal:
         sent = literal.unpack(mask, literal.rows(ranked, parameters.selection.threshold))
-        told = literal.known(log_power, ranked, sent, parameters.selection.threshold)
-        log_power, ranked = told.log_power, told.ranked
+        known = literal.known(log_power, ranked, sent, parameters.selection.threshold)
+        log_power, ranked = known.log_power, known.ranked
     placed = [(each, 0) for each in whole(log_power)]
     analog = received.analog or _NO_VALUES
     found, variance = analog_part.scatter(analog, log_power, parameters.selection, placed, ranked)

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 
 from ...coding.activity import OCTAVE
-from ...coding.analog_part import Selection, expected_error, water_level
+from ...coding.analog_part import Selection, water_level
 from ...coding.entropy import PRECISION, TOTAL, EntropyTables
 from ...errors import HscError
 
@@ -112,15 +112,12 @@ class Known:
     weighted: torch.Tensor
     sent: torch.Tensor
 
-    def selection(self, threshold: int, snr_db: float) -> tuple[Selection, float]:
-        """For the header, with a water level for an SNR [dB]; and the weighted error that it leaves."""
+    def selection(self, threshold: int, snr_db: float) -> Selection:
+        """For the header, with a water level for an SNR [dB]."""
         strong = self.weighted[self.sent]
-        left = float((self.weighted[~self.sent] / OCTAVE).exp2().sum())
         if not len(strong):
-            return Selection(threshold, 0), left
-        least, water = int(strong.min()), water_level(strong, snr_db)
-        error = left + expected_error(strong, Selection(least, water), snr_db)
-        return Selection(threshold, water + threshold - least), error
+            return Selection(threshold, 0)
+        return Selection(threshold, water_level(strong, snr_db) + threshold - int(strong.min()))
 
 
 def known(log_power: torch.Tensor, ranked: torch.Tensor, sent: torch.Tensor, threshold: int) -> Known:

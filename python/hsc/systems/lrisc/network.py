@@ -22,7 +22,7 @@ from ...coding import activity
 from ...coding.stored_tables import LARGEST_INDEX, unpack_tables
 from ...nn.swin import ResidualSwinBlock
 from ...nn.transform import WIDTH, BlockTransform
-from . import hyper, means
+from . import hyper, means, side
 
 WEIGHTS = "lrisc"
 # SNR that stands for "not known" [dB]: what the encoder is told then.
@@ -39,7 +39,7 @@ class LriscNetwork(nn.Module):
     Attributes:
         deviation: float (120,), RMS of each channel of z, for the networks' inputs.
         weight, log_power, low_power, mean_power: as in `hyper.Model`.
-        tables: int32 (5, 32, 82), entropy tables of y as stored.
+        tables: int32 (6, 184, 82), entropy tables of y as stored.
     """
 
     def __init__(self) -> None:
@@ -62,7 +62,7 @@ class LriscNetwork(nn.Module):
         size = (len(hyper.MEAN_CHANNELS), means.LEVELS, means.LEVELS)
         self.register_buffer("mean_power", torch.zeros(size, **integers))
         self.register_buffer(
-            "tables", torch.zeros(finenesses, activity.LATENTS, 2 * LARGEST_INDEX + 2, **integers)
+            "tables", torch.zeros(finenesses, side.TABLES, 2 * LARGEST_INDEX + 2, **integers)
         )
 
     def model(self) -> hyper.Model:

@@ -12,11 +12,10 @@ import torch
 from ...channel import gain, torch_normal
 from ...coding import activity
 from ...coding.analog_part import AnalogLayer, analog_layer, llse, select
-from ...coding.stored_tables import histograms, pack_tables
 from ...images import datasets
 from ...training.export import export
 from ...training.loop import Method, Run, accelerator, batches, fit, mixed_precision, planes
-from . import hyper, means
+from . import hyper, means, side
 from .network import MULTIPLE, USUAL_SNR_DB, LriscNetwork
 
 # Crops that tables are fitted to, and their side.
@@ -26,12 +25,9 @@ FIT_WHOLE = 80
 # Steps after which the tables are fitted anew to what the encoder has become. Chosen by trial.
 REFIT_STEPS = 1000
 # Share of the channel uses that y takes, roughly, from 1/48 to 1/6; what is over is analog.
-_SIDE_SHARES = ((1 / 48, 1 / 24, 1 / 12, 1 / 6), (0.10, 0.07, 0.05, 0.04))
-# Share of an entropy table's counts that goes to the values on either side: nearly all values of a coarse y
-# are 0, and a larger share would cost a bit in every tenth.
-_SPREAD = 0.003
+_SIDE_SHARES = ((1 / 48, 1 / 24, 1 / 12, 1 / 6), (0.08, 0.06, 0.045, 0.03))
 # Fineness of y in training.
-_FINENESSES = (1, 2, 3)
+_FINENESSES = (1, 2, 3, 4)
 # Pace of the linear path, which is good from the start.
 _LINEAR_PACE = 0.1
 # Beginnings of the names of what is stored as float16 and not as int8, because it carries z itself.
@@ -69,7 +65,7 @@ class Links:
     fineness: int
 
     @classmethod
-    def of(cls, snr_db: float, cbr: float, fineness: int = 2) -> Links:
+    def of(cls, snr_db: float, cbr: float, fineness: int = 3) -> Links:
         """One link for one image."""
         return cls(torch.tensor([snr_db]), torch.tensor([cbr]), fineness)
 
@@ -196,8 +192,7 @@ def fit_tables(network: LriscNetwork, images: torch.Tensor) -> None:
         y = hyper.latents(z, network.weight, fineness)
         network.log_power[fineness] = activity.fit_table(z, y, step)
         network.low_power[fineness] = hyper.fit_low(z, y, fineness)
-        coded = torch.stack([hyper.differences(each) for each in y])
-        network.tables[fineness] = torch.from_numpy(pack_tables(histograms(coded, _SPREAD))).int()
+        network.tables[fineness] = side.fit(y)
 
 
 @torch.no_grad()
