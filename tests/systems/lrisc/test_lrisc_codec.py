@@ -244,16 +244,18 @@ def test_the_receiver_is_told_the_region(photo):
 
 
 def test_y_is_the_finest_that_its_share_holds(photo):
-    """One step finer would take more; and it is a finer one that costs it."""
-    for share in (0.01, 0.02, 0.03):
-        options = LriscOptions(side_share=share)
-        terms = Terms.of(photo.shape, uses_of(photo, 1 / 6), Link(10.0), options)
-        z = lrisc.latent(photo, terms)
-        region = roi.read("32,64,96,64", photo.shape, z.shape[1:], 8.0)
-        chosen = lrisc.allocate(z, region, terms)
-        assert terms.side_uses(len(chosen.side)) <= share * terms.uses
-        finer = lrisc._Told.of(z, region, chosen.fineness - 1)
-        assert chosen.fineness and terms.side_uses(len(finer.side)) > share * terms.uses
+    """With a share that holds one fineness exactly, it is that one, or a finer one of as many LDPC blocks."""
+    terms = Terms.of(photo.shape, uses_of(photo, 1 / 6), Link(10.0), LriscOptions())
+    z = lrisc.latent(photo, terms)
+    region = roi.read("32,64,96,64", photo.shape, z.shape[1:], 8.0)
+    uses = [terms.side_uses(len(lrisc._Told.of(z, region, each).side)) for each in range(len(hyper.STEPS))]
+    assert uses == sorted(uses, reverse=True) and uses[0] > 2 * uses[-1]
+    for spent in uses:
+        options = LriscOptions(side_share=(spent + 1) / terms.uses)
+        chosen = lrisc.allocate(z, region, replace(terms, options=options))
+        assert chosen.fineness == uses.index(spent) and terms.side_uses(len(chosen.side)) == spent
+    least = lrisc.allocate(z, region, replace(terms, options=LriscOptions(side_share=0.01)))
+    assert least.fineness == len(hyper.STEPS) - 1
 
 
 # ---- the variance that a receiver knows
