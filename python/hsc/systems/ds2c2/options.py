@@ -1,0 +1,49 @@
+"""Options of DS²C²."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from ...codecs.options import Ends, option
+from ...coding import erasure
+from ...errors import HscError
+
+Coding = Literal["dispersed", "binary"]
+Rate = Literal["0.13", "0.26", "0.54", "1.0"]
+# Steps of FineNet at most: three bits in the header.
+MOST_STEPS = 7
+
+
+@dataclass(frozen=True)
+class Ds2c2Options:
+    """Options of DS²C²."""
+
+    coding: Coding = option(
+        "dispersed",
+        "coding of the residual: dispersed, entropy-coded chunks that are decodable alone (ours); or binary, "
+        "BResNet with a binarizer and an interleaver (the paper's)",
+    )
+    fineness: int | None = option(
+        None, "of the base layer, 0 (coarsest) to 3; none: the finest that its share of the budget holds"
+    )
+    rate: Rate | None = option(
+        None, "bits per pixel of a binary residual; none: the most that the budget holds"
+    )
+    steps: int = option(2, f"of FineNet behind a binary residual, 0 to {MOST_STEPS}")
+    repair_share: float = option(
+        0.3, "RaptorQ repair symbols over all symbols of the base layer, 0 to 0.9"
+    )
+    told: bool = option(
+        True,
+        "whether the decoder of a binary residual knows what was lost; false: lost bits read as zeros, as in "
+        "the paper",
+        Ends.RECEIVER,
+    )
+
+    def __post_init__(self) -> None:
+        if self.fineness is not None and not 0 <= self.fineness <= 3:
+            raise HscError(f"the base layer has no fineness {self.fineness}: choose one of 0 to 3")
+        if not 0 <= self.steps <= MOST_STEPS:
+            raise HscError(f"{self.steps} steps of FineNet: give 0 to {MOST_STEPS}")
+        erasure.repair_symbols(1, self.repair_share)

@@ -1,0 +1,55 @@
+"""What every packet header says of a message of DS²C²."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import get_args
+
+from ...errors import HscError
+from .dispersed import STEPS as QUANTISER_STEPS
+from .options import Coding, Rate
+
+_SIZE = 5
+# Bits of the first byte: fineness, steps of FineNet, coding.
+_FINENESS, _FINENET_SHIFT, _FINENET, _CODING_SHIFT = 0x03, 2, 0x07, 7
+CODINGS: tuple[Coding, ...] = get_args(Coding)
+RATES: tuple[Rate, ...] = get_args(Rate)
+# Bytes of the base layer before repair: its length has 24 bits.
+MOST_BYTES = (1 << 24) - 1
+
+
+@dataclass(frozen=True)
+class Ds2c2Parameters:
+    """5 bytes.
+
+    Attributes:
+        coding: of the residual.
+        fineness: of the base layer, 0 … 3.
+        steps: of FineNet, 0 … 7.
+        level: number of the quantiser's step (dispersed), or of the rate (binary).
+        base_bytes: of the base layer before repair, 24 bits.
+    """
+
+    coding: Coding
+    fineness: int
+    steps: int
+    level: int
+    base_bytes: int
+
+    def pack(self) -> bytes:
+        """5 bytes."""
+        first = CODINGS.index(self.coding) << _CODING_SHIFT | self.steps << _FINENET_SHIFT | self.fineness
+        return bytes([first, self.level]) + self.base_bytes.to_bytes(3, "big")
+
+    @classmethod
+    def unpack(cls, data: bytes) -> Ds2c2Parameters:
+        """Inverse of `pack`. Raises HscError for values that cannot be."""
+        first, level = data[:2] if len(data) >= _SIZE else (0, 255)
+        coding = CODINGS[first >> _CODING_SHIFT]
+        if level >= (QUANTISER_STEPS if coding == "dispersed" else len(RATES)):
+            raise HscError(
+                "the DS²C² parameters in the header are not possible: the packet comes from a newer version, "
+                "update this receiver"
+            )
+        steps = first >> _FINENET_SHIFT & _FINENET
+        return cls(coding, first & _FINENESS, steps, level, int.from_bytes(data[2:_SIZE], "big"))
