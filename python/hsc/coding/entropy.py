@@ -74,6 +74,21 @@ class EntropyTables:
         Raises:
             HscError: a value out of range.
         """
+        coder = AnsCoder()
+        self.push(coder, values, table)
+        return packed(coder)
+
+    def decode(self, data: bytes, table: np.ndarray) -> np.ndarray:
+        """Inverse of `encode`: int32 (n,). Raises HscError for bytes that are no code of n such values."""
+        coder = opened(data)
+        found = self.pop(coder, table)
+        check_end(coder)
+        return found
+
+    def push(self, coder: AnsCoder, values: np.ndarray, table: np.ndarray) -> None:
+        """Put values on a coder's stack. What is pushed last is popped first, so values whose tables depend
+        on others are pushed before those. Arguments and errors as `encode` has them.
+        """
         order, ends, rows = self._grouped(table)
         symbols = self._symbols(values, table)[order]
         values = np.asarray(values).astype(np.int64)[order]
@@ -83,19 +98,14 @@ class EntropyTables:
                 f"values from {escaped.min()} to {escaped.max()} are beyond {ESCAPE_BITS} bits: "
                 "use a coarser quantiser step"
             )
-        coder = AnsCoder()
         if len(escaped):
             coder.encode_reverse((escaped - _LOWEST).astype(np.int32), _RAW)
         for row, first, end in zip(rows[::-1], ends[-2::-1], ends[:0:-1], strict=True):
             coder.encode_reverse(symbols[first:end], self._models[row])
-        # The last word is never 0, so its leading zero bytes can be left out.
-        return coder.get_compressed().astype("<u4").tobytes().rstrip(b"\0")
 
-    def decode(self, data: bytes, table: np.ndarray) -> np.ndarray:
-        """Inverse of `encode`: int32 (n,). Raises HscError for bytes that are no code of n such values."""
+    def pop(self, coder: AnsCoder, table: np.ndarray) -> np.ndarray:
+        """Inverse of `push`: int32 (n,). An empty stack gives values too: `check_end` finds out."""
         order, ends, rows = self._grouped(table)
-        words = -(-len(data) // _WORD)
-        coder = AnsCoder(_open(data, words)) if data else AnsCoder()
         symbols = np.empty(len(order), np.int32)
         for row, first, end in zip(rows, ends[:-1], ends[1:], strict=True):
             symbols[first:end] = coder.decode(self._models[row], int(end - first))
@@ -103,24 +113,23 @@ class EntropyTables:
         escaped = np.flatnonzero(symbols == self.escape)
         if len(escaped):
             values[escaped] = coder.decode(_RAW, len(escaped)).astype(np.int64) + _LOWEST
-        if not coder.is_empty():  # whoever coded these values began with an empty stack
-            raise HscError(
-                "entropy coded values do not end where they should: "
-                "the chunk is damaged, or coded with other tables"
-            )
         found = np.empty(len(order), np.int32)
         found[order] = values
         return found
 
     def bits(self, values: np.ndarray, table: np.ndarray) -> float:
         """Ideal length of the code [bit]."""
-        symbols = self._symbols(values, table)
-        escaped = np.count_nonzero(symbols == self.escape)
-        return float(self._costs[np.asarray(table), symbols].sum() + ESCAPE_BITS * escaped)
+        return float(self.costs(values, table).sum())
+
+    def costs(self, values: np.ndarray, table: np.ndarray) -> np.ndarray:
+        """Ideal length of the code of each value [bit]; arrays of any shapes that fit together."""
+        return self._costs[np.asarray(table), self._symbols(values, table)]
 
     @cached_property
     def _costs(self) -> np.ndarray:
-        return PRECISION - np.log2(self.probabilities)
+        costs = PRECISION - np.log2(self.probabilities)
+        costs[:, -1] += ESCAPE_BITS
+        return costs
 
     @cached_property
     def _models(self) -> list[Categorical]:
@@ -152,8 +161,27 @@ class EntropyTables:
         return np.argsort(table, kind="stable"), np.concatenate([[0], np.cumsum(counts)]), rows
 
 
-def _open(data: bytes, words: int) -> np.ndarray:
+def packed(coder: AnsCoder) -> bytes:
+    """The stack of a coder as bytes."""
+    # The last word is never 0, so its leading zero bytes can be left out.
+    return coder.get_compressed().astype("<u4").tobytes().rstrip(b"\0")
+
+
+def opened(data: bytes) -> AnsCoder:
+    """Inverse of `packed`. Raises HscError for bytes that are no stack."""
+    if not data:
+        return AnsCoder()
+    words = -(-len(data) // _WORD)
     found = np.frombuffer(data.ljust(words * _WORD, b"\0"), "<u4").astype(np.uint32)
     if not found[-1]:
         raise HscError("entropy coded values end in a zero word: the chunk is damaged")
-    return found
+    return AnsCoder(found)
+
+
+def check_end(coder: AnsCoder) -> None:
+    """Raises HscError unless all values were popped: whoever coded them began with an empty stack."""
+    if not coder.is_empty():
+        raise HscError(
+            "entropy coded values do not end where they should: "
+            "the chunk is damaged, or coded with other tables"
+        )
