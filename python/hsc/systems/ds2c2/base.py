@@ -68,11 +68,12 @@ class Fineness:
     tables: EntropyTables
     detail: base_activity.Detail
 
-    def choose(self, c: torch.Tensor) -> np.ndarray:
+    def choose(self, c: torch.Tensor) -> tuple[np.ndarray, list[tuple[np.ndarray, np.ndarray]]]:
         """Quantise c (B, CHANNELS, h, w): int64, each value the one whose error and bits cost least, given
-        those before it.
+        those before it; and symbols and rows (B, n) of every pass, as they are decoded.
         """
         wanted = (c / self.step).double().clamp(-LARGEST, LARGEST).numpy()
+        coded = []
 
         def visit(context: Context) -> np.ndarray:
             own = wanted[:, context.channel, context.at.rows, context.at.columns]
@@ -80,27 +81,24 @@ class Fineness:
             candidates = np.stack([near, near - np.sign(near), np.zeros_like(near), context.shift])
             symbols = context.symbols(candidates)
             cost = np.square(candidates - own) + _BIT * self.tables.costs(symbols, context.row)
-            return np.take_along_axis(candidates, cost.argmin(0)[None], 0)[0]
+            found = np.take_along_axis(candidates, cost.argmin(0)[None], 0)[0]
+            coded.append((context.symbols(found), context.row))
+            return found
 
-        return walk(self.contexts, MEANS, _maps(c.shape), visit)
+        return walk(self.contexts, MEANS, (len(c), *c.shape[2:]), visit), coded
 
-    def encode(self, c: np.ndarray) -> bytes:
-        """c, int64 (CHANNELS, h, w) → code."""
-        pushed = []
-
-        def visit(context: Context) -> np.ndarray:
-            own = c[None, context.channel, context.at.rows, context.at.columns]
-            pushed.append((context.symbols(own)[0], context.row[0]))
-            return own
-
-        walk(self.contexts, MEANS, (1, *c.shape[1:]), visit)
+    def encode(self, c: torch.Tensor) -> BaseCode:
+        """Quantise and code c (1, CHANNELS, h, w)."""
+        chosen, coded = self.choose(c)
         coder = AnsCoder()
-        for symbols, rows in reversed(pushed):
-            self.tables.push(coder, symbols, rows)
-        return packed(coder)
+        for symbols, rows in reversed(coded):
+            self.tables.push(coder, symbols[0], rows[0])
+        return BaseCode(packed(coder), chosen[0])
 
     def decode(self, data: bytes, height: int, width: int) -> np.ndarray:
-        """Inverse of `encode`: int64 (CHANNELS, height, width). Raises HscError for bytes that are no code."""
+        """The c of a `BaseCode`, int64 (CHANNELS, height, width). Raises HscError for bytes that are no
+        code.
+        """
         coder = opened(data)
 
         def visit(context: Context) -> np.ndarray:
@@ -109,11 +107,6 @@ class Fineness:
         c = walk(self.contexts, MEANS, (1, height, width), visit)[0]
         check_end(coder)
         return c
-
-
-def _maps(shape: torch.Size) -> tuple[int, int, int]:
-    """(B, h, w) of c (B, CHANNELS, h, w)."""
-    return shape[0], shape[2], shape[3]
 
 
 class BaseCodec:
@@ -130,8 +123,7 @@ class BaseCodec:
         own = self._fineness(fineness)
         with torch.inference_mode():
             c = self.network.compress(pad(planes.to_planes(image), MULTIPLE))
-        chosen = own.choose(c)[0]
-        return BaseCode(own.encode(chosen), chosen)
+        return own.encode(c)
 
     def decode(self, data: bytes, fineness: int, shape: tuple[int, int, int]) -> np.ndarray:
         """Inverse: c, int64 (CHANNELS, h, w), of an image of shape (H, W, C). Raises HscError for bytes that
@@ -156,14 +148,17 @@ class BaseCodec:
         return Synthesis(expanded, semantic, refined)
 
     def activity(self, c: np.ndarray, fineness: int) -> np.ndarray:
-        """c, int64 (CHANNELS, h, w) → int64 (2, 2 h, 2 w), 0 … 39: how strong the detail of luma and colour is
-        that c does not tell, in rows of half an octave of power (`base_activity.ROW_OF_ONE` is power 1). Exact.
+        """c, int64 (CHANNELS, h, w) → int64 (2, 2 h, 2 w), 0 … 39: how strong the detail of luma and colour
+        is that c does not tell, in rows of half an octave of power; `base_activity.ROW_OF_ONE` is power 1.
+        Exact.
         """
         return base_activity.rows(self._fineness(fineness).detail, c, MEANS)
 
     def _fineness(self, fineness: int) -> Fineness:
         if not 0 <= fineness < len(self.finenesses):
-            raise HscError(f"fineness {fineness} of the base layer: 0 to {len(self.finenesses) - 1} are there")
+            raise HscError(
+                f"fineness {fineness} of the base layer: 0 to {len(self.finenesses) - 1} are there"
+            )
         return self.finenesses[fineness]
 
 

@@ -17,8 +17,8 @@ from .base_contexts import AROUND, ONE, neighbourhoods
 ROWS, ROW_OF_ONE = 40, 39
 # Luma and colour; tokens of a cell.
 GROUPS, TOKENS = 2, 4
-# Bounds of the classes of a sum, in thirds of an octave from 1/1024.
-_BOUNDS = np.floor(2 ** (np.arange(1, 72) / 3)).astype(np.int64)
+# Bounds of the classes of a sum, an eighth of an octave of amplitude apart, which is half a row.
+_BOUNDS = np.floor(2 ** (np.arange(32, 192) / 8)).astype(np.int64)
 CLASSES = len(_BOUNDS) + 1
 # Sums beyond it count as that.
 _LIMIT = 1 << 40
@@ -99,7 +99,7 @@ _SCALE = 16.0
 # Ridge of the normal equations, relative to the mean of their diagonal. Chosen by trial.
 _RIDGE = 1e-3
 # Samples that a class needs to be counted by itself.
-_LEAST_SAMPLES = 50
+_LEAST_SAMPLES = 30
 
 
 def _least_squares(known: np.ndarray, targets: np.ndarray, weight: np.ndarray | float = 1.0) -> np.ndarray:

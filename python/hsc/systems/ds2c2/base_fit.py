@@ -5,10 +5,12 @@ channel by channel, then histograms.
 from __future__ import annotations
 
 import numpy as np
+from scipy.linalg import cho_solve
 
 from ...coding.stored_tables import LARGEST_INDEX, pack_tables
 from .base_contexts import (
     AROUND,
+    CLASSES,
     ONE,
     OWN_MEAN,
     OWN_SCALE,
@@ -24,8 +26,9 @@ from .base_contexts import (
     walk,
 )
 
-# Added to the diagonal of the normal equations, relative to its mean. Chosen by trial.
-_RIDGE = 1e-3
+# Added to the diagonal of the normal equations, relative to it, and for features that were never seen. Chosen
+# by trial.
+_RIDGE, _LEAST_POWER = 1e-3, 1.0
 # Counts that a row of the tables has beforehand, in the shape of all rows of its scale. Chosen by trial.
 _BEFOREHAND = 30.0
 # Least share of a value in a row, before rounding to integers.
@@ -36,26 +39,26 @@ _LARGEST_WEIGHT = (1 << 15) - 1
 
 def fit_contexts(c: np.ndarray, means: tuple[int, ...]) -> Contexts:
     """Weights that suit samples of c, int (N, C, h, w)."""
-    count, channels = c.shape[:2]
-    around_all = np.concatenate([neighbourhoods(c[:, k].astype(np.float32)) for k in range(channels)])
-    around_all = around_all.reshape(AROUND * channels, -1)
-    values = c.transpose(1, 0, 2, 3).reshape(channels, -1).astype(np.float64)
-    magnitudes = np.concatenate([np.abs(around_all), np.ones((1, values.shape[1]), np.float32)])
+    channels = c.shape[1]
+    known = np.concatenate([neighbourhoods(c[:, k].astype(np.float32)) for k in range(channels)])
+    known = known.reshape(AROUND * channels, -1)
+    values = c.transpose(1, 0, 2, 3).reshape(channels, -1)
+    magnitudes = np.concatenate([np.ones((1, known.shape[1]), np.float32), np.abs(known)])
     # Calm places count more: there a wrong scale costs most.
-    calm = (1 / (0.1 + magnitudes[AROUND * len(means) : -1].mean(0))).astype(np.float32)
-    signed, absolute = around_all @ around_all.T, (magnitudes * calm) @ magnitudes.T
+    calm = (1 / (0.1 + magnitudes[1 + AROUND :].mean(0))).astype(np.float32)
+    # What is known of a channel is known of the next one too: the leading parts of one factor serve them all.
+    of_mean, of_scale = _factor(known @ known.T), _factor((magnitudes * calm) @ magnitudes.T)
     mean = np.zeros((channels, channels, AROUND), np.int16)
     scale, bias = np.zeros_like(mean), np.zeros(channels, np.int32)
     for k in range(channels):
-        known = AROUND * k
-        if k:
-            found = _solve(signed[:known, :known], around_all[:known] @ values[k].astype(np.float32))
-            mean[k, :k] = _stored(found).reshape(k, AROUND)
-        left = np.abs(values[k] - mean[k, :k].reshape(-1).astype(np.float32) @ around_all[:known] / ONE)
-        taken = [*range(known), AROUND * channels]
-        found = _solve(absolute[np.ix_(taken, taken)], magnitudes[taken] @ (calm * left).astype(np.float32))
-        scale[k, :k] = _stored(found[:-1]).reshape(k, AROUND)
-        bias[k] = max(1, round(float(found[-1]) * ONE))
+        before = AROUND * k
+        mean[k, :k] = _stored(_solve(of_mean, known[:before] @ values[k].astype(np.float32))).reshape(
+            k, AROUND
+        )
+        left = np.abs(values[k] - mean[k, :k].reshape(-1).astype(np.float32) @ known[:before] / ONE)
+        found = _solve(of_scale, magnitudes[: 1 + before] @ (calm * left).astype(np.float32))
+        scale[k, :k] = _stored(found[1:]).reshape(k, AROUND)
+        bias[k] = max(1, round(float(found[0]) * ONE))
     own_mean = np.zeros((channels, PASSES, OWN_MEAN), np.int16)
     own_scale = np.zeros((channels, PASSES, OWN_SCALE), np.int16)
     own_scale[..., 0] = ONE
@@ -75,22 +78,29 @@ def _fit_own(contexts: Contexts, c: np.ndarray, means: tuple[int, ...]) -> None:
         of_mean, of_scale = features(own)
         of_mean = of_mean.reshape(OWN_MEAN, -1).astype(np.float64) / ONE
         left = values - before[0] / ONE
-        found = _solve(of_mean @ of_mean.T, of_mean @ left.ravel())
+        found = _solve(_factor(of_mean @ of_mean.T), of_mean @ left.ravel())
         contexts.own_mean[channel, at.number] = _stored(found)
         left = np.abs(left.ravel() - found @ of_mean)
         rows = np.concatenate([before[1].reshape(1, -1), of_scale.reshape(OWN_SCALE - 1, -1)]) / ONE
         calm = 1 / (0.02 + before[1].ravel() / ONE)
-        found = _solve((rows * calm) @ rows.T, (rows * calm) @ left)
+        found = _solve(_factor((rows * calm) @ rows.T), (rows * calm) @ left)
         contexts.own_scale[channel, at.number] = _stored(found)
         return values
 
     steps(contexts, means, (len(c), *c.shape[2:]), step)
 
 
-def _solve(matrix: np.ndarray, right: np.ndarray) -> np.ndarray:
+def _factor(matrix: np.ndarray) -> np.ndarray:
+    """Normal equations → their lower Cholesky factor, with a ridge."""
     matrix = matrix.astype(np.float64)
-    ridge = _RIDGE * np.trace(matrix) / len(matrix) + 1e-9
-    return np.linalg.solve(matrix + ridge * np.eye(len(matrix)), right.astype(np.float64))
+    return np.linalg.cholesky(matrix + np.diag(_RIDGE * np.diag(matrix) + _LEAST_POWER))
+
+
+def _solve(factor: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Least squares of the first features, as many as the right side (m,) has."""
+    if not len(right):  # nothing is known of the first channel
+        return np.zeros(0)
+    return cho_solve((factor[: len(right), : len(right)], True), right.astype(np.float64))
 
 
 def _stored(weights: np.ndarray) -> np.ndarray:
@@ -104,7 +114,7 @@ def count(contexts: Contexts, means: tuple[int, ...], c: np.ndarray) -> np.ndarr
 
     def visit(context: Context) -> np.ndarray:
         values = c[:, context.channel, context.at.rows, context.at.columns]
-        symbols = (context.symbols(values) + LARGEST_INDEX)
+        symbols = context.symbols(values) + LARGEST_INDEX
         symbols = np.where((symbols < 0) | (symbols >= size - 1), size - 1, symbols)
         counts[:] += np.bincount((context.row * size + symbols).ravel(), minlength=counts.size)
         return values
@@ -113,11 +123,11 @@ def count(contexts: Contexts, means: tuple[int, ...], c: np.ndarray) -> np.ndarr
     return counts.reshape(ROWS, size)
 
 
-def tables(counts: np.ndarray, classes: int) -> np.ndarray:
+def tables(counts: np.ndarray) -> np.ndarray:
     """Counts (ROWS, 82) → stored entropy tables, int (ROWS, 82): each row with some of what all rows of its
     scale have, and of what the scales beside have.
     """
-    by_scale = counts.reshape(-1, classes, counts.shape[1]).sum(1).astype(np.float64)
+    by_scale = counts.reshape(-1, CLASSES, counts.shape[1]).sum(1).astype(np.float64)
     for _ in range(2):  # scales that are seldom seen are like those beside
         beside = np.pad(by_scale, ((1, 1), (0, 0)), mode="edge")
         by_scale = by_scale + 0.01 * (beside[:-2] + beside[2:])
@@ -125,5 +135,5 @@ def tables(counts: np.ndarray, classes: int) -> np.ndarray:
         beside = np.pad(by_scale, ((1, 1), (0, 0)), mode="edge")
         by_scale = np.where(by_scale.any(1, keepdims=True), by_scale, beside[:-2] + beside[2:])
     shape = by_scale / by_scale.sum(1, keepdims=True)
-    found = counts + _BEFOREHAND * np.repeat(shape, classes, 0)
+    found = counts + _BEFOREHAND * np.repeat(shape, CLASSES, 0)
     return pack_tables(found / found.sum(1, keepdims=True) + _LEAST_SHARE)

@@ -3,8 +3,9 @@
     x ─▶ CompNet ─▶ c (digital) ─▶ expand ─▶ c′ ─▶ SegNet ─▶ s
                                              └──▶ FineNet₁, FineNet₂, …(s, c′, x′_{j−1}) ─▶ x′_j = c′ + f_j
 
-At the start c is the lowest coefficients of a block DCT, c′ its inverse, and x′ = c′. Nothing in the networks
-depends on the size of the image, and s never steers entropy decoding: floating point differs between machines.
+At the start c is the lowest coefficients of a block DCT, c′ its inverse, and x′ = c′. Nothing in the
+networks depends on the size of the image, and s never steers entropy decoding: floating point differs between
+machines.
 """
 
 from __future__ import annotations
@@ -21,9 +22,9 @@ from . import base_activity, base_contexts
 WEIGHTS = "ds2c2-base"
 # Side of the cells that c has one position for [pixels], and of the multiples that images are padded to.
 CELL, MULTIPLE = 16, 32
-# Coefficients of a cell: luma and two colour differences, lowest frequencies first. Whole antidiagonals of the
-# DCT. Chosen by trial: with 16 + 4 + 4 even the unquantised c′ has but 25.8 dB (every third Kodak image), with
-# these 30.5 dB; those that are always 0 cost nothing.
+# Coefficients of a cell: luma and two colour differences, lowest frequencies first; whole antidiagonals of
+# the DCT. Chosen by trial: with 16 + 4 + 4 even the unquantised c′ has but 25.8 dB (every third Kodak image),
+# with these 30.5 dB; those that are always 0 cost nothing.
 KEPT = (66, 15, 15)
 CHANNELS = sum(KEPT)
 # Channels that are the mean of their plane.
@@ -37,7 +38,7 @@ TRAINED_STEPS = 2
 # Side of the patches and tokens that FineNet and SegNet work on [pixels], and channels there. Chosen for what
 # two processor cores can train and run.
 PATCH, TOKEN = 4, 8
-FINE, COARSE, SEMANTIC = 64, 96, 48
+FINE, COARSE, SEMANTIC = 48, 96, 48
 # Residual blocks at H/4 before and behind, and at H/8 between.
 FINE_BLOCKS, COARSE_BLOCKS = 1, 5
 # Pixels have about this standard deviation around mid-grey.
@@ -184,8 +185,8 @@ class BaseNetwork(nn.Module):
         return self.segmentation(expanded)
 
     def refine(self, s: torch.Tensor, expanded: torch.Tensor, steps: int = 2) -> list[torch.Tensor]:
-        """x′_j = c′ + f_j(s, c′, x′_{j−1}), x′_0 = c′: [x′_1, …], (B, 3, H, W) each, not clamped. Steps beyond
-        the second use the last network again; none gives an empty list.
+        """x′_j = c′ + f_j(s, c′, x′_{j−1}), x′_0 = c′: [x′_1, …], (B, 3, H, W) each, not clamped. Steps
+        beyond the second use the last network again; none gives an empty list.
         """
         found = [expanded]
         for step in range(steps):
