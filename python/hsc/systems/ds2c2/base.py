@@ -156,9 +156,8 @@ class BaseCodec:
 
     def _fineness(self, fineness: int) -> Fineness:
         if not 0 <= fineness < len(self.finenesses):
-            raise HscError(
-                f"fineness {fineness} of the base layer: 0 to {len(self.finenesses) - 1} are there"
-            )
+            most = len(self.finenesses) - 1
+            raise HscError(f"the base layer has no fineness {fineness}: choose one of 0 to {most}")
         return self.finenesses[fineness]
 
 
@@ -170,17 +169,21 @@ def cells(shape: tuple[int, int, int]) -> tuple[int, int]:
 
 def fineness_of(network: BaseNetwork, index: int) -> Fineness:
     """What codes c at one fineness, from the network's tables."""
+
+    def array(stored: torch.Tensor) -> np.ndarray:
+        return stored[index].cpu().numpy()
+
     contexts = Contexts(
-        mean=network.mean[index].numpy(),
-        scale=network.scale[index].numpy(),
-        bias=network.bias[index].numpy(),
-        own_mean=network.own_mean[index].numpy(),
-        own_scale=network.own_scale[index].numpy(),
+        mean=array(network.mean),
+        scale=array(network.scale),
+        bias=array(network.bias),
+        own_mean=array(network.own_mean),
+        own_scale=array(network.own_scale),
     )
     detail = base_activity.Detail(
-        network.detail[index].numpy(), network.detail_bias[index].numpy(), network.detail_rows[index].numpy()
+        array(network.detail), array(network.detail_bias), array(network.detail_rows)
     )
-    return Fineness(STEPS[index], contexts, unpack_tables(network.tables[index]), detail)
+    return Fineness(STEPS[index], contexts, unpack_tables(network.tables[index].cpu()), detail)
 
 
 @lru_cache(maxsize=2)

@@ -115,7 +115,7 @@ def _rows(found: np.ndarray, power: np.ndarray) -> np.ndarray:
     """
     counts = np.bincount(found, minlength=CLASSES)
     total = np.bincount(found, power, minlength=CLASSES)
-    seen = np.flatnonzero(counts >= _LEAST_SAMPLES)
+    seen = np.flatnonzero(counts >= min(_LEAST_SAMPLES, counts.max()))
     row = np.round(2 * np.log2(total[seen] / counts[seen] + 1e-12)) + ROW_OF_ONE
     row = np.maximum.accumulate(row).clip(0, ROWS - 1)
     return row[np.searchsorted(seen, np.arange(CLASSES), side="right").clip(1) - 1].astype(np.int16)
