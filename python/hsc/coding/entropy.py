@@ -3,13 +3,11 @@ constriction.
 
 Tables are integers out of 2^24, so that two machines cannot disagree about a symbol however they compute
 floating point. Values of one table stand together in the code, tables in ascending order; behind them stand
-the escaped values, 16 bits each. A code may be of several such turns, so that the tables of one follow from
-the values of those before. The coder is a stack: what is decoded first was encoded last.
+the escaped values, 16 bits each. The coder is a stack: what is decoded first was encoded last.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import cached_property
 
 import constriction
@@ -32,38 +30,6 @@ _LOWEST = -(1 << (ESCAPE_BITS - 1))
 _WORD = 4
 # Distribution of the escaped values.
 _RAW = constriction.stream.model.Uniform(1 << ESCAPE_BITS)
-
-
-class Turns:
-    """Decoder of `EntropyTables.encode_turns`: turn by turn.
-
-    Args:
-        tables: those of the encoder.
-        data: the code.
-
-    Raises:
-        HscError: bytes that are no code.
-    """
-
-    def __init__(self, tables: EntropyTables, data: bytes) -> None:
-        self._tables = tables
-        self._coder = AnsCoder(_open(data, -(-len(data) // _WORD))) if data else AnsCoder()
-
-    def take(self, table: np.ndarray) -> np.ndarray:
-        """The next turn: rows of its tables → its values, int32 (n,). Raises HscError for a row there is
-        not.
-        """
-        return self._tables._pop(self._coder, table)
-
-    def close(self) -> None:
-        """Raises HscError when not all has been taken: whoever coded these values began with an empty
-        stack.
-        """
-        if not self._coder.is_empty():
-            raise HscError(
-                "entropy coded values do not end where they should: "
-                "the chunk is damaged, or coded with other tables"
-            )
 
 
 class EntropyTables:
@@ -108,21 +74,24 @@ class EntropyTables:
         Raises:
             HscError: a value out of range.
         """
-        return self.encode_turns([(values, table)])
-
-    def encode_turns(self, turns: Sequence[tuple[np.ndarray, np.ndarray]]) -> bytes:
-        """Values and their tables in turns, (n,) each → one code. Its decoder may choose the tables of a turn
-        by the values of the turns before. Errors as of `encode`.
-        """
         coder = AnsCoder()
-        for values, table in reversed(turns):
-            self._push(coder, np.asarray(values).astype(np.int64), table)
-        # The last word is never 0, so its leading zero bytes can be left out.
-        return coder.get_compressed().astype("<u4").tobytes().rstrip(b"\0")
+        self.push(coder, values, table)
+        return packed(coder)
 
-    def _push(self, coder: AnsCoder, values: np.ndarray, table: np.ndarray) -> None:
+    def decode(self, data: bytes, table: np.ndarray) -> np.ndarray:
+        """Inverse of `encode`: int32 (n,). Raises HscError for bytes that are no code of n such values."""
+        coder = opened(data)
+        found = self.pop(coder, table)
+        check_end(coder)
+        return found
+
+    def push(self, coder: AnsCoder, values: np.ndarray, table: np.ndarray) -> None:
+        """Put values on a coder's stack. What is pushed last is popped first, so values whose tables depend
+        on others are pushed before those. Arguments and errors as `encode` has them.
+        """
         order, ends, rows = self._grouped(table)
-        symbols, values = self._symbols(values, table)[order], values[order]
+        symbols = self._symbols(values, table)[order]
+        values = np.asarray(values).astype(np.int64)[order]
         escaped = values[symbols == self.escape]
         if len(escaped) and (escaped.min() < _LOWEST or escaped.max() >= -_LOWEST):
             raise HscError(
@@ -134,14 +103,8 @@ class EntropyTables:
         for row, first, end in zip(rows[::-1], ends[-2::-1], ends[:0:-1], strict=True):
             coder.encode_reverse(symbols[first:end], self._models[row])
 
-    def decode(self, data: bytes, table: np.ndarray) -> np.ndarray:
-        """Inverse of `encode`: int32 (n,). Raises HscError for bytes that are no code of n such values."""
-        turns = Turns(self, data)
-        values = turns.take(table)
-        turns.close()
-        return values
-
-    def _pop(self, coder: AnsCoder, table: np.ndarray) -> np.ndarray:
+    def pop(self, coder: AnsCoder, table: np.ndarray) -> np.ndarray:
+        """Inverse of `push`: int32 (n,). An empty stack gives values too: `check_end` finds out."""
         order, ends, rows = self._grouped(table)
         symbols = np.empty(len(order), np.int32)
         for row, first, end in zip(rows, ends[:-1], ends[1:], strict=True):
@@ -156,13 +119,17 @@ class EntropyTables:
 
     def bits(self, values: np.ndarray, table: np.ndarray) -> float:
         """Ideal length of the code [bit]."""
-        symbols = self._symbols(values, table)
-        escaped = np.count_nonzero(symbols == self.escape)
-        return float(self._costs[np.asarray(table), symbols].sum() + ESCAPE_BITS * escaped)
+        return float(self.costs(values, table).sum())
+
+    def costs(self, values: np.ndarray, table: np.ndarray) -> np.ndarray:
+        """Ideal length of the code of each value [bit]; arrays of any shapes that fit together."""
+        return self._costs[np.asarray(table), self._symbols(values, table)]
 
     @cached_property
     def _costs(self) -> np.ndarray:
-        return PRECISION - np.log2(self.probabilities)
+        costs = PRECISION - np.log2(self.probabilities)
+        costs[:, -1] += ESCAPE_BITS
+        return costs
 
     @cached_property
     def _models(self) -> list[Categorical]:
@@ -194,8 +161,27 @@ class EntropyTables:
         return np.argsort(table, kind="stable"), np.concatenate([[0], np.cumsum(counts)]), rows
 
 
-def _open(data: bytes, words: int) -> np.ndarray:
+def packed(coder: AnsCoder) -> bytes:
+    """The stack of a coder as bytes."""
+    # The last word is never 0, so its leading zero bytes can be left out.
+    return coder.get_compressed().astype("<u4").tobytes().rstrip(b"\0")
+
+
+def opened(data: bytes) -> AnsCoder:
+    """Inverse of `packed`. Raises HscError for bytes that are no stack."""
+    if not data:
+        return AnsCoder()
+    words = -(-len(data) // _WORD)
     found = np.frombuffer(data.ljust(words * _WORD, b"\0"), "<u4").astype(np.uint32)
     if not found[-1]:
         raise HscError("entropy coded values end in a zero word: the chunk is damaged")
-    return found
+    return AnsCoder(found)
+
+
+def check_end(coder: AnsCoder) -> None:
+    """Raises HscError unless all values were popped: whoever coded them began with an empty stack."""
+    if not coder.is_empty():
+        raise HscError(
+            "entropy coded values do not end where they should: "
+            "the chunk is damaged, or coded with other tables"
+        )

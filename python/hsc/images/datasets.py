@@ -80,6 +80,11 @@ class Photos:
             first = self.offsets[index]
             yield np.array(self.pixels[first : first + height * width * 3]).reshape(height, width, 3)
 
+    def some(self, rng: np.random.Generator, count: int) -> Photos:
+        """`count` of the images, at random; all where there are no more."""
+        chosen = np.sort(rng.permutation(len(self.shapes))[:count])
+        return Photos(self.pixels, self.offsets[chosen], self.shapes[chosen])
+
     def _crop(self, rng: np.random.Generator, index: int, size: int) -> np.ndarray:
         height, width = self.shapes[index]
         # Half of the crops are averaged 2 x 2 where the image allows: a second scale, and free of JPEG
@@ -125,6 +130,26 @@ def _decode(folder: Path) -> tuple[np.ndarray, np.ndarray]:
     images = [np.asarray(Image.open(file).convert("RGB")) for file in files]
     shapes = np.array([image.shape[:2] for image in images])
     return np.concatenate([image.ravel() for image in images]), shapes
+
+
+def street(split: str = "train", path: str | Path | None = None) -> list[tuple[np.ndarray, np.ndarray]]:
+    """CamVid's street scenes in `street/camvid/`, uint8 (H, W, 3), each with its labels, uint8 (H, W): 0 to
+    10, 11 for what has none. `split` is "train", "val" or "test". Raises HscError when there are none.
+    """
+    from PIL import Image
+
+    folder = data_folder(path) / "street" / "camvid"
+    files = sorted((folder / split).glob("*.webp"))
+    if not files:
+        raise HscError(f"no street scenes in '{folder / split}': put CamVid's images there as WebP")
+    labels = [folder / f"{split}annot" / f"{file.stem}.png" for file in files]
+    try:
+        return [
+            (np.asarray(Image.open(image).convert("RGB")), np.asarray(Image.open(label)))
+            for image, label in zip(files, labels, strict=True)
+        ]
+    except OSError as error:
+        raise HscError(f"cannot read the street scenes in '{folder}': {error}; fetch them again") from error
 
 
 def kodak(path: str | Path | None = None) -> list[np.ndarray]:

@@ -13,7 +13,11 @@ from torch import nn
 from .. import weights
 from .loop import Run
 
-_DATA = {"mnist": "MNIST, {} training digits", "photos": "photographs of photos/train, random crops"}
+_DATA = {
+    "mnist": "MNIST, {} training digits",
+    "photos": "photographs of photos/train, random crops",
+    "street": "street scenes of street/camvid/train, random crops",
+}
 
 
 def export(

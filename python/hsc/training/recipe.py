@@ -34,7 +34,7 @@ class Recipe(ABC):
 
     Attributes:
         name: of the weights that come out.
-        data: training images: MNIST's digits, or photographs.
+        data: training images: MNIST's digits, photographs, or CamVid's street scenes.
         steps, batch, learning_rate: Adam, cosine schedule after a short warm-up.
         accumulate: batches whose gradients are added up to one step.
         start: weights to start from; none for the family's own start.
@@ -44,7 +44,7 @@ class Recipe(ABC):
     """
 
     name: str
-    data: Literal["mnist", "photos"]
+    data: Literal["mnist", "photos", "street"]
     steps: int
     batch: int
     learning_rate: float

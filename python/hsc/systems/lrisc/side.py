@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from ...coding import activity
-from ...coding.entropy import EntropyTables, Turns
+from ...coding.entropy import AnsCoder, EntropyTables, check_end, opened, packed
 from ...coding.stored_tables import counts, pack_tables, smoothed
 from .hyper import MEANS
 
@@ -69,16 +69,18 @@ def _sign(values: np.ndarray) -> np.ndarray:
 
 def encode(y: torch.Tensor, tables: EntropyTables) -> bytes:
     """y int64 (32, h, w) → its code. Raises HscError for values beyond 16 bits."""
-    coded = differences(y).flatten(1).numpy()
-    return tables.encode_turns([(coded[row], tables_of(coded, row)) for row in range(len(coded))])
+    coded, coder = differences(y).flatten(1).numpy(), AnsCoder()
+    for row in reversed(range(len(coded))):
+        tables.push(coder, coded[row], tables_of(coded, row))
+    return packed(coder)
 
 
 def decode(code: bytes, size: tuple[int, int], tables: EntropyTables) -> torch.Tensor:
     """Inverse of `encode`; `size`: cells down and across. Raises HscError for bytes that are no such code."""
-    turns, coded = Turns(tables, code), np.zeros((activity.LATENTS, size[0] * size[1]), np.int64)
+    coder, coded = opened(code), np.zeros((activity.LATENTS, size[0] * size[1]), np.int64)
     for row in range(len(coded)):
-        coded[row] = turns.take(tables_of(coded, row))
-    turns.close()
+        coded[row] = tables.pop(coder, tables_of(coded, row))
+    check_end(coder)
     return sums(torch.from_numpy(coded).reshape(-1, *size))
 
 

@@ -1,0 +1,214 @@
+"""The base layer's code: image → bytes → c, c′, s and x′. Decoding c touches integers only, so that every
+machine finds the same; c′, s and x′ are floating point and are only added to.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import torch
+
+from ... import weights
+from ...coding.entropy import AnsCoder, EntropyTables, check_end, opened, packed
+from ...coding.stored_tables import unpack_tables
+from ...errors import HscError
+from ...nn import planes
+from ...nn.transform import pad
+from . import base_activity
+from .base_contexts import LARGEST, Context, Contexts, walk
+from .base_network import CELL, CHANNELS, MEANS, MULTIPLE, STEPS, WEIGHTS, BaseNetwork
+
+# Error that a bit is worth, in squared quantiser steps. 6 dB a bit at high rate: 2 ln 2 / 12 = 0.116; between
+# 0.1 and 0.2 makes no difference (measured on Kodak images).
+_BIT = 0.12
+
+
+@dataclass(frozen=True)
+class BaseCode:
+    """An image's base layer.
+
+    Attributes:
+        data: what is sent.
+        c: int64 (CHANNELS, h, w), in quantiser steps.
+    """
+
+    data: bytes
+    c: np.ndarray
+
+
+@dataclass(frozen=True)
+class Synthesis:
+    """What c says the image is, float planes of the padded size.
+
+    Attributes:
+        expanded: c′ (1, 3, H, W).
+        semantic: s, log-probabilities of classes (1, 12, H/8, W/8).
+        refined: x′ (1, 3, H, W).
+    """
+
+    expanded: torch.Tensor
+    semantic: torch.Tensor
+    refined: torch.Tensor
+
+
+@dataclass(frozen=True)
+class Fineness:
+    """What codes c at one fineness.
+
+    Attributes:
+        step: of the quantiser.
+        contexts, tables: what is known of a value, and its probabilities.
+        detail: of the activity.
+    """
+
+    step: float
+    contexts: Contexts
+    tables: EntropyTables
+    detail: base_activity.Detail
+
+    def choose(self, c: torch.Tensor) -> tuple[np.ndarray, list[tuple[np.ndarray, np.ndarray]]]:
+        """Quantise c (B, CHANNELS, h, w): int64, each value the one whose error and bits cost least, given
+        those before it; and symbols and rows (B, n) of every pass, as they are decoded.
+        """
+        wanted = (c / self.step).double().clamp(-LARGEST, LARGEST).numpy()
+        coded = []
+
+        def visit(context: Context) -> np.ndarray:
+            own = wanted[:, context.channel, context.at.rows, context.at.columns]
+            near = np.round(own).astype(np.int64)
+            candidates = np.stack([near, near - np.sign(near), np.zeros_like(near), context.shift])
+            symbols = context.symbols(candidates)
+            cost = np.square(candidates - own) + _BIT * self.tables.costs(symbols, context.row)
+            found = np.take_along_axis(candidates, cost.argmin(0)[None], 0)[0]
+            coded.append((context.symbols(found), context.row))
+            return found
+
+        return walk(self.contexts, MEANS, (len(c), *c.shape[2:]), visit), coded
+
+    def encode(self, c: torch.Tensor) -> BaseCode:
+        """Quantise and code c (1, CHANNELS, h, w)."""
+        chosen, coded = self.choose(c)
+        coder = AnsCoder()
+        for symbols, rows in reversed(coded):
+            self.tables.push(coder, symbols[0], rows[0])
+        return BaseCode(packed(coder), chosen[0])
+
+    def decode(self, data: bytes, height: int, width: int) -> np.ndarray:
+        """The c of a `BaseCode`, int64 (CHANNELS, height, width). Raises HscError for bytes that are no
+        code.
+        """
+        coder = opened(data)
+
+        def visit(context: Context) -> np.ndarray:
+            return context.values(self.tables.pop(coder, context.row[0]).astype(np.int64)[None])
+
+        c = walk(self.contexts, MEANS, (1, height, width), visit)[0]
+        check_end(coder)
+        return c
+
+
+class BaseCodec:
+    """The base layer with the tables and networks of some weights."""
+
+    def __init__(self, network: BaseNetwork) -> None:
+        self.network = network.eval().requires_grad_(False)
+        self.finenesses = tuple(fineness_of(network, index) for index in range(len(STEPS)))
+
+    def encode(self, image: np.ndarray, fineness: int) -> BaseCode:
+        """uint8 (H, W, C), C = 1 or 3 → code. Raises HscError for what is no image, or a fineness that there
+        is not.
+        """
+        own = self._fineness(fineness)
+        with torch.inference_mode():
+            c = self.network.compress(pad(planes.to_planes(image), MULTIPLE))
+        return own.encode(c)
+
+    def decode(self, data: bytes, fineness: int, shape: tuple[int, int, int]) -> np.ndarray:
+        """Inverse: c, int64 (CHANNELS, h, w), of an image of shape (H, W, C). Raises HscError for bytes that
+        are no code of such an image.
+        """
+        planes.check_shape(shape)
+        return self._fineness(fineness).decode(data, *cells(shape))
+
+    def synthesise(
+        self, c: np.ndarray, fineness: int, shape: tuple[int, int, int], steps: int = 2
+    ) -> Synthesis:
+        """c → c′, s and x′ after so many steps of FineNet; x′ is c′ after none. Raises HscError for c of
+        another shape.
+        """
+        own = self._fineness(fineness)
+        if c.shape != (CHANNELS, *cells(shape)):
+            raise HscError(f"c of an image {shape} is {(CHANNELS, *cells(shape))}, not {c.shape}")
+        with torch.inference_mode():
+            expanded = self.network.expand(torch.from_numpy(c)[None].float() * own.step)
+            semantic = self.network.segment(expanded)
+            refined = [expanded, *self.network.refine(semantic, expanded, steps)][-1]
+        return Synthesis(expanded, semantic, refined)
+
+    def activity(self, c: np.ndarray, fineness: int) -> np.ndarray:
+        """c, int64 (CHANNELS, h, w) → int64 (2, 2 h, 2 w), 0 … 39: how strong the detail of luma and colour
+        is that c does not tell, in rows of half an octave of power; `base_activity.ROW_OF_ONE` is power 1.
+        Exact.
+        """
+        return base_activity.rows(self._fineness(fineness).detail, c, MEANS)
+
+    def _fineness(self, fineness: int) -> Fineness:
+        if not 0 <= fineness < len(self.finenesses):
+            most = len(self.finenesses) - 1
+            raise HscError(f"the base layer has no fineness {fineness}: choose one of 0 to {most}")
+        return self.finenesses[fineness]
+
+
+def cells(shape: tuple[int, int, int]) -> tuple[int, int]:
+    """Rows and columns of c of an image (H, W, C)."""
+    height, width = (-(-side // MULTIPLE) * (MULTIPLE // CELL) for side in shape[:2])
+    return height, width
+
+
+def fineness_of(network: BaseNetwork, index: int) -> Fineness:
+    """What codes c at one fineness, from the network's tables."""
+
+    def array(stored: torch.Tensor) -> np.ndarray:
+        return stored[index].cpu().numpy()
+
+    contexts = Contexts(
+        mean=array(network.mean),
+        scale=array(network.scale),
+        bias=array(network.bias),
+        own_mean=array(network.own_mean),
+        own_scale=array(network.own_scale),
+    )
+    detail = base_activity.Detail(
+        array(network.detail), array(network.detail_bias), array(network.detail_rows)
+    )
+    return Fineness(STEPS[index], contexts, unpack_tables(network.tables[index].cpu()), detail)
+
+
+@lru_cache(maxsize=2)
+def load_base(name: str = WEIGHTS) -> BaseCodec:
+    """The base layer with shipped weights. Raises HscError when they are missing or damaged."""
+    network = BaseNetwork()
+    network.load_state_dict(weights.load(name))
+    return BaseCodec(network.to(memory_format=torch.channels_last))
+
+
+def encode(image: np.ndarray, fineness: int) -> BaseCode:
+    """`BaseCodec.encode` with the shipped weights."""
+    return load_base().encode(image, fineness)
+
+
+def decode(data: bytes, fineness: int, shape: tuple[int, int, int]) -> np.ndarray:
+    """`BaseCodec.decode` with the shipped weights."""
+    return load_base().decode(data, fineness, shape)
+
+
+def synthesise(c: np.ndarray, fineness: int, shape: tuple[int, int, int], steps: int = 2) -> Synthesis:
+    """`BaseCodec.synthesise` with the shipped weights."""
+    return load_base().synthesise(c, fineness, shape, steps)
+
+
+def activity(c: np.ndarray, fineness: int) -> np.ndarray:
+    """`BaseCodec.activity` with the shipped weights."""
+    return load_base().activity(c, fineness)
