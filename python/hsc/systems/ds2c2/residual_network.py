@@ -40,6 +40,9 @@ _START_GAIN = 2.0
 _EXPECTED = 1.3
 # Difference of neighbouring pixels in [0, 1] that is an activity of 1: x′ of photographs has 0.6 on average.
 _ACTIVITY_UNIT = 0.05
+# Sizes of what networks see and make, so that their numbers are about 1: pixels around mid-grey, and what x′
+# lacks, in [0, 1]; and what the encoder adds before tanh.
+_PIXEL, _ERROR, _CHANGE = 0.25, 0.05, 0.25
 # Share of the mean power that is added to the diagonal of the least squares.
 _RIDGE = 1e-3
 
@@ -68,8 +71,9 @@ class ResidualNetwork(nn.Module):
         """x and x′ (B, 3, H, W), sides multiples of 8 → r_i before the binarizer, (B, C, H/8, W/8) in
         (−1, 1).
         """
-        seen = torch.cat([images - prior, prior - 0.5], 1)
-        return torch.tanh(self._short(images - prior, prior) + self.encoder(seen))
+        residual = images - prior
+        seen = torch.cat([residual / _ERROR, (prior - 0.5) / _PIXEL], 1)
+        return torch.tanh(self._short(residual, prior) + _CHANGE * self.encoder(seen))
 
     def synthesise(self, symbols: torch.Tensor, known: torch.Tensor, prior: torch.Tensor) -> torch.Tensor:
         """The decoder.
@@ -83,15 +87,16 @@ class ResidualNetwork(nn.Module):
             r̂ (B, 3, H, W).
         """
         linear = functional.pixel_shuffle(self.estimate(weighted(symbols, prior)), TOKEN)
-        features, maps = prior - 0.5, []
+        features, maps = (prior - 0.5) / _PIXEL, []
         for layer in self.prior:
             features = functional.relu(layer(features))
             maps.append(features)
-        return linear + self.decoder(symbols, known.mean(1, keepdim=True), maps)
+        return linear + _ERROR * self.decoder(symbols, known.mean(1, keepdim=True), maps)
 
     def combine(self, prior: torch.Tensor, residual: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
         """SumNet: x′ and r̂ (B, 3, H, W), and `known` as of `synthesise` → x̂, not clamped."""
-        return prior + residual + self.sum(prior, residual, known.mean(1, keepdim=True))
+        seen = torch.cat([(prior - 0.5) / _PIXEL, residual / _ERROR], 1)
+        return prior + residual + _ERROR * self.sum(seen, known.mean(1, keepdim=True))
 
     def receive(
         self, symbols: torch.Tensor, known: torch.Tensor, prior: torch.Tensor
@@ -195,7 +200,7 @@ class _Decoder(nn.Module):
 
 
 class _SumNet(nn.Module):
-    """Three ResNet sub-blocks on x′, r̂ and what came, at H/4 → what x̂ has beside x′ + r̂."""
+    """Three ResNet sub-blocks at H/4: x′ and r̂ (B, 6, H, W) and what came → what x̂ has beside x′ + r̂."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -204,12 +209,10 @@ class _SumNet(nn.Module):
         self.blocks = nn.Sequential(*(_Residual(_SUM_WIDTH) for _ in range(3)))
         self.leave = _silent(nn.Conv2d(_SUM_WIDTH, pixels, 3, padding=1))
 
-    def forward(self, prior: torch.Tensor, residual: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
-        seen = functional.pixel_unshuffle(torch.cat([prior - 0.5, residual], 1), _SUM_STEP)
+    def forward(self, seen: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
         known = functional.interpolate(known, scale_factor=TOKEN // _SUM_STEP)
-        return functional.pixel_shuffle(
-            self.leave(self.blocks(self.enter(torch.cat([seen, known], 1)))), _SUM_STEP
-        )
+        x = self.enter(torch.cat([functional.pixel_unshuffle(seen, _SUM_STEP), known], 1))
+        return functional.pixel_shuffle(self.leave(self.blocks(x)), _SUM_STEP)
 
 
 def _principal(values: torch.Tensor, count: int) -> tuple[torch.Tensor, torch.Tensor]:

@@ -5,6 +5,7 @@ they are, blocks of symbols lost on the way.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -62,9 +63,9 @@ def base_prior(run: Run, device: torch.device) -> Prior:
     @torch.no_grad()
     def prior(images: torch.Tensor, fineness: int) -> torch.Tensor:
         own = codec.finenesses[fineness]
-        chosen = own.choose(network.compress(images).cpu())
-        expanded = network.expand(torch.from_numpy(chosen).float().to(images.device) * own.step)
-        return network.refine(network.segment(expanded), expanded)[-1]
+        chosen, _ = own.choose(network.compress(images.to(device)).cpu())
+        expanded = network.expand(torch.from_numpy(chosen).float().to(device) * own.step)
+        return network.refine(network.segment(expanded), expanded)[-1].to(images.device)
 
     return prior
 
@@ -94,26 +95,28 @@ def cross(symbols: torch.Tensor, erasures: Erasures) -> tuple[torch.Tensor, torc
     return came * symbols, came
 
 
+@dataclass(frozen=True)
 class Distance:
     """L_d of eq. (4), and the PSNR, of images (B, 3, S, S).
 
-    Args:
+    Attributes:
         terms: of the moment.
         vgg: the distance of features, needed where its weight is not 0.
     """
 
-    def __init__(self, terms: Terms, vgg: nn.Module | None) -> None:
-        self._terms, self._vgg = terms, vgg
+    terms: Terms
+    vgg: nn.Module | None
 
     def __call__(self, found: torch.Tensor, images: torch.Tensor) -> torch.Tensor:
-        terms, total = self._terms, found.new_zeros(())
+        """Scalar."""
+        terms, total = self.terms, found.new_zeros(())
         if terms.l1:
             total = total + terms.l1 * (found - images).abs().mean()
         if terms.ssim:
             total = total + terms.ssim * (1 - ssim(found, images, data_range=1.0))
         if terms.vgg:
             some = slice(int(torch.randint(min(_VGG_SHARE, len(found)), ())), None, _VGG_SHARE)
-            total = total + terms.vgg * self._vgg(found[some], images[some]).mean()
+            total = total + terms.vgg * self.vgg(found[some], images[some]).mean()
         if terms.psnr:
             squared = (found - images).square().mean((1, 2, 3))
             total = total + terms.psnr * torch.log10(squared + _LEAST_MSE).mean()
@@ -144,7 +147,7 @@ def train(run: Run, start: dict[str, torch.Tensor] | None) -> dict[str, float]:
     if start is not None:
         network.load_state_dict(start)
     else:
-        begin(network, run, lambda images, fineness: prior(images.to(device), fineness).cpu())
+        begin(network, run, prior)
     vgg = Lpips("vgg", _VGG_TAPS).to(device) if recipe.terms.at(0).vgg else None
 
     def of_batch(model: ResidualNetwork, fraction: float) -> tuple[torch.Tensor, torch.Tensor]:
@@ -188,7 +191,7 @@ def _quality(
 ) -> list[float]:
     image = planes(photo[None])
     padded = pad(image, MULTIPLE)
-    known = prior(padded, fineness).cpu()
+    known = prior(padded, fineness)
     symbols = binarise(network.analyse(padded, known), training=False)[0].to(torch.int8).numpy()
     received = [known]
     for share, told in ((0.0, True), (_PAPER_SHARE, True), (_PAPER_SHARE, False)):
