@@ -29,7 +29,7 @@ from .residual_recipes import Erasures, Terms
 FIT_CROPS, FIT_SIZE = 256, 128
 # Blocks that an image is sent in: a Kodak image at 0.25 bits per pixel in blocks of 1056 to 40 bytes.
 BLOCKS = (12, 24, 48, 96, 192, 307)
-# Taps of VGG16 that L_VGG compares: of detail, and the cheap ones. Its distance is that of LPIPS.
+# Taps of VGG16 that L_VGG compares, as LPIPS does: the first ones, which see detail and cost least.
 _VGG_TAPS = 3
 # Images of a batch that VGG judges, one in so many: it costs four times the network.
 _VGG_SHARE = 8
