@@ -36,8 +36,8 @@ _SUM_WIDTH, _SUM_STEP = 48, 4
 # u of a component of one standard deviation, before tanh: larger makes the signs surer. Not tuned.
 _START_GAIN = 2.0
 # Standard deviations that a component is expected to have where the activity is 1: those with more get
-# another symbol than those with less. Chosen by trial on Kodak images, x′ being the 24 lowest coefficients of a
-# 16 × 16 DCT: 1.0 to 1.3 differ by 0.05 dB.
+# another symbol than those with less. Chosen by trial on Kodak images, x′ being the 24 lowest coefficients
+# of a 16 × 16 DCT: 1.0 to 1.3 differ by 0.05 dB.
 _EXPECTED = 1.3
 # Difference of neighbouring pixels in [0, 1] that is an activity of 1: about 0.6 is usual in such an x′.
 _ACTIVITY_UNIT = 0.05
