@@ -87,12 +87,12 @@ class ResidualNetwork(nn.Module):
         Returns:
             r̂ (B, 3, H, W).
         """
-        linear = functional.pixel_shuffle(self.estimate(weighted(symbols, prior)), TOKEN)
+        short = functional.pixel_shuffle(self.estimate(weighted(symbols, prior)), TOKEN)
         features, maps = (prior - 0.5) / _PIXEL, []
         for layer in self.prior:
             features = functional.relu(layer(features))
             maps.append(features)
-        return linear + _ERROR * self.decoder(symbols, known.mean(1, keepdim=True), maps)
+        return _ERROR * (short + self.decoder(symbols, known.mean(1, keepdim=True), maps))
 
     def combine(self, prior: torch.Tensor, residual: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
         """SumNet: x′ and r̂ (B, 3, H, W), and `known` as of `synthesise` → x̂, not clamped."""
@@ -123,7 +123,7 @@ class ResidualNetwork(nn.Module):
         self.components.weight.copy_(kernels * power.clamp_min(1e-8).rsqrt()[:, None, None, None])
         self.components.bias.zero_()
         symbols = binarise(self._short(residual, prior), training=False)
-        self.estimate.weight.copy_(_least_squares(weighted(symbols, prior), target))
+        self.estimate.weight.copy_(_least_squares(weighted(symbols, prior), target / _ERROR))
         self.estimate.bias.zero_()
 
 
