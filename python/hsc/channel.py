@@ -83,6 +83,50 @@ def bsc(bits: np.ndarray, flip: float, rng: np.random.Generator) -> np.ndarray:
     return bits ^ (rng.random(bits.shape, np.float32) < flip).astype(np.uint8)
 
 
-def erased(count: int, probability: float, rng: np.random.Generator) -> np.ndarray:
-    """Erasure channel: bool (count,), True for what is lost."""
-    return rng.random(count) < probability
+def erased(count: int, probability: float, rng: np.random.Generator, burst: float = 1.0) -> np.ndarray:
+    """Erasure channel: bool (count,), True for what is lost.
+
+    Args:
+        probability: share that is lost.
+        burst: mean length of a run of losses, of the Gilbert-Elliott channel that loses everything in its bad
+            state and nothing in its good one; up to 1 / (1 − probability), the mean length of independent
+            losses' runs, losses are independent.
+    """
+    if burst * (1 - probability) <= 1:
+        return rng.random(count) < probability
+    leave_bad = 1 / burst
+    leave_good = leave_bad * probability / (1 - probability)  # so that the share is `probability`
+    first_bad = rng.random() < probability
+    if not leave_good:
+        return np.zeros(count, bool)
+    leave = np.resize([leave_bad, leave_good] if first_bad else [leave_good, leave_bad], count)
+    ends = np.cumsum(np.minimum(rng.geometric(leave), count))
+    run = np.searchsorted(ends, np.arange(count), side="right")
+    return (run % 2 == 0) == first_bad
+
+
+def erase_blocks(
+    data: bytes, share: float, block_bytes: int, rng: np.random.Generator, burst: float = 1.0
+) -> tuple[bytes, np.ndarray]:
+    """Block binary erasure channel: whole blocks of `block_bytes` are lost, the last one may be shorter.
+
+    DS²C² (arXiv 2409.03243), section II-B: blocks of 1056 bytes, read as zeros, the receiver not told.
+
+    Args:
+        share, burst: probability and mean run [blocks] of losses, as in `erased`.
+
+    Returns:
+        The bytes, zeros where lost, and bool (len(data),), False for the bytes of lost blocks.
+
+    Raises:
+        HscError: a share outside 0 to 1, a burst or a block below 1.
+    """
+    if not 0 <= share <= 1:
+        raise HscError(f"a share of {share} of the blocks cannot be lost: give 0 to 1")
+    if not burst >= 1:
+        raise HscError(f"a mean burst of {burst} blocks is impossible: give 1 or more")
+    if block_bytes < 1:
+        raise HscError(f"a block of {block_bytes} bytes is impossible: give 1 or more")
+    lost = erased(-(-len(data) // block_bytes), share, rng, burst)
+    received = ~np.repeat(lost, block_bytes)[: len(data)]
+    return np.where(received, np.frombuffer(data, np.uint8), 0).astype(np.uint8).tobytes(), received

@@ -285,6 +285,9 @@ def test_image_source_waits_for_next(tmp_path):
         ("ofdm_receiver", {"numerology": ""}, "unknown numerology"),
         ("symbol_channel", {"kind": "underwater"}, "unknown channel"),
         ("symbol_channel", {"loss": 1.5}, "give 0 to 1"),
+        ("block_erasure_channel", {"share": 1.5}, "give 0 to 1"),
+        ("block_erasure_channel", {"burst": 0.5}, "give 1 or more"),
+        ("block_erasure_channel", {"block_bytes": 0}, "give 1 or more"),
         ("semantic_encoder", {"semantic": "gan"}, "choose one of vae, vqvae"),
         ("semantic_encoder", {"codec": "separate"}, "has no Semantic Encoder"),
         ("semantic_decoder", {"codec": "hda_hevc"}, "has no Semantic Decoder"),
@@ -356,6 +359,57 @@ def test_symbol_channel_losses_and_bit_flips():
     stream = pdu.Digital(1, "hsc", (8, 8, 1), np.zeros(10_000, np.uint8))
     flipped = channel.give("in", stream)[0][1].data
     assert np.unpackbits(flipped).mean() == pytest.approx(0.1, abs=0.01)
+
+
+def test_block_erasure_channel_gives_what_a_demodulator_would():
+    """Its bytes, mask, lost LDPC blocks and type, as if the blocks had failed in the air."""
+    data = np.random.default_rng(1).integers(1, 256, 9000, np.uint8)
+    sent = pdu.Digital(1, "hsc", (8, 8, 1), data, 2, 2, "QPSK-1/2", b"12")
+    channel = make("block_erasure_channel", share=0.3, block_bytes=1056, seed=4)
+    ((_, arrived),) = channel.give("in", sent)
+    assert (arrived.message_id, arrived.stream, arrived.streams, arrived.mcs) == (1, 2, 2, "QPSK-1/2")
+    received = arrived.received
+    erased = ~received.received
+    assert 0 < erased.mean() < 1 and channel.block.counters["erased_bytes"] == erased.sum()
+    np.testing.assert_array_equal(arrived.data, np.where(erased, 0, data))
+    assert all(len(set(erased[first : first + 1056])) == 1 for first in range(0, 9000, 1056))
+    size = digital.payload_bytes_per_block("QPSK-1/2")
+    assert received.block_bytes == size and not received.complete
+    touched = [block for block in range(-(-9000 // size)) if erased[block * size : (block + 1) * size].any()]
+    assert list(received.lost_blocks) == touched
+
+    channel.block.set_told(False)
+    channel.block.set_seed(4)
+    ((_, untold),) = channel.give("in", sent)
+    np.testing.assert_array_equal(untold.data, arrived.data)
+    assert untold.received.complete and untold.received.received.all()
+
+    channel.block.set_share(0.0)
+    ((_, whole),) = channel.give("in", sent)
+    np.testing.assert_array_equal(whole.data, data)
+    ((_, again),) = channel.give("in", arrived)
+    np.testing.assert_array_equal(again.received_bytes, arrived.received_bytes)
+    assert list(again.lost_blocks) == touched
+    channel.block.set_share(1.0)
+    ((_, nothing),) = channel.give("in", sent)
+    assert not nothing.data.any()
+
+
+def test_block_erasure_channel_has_bursts_and_refuses_the_impossible():
+    channel = make("block_erasure_channel", share=0.3, block_bytes=10, burst=1.0, seed=2)
+    sent = pdu.Digital(1, "hsc", (8, 8, 1), np.ones(100_000, np.uint8))
+
+    def mean_run():
+        lost = channel.give("in", sent)[0][1].lost_blocks
+        return len(lost) / (1 + (np.diff(lost) > 1).sum())
+
+    assert mean_run() == pytest.approx(1 / 0.7, rel=0.05)
+    channel.block.set_burst(8.0)
+    assert mean_run() == pytest.approx(8, rel=0.25)
+    for call, value in ((channel.block.set_share, 1.01), (channel.block.set_burst, 0.0)):
+        with pytest.raises(HscError, match="give"):
+            call(value)
+    assert mean_run() == pytest.approx(8, rel=0.25)
 
 
 def test_semantic_decoder_without_sr_and_recomposition_without_cr():

@@ -348,6 +348,10 @@ CASES = {
         tuple(("in", pdu.Packet(p.header, p.symbols)) for p in packets()),
         skip=("sample_index",),
     ),
+    "block_erasure_channel": lambda _: Case(
+        partial(hsc.block_erasure_channel, share=0.5, block_bytes=8),
+        only(hsc_parts(), pdu.Digital, rename="in"),
+    ),
     "image_source": lambda tmp: Case(partial(hsc.image_source, image_file(tmp)), skip=("message_id",)),
     "image_sink": lambda _: Case(
         hsc.image_sink,

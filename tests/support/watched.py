@@ -10,6 +10,7 @@ from .pixel_codec import NAME
 MAKE = {
     "analog_demodulator": {},
     "analog_modulator": {},
+    "block_erasure_channel": {"share": 0.5, "block_bytes": 7, "burst": 3.0},
     "cr_projection": {"rank": 2},
     "cr_recomposition": {},
     "deepjscc_semantic_decoder": {},

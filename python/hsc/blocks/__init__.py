@@ -12,6 +12,7 @@ from .air import ofdm_receiver, ofdm_transmitter
 from .collector import message_demux
 from .decoder import message_decoder
 from .encoder import message_encoder
+from .erasure import block_erasure_channel
 from .feedback import feedback_receiver, feedback_sender
 from .image_link import image_receiver, image_transmitter
 from .images import image_sink, image_source, quality_meter
@@ -29,6 +30,7 @@ use_writable_home()  # before a flowgraph starts
 __all__ = [
     "analog_demodulator",
     "analog_modulator",
+    "block_erasure_channel",
     "diffusion_refiner",
     "feedback_receiver",
     "feedback_sender",

@@ -1,0 +1,105 @@
+"""What is trained of the residual: one network for each number of bits per pixel, and two for the paper's
+table I.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from ...training.loop import Run
+from ...training.recipe import Recipe
+from .residual_network import ResidualNetwork
+
+
+@dataclass(frozen=True)
+class Erasures:
+    """Blocks lost in training.
+
+    Attributes:
+        calm: share of the batches that lose nothing.
+        least, most: share of an image's blocks that is lost in the others, uniform.
+        untold: share of the batches whose receiver is not told what is lost.
+    """
+
+    calm: float = 0.4
+    least: float = 0.0
+    most: float = 0.3
+    untold: float = 0.25
+
+
+@dataclass(frozen=True)
+class Terms:
+    """The loss of an image.
+
+    Attributes:
+        l1, ssim, vgg: weights of the terms of L_d, eq. (4), pixels in [0, 1].
+        psnr: weight of minus the PSNR [10 dB], which the paper does not have.
+        psnr_alone_from: share of the schedule from which minus the PSNR is the whole loss; 1 for never.
+    """
+
+    l1: float = 1.0
+    ssim: float = 1.0
+    vgg: float = 1.0
+    psnr: float = 0.0
+    psnr_alone_from: float = 0.3
+
+    def at(self, fraction: float) -> Terms:
+        """The terms at a share of the schedule."""
+        return self if fraction < self.psnr_alone_from else Terms(0.0, 0.0, 0.0, 1.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResidualTraining(Recipe):
+    """BResNet and SumNet behind the base's weights as they are.
+
+    Attributes:
+        channels: C, binary symbols of 8 × 8 pixels.
+        erasures: what is lost.
+        terms: the loss.
+        finenesses: of the base that x′ is made with, one drawn for each batch.
+        signs_from: share of the schedule from which symbols are signs, as at inference, no longer drawn.
+    """
+
+    channels: int
+    erasures: Erasures = Erasures()
+    terms: Terms = Terms()
+    finenesses: tuple[int, ...] = (0, 1, 2)
+    signs_from: float = 0.3
+
+    def build(self) -> ResidualNetwork:
+        """The untrained network."""
+        return ResidualNetwork(self.channels)
+
+    def train(self, run: Run, start: dict[str, torch.Tensor] | None) -> dict[str, float]:
+        """As `Recipe.train`."""
+        from . import residual_training
+
+        return residual_training.train(run, start)
+
+
+def _recipe(name: str, channels: int, erasures: Erasures = Erasures(), start: str = "") -> ResidualTraining:
+    return ResidualTraining(
+        name=f"ds2c2-residual-{name}",
+        data="photos",
+        steps=20_000,
+        batch=8,
+        learning_rate=6e-4,
+        crop=128,
+        channels=channels,
+        erasures=erasures,
+        start=start,
+    )
+
+
+# Bits per pixel as the paper gives them, rounded: channels / 64 are 0.125, 0.25, 0.531 and 1.
+RECIPES = (
+    _recipe("0.13", 8),
+    _recipe("0.26", 16),
+    _recipe("0.54", 34),
+    _recipe("1.0", 64),
+    # Table I: trained without erasures, and at 8 %.
+    _recipe("0.26-clean", 16, Erasures(calm=1.0)),
+    _recipe("0.26-8", 16, Erasures(calm=0.0, least=0.08, most=0.08, untold=0.5)),
+)
