@@ -74,6 +74,13 @@ class EntropyTables:
         Raises:
             HscError: a value out of range.
         """
+        coder = AnsCoder()
+        self.push(coder, values, table)
+        # The last word is never 0, so its leading zero bytes can be left out.
+        return coder.get_compressed().astype("<u4").tobytes().rstrip(b"\0")
+
+    def push(self, coder: AnsCoder, values: np.ndarray, table: np.ndarray) -> None:
+        """Put values on top of what a coder holds; otherwise as `encode`."""
         order, ends, rows = self._grouped(table)
         symbols = self._symbols(values, table)[order]
         values = np.asarray(values).astype(np.int64)[order]
@@ -83,19 +90,26 @@ class EntropyTables:
                 f"values from {escaped.min()} to {escaped.max()} are beyond {ESCAPE_BITS} bits: "
                 "use a coarser quantiser step"
             )
-        coder = AnsCoder()
         if len(escaped):
             coder.encode_reverse((escaped - _LOWEST).astype(np.int32), _RAW)
         for row, first, end in zip(rows[::-1], ends[-2::-1], ends[:0:-1], strict=True):
             coder.encode_reverse(symbols[first:end], self._models[row])
-        # The last word is never 0, so its leading zero bytes can be left out.
-        return coder.get_compressed().astype("<u4").tobytes().rstrip(b"\0")
 
     def decode(self, data: bytes, table: np.ndarray) -> np.ndarray:
         """Inverse of `encode`: int32 (n,). Raises HscError for bytes that are no code of n such values."""
-        order, ends, rows = self._grouped(table)
         words = -(-len(data) // _WORD)
         coder = AnsCoder(_open(data, words)) if data else AnsCoder()
+        found = self.pop(coder, table)
+        if not coder.is_empty():  # whoever coded these values began with an empty stack
+            raise HscError(
+                "entropy coded values do not end where they should: "
+                "the chunk is damaged, or coded with other tables"
+            )
+        return found
+
+    def pop(self, coder: AnsCoder, table: np.ndarray) -> np.ndarray:
+        """Inverse of `push`: int32 (n,), whatever the coder holds."""
+        order, ends, rows = self._grouped(table)
         symbols = np.empty(len(order), np.int32)
         for row, first, end in zip(rows, ends[:-1], ends[1:], strict=True):
             symbols[first:end] = coder.decode(self._models[row], int(end - first))
@@ -103,11 +117,6 @@ class EntropyTables:
         escaped = np.flatnonzero(symbols == self.escape)
         if len(escaped):
             values[escaped] = coder.decode(_RAW, len(escaped)).astype(np.int64) + _LOWEST
-        if not coder.is_empty():  # whoever coded these values began with an empty stack
-            raise HscError(
-                "entropy coded values do not end where they should: "
-                "the chunk is damaged, or coded with other tables"
-            )
         found = np.empty(len(order), np.int32)
         found[order] = values
         return found
