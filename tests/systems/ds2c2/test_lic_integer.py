@@ -1,4 +1,4 @@
-"""The integer networks of `lic`: exact against int64, whatever the order of the sums, the threads, the batch."""
+"""The integer networks of `lic`: exact, whatever the order of the sums, the threads, the batch."""
 
 import numpy as np
 import pytest

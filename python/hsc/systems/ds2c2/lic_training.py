@@ -49,13 +49,16 @@ TRAINED = (22, 42)
 WORTH = 0.15
 # Observations that an entropy table begins with, of a logistic density. Chosen by trial.
 _BEFOREHAND = 50.0
-# Parts by how good they are from the start, and their paces relative to the prior's, which begins with nothing.
+# Parts by how good they are from the start, and their paces relative to the prior's, which begins with
+# nothing.
 _LINEAR, _LINEAR_PACE = ("transform.", "merge.", "split."), 0.1
 _SWIN, _SWIN_PACE = ("encoder.", "decoder."), 0.4
 # What is taken from the weights of LRISC: their decoder is told the variance of every coefficient.
 _FROM_LRISC = ("transform.", "decoder.", "reliability.", "deviation")
 # How large the last weights of the prior are at the start, relative to the usual: scales as in the data.
 _TIMID = 0.1
+# Deviation of z at the start: it is rounded to something, and costs little.
+_HYPER_DEVIATION = 0.7
 # Levels of the figures on the card.
 FIGURE_LEVELS = (26, 32, 38)
 # Beginnings of the names of what is stored as float16 and not as int8, because it carries y itself.
@@ -64,7 +67,9 @@ METHOD = Method(
     clip=5.0,
     betas=(0.9, 0.99),
     average=0.999,
-    pace=lambda name: _LINEAR_PACE if name.startswith(_LINEAR) else _SWIN_PACE if name.startswith(_SWIN) else 1,
+    pace=lambda name: (
+        _LINEAR_PACE if name.startswith(_LINEAR) else _SWIN_PACE if name.startswith(_SWIN) else 1
+    ),
 )
 
 
@@ -146,6 +151,11 @@ def begin(network: LicNetwork, start: dict[str, torch.Tensor], images: torch.Ten
     last = network.prior.joint[-1]
     last.weight.mul_(_TIMID)
     last.bias[LATENTS:].copy_(y.square().mean((0, 2, 3)).sqrt().log2())
+    last, z = network.summary[-1], network.summarise(y)
+    mean, deviation = z.mean((0, 2, 3)), z.std((0, 2, 3)) / _HYPER_DEVIATION
+    last.weight.div_(deviation[:, None, None, None])
+    last.bias.sub_(mean).div_(deviation)
+    network.hyper_octave.fill_(float(np.log2(_HYPER_DEVIATION)))
 
 
 @torch.no_grad()
