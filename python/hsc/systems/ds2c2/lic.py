@@ -8,6 +8,7 @@ from the first lost byte on; the option `losses` says what is done about that.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import get_args
 
@@ -32,6 +33,7 @@ from .lic_options import LicOptions, Losses, Training
 WEIGHTS = {"clean": "lic", "erased": "lic-8"}
 # Bytes of a code: its length has 24 bits.
 MOST_BYTES = (1 << 24) - 1
+# Bytes of the parameters.
 _SIZE = 6
 
 
@@ -116,26 +118,30 @@ class LicCodec(Codec):
 
         return budget.within(link, image.shape, made)
 
-    def _message(self, code, shape: tuple[int, int, int], uses: int, mcs: str) -> Message:
-        """The finest level whose code fits into so many channel uses."""
+    def _message(
+        self, code: Callable[[int], bytes], shape: tuple[int, int, int], uses: int, mcs: str
+    ) -> Message:
+        """The finest level whose code fits into so many channel uses; `code` of a level. Raises
+        `budget.TooFew` when that of none does.
+        """
+
+        size, room = digital.payload_bytes_per_block(mcs), budget.bytes_in(uses, mcs)
 
         def protected(level: int) -> int:
-            size = digital.payload_bytes_per_block(mcs)
-            return digital.symbol_count(
-                erasure.protected_bytes(len(code(level)), self.options.share, size), mcs
-            )
+            return erasure.protected_bytes(len(code(level)), self.options.share, size)
 
         finest, coarsest = 0, LEVELS - 1
-        if (needed := protected(coarsest)) > uses:
+        if (least := protected(coarsest)) > room:
+            needed = digital.symbol_count(least, mcs)
             raise budget.TooFew(f"{uses} channel uses do not hold the coarsest image of lic", needed)
         while finest < coarsest:
             middle = (finest + coarsest) // 2
-            finest, coarsest = (middle + 1, coarsest) if protected(middle) > uses else (finest, middle)
+            finest, coarsest = (middle + 1, coarsest) if protected(middle) > room else (finest, middle)
         data = code(finest)
         if len(data) > MOST_BYTES:
             raise HscError(f"the code has {len(data)} bytes: lower the CBR, or send a smaller image")
         parameters = LicParameters(finest, self.options.losses, self.options.training, len(data))
-        repaired = erasure.protect(data, self.options.share, digital.payload_bytes_per_block(mcs))
+        repaired = erasure.protect(data, self.options.share, size)
         return Message(self.name, shape, parameters.pack(), None, (DigitalStream(repaired, mcs),))
 
     def decode(self, received: ReceivedMessage) -> Decoded:

@@ -11,7 +11,7 @@ octave, so that ŷ is an integer too. Nothing that steers the coder depends on t
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,8 +21,10 @@ from torch import nn
 from ...coding.entropy import AnsCoder, EntropyTables
 from .lic_integer import LIMIT, UNIT, IntegerConvolution, rounded
 
-# Channels of y at 16 × 16 pixels a position, and of the first group, the lowest frequencies.
-LATENTS, FIRST = 320, 32
+# Channels of y at 16 × 16 pixels a position.
+LATENTS = 320
+# Channels of the first group, the lowest frequencies. Few, as in He et al.
+FIRST = 32
 # Channels of z at 32 × 32 pixels a position.
 HYPERS = 32
 # Largest |ẑ|: the entropy tables hold no more without an escape.
@@ -31,15 +33,34 @@ LARGEST_HYPER = 40
 LARGEST_SYMBOL = LIMIT // UNIT
 # How far a quantiser's threshold lies above the half, in steps. As in HDA-DeepSC.
 DEAD_ZONE = 0.12
-# Levels of the quantiser step, coarser by an eighth of an octave each, and the one in the middle of those
-# that are trained.
-LEVELS, OCTAVE, MIDDLE = 48, 8, 32
-# Rows of the entropy tables: σ from 2^−5 steps on, a quarter of an octave each.
-LOWEST_OCTAVE, ROWS, ROWS_PER_OCTAVE = -5, 44, 4
+# Levels of the quantiser step: six octaves.
+LEVELS = 48
+# Levels of an octave.
+OCTAVE = 8
+# Level in the middle of those that are trained.
+MIDDLE = 32
+# log2 of σ [steps] in the first row of the entropy tables.
+LOWEST_OCTAVE = -5
+# Rows of the entropy tables for an octave of σ.
+ROWS_PER_OCTAVE = 4
+# Rows of the entropy tables: eleven octaves of σ.
+ROWS = 44
 # Beyond so many steps a latent counts as no larger in the context's measure of activity.
 _ACTIVE = 4 * UNIT
-# Widths of the layers. Chosen for the CPU.
-_HYPER, _CONTEXT, _JOINT = 96, 160, 256
+# Standard deviation of the standard logistic density, π / √3.
+_LOGISTIC = 1.8138
+# So that bits stay finite. As in Ballé et al., ICLR 2018.
+_LEAST_PROBABILITY = 1e-9
+# Bytes of a word of the coder.
+_WORD = 4
+# Words of the coder's state, the last that it has read.
+_STATE_WORDS = 2
+# Channels of what ẑ tells, after each layer of the hyper decoder. Chosen for the CPU.
+_HYPER = 96
+# Channels of what the context tells. Chosen for the CPU.
+_CONTEXT = 160
+# Channels between the two layers that join them. Chosen for the CPU.
+_JOINT = 256
 
 
 @dataclass(frozen=True)
@@ -157,6 +178,11 @@ class Latents:
     known: torch.Tensor
 
 
+# Gives the symbols of a part, float64 (LATENTS, h, w), 0 outside of it, for its mask, the means of y and the
+# rows of the entropy tables, of that shape too.
+SymbolsOf = Callable[[Part, torch.Tensor, torch.Tensor, np.ndarray], torch.Tensor]
+
+
 @torch.inference_mode()
 def encode(coder: Coder, y: torch.Tensor, z: torch.Tensor, level: int) -> tuple[bytes, Latents]:
     """y in steps, (LATENTS, h, w), and z, (HYPERS, h/2, w/2), any floats → code, and what it tells."""
@@ -216,10 +242,6 @@ class Reader:
         return read > self._intact
 
 
-# Bytes of a word of the coder, and words of its state.
-_WORD, _STATE_WORDS = 4, 2
-
-
 @torch.inference_mode()
 def decode(coder: Coder, reader: Reader, size: tuple[int, int], level: int) -> Latents:
     """Code → what it tells of y, of `size` (h, w) positions. From where it is in doubt, ẑ is 0 and y its
@@ -257,10 +279,8 @@ def _lines(part: Part, height: int, width: int) -> Iterator[tuple[slice, int, sl
         yield slice(part.first, part.end), row, slice((row + part.parity) % 2, width, 2)
 
 
-def _go(coder: Coder, z: torch.Tensor, level: int, symbols_of) -> Latents:
-    """All parts in turn; `symbols_of` (part, its mask, mean, rows of the tables) gives their symbols, 0 at
-    the others.
-    """
+def _go(coder: Coder, z: torch.Tensor, level: int, symbols_of: SymbolsOf) -> Latents:
+    """All parts in turn, each with the prior that follows from those before."""
     features = coder.prior.features(z[None])
     y = torch.zeros((LATENTS, *features.shape[2:]), dtype=torch.float64)
     scales, symbols = torch.zeros_like(y), torch.zeros_like(y)
@@ -286,9 +306,3 @@ def logistic_bits(values: torch.Tensor, octaves: torch.Tensor) -> torch.Tensor:
     far = values.abs()  # in the tail, where the difference is exact
     probability = torch.sigmoid(slope * (0.5 - far)) - torch.sigmoid(slope * (-0.5 - far))
     return -probability.clamp_min(_LEAST_PROBABILITY).log2()
-
-
-# Standard deviation of the standard logistic density, π / √3.
-_LOGISTIC = 1.8138
-# So that bits stay finite. As in Ballé et al., ICLR 2018.
-_LEAST_PROBABILITY = 1e-9

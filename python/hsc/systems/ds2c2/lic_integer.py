@@ -19,10 +19,14 @@ from torch.nn import functional
 UNIT = 64
 # Largest activation [1/64].
 LIMIT = 1 << 17
-# Integers of a weight of 1, and the largest weight: 16 bits hold it.
-WEIGHT_UNIT, LARGEST_WEIGHT = 1 << 12, (1 << 15) - 1
-# Integers of a bias of 1, and the largest bias: float32 holds it exactly.
-BIAS_UNIT, LARGEST_BIAS = UNIT * WEIGHT_UNIT, 1 << 23
+# Integers of a weight of 1.
+WEIGHT_UNIT = 1 << 12
+# Largest weight: 16 bits hold it.
+LARGEST_WEIGHT = (1 << 15) - 1
+# Integers of a bias of 1.
+BIAS_UNIT = UNIT * WEIGHT_UNIT
+# Largest bias: float32 holds it exactly.
+LARGEST_BIAS = 1 << 23
 # Most terms of a sum.
 MOST_TERMS = 1 << 13
 

@@ -40,22 +40,26 @@ from .lic_coding import (
 from .lic_integer import LIMIT, UNIT, packed, rounded, unpack
 from .lic_network import FINEST_STEP, LicNetwork, ready, variance
 
-# Crops that the linear start and the tables are fitted to, and their side.
-FIT_CROPS, FIT_SIZE = 192, 256
+# Crops that the linear start and the tables are fitted to.
+FIT_CROPS = 192
+# Their side [pixels].
+FIT_SIZE = 256
 # Levels that are trained: about 0.1 to 1 bit per pixel.
 TRAINED = (22, 42)
 # Squared error per pixel that a bit per pixel is worth [step²]. At high rates it is 2 ln 2 / 12 = 0.116; at
 # low ones, where most symbols are 0, a bit buys less.
 WORTH = 0.15
-# Observations that an entropy table begins with, of a logistic density. Chosen by trial.
+# Observations that an entropy table begins with, of a logistic density. Not tuned.
 _BEFOREHAND = 50.0
-# Parts by how good they are from the start, and their paces relative to the prior's, which begins with
-# nothing.
+# The linear path, which is good from the start, and its pace relative to that of the prior, which begins with
+# nothing. Not tuned.
 _LINEAR, _LINEAR_PACE = ("transform.", "merge.", "split."), 0.1
+# The same of the Swin blocks, of which one begins with weights that fit nearly. Not tuned.
 _SWIN, _SWIN_PACE = ("encoder.", "decoder."), 0.4
 # What is taken from the weights of LRISC: their decoder is told the variance of every coefficient.
 _FROM_LRISC = ("transform.", "decoder.", "reliability.", "deviation")
-# How large the last weights of the prior are at the start, relative to the usual: scales as in the data.
+# How large the last weights of the prior are at the start, relative to the usual: means are about 0
+# and scales those of the data. Not tuned.
 _TIMID = 0.1
 # Deviation of z at the start: it is rounded to something, and costs little.
 _HYPER_DEVIATION = 0.7
@@ -63,13 +67,19 @@ _HYPER_DEVIATION = 0.7
 FIGURE_LEVELS = (26, 32, 38)
 # Beginnings of the names of what is stored as float16 and not as int8, because it carries y itself.
 EXACT = (*_LINEAR, "reliability", "gains")
+
+
+def _pace(name: str) -> float:
+    if name.startswith(_LINEAR):
+        return _LINEAR_PACE
+    return _SWIN_PACE if name.startswith(_SWIN) else 1.0
+
+
 METHOD = Method(
     clip=5.0,
     betas=(0.9, 0.99),
     average=0.999,
-    pace=lambda name: (
-        _LINEAR_PACE if name.startswith(_LINEAR) else _SWIN_PACE if name.startswith(_SWIN) else 1
-    ),
+    pace=_pace,
 )
 
 
@@ -96,7 +106,8 @@ def code(network: LicNetwork, y: torch.Tensor, level: torch.Tensor) -> Coded:
     z = rounded(z).clamp(-LARGEST_HYPER, LARGEST_HYPER)
     features = network.prior.features(z)
     fine = (y * UNIT).clamp(-LIMIT, LIMIT)
-    known, means, scales, symbols = (torch.zeros_like(y) for _ in range(4))
+    known, symbols = torch.zeros_like(y), torch.zeros_like(y)
+    means, scales = torch.zeros_like(y), torch.zeros_like(y)
     for part in PARTS:
         mask = part.mask(*y.shape[2:]).to(y.device)
         mean, log_scale = network.prior.predict(features, known, level)
