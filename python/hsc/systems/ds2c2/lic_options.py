@@ -1,0 +1,43 @@
+"""Options of the learned image codec."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from ...codecs.options import option
+from ...coding import erasure
+from ...errors import HscError
+
+Losses = Literal["repair", "stop", "zeros"]
+Training = Literal["clean", "erased"]
+
+
+@dataclass(frozen=True)
+class LicOptions:
+    """Options of the learned image codec; its receiver is told them in the header."""
+
+    losses: Losses = option(
+        "repair",
+        "what lost blocks do: RaptorQ symbols repair them; or what comes before the first one is decoded and "
+        "the rest predicted (stop); or they read as zeros and are decoded all the same",
+    )
+    repair_share: float = option(
+        0.3, "RaptorQ repair symbols over all symbols, 0 to 0.9; with losses=repair alone"
+    )
+    training: Training = option(
+        "clean", "weights trained without losses, or with 8 % of the latent symbols erased"
+    )
+    margin_db: float = option(
+        1.0, "with the MCS left to the codec: how far its threshold stays below the link's SNR [dB]"
+    )
+
+    def __post_init__(self) -> None:
+        erasure.repair_symbols(1, self.repair_share)
+        if not 0 <= self.margin_db <= 40:
+            raise HscError(f"the margin of the MCS is {self.margin_db} dB: give 0 to 40")
+
+    @property
+    def share(self) -> float:
+        """Share of repair symbols that is sent."""
+        return self.repair_share if self.losses == "repair" else 0.0
