@@ -1,0 +1,381 @@
+"""The detail of an image, z, entropy coded in dispersed chunks of one LDPC block each (ours, beyond the paper).
+
+    x − c′ ─▶ 16 × 16 DCT ─▶ z ─▶ quantiser ─▶ symbols ─▶ chunks, dispersed ─▶ (channel) ─▶ ẑ, v
+                  c (integers) ─▶ scale of every coefficient ─▶ p(symbol) ─┘
+
+The base tells how strong every coefficient of the detail probably is: a weighted sum of what c has in its cell
+and of how c differs from the cells around, one set of weights to a coefficient. From that sum alone, in integers,
+follows the table of a symbol's probabilities. No symbol is the context of another: those of a chunk can lie far
+apart, by the lattice of `interleaver.block_of`, and a lost chunk costs every place of the image a little.
+
+Chunks are as long as an LDPC block. All symbols have one step; how readily a symbol becomes 0 is for every chunk
+to choose, so that it fills its block.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import torch
+
+from ...coding.entropy import EntropyTables
+from ...errors import HscError
+from ...nn.transform import COLOUR, dct_matrix, zigzag
+from . import interleaver
+
+# Side of a cell [pixels]: a block of the DCT, and a place of c.
+CELL = 16
+# Coefficients of luma and of the two colour differences that can be sent, lowest frequencies first.
+KEPT = (256, 64, 64)
+CHANNELS = sum(KEPT)
+# Steps of the quantiser: Δ = 2^(step / 8) / 255, of pixels in 0 … 1. Number 0 is 1/255, 95 more than full scale.
+STEPS = 96
+# Scales and steps in an octave.
+PER_OCTAVE = 8
+# Tables of symbol probabilities of luma and of colour: scales in steps, a quarter of an octave to each. A symbol
+# whose scale has row 0, under 1/2048 of a step, is not sent: it is 0.
+ROWS = 48
+_PER_ROW = PER_OCTAVE // 4
+_ROW_OF_ONE = 44
+# Symbols beyond it are escaped.
+LARGEST = 15
+# Unit of the weights and of the sums: 2^-12/255.
+ONE = 1 << 12
+# Magnitudes of c above it count as it.
+_MOST = 1 << 12
+# Largest number of a scale: 2^(223 / 8) units, 2^16 times full scale.
+SCALES = 224
+# Weight of a bit in squared steps, from the derivative of D(R) of a uniform quantiser, (ln 2 / 6) Δ², and by trial.
+LAGRANGIAN = 0.12
+# Magnitudes whose mean and variance are tabled: 0, 1, 2, and all above.
+MAGNITUDES = 4
+# Halvings of the interval in which the weight of a bit of a chunk is found.
+_HALVINGS = 12
+# Largest weight of a bit, in squared steps: only symbols that cost nothing are left.
+_HEAVIEST = 64.0
+# Spare bits of a chunk: the coder ends with a whole byte, and pays for the shape of its words.
+_SPARE_BITS = 6
+# Thresholds between scales, k / 8 octaves of the unit, in integers.
+_BOUNDS = np.floor(2 ** ((np.arange(1, SCALES) - 0.5) / PER_OCTAVE)).astype(np.int64)
+
+
+@dataclass(frozen=True)
+class Model:
+    """p(z | c), and what a symbol says of z, as both ends have it.
+
+    Attributes:
+        weight: integers (4, CHANNELS, F), by fineness of c: what every feature adds to the scale of a coefficient.
+        tables: probabilities of symbols, 2 · ROWS rows: luma, colour.
+        mean: float (2 · ROWS, MAGNITUDES): what is added to the magnitude of a symbol [steps].
+        variance: float (2 · ROWS, MAGNITUDES), of z given its symbol [steps²].
+        prior: float (2 · ROWS,), of z when its symbol is lost [steps²].
+    """
+
+    weight: np.ndarray
+    tables: EntropyTables
+    mean: np.ndarray
+    variance: np.ndarray
+    prior: np.ndarray
+
+
+@dataclass(frozen=True)
+class Coded:
+    """Chunks one after another, and the number of their quantiser's step."""
+
+    data: bytes
+    step: int
+
+
+@dataclass(frozen=True)
+class Detail:
+    """What a receiver has of z: ẑ and the variance of its error, float32 (CHANNELS, h, w) each."""
+
+    z: np.ndarray
+    variance: np.ndarray
+
+
+# ---- the transform
+
+
+@lru_cache(maxsize=1)
+@torch.inference_mode(False)
+def _order() -> tuple[torch.Tensor, ...]:
+    """Places of the kept coefficients of each plane among the 256 of a cell."""
+    places = torch.from_numpy(zigzag(CELL) @ np.array([CELL, 1]))
+    return tuple(places[:kept] for kept in KEPT)
+
+
+@lru_cache(maxsize=1)
+@torch.inference_mode(False)
+def _matrices() -> tuple[torch.Tensor, torch.Tensor]:
+    return torch.from_numpy(COLOUR).float(), torch.from_numpy(dct_matrix(CELL)).float()
+
+
+def analyse(images: torch.Tensor) -> torch.Tensor:
+    """Differences of images (B, 3, H, W), sides multiples of 16 → z (B, CHANNELS, H/16, W/16), orthonormal."""
+    colour, dct = _matrices()
+    batch, _, height, width = images.shape
+    cells = torch.einsum("pc,bchw->bphw", colour, images)
+    cells = cells.reshape(batch, 3, height // CELL, CELL, width // CELL, CELL).transpose(3, 4)
+    waves = (dct @ cells @ dct.T).flatten(-2)
+    kept = [waves[:, plane, ..., order] for plane, order in enumerate(_order())]
+    return torch.cat(kept, -1).permute(0, 3, 1, 2)
+
+
+def synthesise(z: torch.Tensor) -> torch.Tensor:
+    """Inverse of `analyse`."""
+    colour, dct = _matrices()
+    cells = dct.T @ planes_of(z) @ dct
+    batch, _, height, width = cells.shape[:4]
+    cells = cells.transpose(3, 4).reshape(batch, 3, height * CELL, width * CELL)
+    return torch.einsum("pc,bphw->bchw", colour, cells)
+
+
+def planes_of(z: torch.Tensor) -> torch.Tensor:
+    """z (B, CHANNELS, h, w) as matrices of frequencies, (B, 3, h, w, 16, 16), 0 where none is kept."""
+    batch, _, height, width = z.shape
+    found = z.new_zeros(batch, 3, height, width, CELL * CELL)
+    for plane, (part, order) in enumerate(zip(z.split(KEPT, 1), _order(), strict=True)):
+        found[:, plane, ..., order] = part.permute(0, 2, 3, 1)
+    return found.unflatten(-1, (CELL, CELL))
+
+
+# ---- probabilities, from the base alone
+
+
+def features(c: np.ndarray) -> np.ndarray:
+    """What c, integers (C, h, w), tells of the strength of the detail, int64 (F, h, w), F = 4 C + 1: magnitudes
+    in the cell, the mean of those around, differences to the cells at the sides and to those above and below;
+    and 1.
+    """
+    c = np.clip(np.asarray(c).astype(np.int64), -_MOST, _MOST)
+    padded = np.pad(c, ((0, 0), (1, 1), (1, 1)), mode="edge")
+    above, below, left, right = (
+        padded[:, :-2, 1:-1],
+        padded[:, 2:, 1:-1],
+        padded[:, 1:-1, :-2],
+        padded[:, 1:-1, 2:],
+    )
+    around = abs(above) + abs(below) + abs(left) + abs(right)
+    across = abs(c - left) + abs(c - right)
+    down = abs(c - above) + abs(c - below)
+    return np.concatenate([abs(c), around, across, down, np.ones_like(c[:1])])
+
+
+def scales(model: Model, c: np.ndarray, fineness: int) -> np.ndarray:
+    """Numbers of the scale of every coefficient, int64 (CHANNELS, h, w), 0 … 223: eighths of an octave. Exact:
+    sums of integers below 2^53 are, in float64 and in any order.
+    """
+    found = features(c)
+    total = model.weight[fineness].astype(np.float64) @ found.reshape(len(found), -1).astype(np.float64)
+    return np.searchsorted(_BOUNDS, total.astype(np.int64)).reshape(-1, *found.shape[1:])
+
+
+def _one() -> int:
+    """Number of the scale 1/255, of which step 0 has one."""
+    return int(np.searchsorted(_BOUNDS, ONE))
+
+
+def table_rows(scale: np.ndarray, step: int) -> np.ndarray:
+    """Scales (CHANNELS, …) → row of the tables of every symbol, the same shape, in integers. Rows 0 and `ROWS`
+    are of symbols that are not sent.
+    """
+    row = np.clip((scale - _one() - step) // _PER_ROW + _ROW_OF_ONE, 0, ROWS - 1)
+    row[KEPT[0] :] += ROWS
+    return row
+
+
+def _sent(rows: np.ndarray) -> np.ndarray:
+    return rows % ROWS > 0
+
+
+def step_size(step: int) -> float:
+    """Δ, where pixels have values of 0 … 1."""
+    return 2 ** (step / PER_OCTAVE) / 255
+
+
+# ---- the quantiser
+
+
+@dataclass(frozen=True)
+class _Choices:
+    """The symbols of an image with a step, and what each of their values would cost: those that may be other
+    than 0, (n,), and for each of them its chunk and the sizes, costs [bit] and errors [steps²] of three choices:
+    0, the magnitude below the nearest one, and the nearest one, (3, n).
+    """
+
+    place: np.ndarray
+    chunk: np.ndarray
+    sign: np.ndarray
+    magnitude: np.ndarray
+    bits: np.ndarray
+    error: np.ndarray
+    idle: np.ndarray
+
+    @classmethod
+    def of(cls, z: np.ndarray, rows: np.ndarray, chunk: np.ndarray, count: int, step: int, model: Model):
+        """z, rows and chunk: (n,) of all symbols that are sent."""
+        scaled = np.abs(z) / step_size(step)
+        costs = _costs(model.tables)
+        place = np.flatnonzero(scaled > 0.5)
+        nearest = np.rint(scaled[place]).astype(np.int64)
+        magnitude = np.stack([np.zeros_like(nearest), nearest - 1, nearest])
+        own = rows[place]
+        value = np.where(magnitude > 0, magnitude + model.mean[own, np.minimum(magnitude, MAGNITUDES - 1)], 0)
+        zero = costs[rows, 0]
+        idle = np.bincount(chunk, zero, count) - np.bincount(chunk[place], zero[place], count)
+        bits = costs[own, np.minimum(magnitude, LARGEST + 1)]
+        sign = np.sign(z[place]).astype(np.int64)
+        return cls(place, chunk[place], sign, magnitude, bits, (value - scaled[place]) ** 2, idle)
+
+    def best(self, weight: np.ndarray) -> np.ndarray:
+        """Index of each symbol's choice, (n,), when bits weigh so much in each chunk, (N,)."""
+        return (self.error + weight[self.chunk] * self.bits).argmin(0)
+
+    def lengths(self, chosen: np.ndarray) -> np.ndarray:
+        """Bits of every chunk, float (N,)."""
+        bits = np.take_along_axis(self.bits, chosen[None], 0)[0]
+        return self.idle + np.bincount(self.chunk, bits, len(self.idle))
+
+    def symbols(self, chosen: np.ndarray, size: int) -> np.ndarray:
+        """All symbols, int64 (size,)."""
+        found = np.zeros(size, np.int64)
+        found[self.place] = self.sign * np.take_along_axis(self.magnitude, chosen[None], 0)[0]
+        return found
+
+    def fitting(self, room: np.ndarray) -> np.ndarray:
+        """Least weight of a bit with which each chunk fits into its bits, float (N,), by bisection."""
+        low, high = np.zeros(len(room)), np.full(len(room), _HEAVIEST)
+        low[self.lengths(self.best(low)) <= room] = -1
+        for _ in range(_HALVINGS):
+            # Geometric, above a floor: a bit weighs from a hundredth of a squared step on.
+            middle = np.sqrt(np.maximum(low, 1e-2) * high)
+            fits = self.lengths(self.best(middle)) <= room
+            low, high = np.where(fits, low, middle), np.where(fits, middle, high)
+        return np.where(low < 0, 0.0, high)
+
+
+@lru_cache(maxsize=4)
+def _costs(tables: EntropyTables) -> np.ndarray:
+    """Bits of every magnitude, (2 · ROWS, LARGEST + 2), sign included, the last one's escaped."""
+    bits = 24 - np.log2(tables.probabilities)
+    positive = bits[:, LARGEST : 2 * LARGEST + 1]
+    return np.concatenate([positive, bits[:, -1:] + 16], 1)
+
+
+def quantise(z: np.ndarray, rows: np.ndarray, step: int, model: Model) -> np.ndarray:
+    """z (n,) with rows of tables → symbols int64 (n,), each with the least squared error and LAGRANGIAN times
+    its bits: the quantiser without chunks.
+    """
+    sent = _sent(rows)
+    chunk = np.zeros(np.count_nonzero(sent), np.int64)
+    choices = _Choices.of(z[sent], rows[sent], chunk, 1, step, model)
+    found = np.zeros(len(z), np.int64)
+    found[sent] = choices.symbols(choices.best(np.array([LAGRANGIAN])), len(chunk))
+    return found
+
+
+def dequantise(symbols: np.ndarray, rows: np.ndarray, step: int, model: Model) -> tuple[np.ndarray, np.ndarray]:
+    """Symbols (…) and their rows → ẑ and the variance of its error, float64 (…)."""
+    delta, size = step_size(step), np.minimum(np.abs(symbols), MAGNITUDES - 1)
+    value = symbols + np.sign(symbols) * model.mean[rows, size]
+    return value * delta, model.variance[rows, size] * delta**2
+
+
+# ---- chunks
+
+
+def encode(z: np.ndarray, scale: np.ndarray, blocks: int, block_bytes: int, model: Model) -> Coded:
+    """Detail → chunks that fill so many blocks.
+
+    Args:
+        z: float (CHANNELS, h, w).
+        scale: of its coefficients, `scales`.
+        blocks, block_bytes: LDPC blocks, and bytes in each.
+        model: p(z | c).
+
+    Returns:
+        Exactly blocks · block_bytes bytes, with the finest step for which a bit weighs LAGRANGIAN squared steps
+        on the mean.
+
+    Raises:
+        HscError: not even zeros fit.
+    """
+    chunk = interleaver.block_of(*z.shape, blocks).ravel()
+    room = np.full(blocks, 8.0 * block_bytes - _SPARE_BITS)
+    step = _finest_step(z.ravel(), scale, room, model)
+    rows = table_rows(scale, step).ravel()
+    sent = _sent(rows)
+    chunk, rows, z = chunk[sent], rows[sent], z.ravel()[sent]
+    choices = _Choices.of(z, rows, chunk, blocks, step, model)
+    order = np.argsort(chunk, kind="stable")
+    ends = np.searchsorted(chunk[order], np.arange(blocks + 1))
+    parts, waiting = [b""] * blocks, np.arange(blocks)
+    while len(waiting):
+        if (room <= 0).any():
+            raise HscError(f"{blocks} blocks of {block_bytes} bytes do not hold an image: allow more channel uses")
+        symbols = choices.symbols(choices.best(choices.fitting(room)), len(z))
+        for each in waiting:
+            own = order[ends[each] : ends[each + 1]]
+            parts[each] = model.tables.encode(symbols[own], rows[own])
+        waiting = np.array([each for each in waiting if len(parts[each]) > block_bytes], np.int64)
+        room[waiting] -= 8
+    return Coded(b"".join(part.ljust(block_bytes, b"\0") for part in parts), step)
+
+
+def _finest_step(z: np.ndarray, scale: np.ndarray, room: np.ndarray, model: Model) -> int:
+    """Finest step with which all symbols fit into all chunks together, by bisection."""
+    low, high = 0, STEPS - 1
+    while low < high:
+        step = (low + high) // 2
+        rows = table_rows(scale, step).ravel()
+        sent = _sent(rows)
+        choices = _Choices.of(z[sent], rows[sent], np.zeros(np.count_nonzero(sent), np.int64), 1, step, model)
+        if choices.lengths(choices.best(np.array([LAGRANGIAN])))[0] <= room.sum():
+            high = step
+        else:
+            low = step + 1
+    return low
+
+
+def decode(
+    data: bytes, received: np.ndarray, scale: np.ndarray, step: int, block_bytes: int, model: Model
+) -> Detail:
+    """Chunks → detail. What is lost is 0, with the variance that the base tells.
+
+    Args:
+        data: whole chunks.
+        received: bool (bytes,), which of them came.
+        scale: of the coefficients, int64 (CHANNELS, h, w).
+        step: of the quantiser, 0 … 95.
+        block_bytes: bytes of a chunk.
+        model: p(z | c).
+
+    Raises:
+        HscError: a step that there is not, or bytes that are no chunks.
+    """
+    if not 0 <= step < STEPS or block_bytes < 1 or len(data) % block_bytes or len(received) != len(data):
+        raise HscError("not a detail of DS²C²: transmitter and receiver differ, update both")
+    blocks = len(data) // block_bytes
+    rows = table_rows(scale, step)
+    sent = np.flatnonzero(_sent(rows.ravel()))
+    chunk = interleaver.block_of(*scale.shape, blocks).ravel()[sent] if blocks else np.zeros(0, np.int64)
+    order = np.argsort(chunk, kind="stable")
+    ends = np.searchsorted(chunk[order], np.arange(blocks + 1))
+    whole = np.asarray(received).reshape(blocks, block_bytes).all(1)
+    symbols = np.zeros(rows.size, np.int64)
+    known = ~_sent(rows.ravel())
+    for each in np.flatnonzero(whole):
+        own = sent[order[ends[each] : ends[each + 1]]]
+        code = data[each * block_bytes : (each + 1) * block_bytes].rstrip(b"\0")
+        try:
+            symbols[own] = model.tables.decode(code, rows.ravel()[own])
+        except HscError:
+            continue  # as good as lost: what a transmitter sends always decodes
+        known[own] = True
+    z, variance = dequantise(symbols.reshape(rows.shape), rows, step, model)
+    prior = model.prior[rows] * step_size(step) ** 2
+    variance = np.where(known.reshape(rows.shape) & (rows % ROWS > 0), variance, prior)
+    return Detail(z.astype(np.float32), variance.astype(np.float32))
