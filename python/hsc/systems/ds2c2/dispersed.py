@@ -35,10 +35,10 @@ STEPS = 96
 # Scales and steps in an octave.
 PER_OCTAVE = 8
 # Tables of symbol probabilities of luma and of colour: scales in steps, a quarter of an octave to each. A symbol
-# whose scale has row 0, under 1/2048 of a step, is not sent: it is 0.
+# whose scale has row 0, under 1/64 of a step, is not sent: it is 0.
 ROWS = 48
 _PER_ROW = PER_OCTAVE // 4
-_ROW_OF_ONE = 44
+ROW_OF_ONE = 24
 # Symbols beyond it are escaped.
 LARGEST = 15
 # Unit of the weights and of the sums: 2^-12/255.
@@ -63,17 +63,15 @@ _BOUNDS = np.floor(2 ** ((np.arange(1, SCALES) - 0.5) / PER_OCTAVE)).astype(np.i
 
 @dataclass(frozen=True)
 class Model:
-    """p(z | c), and what a symbol says of z, as both ends have it.
+    """p(symbol | scale), and what a symbol says of z, as both ends have it.
 
     Attributes:
-        weight: integers (4, CHANNELS, F), by fineness of c: what every feature adds to the scale of a coefficient.
         tables: probabilities of symbols, 2 · ROWS rows: luma, colour.
         mean: float (2 · ROWS, MAGNITUDES): what is added to the magnitude of a symbol [steps].
         variance: float (2 · ROWS, MAGNITUDES), of z given its symbol [steps²].
         prior: float (2 · ROWS,), of z when its symbol is lost [steps²].
     """
 
-    weight: np.ndarray
     tables: EntropyTables
     mean: np.ndarray
     variance: np.ndarray
@@ -145,31 +143,31 @@ def planes_of(z: torch.Tensor) -> torch.Tensor:
 # ---- probabilities, from the base alone
 
 
-def features(c: np.ndarray) -> np.ndarray:
-    """What c, integers (C, h, w), tells of the strength of the detail, int64 (F, h, w), F = 4 C + 1: magnitudes
-    in the cell, the mean of those around, differences to the cells at the sides and to those above and below;
-    and 1.
+def features(c: np.ndarray, means: tuple[int, ...]) -> np.ndarray:
+    """What c, integers (C, h, w), tells of the strength of the detail, int64 (F, h, w): magnitudes in the cell
+    and their sums in the four around; how the means of the planes, channels `means`, differ from those at the
+    sides and from those above and below; and 1.
     """
     c = np.clip(np.asarray(c).astype(np.int64), -_MOST, _MOST)
-    padded = np.pad(c, ((0, 0), (1, 1), (1, 1)), mode="edge")
-    above, below, left, right = (
-        padded[:, :-2, 1:-1],
-        padded[:, 2:, 1:-1],
-        padded[:, 1:-1, :-2],
-        padded[:, 1:-1, 2:],
-    )
-    around = abs(above) + abs(below) + abs(left) + abs(right)
-    across = abs(c - left) + abs(c - right)
-    down = abs(c - above) + abs(c - below)
-    return np.concatenate([abs(c), around, across, down, np.ones_like(c[:1])])
+
+    def beside(maps: np.ndarray) -> tuple[np.ndarray, ...]:
+        padded = np.pad(maps, ((0, 0), (1, 1), (1, 1)), mode="edge")
+        middle = slice(1, -1)
+        return padded[:, :-2, middle], padded[:, 2:, middle], padded[:, middle, :-2], padded[:, middle, 2:]
+
+    own = c[list(means)]
+    above, below, left, right = (abs(own - each) for each in beside(own))
+    return np.concatenate([abs(c), sum(beside(abs(c))), above + below, left + right, np.ones_like(c[:1])])
 
 
-def scales(model: Model, c: np.ndarray, fineness: int) -> np.ndarray:
-    """Numbers of the scale of every coefficient, int64 (CHANNELS, h, w), 0 … 223: eighths of an octave. Exact:
-    sums of integers below 2^53 are, in float64 and in any order.
+def scales(weight: np.ndarray, c: np.ndarray, means: tuple[int, ...]) -> np.ndarray:
+    """Numbers of the scale of every coefficient, int64 (CHANNELS, h, w), 0 … 223: eighths of an octave.
+
+    `weight`: integers (CHANNELS, F), those of c's fineness. Exact: sums of integers below 2^53 are, in float64
+    and in any order.
     """
-    found = features(c)
-    total = model.weight[fineness].astype(np.float64) @ found.reshape(len(found), -1).astype(np.float64)
+    found = features(c, means)
+    total = weight.astype(np.float64) @ found.reshape(len(found), -1).astype(np.float64)
     return np.searchsorted(_BOUNDS, total.astype(np.int64)).reshape(-1, *found.shape[1:])
 
 
@@ -179,16 +177,17 @@ def _one() -> int:
 
 
 def table_rows(scale: np.ndarray, step: int) -> np.ndarray:
-    """Scales (CHANNELS, …) → row of the tables of every symbol, the same shape, in integers. Rows 0 and `ROWS`
-    are of symbols that are not sent.
+    """Scales (CHANNELS, …) → row of the tables of every symbol, the same shape, in integers. Rows 0
+    and `ROWS` are of symbols that are not sent.
     """
-    row = np.clip((scale - _one() - step) // _PER_ROW + _ROW_OF_ONE, 0, ROWS - 1)
+    row = np.clip((scale - _one() - step) // _PER_ROW + ROW_OF_ONE, 0, ROWS - 1)
     row[KEPT[0] :] += ROWS
     return row
 
 
-def _sent(rows: np.ndarray) -> np.ndarray:
-    return rows % ROWS > 0
+def absent(rows: np.ndarray) -> np.ndarray:
+    """Which symbols are not sent, bool, by row of their table."""
+    return rows % ROWS == 0
 
 
 def step_size(step: int) -> float:
@@ -269,7 +268,7 @@ def quantise(z: np.ndarray, rows: np.ndarray, step: int, model: Model) -> np.nda
     """z (n,) with rows of tables → symbols int64 (n,), each with the least squared error and LAGRANGIAN times
     its bits: the quantiser without chunks.
     """
-    sent = _sent(rows)
+    sent = ~absent(rows)
     chunk = np.zeros(np.count_nonzero(sent), np.int64)
     choices = _Choices.of(z[sent], rows[sent], chunk, 1, step, model)
     found = np.zeros(len(z), np.int64)
@@ -277,11 +276,16 @@ def quantise(z: np.ndarray, rows: np.ndarray, step: int, model: Model) -> np.nda
     return found
 
 
-def dequantise(symbols: np.ndarray, rows: np.ndarray, step: int, model: Model) -> tuple[np.ndarray, np.ndarray]:
-    """Symbols (…) and their rows → ẑ and the variance of its error, float64 (…)."""
+def estimate(
+    symbols: np.ndarray, lost: np.ndarray, rows: np.ndarray, step: int, model: Model
+) -> tuple[np.ndarray, np.ndarray]:
+    """Symbols, which of them are lost (or not sent), and their rows, the same shape each → ẑ and the variance of
+    its error, float64: the conditional mean, which is 0 for a lost one.
+    """
     delta, size = step_size(step), np.minimum(np.abs(symbols), MAGNITUDES - 1)
     value = symbols + np.sign(symbols) * model.mean[rows, size]
-    return value * delta, model.variance[rows, size] * delta**2
+    variance = np.where(lost, model.prior[rows], model.variance[rows, size])
+    return np.where(lost, 0, value) * delta, variance * delta**2
 
 
 # ---- chunks
@@ -307,7 +311,7 @@ def encode(z: np.ndarray, scale: np.ndarray, blocks: int, block_bytes: int, mode
     room = np.full(blocks, 8.0 * block_bytes - _SPARE_BITS)
     step = _finest_step(z.ravel(), scale, room, model)
     rows = table_rows(scale, step).ravel()
-    sent = _sent(rows)
+    sent = ~absent(rows)
     chunk, rows, z = chunk[sent], rows[sent], z.ravel()[sent]
     choices = _Choices.of(z, rows, chunk, blocks, step, model)
     order = np.argsort(chunk, kind="stable")
@@ -315,7 +319,9 @@ def encode(z: np.ndarray, scale: np.ndarray, blocks: int, block_bytes: int, mode
     parts, waiting = [b""] * blocks, np.arange(blocks)
     while len(waiting):
         if (room <= 0).any():
-            raise HscError(f"{blocks} blocks of {block_bytes} bytes do not hold an image: allow more channel uses")
+            raise HscError(
+                f"{blocks} blocks of {block_bytes} bytes do not hold an image: allow more channel uses"
+            )
         symbols = choices.symbols(choices.best(choices.fitting(room)), len(z))
         for each in waiting:
             own = order[ends[each] : ends[each + 1]]
@@ -331,7 +337,7 @@ def _finest_step(z: np.ndarray, scale: np.ndarray, room: np.ndarray, model: Mode
     while low < high:
         step = (low + high) // 2
         rows = table_rows(scale, step).ravel()
-        sent = _sent(rows)
+        sent = ~absent(rows)
         choices = _Choices.of(z[sent], rows[sent], np.zeros(np.count_nonzero(sent), np.int64), 1, step, model)
         if choices.lengths(choices.best(np.array([LAGRANGIAN])))[0] <= room.sum():
             high = step
@@ -360,13 +366,12 @@ def decode(
         raise HscError("not a detail of DS²C²: transmitter and receiver differ, update both")
     blocks = len(data) // block_bytes
     rows = table_rows(scale, step)
-    sent = np.flatnonzero(_sent(rows.ravel()))
+    sent = np.flatnonzero(~absent(rows.ravel()))
     chunk = interleaver.block_of(*scale.shape, blocks).ravel()[sent] if blocks else np.zeros(0, np.int64)
     order = np.argsort(chunk, kind="stable")
     ends = np.searchsorted(chunk[order], np.arange(blocks + 1))
     whole = np.asarray(received).reshape(blocks, block_bytes).all(1)
-    symbols = np.zeros(rows.size, np.int64)
-    known = ~_sent(rows.ravel())
+    symbols, lost = np.zeros(rows.size, np.int64), np.ones(rows.size, bool)
     for each in np.flatnonzero(whole):
         own = sent[order[ends[each] : ends[each + 1]]]
         code = data[each * block_bytes : (each + 1) * block_bytes].rstrip(b"\0")
@@ -374,8 +379,7 @@ def decode(
             symbols[own] = model.tables.decode(code, rows.ravel()[own])
         except HscError:
             continue  # as good as lost: what a transmitter sends always decodes
-        known[own] = True
-    z, variance = dequantise(symbols.reshape(rows.shape), rows, step, model)
-    prior = model.prior[rows] * step_size(step) ** 2
-    variance = np.where(known.reshape(rows.shape) & (rows % ROWS > 0), variance, prior)
+        lost[own] = False
+    shape = rows.shape
+    z, variance = estimate(symbols.reshape(shape), lost.reshape(shape), rows, step, model)
     return Detail(z.astype(np.float32), variance.astype(np.float32))
