@@ -9,29 +9,32 @@ import torch
 
 from ...coding.entropy import TOTAL, EntropyTables
 from . import dispersed
-from .dispersed import LARGEST, MAGNITUDES, ONE, ROWS, Model
+from .dispersed import LARGEST, LARGEST_WEIGHT, MAGNITUDES, ONE, ROWS, Model
 
 # Steps that the tables are fitted with: those of 0.1 to 1 bit per pixel of Kodak's photographs.
 _STEPS = (30, 38, 46, 54, 62)
 # Iterations of the weights. Chosen by trial: more give less than 0.1 % of the bits.
 _ITERATIONS = 80
-# Least scale that a weighted sum has, in units of z, where an image has values of 0 to 1: a fifth of a grey level.
+# Least scale of a coefficient, where an image has values of 0 to 1: a fifth of a grey level.
 _LEAST_SCALE = 0.2 / 255
 # Cells that the weights of a fineness are fitted to, at most.
 _MOST_CELLS = 8_000
+# Keeps what no cell has from a division by zero.
+_TINY = 1e-9
 # Rounds of quantising with tables and fitting them to what comes out.
 _ROUNDS = 3
 # Symbols that the Laplace distribution counts as in every table, for values that samples do not show.
 _BEFOREHAND = 50.0
-# Share of it that goes to all values alike: tails of photographs are heavier.
-_UNIFORM = 1e-4
+# Probability besides that halves from magnitude to magnitude, so that no value costs more than 30 bits.
+_TAIL = 1e-4
 
 
 def fit_weights(magnitude: np.ndarray, found: np.ndarray) -> np.ndarray:
-    """Scales as sums of features: magnitudes |z| (CHANNELS, n) and features (F, n) → integers (CHANNELS, F).
+    """Scales as sums of features: |z| (CHANNELS, n) and features (F, n) → integers (CHANNELS, F).
 
-    Most probable weights ≥ 0 if |z| is exponential with the sum as its mean, as of a Laplace distribution: the
-    Itakura-Saito divergence, with its multiplicative updates (Févotte and Idier, 2011, eq. (4.2), exponent 1/2).
+    Most probable weights ≥ 0 if |z| is exponential with the sum as its mean, as that of a Laplace variable
+    is: least Itakura-Saito divergence, by multiplicative updates (Févotte and Idier, Neural Computation 2011;
+    exponent 1/2, with which none makes it larger).
     """
     some = slice(None, None, -(-found.shape[1] // _MOST_CELLS))
     y = torch.from_numpy(magnitude[:, some]).float().clamp_min(_LEAST_SCALE / 10)
@@ -40,9 +43,9 @@ def fit_weights(magnitude: np.ndarray, found: np.ndarray) -> np.ndarray:
     weight = y.mean(1, keepdim=True) / (len(x) * size)
     for _ in range(_ITERATIONS):
         inverse = 1 / (weight @ x)
-        weight = weight * ((y * inverse.square()) @ x.T / (inverse @ x.T)).sqrt()
+        weight = weight * ((y * inverse.square()) @ x.T / (inverse @ x.T).clamp_min(_TINY)).sqrt()
     weight[:, -1].clamp_min_(_LEAST_SCALE)
-    return (weight * (255 * ONE)).round().long().numpy()
+    return (weight * (255 * ONE)).round().clamp_max(LARGEST_WEIGHT).long().numpy()
 
 
 def laplace_tables() -> EntropyTables:
@@ -54,13 +57,14 @@ def laplace_tables() -> EntropyTables:
 
 
 def _tables(magnitudes: np.ndarray) -> EntropyTables:
-    """Probabilities of 0, of each magnitude with one sign, and (both signs) beyond, (R, LARGEST + 2) → tables."""
+    """Probabilities of 0, of each magnitude with one sign, and of what is beyond with one sign, in any unit,
+    (R, LARGEST + 2) → tables.
+    """
     beyond = 2 * magnitudes[:, -1:]
     positive = magnitudes[:, 1:-1]
     whole = np.concatenate([positive[:, ::-1], magnitudes[:, :1], positive, beyond], 1)
-    whole = (1 - _UNIFORM) * whole / whole.sum(1, keepdims=True) + _UNIFORM / 2 ** np.arange(whole.shape[1])[
-        ::-1
-    ]
+    tail = 2.0 ** -np.concatenate([np.abs(np.arange(-LARGEST, LARGEST + 1)), [LARGEST]])
+    whole = whole / whole.sum(1, keepdims=True) + _TAIL * tail
     spare = TOTAL - whole.shape[1]
     numbers = 1 + np.floor(whole / whole.sum(1, keepdims=True) * spare).astype(np.int64)
     numbers[:, LARGEST] += TOTAL - numbers.sum(1)
@@ -68,7 +72,7 @@ def _tables(magnitudes: np.ndarray) -> EntropyTables:
 
 
 def fit_model(samples: list[tuple[np.ndarray, np.ndarray]]) -> Model:
-    """Tables for samples: z, float (CHANNELS, h, w), and the scales of its coefficients, of every fineness."""
+    """Tables that suit samples of every fineness: z, float (CHANNELS, h, w), and its scales, same shape."""
     flat = np.zeros((2 * ROWS, MAGNITUDES))
     model = Model(laplace_tables(), flat, flat, flat[:, 0])
     for _ in range(_ROUNDS):
@@ -82,7 +86,7 @@ def _refitted(model: Model, samples: list[tuple[np.ndarray, np.ndarray]]) -> Mod
     for step in _STEPS:
         for z, scale in samples:
             rows = dispersed.table_rows(scale, step).ravel()
-            symbols = dispersed.quantise(z.ravel(), rows, step, model)
+            symbols = dispersed.quantise(z, scale, step, model).ravel()
             value = z.ravel() / dispersed.step_size(step)
             magnitude = np.minimum(np.abs(symbols), LARGEST + 1)
             place, sizes = rows * shape[1] + magnitude, (counts, first, second)

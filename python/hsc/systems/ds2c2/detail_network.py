@@ -3,8 +3,8 @@
     ẑ ─▶ 16 × 16 IDCT ─▶ + c′ ─▶ Ĩ ─▶ tokens ─▶ residual Swin block ─▶ + Ĩ ─▶ x̂
     v ─▶ variances of the tokens' coefficients ────────┘
 
-Tokens are the 120 coefficients of 8 × 8 pixels that HDA-DeepSC's decoder works in, whose weights are the start.
-The path of Ĩ itself is exact: what arrived is never blurred by a transform that forgets.
+Tokens are the 120 coefficients of 8 × 8 pixels that HDA-DeepSC's decoder works in, whose weights are the
+start. Ĩ itself goes past them: what arrived is not blurred by a transform that keeps 120 of 192.
 """
 
 from __future__ import annotations

@@ -65,16 +65,19 @@ def send(
     weight = network.scale_weight[fineness].cpu().numpy()
     z = dispersed.analyse(images - expanded).cpu().numpy()
     found = [
-        _crossed(own, dispersed.scales(weight, each, prior.means), step, model) for own, each in zip(z, c)
+        _crossed(own, dispersed.scales(weight, each, prior.means), step, model)
+        for own, each in zip(z, c, strict=True)
     ]
-    z, variance = (torch.from_numpy(np.stack(each)).float().to(images.device) for each in zip(*found))
+    z, variance = (
+        torch.from_numpy(np.stack(each)).float().to(images.device) for each in zip(*found, strict=True)
+    )
     return network(z, variance, expanded)
 
 
 def _crossed(z: np.ndarray, scale: np.ndarray, step: int, model: Model) -> tuple[np.ndarray, np.ndarray]:
     """z (CHANNELS, h, w) → ẑ and its variance, with a random share of chunks lost."""
     rows = dispersed.table_rows(scale, step)
-    symbols = dispersed.quantise(z.ravel(), rows.ravel(), step, model).reshape(z.shape)
+    symbols = dispersed.quantise(z, scale, step, model)
     lost = dispersed.absent(rows)
     if torch.rand(()) >= _WHOLE:
         chunks = int(torch.randint(*_CHUNKS, ()))

@@ -1,14 +1,14 @@
-"""The detail of an image, z, entropy coded in dispersed chunks of one LDPC block each (ours, beyond the paper).
+"""The detail of an image, z, entropy coded in dispersed chunks of one LDPC block each: ours, not the paper's.
 
     x − c′ ─▶ 16 × 16 DCT ─▶ z ─▶ quantiser ─▶ symbols ─▶ chunks, dispersed ─▶ (channel) ─▶ ẑ, v
                   c (integers) ─▶ scale of every coefficient ─▶ p(symbol) ─┘
 
-The base tells how strong every coefficient of the detail probably is: a weighted sum of what c has in its cell
-and of how c differs from the cells around, one set of weights to a coefficient. From that sum alone, in integers,
-follows the table of a symbol's probabilities. No symbol is the context of another: those of a chunk can lie far
-apart, by the lattice of `interleaver.block_of`, and a lost chunk costs every place of the image a little.
+The base tells how strong every coefficient of the detail probably is: a weighted sum of what c has in its
+cell and in those around, one set of weights to a coefficient. From that sum alone, in integers, follows the
+table of a symbol's probabilities. No symbol is the context of another: those of a chunk lie far apart, by the
+lattice of `interleaver.block_of`, and a lost chunk costs every place of the image a little.
 
-Chunks are as long as an LDPC block. All symbols have one step; how readily a symbol becomes 0 is for every chunk
+A chunk is as long as an LDPC block. All symbols have one step; how readily they become 0 is for every chunk
 to choose, so that it fills its block.
 """
 
@@ -30,12 +30,12 @@ CELL = 16
 # Coefficients of luma and of the two colour differences that can be sent, lowest frequencies first.
 KEPT = (256, 64, 64)
 CHANNELS = sum(KEPT)
-# Steps of the quantiser: Δ = 2^(step / 8) / 255, of pixels in 0 … 1. Number 0 is 1/255, 95 more than full scale.
+# Steps of the quantiser: Δ = 2^(step / 8) / 255, where pixels have values of 0 … 1.
 STEPS = 96
 # Scales and steps in an octave.
 PER_OCTAVE = 8
-# Tables of symbol probabilities of luma and of colour: scales in steps, a quarter of an octave to each. A symbol
-# whose scale has row 0, under 1/64 of a step, is not sent: it is 0.
+# Tables of symbol probabilities of luma and of colour, by scale in steps, a quarter of an octave to each. A
+# symbol of row 0, its scale under 1/64 of a step, is not sent: it is 0.
 ROWS = 48
 _PER_ROW = PER_OCTAVE // 4
 ROW_OF_ONE = 24
@@ -43,11 +43,13 @@ ROW_OF_ONE = 24
 LARGEST = 15
 # Unit of the weights and of the sums: 2^-12/255.
 ONE = 1 << 12
+# Largest weight: sums of a thousand features stay far below 2^53.
+LARGEST_WEIGHT = 1 << 24
 # Magnitudes of c above it count as it.
 _MOST = 1 << 12
 # Largest number of a scale: 2^(223 / 8) units, 2^16 times full scale.
 SCALES = 224
-# Weight of a bit in squared steps, from the derivative of D(R) of a uniform quantiser, (ln 2 / 6) Δ², and by trial.
+# Weight of a bit in squared steps: 6 dB a bit at high rate, 2 ln 2 / 12 = 0.116.
 LAGRANGIAN = 0.12
 # Magnitudes whose mean and variance are tabled: 0, 1, 2, and all above.
 MAGNITUDES = 4
@@ -112,7 +114,7 @@ def _matrices() -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def analyse(images: torch.Tensor) -> torch.Tensor:
-    """Differences of images (B, 3, H, W), sides multiples of 16 → z (B, CHANNELS, H/16, W/16), orthonormal."""
+    """Differences of images (B, 3, H, W), sides multiples of 16 → z (B, CHANNELS, H/16, W/16)."""
     colour, dct = _matrices()
     batch, _, height, width = images.shape
     cells = torch.einsum("pc,bchw->bphw", colour, images)
@@ -144,9 +146,9 @@ def planes_of(z: torch.Tensor) -> torch.Tensor:
 
 
 def features(c: np.ndarray, means: tuple[int, ...]) -> np.ndarray:
-    """What c, integers (C, h, w), tells of the strength of the detail, int64 (F, h, w): magnitudes in the cell
-    and their sums in the four around; how the means of the planes, channels `means`, differ from those at the
-    sides and from those above and below; and 1.
+    """What c, integers (C, h, w), tells of the strength of the detail, int64 (F, h, w): magnitudes in the
+    cell and their sums in the four around; how the means of the planes, channels `means`, differ from those
+    above and below and from those at the sides; and 1.
     """
     c = np.clip(np.asarray(c).astype(np.int64), -_MOST, _MOST)
 
@@ -163,8 +165,8 @@ def features(c: np.ndarray, means: tuple[int, ...]) -> np.ndarray:
 def scales(weight: np.ndarray, c: np.ndarray, means: tuple[int, ...]) -> np.ndarray:
     """Numbers of the scale of every coefficient, int64 (CHANNELS, h, w), 0 … 223: eighths of an octave.
 
-    `weight`: integers (CHANNELS, F), those of c's fineness. Exact: sums of integers below 2^53 are, in float64
-    and in any order.
+    `weight`: integers (CHANNELS, F), those of c's fineness. Exact: sums of integers below 2^53 are, in
+    float64 and in any order.
     """
     found = features(c, means)
     total = weight.astype(np.float64) @ found.reshape(len(found), -1).astype(np.float64)
@@ -180,9 +182,13 @@ def table_rows(scale: np.ndarray, step: int) -> np.ndarray:
     """Scales (CHANNELS, …) → row of the tables of every symbol, the same shape, in integers. Rows 0
     and `ROWS` are of symbols that are not sent.
     """
-    row = np.clip((scale - _one() - step) // _PER_ROW + ROW_OF_ONE, 0, ROWS - 1)
+    row = _luma_rows(scale, step)
     row[KEPT[0] :] += ROWS
     return row
+
+
+def _luma_rows(scale: np.ndarray, step: int) -> np.ndarray:
+    return np.clip((scale - _one() - step) // _PER_ROW + ROW_OF_ONE, 0, ROWS - 1)
 
 
 def absent(rows: np.ndarray) -> np.ndarray:
@@ -199,35 +205,71 @@ def step_size(step: int) -> float:
 
 
 @dataclass(frozen=True)
+class _Image:
+    """What of an image's symbols does not depend on the step.
+
+    Attributes:
+        magnitude: float32 (n,), |z|.
+        kind: int64 (n,), number of the scale, and `SCALES` more for colour.
+        chunk: int64 (n,).
+        census: int64 (N, 2 · SCALES), symbols of each kind in each chunk.
+    """
+
+    magnitude: np.ndarray
+    kind: np.ndarray
+    chunk: np.ndarray
+    census: np.ndarray
+
+    @classmethod
+    def of(cls, z: np.ndarray, scale: np.ndarray, chunk: np.ndarray, chunks: int) -> _Image:
+        """z and its scales, (CHANNELS, …), and the chunk of each, (n,)."""
+        kind = scale.reshape(CHANNELS, -1).copy()
+        kind[KEPT[0] :] += SCALES
+        kind = kind.ravel()
+        census = np.bincount(chunk * (2 * SCALES) + kind, minlength=chunks * 2 * SCALES)
+        return cls(np.abs(z).ravel().astype(np.float32), kind, chunk, census.reshape(chunks, -1))
+
+
+@lru_cache(maxsize=STEPS)
+def _rows_of_kinds(step: int) -> np.ndarray:
+    """Row of the tables of each kind, int64 (2 · SCALES,)."""
+    one = _luma_rows(np.arange(SCALES), step)
+    return np.concatenate([one, one + ROWS])
+
+
+@dataclass(frozen=True)
 class _Choices:
-    """The symbols of an image with a step, and what each of their values would cost: those that may be other
-    than 0, (n,), and for each of them its chunk and the sizes, costs [bit] and errors [steps²] of three choices:
-    0, the magnitude below the nearest one, and the nearest one, (3, n).
+    """What the symbols of an image can be with a step, and what each choice costs.
+
+    Attributes:
+        place: int64 (n,), of the symbols that may be other than 0, among all.
+        chunk: int64 (n,), of each.
+        magnitude, bits, error: (3, n), of three choices, 0, one below the nearest, and the nearest: how
+            large, how expensive, how wrong [steps²].
+        idle: float (N,), bits of each chunk's other symbols.
     """
 
     place: np.ndarray
     chunk: np.ndarray
-    sign: np.ndarray
     magnitude: np.ndarray
     bits: np.ndarray
     error: np.ndarray
     idle: np.ndarray
 
     @classmethod
-    def of(cls, z: np.ndarray, rows: np.ndarray, chunk: np.ndarray, count: int, step: int, model: Model):
-        """z, rows and chunk: (n,) of all symbols that are sent."""
-        scaled = np.abs(z) / step_size(step)
-        costs = _costs(model.tables)
-        place = np.flatnonzero(scaled > 0.5)
-        nearest = np.rint(scaled[place]).astype(np.int64)
-        magnitude = np.stack([np.zeros_like(nearest), nearest - 1, nearest])
-        own = rows[place]
-        value = np.where(magnitude > 0, magnitude + model.mean[own, np.minimum(magnitude, MAGNITUDES - 1)], 0)
-        zero = costs[rows, 0]
-        idle = np.bincount(chunk, zero, count) - np.bincount(chunk[place], zero[place], count)
-        bits = costs[own, np.minimum(magnitude, LARGEST + 1)]
-        sign = np.sign(z[place]).astype(np.int64)
-        return cls(place, chunk[place], sign, magnitude, bits, (value - scaled[place]) ** 2, idle)
+    def of(cls, image: _Image, step: int, model: Model) -> _Choices:
+        """Those of an image with a step."""
+        rows, costs = _rows_of_kinds(step), _costs(model.tables)
+        scaled = image.magnitude / np.float32(step_size(step))
+        place = np.flatnonzero((scaled > 0.5) & ~absent(rows)[image.kind])
+        own, chunk, scaled = rows[image.kind[place]], image.chunk[place], scaled[place]
+        nearest = np.rint(scaled).astype(np.int64)
+        magnitude = np.stack([np.zeros_like(nearest), np.maximum(nearest - 1, 0), nearest])
+        value = magnitude + model.mean[own, np.minimum(magnitude, MAGNITUDES - 1)]
+        error = (np.where(magnitude > 0, value, 0) - scaled) ** 2
+        zero = np.where(absent(rows), 0, costs[rows, 0])
+        idle = image.census @ zero - np.bincount(chunk, zero[image.kind[place]], len(image.census))
+        return cls(place, chunk, magnitude, costs[own, np.minimum(magnitude, LARGEST + 1)], error, idle)
 
     def best(self, weight: np.ndarray) -> np.ndarray:
         """Index of each symbol's choice, (n,), when bits weigh so much in each chunk, (N,)."""
@@ -238,11 +280,11 @@ class _Choices:
         bits = np.take_along_axis(self.bits, chosen[None], 0)[0]
         return self.idle + np.bincount(self.chunk, bits, len(self.idle))
 
-    def symbols(self, chosen: np.ndarray, size: int) -> np.ndarray:
-        """All symbols, int64 (size,)."""
-        found = np.zeros(size, np.int64)
-        found[self.place] = self.sign * np.take_along_axis(self.magnitude, chosen[None], 0)[0]
-        return found
+    def symbols(self, chosen: np.ndarray, z: np.ndarray) -> np.ndarray:
+        """Symbols of all of z (n,), int64."""
+        found = np.zeros(len(z), np.int64)
+        found[self.place] = np.take_along_axis(self.magnitude, chosen[None], 0)[0]
+        return np.where(z < 0, -found, found)
 
     def fitting(self, room: np.ndarray) -> np.ndarray:
         """Least weight of a bit with which each chunk fits into its bits, float (N,), by bisection."""
@@ -264,23 +306,19 @@ def _costs(tables: EntropyTables) -> np.ndarray:
     return np.concatenate([positive, bits[:, -1:] + 16], 1)
 
 
-def quantise(z: np.ndarray, rows: np.ndarray, step: int, model: Model) -> np.ndarray:
-    """z (n,) with rows of tables → symbols int64 (n,), each with the least squared error and LAGRANGIAN times
-    its bits: the quantiser without chunks.
+def quantise(z: np.ndarray, scale: np.ndarray, step: int, model: Model) -> np.ndarray:
+    """z and its scales, (CHANNELS, …) → symbols int64, same shape, each with the least squared error and
+    LAGRANGIAN times its bits: the quantiser without chunks.
     """
-    sent = ~absent(rows)
-    chunk = np.zeros(np.count_nonzero(sent), np.int64)
-    choices = _Choices.of(z[sent], rows[sent], chunk, 1, step, model)
-    found = np.zeros(len(z), np.int64)
-    found[sent] = choices.symbols(choices.best(np.array([LAGRANGIAN])), len(chunk))
-    return found
+    choices = _Choices.of(_Image.of(z, scale, np.zeros(z.size, np.int64), 1), step, model)
+    return choices.symbols(choices.best(np.array([LAGRANGIAN])), z.ravel()).reshape(z.shape)
 
 
 def estimate(
     symbols: np.ndarray, lost: np.ndarray, rows: np.ndarray, step: int, model: Model
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Symbols, which of them are lost (or not sent), and their rows, the same shape each → ẑ and the variance of
-    its error, float64: the conditional mean, which is 0 for a lost one.
+    """Symbols, which of them are lost (or not sent), and their rows, the same shape each → ẑ and the
+    variance of its error, float64: the conditional mean, which is 0 for a lost one.
     """
     delta, size = step_size(step), np.minimum(np.abs(symbols), MAGNITUDES - 1)
     value = symbols + np.sign(symbols) * model.mean[rows, size]
@@ -301,45 +339,50 @@ def encode(z: np.ndarray, scale: np.ndarray, blocks: int, block_bytes: int, mode
         model: p(z | c).
 
     Returns:
-        Exactly blocks · block_bytes bytes, with the finest step for which a bit weighs LAGRANGIAN squared steps
-        on the mean.
+        Exactly blocks · block_bytes bytes, with the finest step that lets a bit weigh LAGRANGIAN squared
+        steps over all chunks together.
 
     Raises:
         HscError: not even zeros fit.
     """
     chunk = interleaver.block_of(*z.shape, blocks).ravel()
+    image = _Image.of(z, scale, chunk, blocks)
     room = np.full(blocks, 8.0 * block_bytes - _SPARE_BITS)
-    step = _finest_step(z.ravel(), scale, room, model)
-    rows = table_rows(scale, step).ravel()
-    sent = ~absent(rows)
-    chunk, rows, z = chunk[sent], rows[sent], z.ravel()[sent]
-    choices = _Choices.of(z, rows, chunk, blocks, step, model)
-    order = np.argsort(chunk, kind="stable")
-    ends = np.searchsorted(chunk[order], np.arange(blocks + 1))
+    step = _finest_step(image, room.sum(), model)
+    choices, rows = _Choices.of(image, step, model), _rows_of_kinds(step)[image.kind]
+    members = _members(chunk, rows, blocks)
     parts, waiting = [b""] * blocks, np.arange(blocks)
     while len(waiting):
         if (room <= 0).any():
             raise HscError(
-                f"{blocks} blocks of {block_bytes} bytes do not hold an image: allow more channel uses"
+                f"{blocks} blocks of {block_bytes} bytes do not hold the detail of an image: "
+                "allow more channel uses"
             )
-        symbols = choices.symbols(choices.best(choices.fitting(room)), len(z))
+        symbols = choices.symbols(choices.best(choices.fitting(room)), z.ravel())
         for each in waiting:
-            own = order[ends[each] : ends[each + 1]]
+            own = members[each]
             parts[each] = model.tables.encode(symbols[own], rows[own])
         waiting = np.array([each for each in waiting if len(parts[each]) > block_bytes], np.int64)
         room[waiting] -= 8
     return Coded(b"".join(part.ljust(block_bytes, b"\0") for part in parts), step)
 
 
-def _finest_step(z: np.ndarray, scale: np.ndarray, room: np.ndarray, model: Model) -> int:
+def _members(chunk: np.ndarray, rows: np.ndarray, blocks: int) -> list[np.ndarray]:
+    """Symbols that are sent in each chunk, in their order."""
+    sent = np.flatnonzero(~absent(rows))
+    own = chunk[sent]
+    order = sent[np.argsort(own, kind="stable")]
+    return np.split(order, np.cumsum(np.bincount(own, minlength=blocks))[:-1])
+
+
+def _finest_step(image: _Image, room: float, model: Model) -> int:
     """Finest step with which all symbols fit into all chunks together, by bisection."""
+    weight = np.full(len(image.census), LAGRANGIAN)
     low, high = 0, STEPS - 1
     while low < high:
         step = (low + high) // 2
-        rows = table_rows(scale, step).ravel()
-        sent = ~absent(rows)
-        choices = _Choices.of(z[sent], rows[sent], np.zeros(np.count_nonzero(sent), np.int64), 1, step, model)
-        if choices.lengths(choices.best(np.array([LAGRANGIAN])))[0] <= room.sum():
+        choices = _Choices.of(image, step, model)
+        if choices.lengths(choices.best(weight)).sum() <= room:
             high = step
         else:
             low = step + 1
@@ -366,14 +409,13 @@ def decode(
         raise HscError("not a detail of DS²C²: transmitter and receiver differ, update both")
     blocks = len(data) // block_bytes
     rows = table_rows(scale, step)
-    sent = np.flatnonzero(~absent(rows.ravel()))
-    chunk = interleaver.block_of(*scale.shape, blocks).ravel()[sent] if blocks else np.zeros(0, np.int64)
-    order = np.argsort(chunk, kind="stable")
-    ends = np.searchsorted(chunk[order], np.arange(blocks + 1))
     whole = np.asarray(received).reshape(blocks, block_bytes).all(1)
     symbols, lost = np.zeros(rows.size, np.int64), np.ones(rows.size, bool)
+    members = (
+        _members(interleaver.block_of(*scale.shape, blocks).ravel(), rows.ravel(), blocks) if blocks else []
+    )
     for each in np.flatnonzero(whole):
-        own = sent[order[ends[each] : ends[each + 1]]]
+        own = members[each]
         code = data[each * block_bytes : (each + 1) * block_bytes].rstrip(b"\0")
         try:
             symbols[own] = model.tables.decode(code, rows.ravel()[own])
