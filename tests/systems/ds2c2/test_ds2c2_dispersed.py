@@ -268,8 +268,9 @@ def test_what_no_transmitter_sends_is_refused(image, model):
             dispersed.decode(bytes(length), np.ones(length, bool), scale, step, block_bytes, model)
     with pytest.raises(HscError, match="transmitter and receiver differ"):
         dispersed.decode(bytes(80), np.ones(40, bool), scale, 40, 40, model)
-    with pytest.raises(HscError, match="allow more channel uses"):
-        dispersed.encode(z, scale, 1, 1, model)
+    for blocks, block_bytes in ((0, 40), (1, 1)):
+        with pytest.raises(HscError, match="allow more channel uses"):
+            dispersed.encode(z, scale, blocks, block_bytes, model)
 
 
 def test_no_chunks_at_all_are_all_lost(image, model):

@@ -343,8 +343,10 @@ def encode(z: np.ndarray, scale: np.ndarray, blocks: int, block_bytes: int, mode
         steps over all chunks together.
 
     Raises:
-        HscError: not even zeros fit.
+        HscError: no blocks, or such that not even zeros fit.
     """
+    if blocks < 1:
+        raise HscError("no block is left for the detail of an image: allow more channel uses")
     chunk = interleaver.block_of(*z.shape, blocks).ravel()
     image = _Image.of(z, scale, chunk, blocks)
     room = np.full(blocks, 8.0 * block_bytes - _SPARE_BITS)
