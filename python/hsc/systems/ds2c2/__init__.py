@@ -4,4 +4,7 @@ and the learned image codec it is compared with.
 
 from ...codecs.system import System
 
-SYSTEM = System(name="ds2c2", title="DS²C²", page="docs/systems/ds2c2.md")
+# Its codecs are declared when their weights are there.
+SYSTEM = System(
+    name="ds2c2", title="DS²C²", recipes=f"{__name__}.recipes:RECIPES", page="docs/systems/ds2c2.md"
+)

@@ -132,17 +132,21 @@ class BaseCodec:
         planes.check_shape(shape)
         return self._fineness(fineness).decode(data, *cells(shape))
 
+    @torch.no_grad()
+    def expand(self, c: np.ndarray, fineness: int) -> torch.Tensor:
+        """c, int64 (B, CHANNELS, h, w) → c′ (B, 3, H, W)."""
+        return self.network.expand(torch.from_numpy(c).float() * self._fineness(fineness).step)
+
     def synthesise(
         self, c: np.ndarray, fineness: int, shape: tuple[int, int, int], steps: int = 2
     ) -> Synthesis:
         """c → c′, s and x′ after so many steps of FineNet; x′ is c′ after none. Raises HscError for c of
         another shape.
         """
-        own = self._fineness(fineness)
         if c.shape != (CHANNELS, *cells(shape)):
             raise HscError(f"c of an image {shape} is {(CHANNELS, *cells(shape))}, not {c.shape}")
+        expanded = self.expand(c[None], fineness)
         with torch.inference_mode():
-            expanded = self.network.expand(torch.from_numpy(c)[None].float() * own.step)
             semantic = self.network.segment(expanded)
             refined = [expanded, *self.network.refine(semantic, expanded, steps)][-1]
         return Synthesis(expanded, semantic, refined)

@@ -26,10 +26,9 @@ class BasePrior:
         """Images (B, 3, H, W), sides multiples of 32 → c, int64 (B, C, H/16, W/16)."""
         return self.codec.finenesses[fineness].choose(self.codec.network.compress(images))[0]
 
-    @torch.no_grad()
     def expand(self, c: np.ndarray, fineness: int) -> torch.Tensor:
         """c → c′ (B, 3, H, W)."""
-        return self.codec.network.expand(torch.from_numpy(c).float() * STEPS[fineness])
+        return self.codec.expand(c, fineness)
 
 
 def load(state: dict[str, torch.Tensor]) -> BasePrior:

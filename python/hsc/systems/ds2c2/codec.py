@@ -115,9 +115,9 @@ def residual(image: np.ndarray, c: np.ndarray, fineness: int, uses: int, terms: 
     blocks = budget.bytes_in(uses, terms.residual_mcs) // size
     if not blocks:
         return Residual(b"")
-    network = load_detail()
-    z = dispersed.analyse(pixels - base.load_base().expand(c, fineness))[0].numpy()
-    coded = dispersed.encode(z, scales(network, c, fineness), blocks, size, network.model())
+    network, model = load_detail()
+    z = dispersed.analyse(pixels - base.load_base().expand(c[None], fineness))[0].numpy()
+    coded = dispersed.encode(z, scales(network, c, fineness), blocks, size, model)
     return Residual(coded.data, coded.step)
 
 
@@ -128,9 +128,7 @@ def _binary(
     token = residual_network.TOKEN
     tokens = tuple(side // token for side in pixels.shape[-2:])
     wanted = RATES if terms.options.rate is None else (terms.options.rate,)
-    fitting = [
-        rate for rate in wanted if bits.byte_count((_channels(rate), *tokens), block_bytes) <= most
-    ]
+    fitting = [rate for rate in wanted if bits.byte_count((_channels(rate), *tokens), block_bytes) <= most]
     if not fitting:
         return Residual(b"")
     network = residual_network.load_network(weights_of(fitting[-1]))
@@ -193,10 +191,10 @@ def image_of(
         found = bits.unpack(stream.data, stream.received, size, _block_bytes(stream), told)
         symbols, known = (torch.from_numpy(each)[None].float() for each in found)
         return network.receive(symbols, known, prior)[1]
-    network, expanded = load_detail(), base.load_base().expand(c, parameters.fineness)
+    (network, model), expanded = load_detail(), base.load_base().expand(c[None], parameters.fineness)
     data, came, size = (stream.data, stream.received, _block_bytes(stream)) if stream else (b"", [], 1)
     scale = scales(network, c, parameters.fineness)
-    detail = dispersed.decode(data, np.asarray(came, bool), scale, parameters.level, size, network.model())
+    detail = dispersed.decode(data, np.asarray(came, bool), scale, parameters.level, size, model)
     return network(torch.from_numpy(detail.z)[None], torch.from_numpy(detail.variance)[None], expanded)
 
 

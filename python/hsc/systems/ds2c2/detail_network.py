@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from ... import weights
 from ...coding.entropy import EntropyTables
 from ...nn.swin import ResidualSwinBlock
 from ...nn.transform import BLOCK, KEPT, WIDTH, BlockTransform, dct_matrix, zigzag
@@ -104,3 +105,14 @@ def token_variance(variance: torch.Tensor) -> torch.Tensor:
     order = torch.from_numpy(zigzag(BLOCK) @ np.array([BLOCK, 1])).to(variance.device)
     kept = [tokens[:, plane][..., order[:count]] for plane, count in enumerate(KEPT)]
     return torch.cat(kept, -1).permute(0, 3, 1, 2)
+
+
+@lru_cache(maxsize=1)
+def load_detail() -> tuple[DetailNetwork, Model]:
+    """The network with its shipped weights, and p(symbol | scale). Raises HscError when they are missing or
+    damaged.
+    """
+    state = weights.load(WEIGHTS)
+    network = DetailNetwork(*state["scale_weight"].shape[::2])
+    network.load_state_dict(state)
+    return network.eval().requires_grad_(False), network.model()
