@@ -22,6 +22,12 @@ _BOUNDS = np.floor(2 ** (np.arange(32, 192) / 8)).astype(np.int64)
 CLASSES = len(_BOUNDS) + 1
 # Sums beyond it count as that.
 _LIMIT = 1 << 40
+# Amplitudes of detail are small: whole numbers of 1 / 1024 of them are coarse.
+_SCALE = 16.0
+# Ridge of the normal equations, relative to the mean of their diagonal. Chosen by trial.
+_RIDGE = 1e-3
+# Samples that a class needs to be counted by itself.
+_LEAST_SAMPLES = 30
 
 
 @dataclass(frozen=True)
@@ -92,14 +98,6 @@ def fit(c: np.ndarray, power: np.ndarray, means: tuple[int, ...]) -> Detail:
     for group in range(GROUPS):
         detail.rows[group] = _rows(found[group].ravel(), targets[4 * group : 4 * group + 4].ravel())
     return detail
-
-
-# Amplitudes of detail are small: whole numbers of 1 / 1024 of them are coarse.
-_SCALE = 16.0
-# Ridge of the normal equations, relative to the mean of their diagonal. Chosen by trial.
-_RIDGE = 1e-3
-# Samples that a class needs to be counted by itself.
-_LEAST_SAMPLES = 30
 
 
 def _least_squares(known: np.ndarray, targets: np.ndarray, weight: np.ndarray | float = 1.0) -> np.ndarray:
