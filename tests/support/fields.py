@@ -1,6 +1,9 @@
-"""Random pictures whose spectrum is that of photographs."""
+"""Random pictures whose spectrum is that of photographs, and a data folder of pictures."""
+
+from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 
 def smooth_photos(count: int, height: int, width: int, seed: int = 1) -> np.ndarray:
@@ -13,3 +16,13 @@ def smooth_photos(count: int, height: int, width: int, seed: int = 1) -> np.ndar
     field = np.real(np.fft.ifft2(noise, axes=(1, 2)))
     grain = 0.1 * rng.standard_normal((count, height, width, 3))
     return np.clip(128 + 45 * (field / max(field.std(), 1e-9) + grain), 0, 255).astype(np.uint8)
+
+
+def data_folder(folder: Path, photos: np.ndarray, kodak: np.ndarray) -> Path:
+    """`folder` with training photographs, uint8 (N, H, W, 3), and one in the place of Kodak's, (H, W, 3)."""
+    for name in ("photos/train", "kodak"):
+        (folder / name).mkdir(parents=True)
+    for index, photo in enumerate(photos):
+        Image.fromarray(photo).save(folder / "photos" / "train" / f"{index}.jpg", quality=95)
+    Image.fromarray(kodak).save(folder / "kodak" / "0.png")
+    return folder

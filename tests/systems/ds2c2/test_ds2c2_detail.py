@@ -12,8 +12,8 @@ from gnuradio.hsc.systems.ds2c2 import dispersed
 from gnuradio.hsc.systems.ds2c2.detail_network import DetailNetwork, token_variance
 from gnuradio.hsc.training.loop import Run, planes
 from gnuradio.hsc.training.recipe import Recipe
-from PIL import Image
 from support.detail import DctPrior, textures
+from support.fields import data_folder
 
 PRIOR = DctPrior()
 
@@ -60,12 +60,7 @@ def moved(network):
 
 @pytest.fixture
 def folder(tmp_path):
-    for name in ("photos/train", "kodak"):
-        (tmp_path / name).mkdir(parents=True)
-    for index, photo in enumerate(textures(2, 288)):
-        Image.fromarray(photo).save(tmp_path / "photos" / "train" / f"{index}.jpg", quality=95)
-    Image.fromarray(textures(1, 100)[0]).save(tmp_path / "kodak" / "0.png")
-    return tmp_path
+    return data_folder(tmp_path, textures(2, 288), textures(1, 100)[0])
 
 
 def test_the_untrained_network_adds_the_detail_to_the_base(linear, images):

@@ -14,7 +14,7 @@ from gnuradio.hsc.systems.ds2c2.residual_network import ResidualNetwork, activit
 from gnuradio.hsc.systems.ds2c2.residual_recipes import RECIPES, Erasures, Terms
 from gnuradio.hsc.systems.ds2c2.residual_training import Distance, cross, lost_symbols
 from gnuradio.hsc.training.loop import Run
-from PIL import Image
+from support.fields import data_folder
 from support.perceptual import needs_perceptual
 from torch.nn import functional
 
@@ -303,12 +303,7 @@ def test_vgg_is_a_distance(images):
 
 @pytest.fixture
 def folder(tmp_path):
-    for name in ("photos/train", "kodak"):
-        (tmp_path / name).mkdir(parents=True)
-    for index, photo in enumerate(smooth_photos(2, 288)):
-        Image.fromarray(photo).save(tmp_path / "photos" / "train" / f"{index}.jpg", quality=95)
-    Image.fromarray(smooth_photos(1, 100)[0]).save(tmp_path / "kodak" / "0.png")
-    return tmp_path
+    return data_folder(tmp_path, smooth_photos(2, 288), smooth_photos(1, 100)[0])
 
 
 @pytest.fixture

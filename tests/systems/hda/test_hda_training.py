@@ -18,7 +18,7 @@ from gnuradio.hsc.systems.hda.objective import (
 )
 from gnuradio.hsc.training import loop
 from gnuradio.hsc.training.recipe import recipe
-from PIL import Image
+from support.fields import data_folder
 from support.recipes import shrink
 
 
@@ -49,12 +49,7 @@ def started(images):
 
 @pytest.fixture
 def folder(tmp_path):
-    for name in ("photos/train", "kodak"):
-        (tmp_path / name).mkdir(parents=True)
-    for index, photo in enumerate(smooth_photos(2, 288)):
-        Image.fromarray(photo).save(tmp_path / "photos" / "train" / f"{index}.jpg", quality=95)
-    Image.fromarray(smooth_photos(1, 96)[0]).save(tmp_path / "kodak" / "0.png")
-    return tmp_path
+    return data_folder(tmp_path, smooth_photos(2, 288), smooth_photos(1, 96)[0])
 
 
 def at(snr_db: float, batch: int = 8, values: float = 50.0, quality: int = 6) -> Conditions:

@@ -13,24 +13,14 @@ from gnuradio.hsc.systems.lrisc import hyper, refiner_training, side, training
 from gnuradio.hsc.systems.lrisc.network import LriscNetwork, load_network, told
 from gnuradio.hsc.systems.lrisc.training import CALM, Hazards, Links
 from gnuradio.hsc.training.recipe import recipe
-from PIL import Image
+from support.fields import data_folder, smooth_photos
 from support.perceptual import needs_perceptual
 from support.recipes import shrink
 
 
-def smooth_photos(count: int, size: int) -> np.ndarray:
-    """Random fields whose spectrum falls as photographs' do, uint8 (count, size, size, 3)."""
-    rng = np.random.default_rng(1)
-    radius = np.hypot(np.fft.fftfreq(size)[:, None], np.fft.fftfreq(size)[None]) + 1 / size
-    noise = np.fft.fft2(rng.standard_normal((count, size, size, 1)), axes=(1, 2)) / radius[..., None] ** 1.5
-    field = np.real(np.fft.ifft2(noise, axes=(1, 2)))
-    grain = 0.1 * rng.standard_normal((count, size, size, 3))
-    return np.clip(128 + 45 * (field / field.std() + grain), 0, 255).astype(np.uint8)
-
-
 @pytest.fixture(scope="module")
 def images():
-    return torch.from_numpy(smooth_photos(6, 128)).permute(0, 3, 1, 2).float() / 255
+    return torch.from_numpy(smooth_photos(6, 128, 128)).permute(0, 3, 1, 2).float() / 255
 
 
 @pytest.fixture(scope="module")
@@ -46,12 +36,7 @@ def linear(images):
 
 @pytest.fixture
 def folder(tmp_path):
-    for name in ("photos/train", "kodak"):
-        (tmp_path / name).mkdir(parents=True)
-    for index, photo in enumerate(smooth_photos(2, 288)):
-        Image.fromarray(photo).save(tmp_path / "photos" / "train" / f"{index}.jpg", quality=95)
-    Image.fromarray(smooth_photos(1, 100)[0]).save(tmp_path / "kodak" / "0.png")
-    return tmp_path
+    return data_folder(tmp_path, smooth_photos(2, 288, 288), smooth_photos(1, 100, 100)[0])
 
 
 @pytest.fixture
