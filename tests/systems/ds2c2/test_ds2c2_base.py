@@ -1,4 +1,4 @@
-"""The base layer of DS²C²: closed forms of the linear start, exact round trips, damaged codes, activity."""
+"""The base layer of DS²C²: closed forms of the linear start, exact round trips, damaged codes."""
 
 from functools import lru_cache
 
@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 import torch
 from gnuradio.hsc import weights
-from gnuradio.hsc.coding.activity import GROUPS
 from gnuradio.hsc.errors import HscError
-from gnuradio.hsc.nn.transform import MIDDLE, BlockTransform
-from gnuradio.hsc.systems.ds2c2 import base, base_activity
+from gnuradio.hsc.nn.transform import MIDDLE
+from gnuradio.hsc.systems.ds2c2 import base, base_prior
 from gnuradio.hsc.systems.ds2c2.base_network import (
     CELL,
     CHANNELS,
@@ -21,7 +20,8 @@ from gnuradio.hsc.systems.ds2c2.base_network import (
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.ds2c2_base import fields, fitted_base, fitted_network, ramped
+from support.ds2c2_base import fitted_base, fitted_network, ramped
+from support.fields import smooth_photos
 
 FINENESSES = range(len(STEPS))
 SHAPES = [(1, 1, 3), (31, 33, 3), (64, 96, 1), (90, 150, 3)]
@@ -29,7 +29,7 @@ SHAPES = [(1, 1, 3), (31, 33, 3), (64, 96, 1), (90, 150, 3)]
 
 def picture(shape, seed=3):
     height, width, channels = shape
-    return fields(1, max(height, 2), max(width, 2), seed)[0, :height, :width, :channels]
+    return smooth_photos(1, max(height, 2), max(width, 2), seed)[0, :height, :width, :channels]
 
 
 def planes(images):
@@ -47,7 +47,7 @@ def test_the_kernels_are_orthonormal():
 def test_untrained_expand_of_compress_is_the_projection():
     """P = Kᵀ K of every cell, which is idempotent; and a constant image is its three means alone."""
     network = BaseNetwork().requires_grad_(False)
-    images = planes(fields(2, 32, 48))
+    images = planes(smooth_photos(2, 32, 48))
     kernels = torch.from_numpy(cell_basis()).float().reshape(CHANNELS, -1)
     cells = torch.nn.functional.unfold(images - MIDDLE, CELL, stride=CELL)
     wanted = (
@@ -67,7 +67,7 @@ def test_untrained_expand_of_compress_is_the_projection():
 def test_untrained_refinement_adds_nothing_and_goes_on_with_the_last_network():
     torch.manual_seed(1)
     network = BaseNetwork().requires_grad_(False)
-    expanded = planes(fields(1, 32, 64))
+    expanded = planes(smooth_photos(1, 32, 64))
     s = network.segment(expanded)
     assert s.shape == (1, CLASSES, 4, 8)
     torch.testing.assert_close(s.exp().sum(1), torch.ones(1, 4, 8))
@@ -87,7 +87,7 @@ def test_untrained_refinement_adds_nothing_and_goes_on_with_the_last_network():
 def test_networks_know_no_size():
     """What an image's middle becomes depends on what is near it alone."""
     network = fitted_network()
-    images = planes(fields(1, 320, 320))
+    images = planes(smooth_photos(1, 320, 320))
     c = network.compress(images)
     whole, part = network.expand(c), network.expand(network.compress(images[..., :160, :160]))
     torch.testing.assert_close(whole[..., :128, :128], part[..., :128, :128], rtol=0, atol=1e-5)
@@ -111,7 +111,7 @@ def test_round_trips_are_exact(shape, fineness):
 
 
 def test_finer_costs_more_and_is_nearer():
-    codec, image = fitted_base(), fields(1, 128, 192, seed=5)[0]
+    codec, image = fitted_base(), smooth_photos(1, 128, 192, seed=5)[0]
     codes = [codec.encode(image, fineness) for fineness in FINENESSES]
     sizes = [len(code.data) for code in codes]
     errors = []
@@ -124,7 +124,7 @@ def test_finer_costs_more_and_is_nearer():
 
 def test_contexts_save_bits():
     """Against one table for each channel, fitted to this very image, which costs nothing to send here."""
-    codec, image = fitted_base(), ramped(fields(1, 192, 192, seed=6))[0]
+    codec, image = fitted_base(), ramped(smooth_photos(1, 192, 192, seed=6))[0]
     code = codec.encode(image, 2)
     bits = 0.0
     for channel in code.c:
@@ -137,7 +137,7 @@ def test_choices_are_worth_their_bits():
     """Rounding every value alone has less error but more error and bits in sum."""
     fineness = fitted_base().finenesses[2]
     with torch.inference_mode():
-        c = fitted_network().compress(planes(fields(1, 128, 128, seed=7)))
+        c = fitted_network().compress(planes(smooth_photos(1, 128, 128, seed=7)))
     chosen, coded = fineness.choose(c)
     wanted = (c / fineness.step).numpy()
     rounded = np.round(wanted).astype(np.int64)
@@ -169,7 +169,6 @@ def test_decoding_touches_integers_only():
             torch.set_num_threads(count)
             found = other.decode(code.data, 1, image.shape)
             assert np.array_equal(found, code.c)
-            assert np.array_equal(other.activity(found, 1), codec.activity(code.c, 1))
     finally:
         torch.set_num_threads(threads)
 
@@ -177,7 +176,7 @@ def test_decoding_touches_integers_only():
 def test_choosing_does_not_depend_on_the_batch():
     fineness = fitted_base().finenesses[1]
     with torch.inference_mode():
-        c = fitted_network().compress(planes(fields(3, 64, 96, seed=8)))
+        c = fitted_network().compress(planes(smooth_photos(3, 64, 96, seed=8)))
     together, _ = fineness.choose(c)
     alone = [fineness.choose(c[index : index + 1])[0][0] for index in range(3)]
     assert np.array_equal(together, np.stack(alone))
@@ -254,50 +253,25 @@ def test_functions_use_the_shipped_weights(tmp_path, monkeypatch):
         c = base.decode(code.data, 1, image.shape)
         assert np.array_equal(c, code.c)
         assert base.synthesise(c, 1, image.shape).refined.shape == (1, 3, 64, 96)
-        assert np.array_equal(base.activity(c, 1), fitted_base().activity(c, 1))
     finally:
         base.load_base.cache_clear()
 
 
-# ---- activity
-
-
-def test_activity_tells_the_power_of_the_detail():
-    """Mean power of what c' lacks by row: about that of the row, and rising from calm to busy."""
-    codec = fitted_base()
-    image = ramped(fields(1, 320, 320, seed=9))[0]
-    for fineness in (1, 3):
-        code = codec.encode(image, fineness)
-        rows = codec.activity(code.c, fineness)
-        assert rows.shape == (2, 40, 40) and rows.min() >= 0 and rows.max() < base_activity.ROWS
-        with torch.inference_mode():
-            expanded = codec.synthesise(code.c, fineness, image.shape).expanded
-            z = BlockTransform()(planes(image[None]) - expanded + MIDDLE)
-        power = torch.stack([part.square().mean(1)[0] for part in z.split(GROUPS, 1)]).numpy()
-        for group in range(2):
-            expected = 2.0 ** ((rows[group] - base_activity.ROW_OF_ONE) / 2)
-            assert 0.5 < power[group].mean() / expected.mean() < 2
-        calm, busy = rows[0, :, :10].mean(), rows[0, :, 30:].mean()
-        assert calm + 2 < busy
-
-
-def test_activity_is_an_integer_function_of_its_neighbourhood():
-    codec = fitted_base()
-    c = codec.encode(fields(1, 192, 192, seed=10)[0], 2).c
-    whole = codec.activity(c, 2)
-    assert whole.dtype == np.int64
-    assert np.array_equal(codec.activity(c[:, :6, :6], 2)[:, :10, :10], whole[:, :10, :10])
-    signs = np.ones((CHANNELS, 1, 1), np.int64)
-    signs[1] = -1  # the first wave's phase
-    assert np.array_equal(codec.activity(c * signs, 2), whole)
-
-
-def test_sums_of_activity_are_exact():
-    """The matrix product in float64 is what integers give, at the largest c that can be decoded."""
-    detail = fitted_base().finenesses[3].detail
-    rng = np.random.default_rng(1)
-    c = rng.integers(-base.LARGEST, base.LARGEST + 1, (CHANNELS, 4, 4))
-    known = base_activity.features(c[None], MEANS)
-    exact = detail.weights.astype(object) @ known.astype(np.int64).astype(object) + detail.bias[:, None]
-    found = detail.weights.astype(np.float64) @ known + detail.bias[:, None]
-    assert (found.astype(object) == exact).all()
+def test_trainings_stand_behind_what_receivers_make():
+    """c, c′ and x′ of the frozen base are the codec's, of a network whose FineNet does something."""
+    state = {name: value.clone() for name, value in fitted_network().state_dict().items()}
+    generator = torch.Generator().manual_seed(1)
+    for name, value in state.items():
+        if name.startswith("fine.") and not value.any():
+            value.copy_(0.01 * torch.randn(value.shape, generator=generator))
+    network = BaseNetwork()
+    network.load_state_dict(state)
+    codec, frozen = base.BaseCodec(network), base_prior.load(state)
+    image = picture((64, 96, 3))
+    code = codec.encode(image, 1)
+    made = codec.synthesise(code.c, 1, image.shape)
+    found = frozen.code(planes(image[None]), 1)
+    assert np.array_equal(found[0], code.c) and frozen.finenesses == len(codec.finenesses)
+    torch.testing.assert_close(frozen.expand(found, 1), made.expanded, rtol=0, atol=1e-5)
+    torch.testing.assert_close(frozen.refined(planes(image[None]), 1), made.refined, rtol=0, atol=1e-5)
+    assert (made.refined - made.expanded).abs().max() > 1e-3

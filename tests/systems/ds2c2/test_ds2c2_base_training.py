@@ -17,7 +17,8 @@ from gnuradio.hsc.systems.ds2c2.base_semantics import Clusters, street_crops, to
 from gnuradio.hsc.systems.ds2c2.base_training import Rgan, bits, distance, loss, send
 from gnuradio.hsc.training.loop import Run
 from PIL import Image
-from support.ds2c2_base import fields, fitted_network, ramped
+from support.ds2c2_base import fitted_network, ramped
+from support.fields import smooth_photos
 from support.perceptual import needs_perceptual
 
 BY_NAME = {recipe.name: recipe for recipe in RECIPES}
@@ -36,21 +37,21 @@ def copied() -> BaseNetwork:
 
 @pytest.fixture(scope="module")
 def images():
-    return torch.from_numpy(fields(4, 64, 64, seed=4)).permute(0, 3, 1, 2).float() / 255
+    return torch.from_numpy(smooth_photos(4, 64, 64, seed=4)).permute(0, 3, 1, 2).float() / 255
 
 
 @pytest.fixture
 def folder(tmp_path):
     for name in ("photos/train", "kodak", "street/camvid/train", "street/camvid/trainannot"):
         (tmp_path / name).mkdir(parents=True)
-    for index, photo in enumerate(ramped(fields(3, 96, 128))):
+    for index, photo in enumerate(ramped(smooth_photos(3, 96, 128))):
         Image.fromarray(photo).save(tmp_path / "photos" / "train" / f"{index}.jpg", quality=95)
-    Image.fromarray(fields(1, 70, 100)[0]).save(tmp_path / "kodak" / "0.png")
+    Image.fromarray(smooth_photos(1, 70, 100)[0]).save(tmp_path / "kodak" / "0.png")
     camvid = tmp_path / "street" / "camvid"
     for split in ("train", "test"):
         for name in (split, f"{split}annot"):
             (camvid / name).mkdir(exist_ok=True)
-        for index, scene in enumerate(fields(2, 72, 96, seed=7)):
+        for index, scene in enumerate(smooth_photos(2, 72, 96, seed=7)):
             Image.fromarray(scene).save(camvid / split / f"{index}.webp", lossless=True)
             labels = (scene[..., 0] // 24).clip(0, CLASSES - 1).astype(np.uint8)
             Image.fromarray(labels).save(camvid / f"{split}annot" / f"{index}.png")
@@ -174,7 +175,7 @@ def test_the_loss_trains_all_there_is(images, name):
 
 @needs_perceptual
 def test_clusters_tell_places_apart_and_are_the_same_again():
-    images = torch.from_numpy(ramped(fields(6, 64, 96, seed=5))).permute(0, 3, 1, 2).float() / 255
+    images = torch.from_numpy(ramped(smooth_photos(6, 64, 96, seed=5))).permute(0, 3, 1, 2).float() / 255
     one, two = Clusters(images), Clusters(images)
     assert torch.equal(one.centres, two.centres)
     labels = one(images)
@@ -234,7 +235,7 @@ def test_recipes_train_export_and_resume(folder, tmp_path, small, monkeypatch):
     card = weights.card("ds2c2-base", out)
     assert card["steps"] == 3 and card["figures"].keys() == figures.keys()
     codec = BaseCodec(loaded("ds2c2-base", out))
-    image = fields(1, 40, 40)[0]
+    image = smooth_photos(1, 40, 40)[0]
     code = codec.encode(image, 2)
     assert np.array_equal(codec.decode(code.data, 2, image.shape), code.c)
     # What starts from the base has its tables: fitting them anew takes most of the time.

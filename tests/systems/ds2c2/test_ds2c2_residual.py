@@ -309,7 +309,7 @@ def folder(tmp_path):
 @pytest.fixture
 def stand_ins(monkeypatch):
     """The base and VGG without weights, few crops."""
-    monkeypatch.setattr(residual_training, "base_prior", lambda run, device: blurred)
+    monkeypatch.setattr(residual_training, "prior_of", lambda run, device: blurred)
     monkeypatch.setattr(residual_training, "Lpips", lambda name, taps: Far())
     for constant, value in (("FIT_CROPS", 48), ("FIT_SIZE", 64)):
         monkeypatch.setattr(residual_training, constant, value)

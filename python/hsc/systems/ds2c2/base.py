@@ -16,7 +16,6 @@ from ...coding.stored_tables import unpack_tables
 from ...errors import HscError
 from ...nn import planes
 from ...nn.transform import pad
-from . import base_activity
 from .base_contexts import LARGEST, Context, Contexts, walk
 from .base_network import CELL, CHANNELS, MEANS, MULTIPLE, STEPS, WEIGHTS, BaseNetwork
 
@@ -60,13 +59,11 @@ class Fineness:
     Attributes:
         step: of the quantiser.
         contexts, tables: what is known of a value, and its probabilities.
-        detail: of the activity.
     """
 
     step: float
     contexts: Contexts
     tables: EntropyTables
-    detail: base_activity.Detail
 
     def choose(self, c: torch.Tensor) -> tuple[np.ndarray, list[tuple[np.ndarray, np.ndarray]]]:
         """Quantise c (B, CHANNELS, h, w): int64, each value the one whose error and bits cost least, given
@@ -135,7 +132,8 @@ class BaseCodec:
     @torch.no_grad()
     def expand(self, c: np.ndarray, fineness: int) -> torch.Tensor:
         """c, int64 (B, CHANNELS, h, w) → c′ (B, 3, H, W)."""
-        return self.network.expand(torch.from_numpy(c).float() * self._fineness(fineness).step)
+        known = torch.from_numpy(c).to(self.network.deviation)
+        return self.network.expand(known * self._fineness(fineness).step)
 
     def synthesise(
         self, c: np.ndarray, fineness: int, shape: tuple[int, int, int], steps: int = 2
@@ -150,13 +148,6 @@ class BaseCodec:
             semantic = self.network.segment(expanded)
             refined = [expanded, *self.network.refine(semantic, expanded, steps)][-1]
         return Synthesis(expanded, semantic, refined)
-
-    def activity(self, c: np.ndarray, fineness: int) -> np.ndarray:
-        """c, int64 (CHANNELS, h, w) → int64 (2, 2 h, 2 w), 0 … 39: how strong the detail of luma and colour
-        is that c does not tell, in rows of half an octave of power; `base_activity.ROW_OF_ONE` is power 1.
-        Exact.
-        """
-        return base_activity.rows(self._fineness(fineness).detail, c, MEANS)
 
     def _fineness(self, fineness: int) -> Fineness:
         if not 0 <= fineness < len(self.finenesses):
@@ -184,10 +175,7 @@ def fineness_of(network: BaseNetwork, index: int) -> Fineness:
         own_mean=array(network.own_mean),
         own_scale=array(network.own_scale),
     )
-    detail = base_activity.Detail(
-        array(network.detail), array(network.detail_bias), array(network.detail_rows)
-    )
-    return Fineness(STEPS[index], contexts, unpack_tables(network.tables[index].cpu()), detail)
+    return Fineness(STEPS[index], contexts, unpack_tables(network.tables[index].cpu()))
 
 
 @lru_cache(maxsize=2)
@@ -211,8 +199,3 @@ def decode(data: bytes, fineness: int, shape: tuple[int, int, int]) -> np.ndarra
 def synthesise(c: np.ndarray, fineness: int, shape: tuple[int, int, int], steps: int = 2) -> Synthesis:
     """`BaseCodec.synthesise` with the shipped weights."""
     return load_base().synthesise(c, fineness, shape, steps)
-
-
-def activity(c: np.ndarray, fineness: int) -> np.ndarray:
-    """`BaseCodec.activity` with the shipped weights."""
-    return load_base().activity(c, fineness)

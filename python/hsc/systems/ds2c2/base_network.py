@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from ...coding.stored_tables import LARGEST_INDEX
 from ...nn.transform import COLOUR, MIDDLE, dct_matrix, zigzag
-from . import base_activity, base_contexts
+from . import base_contexts
 
 WEIGHTS = "ds2c2-base"
 # Side of the cells that c has one position for [pixels], and of the multiples that images are padded to.
@@ -127,7 +127,6 @@ class BaseNetwork(nn.Module):
         deviation: float (CHANNELS,), RMS of each channel of c, for the networks' inputs.
         mean, scale, bias, own_mean, own_scale: `base_contexts.Contexts` by fineness.
         tables: int32 (4, ROWS, 82), entropy tables as stored.
-        detail, detail_bias, detail_rows: `base_activity.Detail` by fineness.
     """
 
     def __init__(self) -> None:
@@ -159,10 +158,6 @@ class BaseNetwork(nn.Module):
         self._tables("own_mean", torch.int16, CHANNELS, base_contexts.PASSES, base_contexts.OWN_MEAN)
         self._tables("own_scale", torch.int16, CHANNELS, base_contexts.PASSES, base_contexts.OWN_SCALE)
         self._tables("tables", torch.int32, base_contexts.ROWS, 2 * LARGEST_INDEX + 2)
-        sums = base_activity.GROUPS * base_activity.TOKENS
-        self._tables("detail", torch.int16, sums, base_activity.feature_count(CHANNELS, MEANS))
-        self._tables("detail_bias", torch.int32, sums)
-        self._tables("detail_rows", torch.int16, base_activity.GROUPS, base_activity.CLASSES)
 
     def _tables(self, name: str, dtype: torch.dtype, *shape: int) -> None:
         """Register integers that follow from statistics, one array for each fineness."""

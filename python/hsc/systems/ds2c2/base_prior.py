@@ -1,4 +1,4 @@
-"""The base as the detail's training needs it: `detail_training.Prior`."""
+"""The base layer, frozen, as the trainings of what stands behind it need it."""
 
 from __future__ import annotations
 
@@ -24,15 +24,22 @@ class BasePrior:
     @torch.no_grad()
     def code(self, images: torch.Tensor, fineness: int) -> np.ndarray:
         """Images (B, 3, H, W), sides multiples of 32 → c, int64 (B, C, H/16, W/16)."""
-        return self.codec.finenesses[fineness].choose(self.codec.network.compress(images))[0]
+        wanted = self.codec.network.compress(images.to(self.codec.network.deviation.device))
+        return self.codec.finenesses[fineness].choose(wanted.cpu())[0]
 
     def expand(self, c: np.ndarray, fineness: int) -> torch.Tensor:
         """c → c′ (B, 3, H, W)."""
         return self.codec.expand(c, fineness)
 
+    @torch.no_grad()
+    def refined(self, images: torch.Tensor, fineness: int) -> torch.Tensor:
+        """Images as of `code` → x′ (B, 3, H, W)."""
+        expanded, network = self.expand(self.code(images, fineness), fineness), self.codec.network
+        return network.refine(network.segment(expanded), expanded)[-1].to(images.device)
 
-def load(state: dict[str, torch.Tensor]) -> BasePrior:
-    """The base of some weights."""
+
+def load(state: dict[str, torch.Tensor], device: torch.device | str = "cpu") -> BasePrior:
+    """The base of some weights, on a device."""
     network = BaseNetwork()
     network.load_state_dict(state)
-    return BasePrior(network.to(memory_format=torch.channels_last))
+    return BasePrior(network.to(device, memory_format=torch.channels_last))

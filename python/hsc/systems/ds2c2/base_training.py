@@ -14,13 +14,11 @@ from torch import nn
 from torch.nn import functional
 
 from ... import weights
-from ...coding.activity import GROUPS
 from ...images import datasets
-from ...nn.transform import MIDDLE, BlockTransform
 from ...perceptual import Lpips
 from ...training.export import export
 from ...training.loop import Method, Run, accelerator, fit, planes
-from . import base_activity, base_fit
+from . import base_fit
 from .base import BaseCodec, Fineness, fineness_of
 from .base_adversary import Adversary
 from .base_contexts import ONE
@@ -76,7 +74,7 @@ class Rgan(nn.Module):
 
 @torch.no_grad()
 def fit_tables(network: BaseNetwork, images: torch.Tensor, times: int = FIT_TIMES) -> None:
-    """Fit contexts, entropy tables and activity to images (N, 3, S, S), S a multiple of 32, so many times,
+    """Fit contexts and entropy tables to images (N, 3, S, S), S a multiple of 32, so many times,
     each to what the encoder chooses with those before.
     """
     device = network.deviation.device
@@ -95,24 +93,10 @@ def fit_tables(network: BaseNetwork, images: torch.Tensor, times: int = FIT_TIME
             network.own_scale[index] = torch.from_numpy(contexts.own_scale)
             counts = base_fit.count(contexts, MEANS, chosen)
             network.tables[index] = torch.from_numpy(base_fit.tables(counts)).int()
-        detail = base_activity.fit(chosen, _detail_power(network, images, chosen, step), MEANS)
-        network.detail[index] = torch.from_numpy(detail.weights)
-        network.detail_bias[index] = torch.from_numpy(detail.bias)
-        network.detail_rows[index] = torch.from_numpy(detail.rows)
 
 
 def _chosen(fineness: Fineness, c: torch.Tensor) -> np.ndarray:
     return np.concatenate([fineness.choose(part)[0] for part in c.split(64)])
-
-
-def _detail_power(network: BaseNetwork, images: torch.Tensor, c: np.ndarray, step: float) -> np.ndarray:
-    """Mean square of what c′ lacks in the 8 × 8 DCT, luma and colour by token, (N, 2, S/8, S/8)."""
-    transform, found = BlockTransform().requires_grad_(False), []
-    device = network.deviation.device
-    for part, own in zip(images.split(16), torch.from_numpy(c).split(16), strict=True):
-        power = transform(part - network.expand(own.float().to(device) * step).cpu() + MIDDLE).square()
-        found.append(torch.stack([group.mean(1) for group in power.split(GROUPS, 1)], 1))
-    return torch.cat(found).numpy()
 
 
 @torch.no_grad()

@@ -19,7 +19,8 @@ from ...nn.transform import pad
 from ...perceptual import Lpips
 from ...training.export import ship
 from ...training.loop import Method, Run, accelerator, batches, fit, planes
-from . import bits
+from . import base_prior, bits
+from .base_network import WEIGHTS as BASE
 from .binarizer import binarise
 from .interleaver import block_of
 from .residual_network import MULTIPLE, ResidualNetwork
@@ -50,24 +51,9 @@ _PAPER_BLOCK, _PAPER_SHARE = 1056, 0.16
 Prior = Callable[[torch.Tensor, int], torch.Tensor]
 
 
-def base_prior(run: Run, device: torch.device) -> Prior:
+def prior_of(run: Run, device: torch.device) -> Prior:
     """x′ as the base layer makes it. Raises HscError when its weights are not there."""
-    from .base import BaseCodec
-    from .base_network import BaseNetwork
-
-    network = BaseNetwork()
-    network.load_state_dict(run.weights("ds2c2-base"))
-    codec = BaseCodec(network)
-    network.to(device)
-
-    @torch.no_grad()
-    def prior(images: torch.Tensor, fineness: int) -> torch.Tensor:
-        own = codec.finenesses[fineness]
-        chosen, _ = own.choose(network.compress(images.to(device)).cpu())
-        expanded = network.expand(torch.from_numpy(chosen).float().to(device) * own.step)
-        return network.refine(network.segment(expanded), expanded)[-1].to(images.device)
-
-    return prior
+    return base_prior.load(run.weights(BASE), device).refined
 
 
 def lost_symbols(shape: torch.Size, erasures: Erasures) -> torch.Tensor:
@@ -143,7 +129,7 @@ def loss(
 def train(run: Run, start: dict[str, torch.Tensor] | None) -> dict[str, float]:
     """Train, export and measure. Returns the figures on the card."""
     recipe, device = run.recipe, accelerator().device
-    network, prior, source = recipe.build(), base_prior(run, device), batches(run)
+    network, prior, source = recipe.build(), prior_of(run, device), batches(run)
     if start is not None:
         network.load_state_dict(start)
     else:
