@@ -13,6 +13,7 @@ from ..errors import HscError
 from ..message import Link, Message
 from ..phy import analog, digital
 from ..phy import mcs as mcs_table
+from . import erasure
 
 # CBR of an image where nothing else is asked for [channel uses / (C·H·W)]; usual in the field.
 DEFAULT_CBR = 1 / 6
@@ -92,6 +93,14 @@ def spent(message: Message) -> int:
     return analog.symbol_count(values) + sum(
         digital.symbol_count(len(stream.data), stream.mcs) for stream in message.digital
     )
+
+
+def protected_uses(n_bytes: int, repair_share: float, mcs_name: str) -> int:
+    """Channel uses of so many bytes of a digital stream with their RaptorQ repair symbols, one to an LDPC
+    block. Raises HscError as `erasure.protected_bytes`.
+    """
+    size = digital.payload_bytes_per_block(mcs_name)
+    return digital.symbol_count(erasure.protected_bytes(n_bytes, repair_share, size), mcs_name)
 
 
 def least_cbr(uses: int, shape: tuple[int, int, int]) -> float:

@@ -101,7 +101,7 @@ class HdaDctCodec(Codec):
         try:
             return BASES[self.options.base].fit(image, _source_blocks(blocks, repair) * size)
         except budget.TooFew as few:
-            least = digital.symbol_count(erasure.protected_bytes(few.needed, repair, size), mcs)
+            least = budget.protected_uses(few.needed, repair, mcs)
             raise budget.TooFew(few.reason, math.ceil(least * (1 + ratio) / ratio)) from None
 
     def decode(self, received: ReceivedMessage) -> Decoded:

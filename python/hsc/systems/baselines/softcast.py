@@ -102,7 +102,7 @@ def fill(
 
     def parts(most_values: int) -> tuple[softcast_transform.Coded, int, int]:
         coded = softcast_transform.encode(planes, most_values, options.transform)
-        side = digital.symbol_count(erasure.protected_bytes(len(coded.side), options.repair_share, size), mcs)
+        side = budget.protected_uses(len(coded.side), options.repair_share, mcs)
         return coded, side, side + analog.symbol_count(len(coded.values))
 
     reserved = 0

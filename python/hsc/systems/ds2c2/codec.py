@@ -83,9 +83,7 @@ class Terms:
 
     def base_uses(self, n_bytes: int) -> int:
         """Channel uses of so many bytes of the base layer, with its repair symbols."""
-        size = digital.payload_bytes_per_block(self.base_mcs)
-        protected = erasure.protected_bytes(n_bytes, self.options.repair_share, size)
-        return digital.symbol_count(protected, self.base_mcs)
+        return budget.protected_uses(n_bytes, self.options.repair_share, self.base_mcs)
 
 
 def base_layer(image: np.ndarray, terms: Terms) -> tuple[int, base.BaseCode]:

@@ -83,8 +83,7 @@ class Terms:
 
     def side_uses(self, n_bytes: int) -> int:
         """Channel uses of so many bytes of side information with repair symbols and LDPC."""
-        share = self.options.repair_share
-        return digital.symbol_count(erasure.protected_bytes(n_bytes, share, self.block_bytes), self.mcs)
+        return budget.protected_uses(n_bytes, self.options.repair_share, self.mcs)
 
 
 @dataclass(frozen=True)

@@ -160,27 +160,33 @@ def texture(y: torch.Tensor, fineness: int, eighths: int) -> torch.Tensor:
 
 
 def weighted(log_power: torch.Tensor, log_weight: torch.Tensor) -> torch.Tensor:
-    """Log-powers behind `gather_low`, int64 (120, h, w), and those of the tokens' weights, (h, w) → what
-    decides, (120, h, w). A cell's low channels have the largest weight of its tokens, which share them; the
-    waves of the means, whose errors are everywhere, about the mean of all.
+    """Log-powers behind `gather_low`, int64 (120, h, w), and those of the tokens' weights in a region of
+    interest, (h, w) → what decides, (120, h, w). A cell's low channels have the largest weight of its tokens,
+    which share them; the waves of the means, whose errors are everywhere, about the mean of all.
     """
-    found = log_power + log_weight
-    heaviest = _cells(log_weight[None, None]).amax(-1).repeat_interleave(SIDE, 2).repeat_interleave(SIDE, 3)
-    low = list(LOW)
-    found[low] = log_power[low] + heaviest[0]
-    return _with_means(found[None], _means(log_power[None]) + _mean_weight(log_weight))[0]
+    return _weighed(log_power, log_weight, _of_cells(log_weight).amax(-1), _mean_weight(log_weight))
 
 
 def textured(log_power: torch.Tensor, log_weight: torch.Tensor) -> torch.Tensor:
     """As `weighted`, for the weights of `texture`: low channels have the mean of their cell, the waves of the
     means that of the image.
     """
-    found = log_power + log_weight
-    cells = torch.div(_cells(log_weight[None, None]).sum(-1), SIDE * SIDE, rounding_mode="floor")
-    low = list(LOW)
-    found[low] = log_power[low] + cells.repeat_interleave(SIDE, 2).repeat_interleave(SIDE, 3)[0]
-    mean = torch.div(log_weight.sum(), log_weight.numel(), rounding_mode="floor")
-    return _with_means(found[None], _means(log_power[None]) + mean)[0]
+    cells = torch.div(_of_cells(log_weight).sum(-1), SIDE * SIDE, rounding_mode="floor")
+    return _weighed(log_power, log_weight, cells, int(log_weight.sum()) // log_weight.numel())
+
+
+def _of_cells(tokens: torch.Tensor) -> torch.Tensor:
+    """(h, w) → (h/4, w/4, 16)."""
+    return _cells(tokens[None, None])[0, 0]
+
+
+def _weighed(log_power: torch.Tensor, tokens: torch.Tensor, cells: torch.Tensor, image: int) -> torch.Tensor:
+    """Log-powers (120, h, w) and the weights of tokens (h, w), of the low channels of cells (h/4, w/4), and
+    of the waves.
+    """
+    found, low = log_power + tokens, list(LOW)
+    found[low] = log_power[low] + cells.repeat_interleave(SIDE, 0).repeat_interleave(SIDE, 1)
+    return _with_means(found[None], _means(log_power[None]) + image)[0]
 
 
 def _mean_weight(log_weight: torch.Tensor) -> int:
