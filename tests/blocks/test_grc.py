@@ -21,6 +21,7 @@ from gnuradio import gr, hsc
 from gnuradio.hsc.codecs import registry
 from gnuradio.hsc.phy import mcs, numerology
 from gnuradio.hsc.systems.deepjscc import denoisers
+from gnuradio.hsc.systems.ds2c2.parameters import CODINGS, RATES
 from gnuradio.hsc.systems.hsc import models as hsc_models
 from PIL import Image
 from support import ROOT
@@ -96,7 +97,7 @@ def test_options_are_those_of_the_code():
         options("digital_modulator", "mcs_name") == options("hsc_transmitter", "mcs_name") == list(mcs.TABLE)
     )
     assert options("ofdm_transmitter", "numerology") == list(numerology.PRESETS)
-    ends = "ofdm_receiver", "image_receiver", "hsc_receiver", "hda_receiver", "lrisc_receiver"
+    ends = [f"{end}_receiver" for end in ("ofdm", "image", "hsc", "hda", "lrisc", "ds2c2")]
     for block in (*ends, "recorder"):
         assert options(block, "numerology") == [numerology.AUTO, *numerology.PRESETS]
     models = [
@@ -110,6 +111,9 @@ def test_options_are_those_of_the_code():
         assert options(f"semantic_{end}", "codec") == served
         own = [entry.name for entry in registry.system_of("deepjscc").codecs]
         assert options(f"deepjscc_semantic_{end}", "codec") == own
+    for block in ("transmitter", "residual_encoder"):
+        assert tuple(options(f"ds2c2_{block}", "coding")) == CODINGS
+        assert tuple(options(f"ds2c2_{block}", "rate")) == RATES
     assert options("denoiser", "kind") == ["none", *denoisers.KINDS]
 
 
@@ -278,7 +282,7 @@ def test_examples_compile(compiled):
     simulated, radio = (
         (
             *("hda_fine_blocks", "hda_image_link", "hsc_image_link", "hsc_loopback"),
-            *("lrisc_fine_blocks", "lrisc_image_link"),
+            *("lrisc_fine_blocks", "lrisc_image_link", "ds2c2_image_link", "ds2c2_layers"),
         ),
         ("ota_rx", "ota_tx", "record_and_replay", "zmq_loopback"),
     )
@@ -393,6 +397,26 @@ def test_lrisc_window_shows_images_before_and_behind_the_refiner_and_its_sliders
     )
     found = watch(compiled, tmp_path, "lrisc_image_link", change, 4, told)
     assert found.split() == ["1", "0.5", "12", "12", "64", "True", "0", "True"]
+
+
+def test_ds2c2_layers_show_base_map_and_image_and_the_erasures_slider_works(compiled, tmp_path):
+    """Figure 1: with every block erased the image is nearly the base layer's."""
+    layers = "top.base.counters['images'], top.labels.counters['images']"
+    counts = "top.erasure.counters['erased_bytes'] > 0, top.residual_decoder.counters['errors']"
+    told = f"min({layers}) > 1, {counts}, round(top.erasure._share, 2)"
+    assert watch(compiled, tmp_path, "ds2c2_layers", "top.set_share(0.5)", 3, told) == "True True 0 0.5"
+
+
+def test_ds2c2_window_shows_images_through_drop_outs_and_its_sliders_work(compiled, tmp_path):
+    change = "(top.set_dropouts(0.1), top.set_inverse_cbr(6), top.set_repair(0.7))"
+    told = (
+        "round(1 / top.transmitter.base_encoder._link.cbr), "
+        "round(1 / top.transmitter.residual_encoder._link.cbr), "
+        "top.transmitter.base_encoder._options.repair_share, top.gate.hi(), "
+        "top.labels.counters['images'] > 0"
+    )
+    found = watch(compiled, tmp_path, "ds2c2_image_link", change, 4, told).split()
+    assert found[:3] == ["6", "6", "0.7"] and float(found[3]) == pytest.approx(-0.8) and found[4] == "True"
 
 
 def test_inputs_that_are_waited_for_must_be_connected(platform):

@@ -208,6 +208,29 @@ def lrisc_parts():
     return chain(hsc.lrisc_latent_encoder(cbr=0.5), hsc.lrisc_rate_allocation(cbr=0.5), side=96, channels=3)
 
 
+@lru_cache(maxsize=1)
+def ds2c2_parts():
+    """Port and PDU of everything between DS²C²'s parts, the residual interleaved."""
+    link = {"cbr": 1.0, "snr_db": 10.0}
+    encoders = hsc.ds2c2_base_encoder(**link), hsc.ds2c2_residual_encoder("binary", **link)
+    made = chain(*encoders, side=96, channels=3)
+    pairs = (
+        (hsc.ds2c2_bit_interleaver(), "digital", "interleaved"),
+        (hsc.ds2c2_bit_deinterleaver(), "interleaved", "residual"),
+        (hsc.ds2c2_base_decoder(), "interleaved", "c"),
+    )
+    for block, taken, given_as in pairs:
+        watched, streams = Watched(block), [message for port, message in made if port == taken]
+        given = [pair for each in streams for pair in watched.give("digital", each)]
+        made += [(given_as, message) for port, message in given if port in ("digital", "residual", "base")]
+    return made
+
+
+def of_ds2c2(**wanted):
+    """PDUs of `ds2c2_parts` by the port that they are given to."""
+    return tuple((port, m) for port, name in wanted.items() for at, m in ds2c2_parts() if at == name)
+
+
 def only(parts, *kinds, rename=None):
     return tuple((rename or port, message) for port, message in parts if isinstance(message, kinds))
 
@@ -218,7 +241,7 @@ def split(parts):
 
 
 def packets(codec=NAME, pixels=None, **options):
-    link = Link(cbr=0.5 if codec in ("hda_deepsc", "lrisc") else None)
+    link = Link(cbr=0.5 if codec in ("hda_deepsc", "lrisc", "ds2c2") else None)
     message = registry.create(codec, **options).encode(picture(40, 40) if pixels is None else pixels, link)
     return packets_of(modem.modulate(message, FIRST_ID, 400))
 
@@ -401,6 +424,29 @@ CASES = {
     "hda_receiver": lambda _: Case(
         hsc.hda_receiver,
         samples=air("hda_deepsc", pixels=picture(96, 96)),
+        outputs=("images", "packets", "snr"),
+        until=pdu.Image,
+    ),
+    "ds2c2_base_encoder": lambda _: Case(
+        partial(hsc.ds2c2_base_encoder, cbr=1.0), (("images", image(96, 3)),)
+    ),
+    "ds2c2_residual_encoder": lambda _: Case(
+        partial(hsc.ds2c2_residual_encoder, cbr=1.0, snr_db=10.0), of_ds2c2(images="images", base="base")
+    ),
+    "ds2c2_bit_interleaver": lambda _: Case(hsc.ds2c2_bit_interleaver, of_ds2c2(digital="digital")),
+    "ds2c2_bit_deinterleaver": lambda _: Case(hsc.ds2c2_bit_deinterleaver, of_ds2c2(digital="interleaved")),
+    "ds2c2_base_decoder": lambda _: Case(hsc.ds2c2_base_decoder, of_ds2c2(digital="interleaved")),
+    "ds2c2_residual_decoder": lambda _: Case(
+        hsc.ds2c2_residual_decoder, of_ds2c2(base="c", residual="residual")
+    ),
+    "ds2c2_transmitter": lambda _: Case(
+        partial(hsc.ds2c2_transmitter, cbr=1.0, continuous=False),
+        (("images", image(96, 3)),),
+        outputs=("sent",),
+    ),
+    "ds2c2_receiver": lambda _: Case(
+        hsc.ds2c2_receiver,
+        samples=air("ds2c2", pixels=picture(96, 96)),
         outputs=("images", "packets", "snr"),
         until=pdu.Image,
     ),

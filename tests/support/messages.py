@@ -26,7 +26,7 @@ def modulated(message: Message, snr_db: float, lost: float = 0.0, seed: int = 1)
         normal = rng.standard_normal((2, len(symbols)))
         return symbols + (normal[0] + 1j * normal[1]) * (variance / 2) ** 0.5
 
-    symbols, scale = analog.modulate(message.analog)
+    symbols, scale = analog.modulate(np.zeros(0, np.float32) if message.analog is None else message.analog)
     there = rng.random(len(symbols)) >= lost
     values = analog.demodulate(noisy(symbols), variance, there, scale) if len(symbols) else None
     streams = []

@@ -319,15 +319,22 @@ class PartsBlock(MessageBlock):
 
     Args:
         name: of the block.
-        inputs: port → kind of PDU that is a part.
+        inputs: port → kind of PDU that is a part, or several kinds.
         outputs: as of `open_ports`.
     """
 
-    def __init__(self, name: str, inputs: dict[str, type[pdu.Pdu]], outputs: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        name: str,
+        inputs: dict[str, type[pdu.Pdu] | tuple[type[pdu.Pdu], ...]],
+        outputs: tuple[str, ...],
+    ) -> None:
         super().__init__(name)
         self._joiner, self._part_ports = Joiner(), tuple(inputs)
-        putters = {port: partial(self._put, port) for port in inputs}
-        handlers = {port: {kind: putters[port], pdu.Failed: putters[port]} for port, kind in inputs.items()}
+        handlers = {}
+        for port, kinds in inputs.items():
+            several = kinds if isinstance(kinds, tuple) else (kinds,)
+            handlers[port] = dict.fromkeys((*several, pdu.Failed), partial(self._put, port))
         self.open_ports(handlers, outputs)
 
     def start(self) -> bool:

@@ -20,23 +20,24 @@ class PartsTransmitter(gr.hier_block2):
         name: of the block.
         packet_symbols: as of `message_mux`.
         air: arguments of `ofdm_transmitter`, in its order.
+        streams: which the system has, as of `message_mux`.
 
     Raises:
         HscError: as these blocks do.
     """
 
-    def __init__(self, name: str, packet_symbols: int, *air: Any) -> None:
+    def __init__(self, name: str, packet_symbols: int, *air: Any, streams: str = "both") -> None:
         gr.hier_block2.__init__(
             self, name, gr.io_signature(0, 0, 0), gr.io_signature(1, 1, gr.sizeof_gr_complex)
         )
         self.analog_modulator, self.digital_modulator = analog_modulator(), digital_modulator()
-        self.mux = message_mux("both", packet_symbols)
+        self.mux = message_mux(streams, packet_symbols)
         self.transmitter = ofdm_transmitter(*air)
         self.set_amplitude = self.transmitter.set_amplitude
 
     def wire_parts(
         self,
-        analog: gr.basic_block,
+        analog: gr.basic_block | None,
         digital: gr.basic_block,
         inputs: tuple[str, ...],
         outputs: tuple[str, ...],
@@ -45,18 +46,22 @@ class PartsTransmitter(gr.hier_block2):
         """Connect everything.
 
         Args:
-            analog, digital: parts with an output port of that name.
+            analog, digital: parts with an output port of that name; `analog` None where there is no such
+                stream.
             inputs, outputs: message ports of this block; `sent` and `status` come in addition.
             connections: of the parts among themselves and with this block's ports.
         """
         behind = (
-            ((analog, "analog"), (self.analog_modulator, "analog")),
             ((digital, "digital"), (self.digital_modulator, "digital")),
-            ((self.analog_modulator, "symbols"), (self.mux, "analog")),
             ((self.digital_modulator, "symbols"), (self.mux, "digital")),
             ((self.mux, "packets"), (self.transmitter, "packets")),
             ((self.transmitter, "sent"), (self, "sent")),
         )
+        if analog is not None:
+            behind += (
+                ((analog, "analog"), (self.analog_modulator, "analog")),
+                ((self.analog_modulator, "symbols"), (self.mux, "analog")),
+            )
         wire(self, inputs, ("sent", *outputs), (*connections, *behind))
         self.connect(self.transmitter, self)
 
@@ -82,7 +87,7 @@ class PartsReceiver(gr.hier_block2):
 
     def wire_parts(
         self,
-        analog: gr.basic_block,
+        analog: gr.basic_block | None,
         digital: gr.basic_block,
         images: gr.basic_block,
         outputs: tuple[str, ...],
@@ -91,7 +96,8 @@ class PartsReceiver(gr.hier_block2):
         """Connect everything.
 
         Args:
-            analog, digital: parts with an input port of that name.
+            analog, digital: parts with an input port of that name; `analog` None where there is no such
+                stream.
             images: the part whose port of that name gives the images.
             outputs: message ports of this block beside `images`, `packets`, `symbols` and `status`.
             connections: of the parts among themselves and with this block's ports.
@@ -100,11 +106,14 @@ class PartsReceiver(gr.hier_block2):
             ((self.receiver, "packets"), (self.demux, "packets")),
             ((self.receiver, "packets"), (self, "packets")),
             ((self.receiver, "symbols"), (self, "symbols")),
-            ((self.demux, "analog"), (self.analog_demodulator, "symbols")),
             ((self.demux, "digital"), (self.digital_demodulator, "symbols")),
-            ((self.analog_demodulator, "analog"), (analog, "analog")),
             ((self.digital_demodulator, "digital"), (digital, "digital")),
             ((images, "images"), (self, "images")),
         )
+        if analog is not None:
+            before += (
+                ((self.demux, "analog"), (self.analog_demodulator, "symbols")),
+                ((self.analog_demodulator, "analog"), (analog, "analog")),
+            )
         wire(self, (), ("images", *outputs, "packets", "symbols"), (*before, *connections))
         self.connect(self, self.receiver)

@@ -27,7 +27,7 @@ MOST_VALUES = 1 << 24
 # Least value that can be coded.
 _LOWEST = -(1 << (ESCAPE_BITS - 1))
 # Bytes of the coder's words.
-_WORD = 4
+WORD = 4
 # Distribution of the escaped values.
 _RAW = constriction.stream.model.Uniform(1 << ESCAPE_BITS)
 
@@ -171,8 +171,8 @@ def opened(data: bytes) -> AnsCoder:
     """Inverse of `packed`. Raises HscError for bytes that are no stack."""
     if not data:
         return AnsCoder()
-    words = -(-len(data) // _WORD)
-    found = np.frombuffer(data.ljust(words * _WORD, b"\0"), "<u4").astype(np.uint32)
+    words = -(-len(data) // WORD)
+    found = np.frombuffer(data.ljust(words * WORD, b"\0"), "<u4").astype(np.uint32)
     if not found[-1]:
         raise HscError("entropy coded values end in a zero word: the chunk is damaged")
     return AnsCoder(found)

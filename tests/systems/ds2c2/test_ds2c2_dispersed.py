@@ -269,7 +269,7 @@ def test_what_no_transmitter_sends_is_refused(image, model):
     with pytest.raises(HscError, match="transmitter and receiver differ"):
         dispersed.decode(bytes(80), np.ones(40, bool), scale, 40, 40, model)
     for blocks, block_bytes in ((0, 40), (1, 1)):
-        with pytest.raises(HscError, match="allow more channel uses"):
+        with pytest.raises(HscError, match="the detail of an image"):
             dispersed.encode(z, scale, blocks, block_bytes, model)
 
 

@@ -2,9 +2,27 @@
 and the learned image codec it is compared with.
 """
 
-from ...codecs.system import System
+from ...codecs.system import CodecEntry, System
 
-# Its codecs are declared when their weights are there.
+_BLOCKS = f"{__name__}.blocks"
+
 SYSTEM = System(
-    name="ds2c2", title="DS²C²", recipes=f"{__name__}.recipes:RECIPES", page="docs/systems/ds2c2.md"
+    name="ds2c2",
+    title="DS²C²",
+    codecs=(
+        CodecEntry("ds2c2", 10, f"{__name__}.codec:Ds2c2Codec", colour="#005f73"),
+        CodecEntry("lic", 11, f"{__name__}.lic:LicCodec", colour="#bcbd22"),
+    ),
+    recipes=f"{__name__}.recipes:RECIPES",
+    blocks=(
+        f"{_BLOCKS}:ds2c2_base_encoder",
+        f"{_BLOCKS}:ds2c2_residual_encoder",
+        f"{_BLOCKS}:ds2c2_bit_interleaver",
+        f"{_BLOCKS}:ds2c2_bit_deinterleaver",
+        f"{_BLOCKS}:ds2c2_base_decoder",
+        f"{_BLOCKS}:ds2c2_residual_decoder",
+        f"{_BLOCKS}:ds2c2_transmitter",
+        f"{_BLOCKS}:ds2c2_receiver",
+    ),
+    page="docs/systems/ds2c2.md",
 )

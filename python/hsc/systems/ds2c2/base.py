@@ -4,6 +4,7 @@ machine finds the same; c′, s and x′ are floating point and are only added t
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -11,7 +12,7 @@ import numpy as np
 import torch
 
 from ... import weights
-from ...coding.entropy import AnsCoder, EntropyTables, check_end, opened, packed
+from ...coding.entropy import WORD, AnsCoder, EntropyTables, check_end, opened, packed
 from ...coding.stored_tables import unpack_tables
 from ...errors import HscError
 from ...nn import planes
@@ -22,6 +23,8 @@ from .base_network import CELL, CHANNELS, MEANS, MULTIPLE, STEPS, WEIGHTS, BaseN
 # Error that a bit is worth, in squared quantiser steps. 6 dB a bit at high rate: 2 ln 2 / 12 = 0.116; between
 # 0.1 and 0.2 makes no difference (measured on Kodak images).
 _BIT = 0.12
+# Words of an entropy coder's state: as long as it has more, it has not run dry.
+_HEAD = 2
 
 
 @dataclass(frozen=True)
@@ -97,13 +100,29 @@ class Fineness:
         code.
         """
         coder = opened(data)
-
-        def visit(context: Context) -> np.ndarray:
-            return context.values(self.tables.pop(coder, context.row[0]).astype(np.int64)[None])
-
-        c = walk(self.contexts, MEANS, (1, height, width), visit)[0]
+        c = self._walk(height, width, lambda row: self.tables.pop(coder, row).astype(np.int64))
         check_end(coder)
         return c
+
+    def decode_end(self, data: bytes, height: int, width: int) -> np.ndarray:
+        """What the last bytes of a code, whole words of it, tell of c: passes that they hold, as of `decode`;
+        what is expected of the others, which is 0 for most. Raises HscError as `decode`.
+        """
+        coder = opened(data)
+
+        def symbols(row: np.ndarray) -> np.ndarray:
+            if coder.num_words() <= _HEAD:
+                return np.zeros(len(row), np.int64)
+            found = self.tables.pop(coder, row).astype(np.int64)
+            return found if coder.num_words() > _HEAD else np.zeros_like(found)
+
+        return self._walk(height, width, symbols)
+
+    def _walk(self, height: int, width: int, symbols: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+        def visit(context: Context) -> np.ndarray:
+            return context.values(symbols(context.row[0])[None])
+
+        return walk(self.contexts, MEANS, (1, height, width), visit)[0]
 
 
 class BaseCodec:
@@ -128,6 +147,14 @@ class BaseCodec:
         """
         planes.check_shape(shape)
         return self._fineness(fineness).decode(data, *cells(shape))
+
+    def decode_end(self, data: bytes, size: int, fineness: int, shape: tuple[int, int, int]) -> np.ndarray:
+        """c as far as the last bytes of a code of `size` bytes tell it: its low frequencies, which come
+        first. Raises HscError as `decode`.
+        """
+        planes.check_shape(shape)
+        words = data[(len(data) - size) % WORD :]
+        return self._fineness(fineness).decode_end(words, *cells(shape))
 
     @torch.no_grad()
     def expand(self, c: np.ndarray, fineness: int) -> torch.Tensor:
@@ -194,6 +221,11 @@ def encode(image: np.ndarray, fineness: int) -> BaseCode:
 def decode(data: bytes, fineness: int, shape: tuple[int, int, int]) -> np.ndarray:
     """`BaseCodec.decode` with the shipped weights."""
     return load_base().decode(data, fineness, shape)
+
+
+def decode_end(data: bytes, size: int, fineness: int, shape: tuple[int, int, int]) -> np.ndarray:
+    """`BaseCodec.decode_end` with the shipped weights."""
+    return load_base().decode_end(data, size, fineness, shape)
 
 
 def synthesise(c: np.ndarray, fineness: int, shape: tuple[int, int, int], steps: int = 2) -> Synthesis:

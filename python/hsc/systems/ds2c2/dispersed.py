@@ -20,6 +20,7 @@ from functools import lru_cache
 import numpy as np
 import torch
 
+from ...coding.budget import TooFew
 from ...coding.entropy import EntropyTables
 from ...errors import HscError
 from ...nn.transform import COLOUR, dct_matrix, zigzag
@@ -340,33 +341,40 @@ def encode(z: np.ndarray, scale: np.ndarray, blocks: int, block_bytes: int, mode
 
     Returns:
         Exactly blocks · block_bytes bytes, with the finest step that lets a bit weigh LAGRANGIAN squared
-        steps over all chunks together.
+        steps over all chunks together; with a coarser one where a chunk does not hold even its zeros.
 
     Raises:
-        HscError: no blocks, or such that not even zeros fit.
+        budget.TooFew: no blocks, or so few that they do not hold even zeros at the coarsest step.
     """
     if blocks < 1:
-        raise HscError("no block is left for the detail of an image: allow more channel uses")
+        raise TooFew("no block is left for the detail of an image", 1)
     chunk = interleaver.block_of(*z.shape, blocks).ravel()
     image = _Image.of(z, scale, chunk, blocks)
+    for step in range(_finest_step(image, blocks * (8.0 * block_bytes - _SPARE_BITS), model), STEPS):
+        parts = _chunks(image, z.ravel(), step, block_bytes, model)
+        if parts is not None:
+            return Coded(b"".join(part.ljust(block_bytes, b"\0") for part in parts), step)
+    few = f"{blocks} blocks of {block_bytes} bytes do not hold the detail of an image"
+    raise TooFew(few, blocks * block_bytes + 1)
+
+
+def _chunks(image: _Image, z: np.ndarray, step: int, block_bytes: int, model: Model) -> list[bytes] | None:
+    """Chunks of z (n,), none longer than `block_bytes`; None where one does not hold even its zeros."""
+    blocks = len(image.census)
     room = np.full(blocks, 8.0 * block_bytes - _SPARE_BITS)
-    step = _finest_step(image, room.sum(), model)
     choices, rows = _Choices.of(image, step, model), _rows_of_kinds(step)[image.kind]
-    members = _members(chunk, rows, blocks)
+    members = _members(image.chunk, rows, blocks)
     parts, waiting = [b""] * blocks, np.arange(blocks)
     while len(waiting):
-        if (room <= 0).any():
-            raise HscError(
-                f"{blocks} blocks of {block_bytes} bytes do not hold the detail of an image: "
-                "allow more channel uses"
-            )
-        symbols = choices.symbols(choices.best(choices.fitting(room)), z.ravel())
+        if (choices.idle > room).any():
+            return None
+        symbols = choices.symbols(choices.best(choices.fitting(room)), z)
         for each in waiting:
             own = members[each]
             parts[each] = model.tables.encode(symbols[own], rows[own])
         waiting = np.array([each for each in waiting if len(parts[each]) > block_bytes], np.int64)
         room[waiting] -= 8
-    return Coded(b"".join(part.ljust(block_bytes, b"\0") for part in parts), step)
+    return parts
 
 
 def _members(chunk: np.ndarray, rows: np.ndarray, blocks: int) -> list[np.ndarray]:

@@ -31,7 +31,7 @@ class Ds2c2Options:
         None, "bits per pixel of a binary residual; none: the most that the budget holds"
     )
     steps: int = option(2, f"of FineNet behind a binary residual, 0 to {MOST_STEPS}")
-    repair_share: float = option(0.3, "RaptorQ repair symbols over all symbols of the base layer, 0 to 0.9")
+    repair_share: float = option(0.4, "RaptorQ repair symbols over all symbols of the base layer, 0 to 0.9")
     told: bool = option(
         True,
         "whether the decoder of a binary residual knows what was lost; false: lost bits read as zeros, as in "

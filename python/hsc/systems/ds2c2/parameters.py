@@ -9,11 +9,14 @@ from ...errors import HscError
 from .dispersed import STEPS as QUANTISER_STEPS
 from .options import Coding, Rate
 
+NAME = "ds2c2"  # of the codec
 _SIZE = 5
 # Bits of the first byte: fineness, steps of FineNet, coding.
 _FINENESS, _FINENET_SHIFT, _FINENET, _CODING_SHIFT = 0x03, 2, 0x07, 7
 CODINGS: tuple[Coding, ...] = get_args(Coding)
 RATES: tuple[Rate, ...] = get_args(Rate)
+# Binary symbols of 8 × 8 pixels at these rates: 0.125, 0.25, 0.531 and 1 bits per pixel.
+CHANNELS = (8, 16, 34, 64)
 # Bytes of the base layer before repair: its length has 24 bits.
 MOST_BYTES = (1 << 24) - 1
 

@@ -10,6 +10,7 @@ import torch
 
 from ...training.loop import Run
 from ...training.recipe import Recipe
+from .parameters import CHANNELS, RATES
 from .residual_network import ResidualNetwork
 
 
@@ -79,27 +80,24 @@ class ResidualTraining(Recipe):
         return residual_training.train(run, start)
 
 
-def _recipe(name: str, channels: int, erasures: Erasures = Erasures(), start: str = "") -> ResidualTraining:
+def _recipe(level: int, erasures: Erasures = Erasures(), end: str = "") -> ResidualTraining:
     return ResidualTraining(
-        name=f"ds2c2-residual-{name}",
+        name=f"ds2c2-residual-{RATES[level]}{end}",
         data="photos",
         steps=20_000,
         batch=8,
         learning_rate=6e-4,
         crop=128,
-        channels=channels,
+        channels=CHANNELS[level],
         erasures=erasures,
-        start=start,
     )
 
 
-# Bits per pixel as the paper gives them, rounded: channels / 64 are 0.125, 0.25, 0.531 and 1.
+_TABLE = RATES.index("0.26")
+
 RECIPES = (
-    _recipe("0.13", 8),
-    _recipe("0.26", 16),
-    _recipe("0.54", 34),
-    _recipe("1.0", 64),
+    *(_recipe(level) for level in range(len(RATES))),
     # Table I: trained without erasures, and at 8 %.
-    _recipe("0.26-clean", 16, Erasures(calm=1.0)),
-    _recipe("0.26-8", 16, Erasures(calm=0.0, least=0.08, most=0.08, untold=0.5)),
+    _recipe(_TABLE, Erasures(calm=1.0), "-clean"),
+    _recipe(_TABLE, Erasures(calm=0.0, least=0.08, most=0.08, untold=0.5), "-8"),
 )

@@ -181,10 +181,9 @@ def _quality(
     symbols = binarise(network.analyse(padded, known), training=False)[0].to(torch.int8).numpy()
     received = [known]
     for share, told in ((0.0, True), (_PAPER_SHARE, True), (_PAPER_SHARE, False)):
-        data, came = erase_blocks(
-            bits.pack(symbols, _PAPER_BLOCK), share, _PAPER_BLOCK, np.random.default_rng(seed)
-        )
-        unpacked = bits.unpack(data, came, symbols.shape, _PAPER_BLOCK, told)
+        stream = bits.interleave(bits.pack(symbols), symbols.shape, _PAPER_BLOCK)
+        data, came = erase_blocks(stream, share, _PAPER_BLOCK, np.random.default_rng(seed))
+        unpacked = bits.deinterleave(data, came, symbols.shape, _PAPER_BLOCK, told)
         received.append(
             network.receive(*(torch.from_numpy(each)[None].float() for each in unpacked), known)[1]
         )

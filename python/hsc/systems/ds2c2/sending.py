@@ -1,0 +1,146 @@
+"""What DS²C² sends of an image: a base layer that its budget holds, and the residual for what is left."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from ...coding import budget, erasure
+from ...errors import HscError
+from ...message import DigitalStream, Link, Message
+from ...nn import planes
+from ...nn.transform import pad
+from ...phy import digital
+from . import base, bits, dispersed, residual_network
+from .base_network import MULTIPLE, STEPS
+from .binarizer import binarise
+from .detail_network import load_detail
+from .latents import latent_shape, scales, weights_of
+from .options import Ds2c2Options
+from .parameters import MOST_BYTES, NAME, RATES, Ds2c2Parameters
+
+# How far below the link's SNR the MCS of the base layer is chosen, and that of the residual [dB]: nothing is
+# decoded without the base, and of the residual some blocks may fail.
+BASE_MARGIN_DB, RESIDUAL_MARGIN_DB = 3.0, 1.0
+# Largest share of the channel uses that the base layer takes where a coarser one would do.
+BASE_SHARE = 0.45
+
+
+@dataclass(frozen=True)
+class Terms:
+    """How much may be sent of an image, and how.
+
+    Attributes:
+        shape: (H, W, C).
+        uses: complex channel uses of payload.
+        base_mcs, residual_mcs: of the two streams.
+        options: the codec's.
+    """
+
+    shape: tuple[int, int, int]
+    uses: int
+    base_mcs: str
+    residual_mcs: str
+    options: Ds2c2Options
+
+    @classmethod
+    def of(cls, shape: tuple[int, int, int], uses: int, link: Link, options: Ds2c2Options) -> Terms:
+        """Those of a link. Raises HscError for an impossible one."""
+        margins = (BASE_MARGIN_DB, RESIDUAL_MARGIN_DB)
+        return cls(shape, uses, *(budget.mcs(link, margin) for margin in margins), options)
+
+    def protected(self, data: bytes) -> bytes:
+        """The base layer with its repair symbols."""
+        size = digital.payload_bytes_per_block(self.base_mcs)
+        return erasure.protect(data, self.options.repair_share, size)
+
+    def base_uses(self, n_bytes: int) -> int:
+        """Channel uses of so many bytes of the base layer, with its repair symbols."""
+        return budget.protected_uses(n_bytes, self.options.repair_share, self.base_mcs)
+
+
+@dataclass(frozen=True)
+class Residual:
+    """The residual of an image.
+
+    Attributes:
+        level: as of `Ds2c2Parameters`.
+        data: bytes; empty where the budget has nothing left. Those of a binary one are in the latent's
+            order, before the interleaver.
+    """
+
+    level: int = 0
+    data: bytes = b""
+
+
+def base_layer(image: np.ndarray, terms: Terms) -> tuple[int, base.BaseCode]:
+    """The base layer of uint8 (H, W, C), and its fineness: the finest that its share of the budget holds.
+    Raises `budget.TooFew` when even the coarsest does not fit.
+    """
+    wanted = terms.options.fineness
+    for fineness in range(len(STEPS) - 1, -1, -1) if wanted is None else (wanted,):
+        coded = base.encode(image, fineness)
+        needed = terms.base_uses(len(coded.data))
+        if needed <= BASE_SHARE * terms.uses:
+            break
+    if needed > terms.uses:
+        raise budget.TooFew(f"{terms.uses} channel uses do not hold the base layer of DS²C²", needed)
+    if len(coded.data) > MOST_BYTES:
+        raise HscError(f"the base layer has {len(coded.data)} bytes: send a smaller image")
+    return fineness, coded
+
+
+@torch.inference_mode()
+def residual(image: np.ndarray, c: np.ndarray, fineness: int, uses: int, terms: Terms) -> Residual:
+    """The residual of an image for so many channel uses, behind a base layer c."""
+    size = digital.payload_bytes_per_block(terms.residual_mcs)
+    room = budget.bytes_in(uses, terms.residual_mcs)
+    pixels = pad(planes.to_planes(image), MULTIPLE)
+    if terms.options.coding == "binary":
+        return _binary(pixels, c, fineness, room, size, terms)
+    blocks = room // size
+    if not blocks:
+        return Residual()
+    network, model = load_detail()
+    z = dispersed.analyse(pixels - base.load_base().expand(c[None], fineness))[0].numpy()
+    try:
+        coded = dispersed.encode(z, scales(network, c, fineness), blocks, size, model)
+    except budget.TooFew:
+        return Residual()
+    return Residual(coded.step, coded.data)
+
+
+def _binary(
+    pixels: torch.Tensor, c: np.ndarray, fineness: int, room: int, block_bytes: int, terms: Terms
+) -> Residual:
+    """The paper's residual, at the highest rate of which so many bytes hold it."""
+    wanted = RATES if terms.options.rate is None else (terms.options.rate,)
+    levels = [RATES.index(rate) for rate in wanted]
+    fitting = [
+        level for level in levels if bits.byte_count(latent_shape(level, terms.shape), block_bytes) <= room
+    ]
+    if not fitting:
+        return Residual()
+    network = residual_network.load_network(weights_of(fitting[-1]))
+    prior = base.synthesise(c, fineness, terms.shape, terms.options.steps).refined
+    symbols = binarise(network.analyse(pixels, prior), training=False)[0].numpy().astype(np.int8)
+    return Residual(fitting[-1], bits.pack(symbols))
+
+
+def base_message(fineness: int, coded: base.BaseCode, terms: Terms) -> Message:
+    """The base layer alone as a message."""
+    stream = DigitalStream(terms.protected(coded.data), terms.base_mcs)
+    parameters = Ds2c2Parameters(terms.options.coding, fineness, terms.options.steps, 0, len(coded.data))
+    return Message(NAME, terms.shape, parameters.pack(), None, (stream,))
+
+
+def interleaved(own: Residual, terms: Terms) -> bytes:
+    """The residual as it is sent: the bits of a binary one are interleaved, chunks are dispersed as they
+    are.
+    """
+    if terms.options.coding == "dispersed" or not own.data:
+        return own.data
+    size = digital.payload_bytes_per_block(terms.residual_mcs)
+    return bits.interleave(own.data, latent_shape(own.level, terms.shape), size)
