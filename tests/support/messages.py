@@ -12,7 +12,10 @@ def arrived(message: Message, variance: float = 0.01, seed: int = 1) -> Received
         message.shape,
         message.parameters,
         None if message.analog is None or not message.analog.size else _noisy(message.analog, variance, seed),
-        tuple(ReceivedDigital(s.data, np.ones(len(s.data), bool)) for s in message.digital),
+        tuple(
+            ReceivedDigital(s.data, np.ones(len(s.data), bool), (), digital.payload_bytes_per_block(s.mcs))
+            for s in message.digital
+        ),
         float(-10 * np.log10(variance)),
     )
 

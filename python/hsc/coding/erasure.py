@@ -46,6 +46,17 @@ def protected_bytes(n_bytes: int, repair_share: float, symbol_bytes: int) -> int
     return (source + repair) * symbol_bytes if repair else n_bytes
 
 
+def source_room(n_bytes: int, repair_share: float, symbol_bytes: int) -> int:
+    """Most bytes of data that `protect` makes at most `n_bytes` of. Raises HscError as it does."""
+    if not repair_symbols(1, repair_share):
+        return n_bytes
+    symbols = n_bytes // symbol_bytes
+    source = min(int(symbols * (1 - repair_share)) + 1, symbols)
+    while source and source + repair_symbols(source, repair_share) > symbols:
+        source -= 1
+    return source * symbol_bytes
+
+
 def protect(data: bytes, repair_share: float, symbol_bytes: int) -> bytes:
     """Data, filled up with zeros to whole symbols, and repair symbols; the data alone when the share is 0.
 

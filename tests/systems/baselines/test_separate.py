@@ -5,7 +5,7 @@ import pillow_heif
 import pytest
 from gnuradio.hsc import metrics
 from gnuradio.hsc.codecs import registry
-from gnuradio.hsc.coding import hevc, stills
+from gnuradio.hsc.coding import budget, erasure, hevc, stills
 from gnuradio.hsc.coding.chunks import frame
 from gnuradio.hsc.errors import HscError
 from gnuradio.hsc.message import Link, ReceivedDigital, ReceivedMessage
@@ -13,6 +13,7 @@ from gnuradio.hsc.phy import digital
 from gnuradio.hsc.phy.crc import crc32
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.messages import modulated
 
 
 def photograph(height=96, width=128, channels=3, seed=3):
@@ -203,3 +204,31 @@ def test_parameters_are_described(source):
     for wrong in (b"", b"\x07"):
         with pytest.raises(HscError, match="not a message of separate coding"):
             registry.codec_class("separate").describe(wrong)
+
+
+@pytest.mark.parametrize("source", ["hevc", "jpeg2000"])
+def test_repair_symbols_move_the_cliff(source):
+    """Any blocks up to the share may be lost; beyond it HEVC is gone."""
+    image = photograph(192, 256)
+    codec = registry.create("separate", source=source, repair_share=0.3)
+    link = Link(10.0, 1 / 6)
+    message = codec.encode(image, link)
+    plain = registry.create("separate", source=source).encode(image, link)
+    assert budget.spent(message) <= budget.channel_uses(link, image.shape) and len(plain.parameters) == 1
+    whole = [codec.decode(modulated(each, 40.0)).image for each in (message, plain)]
+    assert metrics.psnr_db(whole[0], image) < metrics.psnr_db(whole[1], image)
+    for seed in range(4):
+        found = codec.decode(modulated(message, 40.0, 0.15, seed)).image
+        assert np.array_equal(found, whole[0])
+    if source == "hevc":
+        with pytest.raises(HscError):
+            codec.decode(modulated(message, 40.0, 0.5))
+
+
+@pytest.mark.parametrize("share", [0.03, 0.3, 0.45, 0.9])
+def test_the_room_before_repair_symbols_is_all_that_there_is(share):
+    for blocks in (0, 1, 2, 7, 100):
+        room = erasure.source_room(41 * blocks + 5, share, 41)
+        assert erasure.protected_bytes(room, share, 41) <= 41 * blocks + 5
+        assert erasure.protected_bytes(room + 1, share, 41) > 41 * blocks + 5
+    assert erasure.source_room(77, 0.0, 41) == 77

@@ -3,18 +3,19 @@ MCS.
 
 The still is driven to the largest quality that fits the budget. There is a cliff, which is the point of this
 baseline: with JPEG2000 the quality layers before the first lost block are an image, with HEVC one lost block
-loses the image and `decode` raises HscError; curves count that as a mid-grey image.
+loses the image and `decode` raises HscError; curves count that as a mid-grey image. RaptorQ symbols move the
+cliff, and cost quality before it.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ...codecs.contract import Decoded
 from ...codecs.options import option
-from ...coding import budget, stills
+from ...coding import budget, erasure, stills
 from ...coding.stills import SOURCES, Source
 from ...errors import HscError
 from ...message import DigitalStream, Link, Message, ReceivedMessage
@@ -22,6 +23,9 @@ from ...nn.planes import check_shape
 from ...phy import digital
 from ...refiner.codec import Refining
 from ...refiner.options import RefinerOptions
+
+# Bytes of the length of a still that has repair symbols, in the parameters; none or 0 without them.
+_LENGTH = 3
 
 
 @dataclass(frozen=True)
@@ -32,9 +36,11 @@ class SeparateOptions(RefinerOptions):
     margin_db: float = option(
         1.0, "with the MCS left to the codec: how far its threshold stays below the link's SNR [dB]"
     )
+    repair_share: float = option(0.0, "RaptorQ repair symbols over all symbols of the still, 0 to 0.9")
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        erasure.repair_symbols(1, self.repair_share)
         if not 0 <= self.margin_db <= 40:
             raise HscError(f"the margin of the MCS is {self.margin_db} dB: give 0 to 40")
 
@@ -55,17 +61,17 @@ class SeparateCodec(Refining):
         return budget.within(link, image.shape, lambda uses: self._message(image, uses, mcs))
 
     def _message(self, image: np.ndarray, uses: int, mcs: str) -> Message:
+        share, size = self.options.repair_share, digital.payload_bytes_per_block(mcs)
+        room = erasure.source_room(budget.bytes_in(uses, mcs), share, size)
         try:
-            data = stills.fit(image, budget.bytes_in(uses, mcs), self.options.source)
+            data = stills.fit(image, room, self.options.source)
         except budget.TooFew as few:
-            raise budget.TooFew(few.reason, digital.symbol_count(few.needed, mcs)) from None
-        return Message(
-            self.name,
-            tuple(image.shape),
-            bytes([SOURCES.index(self.options.source)]),
-            None,
-            (DigitalStream(data, mcs),),
-        )
+            raise budget.TooFew(few.reason, budget.protected_uses(few.needed, share, mcs)) from None
+        parameters = bytes([SOURCES.index(self.options.source)])
+        if share:
+            parameters += len(data).to_bytes(_LENGTH, "big")
+        stream = DigitalStream(erasure.protect(data, share, size), mcs)
+        return Message(self.name, tuple(image.shape), parameters, None, (stream,))
 
     def decode(self, received: ReceivedMessage) -> Decoded:
         """Received message → image. Raises HscError when nothing usable came, with HEVC when anything is
@@ -74,7 +80,11 @@ class SeparateCodec(Refining):
         source = self.describe(received.parameters)["source"]
         if not received.digital:
             raise HscError("nothing of the image arrived: use a more robust MCS or send it again")
-        return Decoded(stills.decode(received.digital[0], tuple(received.shape), source))
+        stream = received.digital[0]
+        if size := int.from_bytes(received.parameters[1 : 1 + _LENGTH], "big"):
+            data, there = erasure.recover(stream, size, stream.block_bytes or erasure.LARGEST_SYMBOL)
+            stream = replace(stream, data=data, received=there)
+        return Decoded(stills.decode(stream, tuple(received.shape), source))
 
     @classmethod
     def describe(cls, parameters: bytes) -> dict[str, object]:
