@@ -76,6 +76,8 @@ class Reception:
         through: "symbols", or "ofdm" for the sample-level channel with carrier, phase and clock offset.
         loss: share of the packets that is dropped, any of them with equal chance; rounded, but at least one
             when it is not 0.
+        burst: mean length of a run of dropped packets; above 1 (Gilbert-Elliott) the share is kept in the
+            mean alone.
         judged: qualities that are wanted besides PSNR and MS-SSIM, names of `quality.FURTHER`.
         inside: a rectangle whose PSNR is wanted, None for none.
     """
@@ -86,6 +88,7 @@ class Reception:
     options: Options = ()
     through: str = "symbols"
     loss: float = 0.0
+    burst: float = 1.0
     judged: tuple[str, ...] = ()
     inside: quality.Rectangle | None = None
 
@@ -255,8 +258,10 @@ def carry_ofdm(
     return join(arrived) if arrived else None
 
 
-def dropped(count: int, share: float, rng: np.random.Generator) -> np.ndarray:
-    """Bool (count,): which packets are dropped, `Reception.loss`."""
+def dropped(count: int, share: float, rng: np.random.Generator, burst: float = 1.0) -> np.ndarray:
+    """Bool (count,): which packets are dropped, `Reception.loss` and `Reception.burst`."""
+    if burst > 1:
+        return channel.erased(count, share, rng, burst)
     lost = np.zeros(count, bool)
     if share:
         lost[rng.choice(count, min(count, max(1, round(share * count))), replace=False)] = True
@@ -311,7 +316,7 @@ def _receive(
     spent: dict[str, float],
 ) -> tuple[Measured, np.ndarray]:
     rng = generator(image_name, reception)
-    lost = dropped(modulated.header.count, reception.loss, rng.spawn(1)[0])
+    lost = dropped(modulated.header.count, reception.loss, rng.spawn(1)[0], reception.burst)
     if reception.through == "ofdm":
         assembled = carry_ofdm(modulated, reception.channel, reception.snr_db, rng, preset(NUMEROLOGY), lost)
     else:

@@ -14,6 +14,7 @@ SYSTEM = System(
         CodecEntry("lic", 11, f"{__name__}.lic:LicCodec", colour="#bcbd22"),
     ),
     recipes=f"{__name__}.recipes:RECIPES",
+    figures=f"{__name__}.figures:FIGURES",
     blocks=(
         f"{_BLOCKS}:ds2c2_base_encoder",
         f"{_BLOCKS}:ds2c2_residual_encoder",

@@ -15,14 +15,10 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from ... import metrics
-from ...evaluation import pictures, quality, sweep
+from ...evaluation import detail_grid, quality
 from ...evaluation.curves import Curves
-from ...evaluation.detail import place
 from ...evaluation.drawing import of_codecs, qualities
-from ...evaluation.figure import Figure, Given, Images, Source
+from ...evaluation.figure import Figure, Images, Source
 from ...evaluation.plan import (
     At,
     Case,
@@ -36,7 +32,6 @@ from ...evaluation.plan import (
     fading,
     spread,
 )
-from ...evaluation.transmission import Point
 from . import findings
 from .cases import (
     ALSO,
@@ -69,7 +64,6 @@ from .cases import (
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing
-    from PIL import Image
 
 # Photographs that are judged by VGG16 too, and what their curves' labels end with.
 _DEEPLY_JUDGED_IMAGES = 4
@@ -81,8 +75,6 @@ _CHANNELS = ("rayleigh", "rician")
 _LOST = ", packets lost"
 _PICTURE_CBR = 1 / 24
 _PICTURE_SNRS_DB = (0, 10)
-# A grid of so many tiles in a row fits a page.
-_TILES = 6
 
 
 def _renamed(planned: PlannedCurve, end: str, **fields: object) -> PlannedCurve:
@@ -252,53 +244,9 @@ def seen(images: Sequence[str], say: Say, snrs_db: Sequence[float] = _PICTURE_SN
     return Plan("lrisc-pictures", text, SNR_AXIS, curves, also=ALSO)
 
 
-def grids(given: Given, found: Curves) -> Image.Image:
-    """For each photograph and SNR the same detail of every system, where they differ most."""
-    there, snrs_db = {series.name for series in found.series}, found.series[0].x.values
-    plan = seen(list(given.images), lambda text: None, snrs_db)
-    planned = [each for each in plan.curves if each.label in there]
-    rows: list[list[pictures.Tile]] = []
-    for i, name in enumerate(given.images):
-        given.progress(f"pictures of {name}")
-        points = [[each.points[j][i][0] for each in planned] for j in range(len(snrs_db))]
-        rows += _details(name, given.images[name], [each.label for each in planned], points)
-    heading = (
-        f"Kodak, AWGN, {text_of(_PICTURE_CBR)}: details at full size, where the systems differ most; figures "
-        "are those of the whole images."
-    )
-    return pictures.grid(rows, tile_height=rows[0][0].pixels.shape[0], heading=heading)
-
-
-def _details(
-    name: str, image: np.ndarray, labels: Sequence[str], points: Sequence[Sequence[Point]]
-) -> list[list[pictures.Tile]]:
-    """Rows of tiles for one photograph: for each SNR the original and what every system made of it."""
-    wanted = [point for column in points for point in column]
-    outcome = sweep.run(wanted, {name: image}, workers=0, pictures=wanted)
-    window = place(image, [_arrived(column, outcome) for column in points])
-    rows: list[list[pictures.Tile]] = []
-    for column in points:
-        original = f"original, {name.rsplit('-', 1)[0]}", f"{column[0].reception.snr_db:g} dB"
-        tiles = [pictures.Tile(image[window], *original)]
-        tiles += [_tile(label, p, outcome, window) for label, p in zip(labels, column, strict=True)]
-        rows += [tiles[first : first + _TILES] for first in range(0, len(tiles), _TILES)]
-    return rows
-
-
-def _arrived(points: Sequence[Point], outcome: sweep.Outcome) -> list[np.ndarray]:
-    there = [p for p in points if p in outcome.measured and outcome.measured[p].failure is None]
-    return [outcome.pictures[point] for point in there]
-
-
-def _tile(label: str, point: Point, outcome: sweep.Outcome, window: tuple[slice, slice]) -> pictures.Tile:
-    measured = outcome.measured.get(point)
-    if measured is None:
-        return pictures.Tile(None, label, outcome.errors[point])
-    return pictures.Tile(
-        None if measured.failure else outcome.pictures[point][window],
-        f"{label}, {pictures.quality(measured.psnr_db)}",
-        ", ".join(metrics.in_words(vars(measured))),
-    )
+grids = partial(
+    detail_grid.grid_of, plan=seen, heading=f"Kodak, AWGN, {text_of(_PICTURE_CBR)}", place="{:g} dB"
+)
 
 
 def _drawn(curves: Curves, shown: Sequence[str], **how: object) -> Drawing:

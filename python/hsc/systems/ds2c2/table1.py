@@ -1,0 +1,210 @@
+"""Table I of the paper and what belongs beside it: quality at a number of bits per pixel, with a share of the
+blocks erased.
+
+Bits are counted in two ways, and every label says in which: (A) the residual's alone, the base layer coming
+without errors on top, as the paper most likely counts; (B) all that are sent. The third way, channel uses on
+the air, is `ds2c2-loss`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from ... import metrics
+from ...channel import erase_blocks
+from ...coding import erasure, hevc
+from ...errors import HscError
+from ...evaluation.curves import Axis, Curves, Series, mean_and_confidence
+from ...evaluation.figure import Given
+from ...message import ReceivedDigital
+from ...nn import planes
+from ...nn.transform import pad
+from . import base, bits, dispersed, lic, lic_coding, lic_network, residual_network
+from .base_network import MULTIPLE
+from .binarizer import binarise
+from .detail_network import load_detail
+from .latents import latent_shape, scales, weights_of
+from .lic_coding import LEVELS, Reader
+from .parameters import RATES, Ds2c2Parameters
+from .receiving import GREY, image_of
+
+BITS_PER_PIXEL = 0.26
+# Shares of the blocks that are erased: the paper's 0 and 16 %, and what lies around.
+ERASED = (0.0, 0.08, 0.16, 0.3)
+# The paper's blocks, and ours: what an LDPC block of rate 1/2 carries [bytes].
+PAPER_BLOCK, LDPC_BLOCK = 1056, 40
+# Fineness of the base layers under (A) and (B), and the steps of FineNet.
+_FINENESS, _STEPS = 2, 2
+# Share of repair symbols of HEVC that is made for 16 % of the blocks. Of a Kodak image of 213 blocks, twice
+# the deviation of their number more than the mean.
+_REPAIR = 0.22
+
+# A receiver: share erased and random numbers → uint8 (H, W, C).
+Receive = Callable[[float, np.random.Generator], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Sent:
+    """What a system sends of an image.
+
+    Attributes:
+        base, residual: bits of the base layer, which is not erased, and of all else.
+        receive: what a receiver makes of it.
+    """
+
+    base: int
+    residual: int
+    receive: Receive
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of the table: label, and uint8 (H, W, C) → `Sent`."""
+
+    label: str
+    send: Callable[[np.ndarray], Sent]
+
+
+def binary(image: np.ndarray, name: str, level: int, told: bool) -> Sent:
+    """The paper's residual with weights of some name, in the paper's blocks."""
+    shape = tuple(image.shape)
+    coded = base.encode(image, _FINENESS)
+    network, latent = residual_network.load_network(name), latent_shape(level, shape)
+    with torch.inference_mode():
+        prior = base.synthesise(coded.c, _FINENESS, shape, _STEPS).refined
+        symbols = binarise(network.analyse(pad(planes.to_planes(image), MULTIPLE), prior), training=False)
+    data = bits.interleave(bits.pack(symbols[0].numpy().astype(np.int8)), latent, PAPER_BLOCK)
+
+    def receive(share: float, rng: np.random.Generator) -> np.ndarray:
+        came = bits.deinterleave(*erase_blocks(data, share, PAPER_BLOCK, rng), latent, PAPER_BLOCK, told)
+        with torch.inference_mode():
+            known = (torch.from_numpy(each)[None].float() for each in came)
+            return planes.to_image(network.receive(*known, prior)[1], shape)
+
+    # Blocks are filled up with zeros, which is not counted: a stream of another length has none.
+    return Sent(8 * len(coded.data), symbols.numel(), receive)
+
+
+def chunks(image: np.ndarray, all_bits: bool) -> Sent:
+    """Our residual, in LDPC blocks; `all_bits`: the base layer's bits count too."""
+    shape, (network, model) = tuple(image.shape), load_detail()
+    coded = base.encode(image, _FINENESS)
+    room = BITS_PER_PIXEL * shape[0] * shape[1] - (8 * len(coded.data) if all_bits else 0)
+    pixels = pad(planes.to_planes(image), MULTIPLE)
+    z = dispersed.analyse(pixels - base.load_base().expand(coded.c[None], _FINENESS))[0].numpy()
+    blocks = max(int(room / 8 / LDPC_BLOCK), 1)
+    own = dispersed.encode(z, scales(network, coded.c, _FINENESS), blocks, LDPC_BLOCK, model)
+    known = Ds2c2Parameters("dispersed", _FINENESS, _STEPS, own.step, len(coded.data))
+
+    def receive(share: float, rng: np.random.Generator) -> np.ndarray:
+        data, came = erase_blocks(own.data, share, LDPC_BLOCK, rng)
+        return image_of(coded.c, ReceivedDigital(data, came, (), LDPC_BLOCK), known, shape)
+
+    return Sent(8 * len(coded.data), 8 * len(own.data), receive)
+
+
+def learned(image: np.ndarray, training: str, losses: str) -> Sent:
+    """The learned image codec without protection, in the paper's blocks."""
+    shape, (network, coder) = tuple(image.shape), lic_network.load(lic.WEIGHTS[training])
+    finest, coarsest = 0, LEVELS - 1
+    while finest < coarsest:
+        middle = (finest + coarsest) // 2
+        size = 8 * len(lic.compress(network, coder, image, middle))
+        finest, coarsest = (
+            (middle + 1, coarsest) if size > BITS_PER_PIXEL * shape[0] * shape[1] else (finest, middle)
+        )
+    code, level = lic.compress(network, coder, image, finest), finest
+
+    def receive(share: float, rng: np.random.Generator) -> np.ndarray:
+        data, came = erase_blocks(code, share, PAPER_BLOCK, rng)
+        intact = len(data) if losses == "zeros" or came.all() else int(np.argmin(came))
+        latents = lic_coding.decode(coder, Reader(data, intact), lic.positions(shape), level)
+        return lic.reconstruct(network, latents, level, shape)
+
+    return Sent(0, 8 * len(code), receive)
+
+
+def repaired(image: np.ndarray) -> Sent:
+    """HEVC with RaptorQ, in LDPC blocks, all bits counted."""
+    shape = tuple(image.shape)
+    room = int(BITS_PER_PIXEL * shape[0] * shape[1] / 8)
+    still = hevc.fit(image, erasure.source_room(room, _REPAIR, LDPC_BLOCK))
+    data = erasure.protect(still, _REPAIR, LDPC_BLOCK)
+
+    def receive(share: float, rng: np.random.Generator) -> np.ndarray:
+        came = ReceivedDigital(*erase_blocks(data, share, LDPC_BLOCK, rng), (), LDPC_BLOCK)
+        try:
+            return hevc.decode(erasure.recover(came, len(still), LDPC_BLOCK)[0], shape)
+        except HscError:
+            return np.full(shape, GREY, np.uint8)
+
+    return Sent(0, 8 * len(data), receive)
+
+
+def rows() -> list[Row]:
+    """The rows of the table."""
+    level, half = RATES.index("0.26"), RATES.index("0.13")
+    usual, clean, at_8 = (weights_of(level) + end for end in ("", "-clean", "-8"))
+    return [
+        Row("binary (A), trained clean, not told", lambda image: binary(image, clean, level, False)),
+        Row("binary (A), trained clean, told", lambda image: binary(image, clean, level, True)),
+        Row("binary (A), trained at 8 %, not told", lambda image: binary(image, at_8, level, False)),
+        Row("binary (A), trained at 8 %, told", lambda image: binary(image, at_8, level, True)),
+        Row("binary (A), not told", lambda image: binary(image, usual, level, False)),
+        Row("binary (A), told", lambda image: binary(image, usual, level, True)),
+        Row("binary (B), told", lambda image: binary(image, weights_of(half), half, True)),
+        Row("dispersed (A), told", lambda image: chunks(image, all_bits=False)),
+        Row("dispersed (B), told", lambda image: chunks(image, all_bits=True)),
+        Row("lic (B), zeros", lambda image: learned(image, "clean", "zeros")),
+        Row("lic (B), trained at 8 %, zeros", lambda image: learned(image, "erased", "zeros")),
+        Row("lic (B), stops", lambda image: learned(image, "clean", "stop")),
+        Row("HEVC (B), RaptorQ for 16 %", repaired),
+    ]
+
+
+def table1(given: Given, erased: Sequence[float] = ERASED) -> Curves:
+    """Every row over the shares erased, the same blocks of an image for all of a row's kind."""
+    series, findings = [], {}
+    for row in rows():
+        given.progress(row.label)
+        try:
+            found = [_measured(row, image, seed, erased) for seed, image in enumerate(given.images.values())]
+        except HscError as error:
+            given.progress(f"left out: {row.label} ({error})")
+            continue
+        quality, spent = (np.array(each) for each in zip(*found, strict=True))
+        mean, width = mean_and_confidence(quality.T)
+        bits_per_pixel = spent.mean(0)
+        also = {
+            "base_bpp": [float(bits_per_pixel[0])] * len(erased),
+            "residual_bpp": [float(bits_per_pixel[1])] * len(erased),
+        }
+        x = Axis("erased", "share of blocks erased", list(erased))
+        confidence = width if len(found) > 1 else None
+        series.append(Series(row.label, "measured", x, Axis("psnr", "dB", mean), confidence, also))
+        for share, psnr in zip(erased[1:], mean[1:], strict=True):
+            findings[f"{row.label}: loss at {share:.0%} erased [%]"] = float(100 * (1 - psnr / mean[0]))
+    text = (
+        f"Kodak, {BITS_PER_PIXEL:g} bits per pixel: (A) of the residual alone, behind a base layer of "
+        f"fineness {_FINENESS} without errors; (B) of all that is sent. Blocks of {PAPER_BLOCK} bytes for "
+        f"binary and lic, of {LDPC_BLOCK} for dispersed and HEVC."
+    )
+    return Curves(
+        "ds2c2-table1", text, given.command, series, {"images": len(given.images), **findings}, None
+    )
+
+
+def _measured(
+    row: Row, image: np.ndarray, seed: int, erased: Sequence[float]
+) -> tuple[list[float], tuple[float, float]]:
+    """PSNR [dB] for each share, and bits per pixel of base layer and residual."""
+    sent, pixels = row.send(image), image.shape[0] * image.shape[1]
+    rng = [np.random.default_rng([seed, i]) for i in range(len(erased))]
+    found = [
+        metrics.psnr_db(sent.receive(share, each), image) for share, each in zip(erased, rng, strict=True)
+    ]
+    return found, (sent.base / pixels, sent.residual / pixels)
