@@ -132,14 +132,20 @@ class BaseCodec:
         self.network = network.eval().requires_grad_(False)
         self.finenesses = tuple(fineness_of(network, index) for index in range(len(STEPS)))
 
-    def encode(self, image: np.ndarray, fineness: int) -> BaseCode:
-        """uint8 (H, W, C), C = 1 or 3 → code. Raises HscError for what is no image, or a fineness that there
-        is not.
+    def compress(self, image: np.ndarray) -> torch.Tensor:
+        """uint8 (H, W, C), C = 1 or 3 → c before rounding, float (1, CHANNELS, h, w). Raises HscError for
+        what is no image.
         """
-        own = self._fineness(fineness)
         with torch.inference_mode():
-            c = self.network.compress(pad(planes.to_planes(image), MULTIPLE))
-        return own.encode(c)
+            return self.network.compress(pad(planes.to_planes(image), MULTIPLE))
+
+    def code(self, c: torch.Tensor, fineness: int) -> BaseCode:
+        """What `compress` gives → code. Raises HscError for a fineness that there is not."""
+        return self._fineness(fineness).encode(c)
+
+    def encode(self, image: np.ndarray, fineness: int) -> BaseCode:
+        """uint8 (H, W, C) → code. Raises HscError as `compress` and `code`."""
+        return self.code(self.compress(image), fineness)
 
     def decode(self, data: bytes, fineness: int, shape: tuple[int, int, int]) -> np.ndarray:
         """Inverse: c, int64 (CHANNELS, h, w), of an image of shape (H, W, C). Raises HscError for bytes that

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass
 
 import numpy as np
@@ -79,14 +80,22 @@ def base_layer(image: np.ndarray, terms: Terms) -> tuple[int, base.BaseCode]:
     """The base layer of uint8 (H, W, C), and its fineness: the finest that its share of the budget holds.
     Raises `budget.TooFew` when even the coarsest does not fit.
     """
-    wanted = terms.options.fineness
-    for fineness in range(len(STEPS) - 1, -1, -1) if wanted is None else (wanted,):
-        coded = base.encode(image, fineness)
-        needed = terms.base_uses(len(coded.data))
-        if needed <= BASE_SHARE * terms.uses:
-            break
-    if needed > terms.uses:
-        raise budget.TooFew(f"{terms.uses} channel uses do not hold the base layer of DS²C²", needed)
+    codec, codes = base.load_base(), {}
+    c = codec.compress(image)
+
+    def needed(fineness: int) -> int:
+        codes[fineness] = codec.code(c, fineness)
+        return terms.base_uses(len(codes[fineness].data))
+
+    fineness = terms.options.fineness
+    if fineness is None:
+        room = BASE_SHARE * terms.uses
+        # Finer ones take more: the first that is too fine, less one.
+        fineness = max(bisect_right(range(len(STEPS)), room, key=needed) - 1, 0)
+    coded = codes.get(fineness) or codec.code(c, fineness)
+    uses = terms.base_uses(len(coded.data))
+    if uses > terms.uses:
+        raise budget.TooFew(f"{terms.uses} channel uses do not hold the base layer of DS²C²", uses)
     if len(coded.data) > MOST_BYTES:
         raise HscError(f"the base layer has {len(coded.data)} bytes: send a smaller image")
     return fineness, coded
