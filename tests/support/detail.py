@@ -20,7 +20,7 @@ class DctPrior:
         z = dispersed.analyse(images - 0.5)[:, _PLACES].numpy()
         return np.rint(z / self.steps[fineness]).astype(np.int64)
 
-    def expand(self, c: np.ndarray, fineness: int) -> torch.Tensor:
+    def synthesise(self, c: np.ndarray, fineness: int) -> torch.Tensor:
         z = torch.zeros(len(c), dispersed.CHANNELS, *c.shape[2:])
         z[:, _PLACES] = torch.from_numpy(c).float() * self.steps[fineness]
         return dispersed.synthesise(z) + 0.5

@@ -218,9 +218,9 @@ def test_bad_input_is_one_clear_line():
     codec, image = fitted_base(), picture((40, 40, 3))
     code = codec.encode(image, 0)
     for wrong in (-1, len(STEPS)):
-        with pytest.raises(HscError, match="choose one of 0 to 3"):
+        with pytest.raises(HscError, match="choose one of 0 to 4"):
             codec.encode(image, wrong)
-        with pytest.raises(HscError, match="choose one of 0 to 3"):
+        with pytest.raises(HscError, match="choose one of 0 to 4"):
             codec.decode(code.data, wrong, image.shape)
     for shape in ((0, 4, 3), (4, 4, 2), (1 << 13, 1 << 13, 3)):
         with pytest.raises(HscError, match="cannot be sent"):
@@ -272,6 +272,6 @@ def test_trainings_stand_behind_what_receivers_make():
     made = codec.synthesise(code.c, 1, image.shape)
     found = frozen.code(planes(image[None]), 1)
     assert np.array_equal(found[0], code.c) and frozen.finenesses == len(codec.finenesses)
-    torch.testing.assert_close(frozen.expand(found, 1), made.expanded, rtol=0, atol=1e-5)
+    torch.testing.assert_close(frozen.synthesise(found, 1), made.refined, rtol=0, atol=1e-5)
     torch.testing.assert_close(frozen.refined(planes(image[None]), 1), made.refined, rtol=0, atol=1e-5)
     assert (made.refined - made.expanded).abs().max() > 1e-3

@@ -64,10 +64,10 @@ def folder(tmp_path):
 
 
 def test_the_untrained_network_adds_the_detail_to_the_base(linear, images):
-    expanded = PRIOR.expand(PRIOR.code(images, 0), 0)
-    z = dispersed.analyse(images - expanded)
-    found = linear(z, torch.rand_like(z), expanded)
-    assert torch.allclose(found, expanded + dispersed.synthesise(z), atol=1e-6)
+    synthesised = PRIOR.synthesise(PRIOR.code(images, 0), 0)
+    z = dispersed.analyse(images - synthesised)
+    found = linear(z, torch.rand_like(z), synthesised)
+    assert torch.allclose(found, synthesised + dispersed.synthesise(z), atol=1e-6)
 
 
 def test_variances_of_tokens_are_those_of_all_coefficients_they_share():
@@ -83,14 +83,14 @@ def test_variances_of_tokens_are_those_of_all_coefficients_they_share():
 
 def test_an_image_is_the_same_in_any_batch_and_with_any_threads(linear, images):
     network = moved(linear).eval().requires_grad_(False)
-    expanded = PRIOR.expand(PRIOR.code(images, 0), 0)
-    z = dispersed.analyse(images - expanded)
-    together = network(z, z.square(), expanded)
+    synthesised = PRIOR.synthesise(PRIOR.code(images, 0), 0)
+    z = dispersed.analyse(images - synthesised)
+    together = network(z, z.square(), synthesised)
     before = torch.get_num_threads()
     try:
         for threads in (1, 3):
             torch.set_num_threads(threads)
-            alone = network(z[2:3], z[2:3].square(), expanded[2:3])
+            alone = network(z[2:3], z[2:3].square(), synthesised[2:3])
             assert torch.allclose(alone[0], together[2], atol=1e-5)
     finally:
         torch.set_num_threads(before)
@@ -98,9 +98,9 @@ def test_an_image_is_the_same_in_any_batch_and_with_any_threads(linear, images):
 
 def test_what_is_lost_is_told_to_the_network(linear, images):
     network = moved(linear).eval().requires_grad_(False)
-    expanded = PRIOR.expand(PRIOR.code(images[:1], 0), 0)
+    synthesised = PRIOR.synthesise(PRIOR.code(images[:1], 0), 0)
     z = torch.zeros(1, dispersed.CHANNELS, 8, 8)
-    sure, unsure = (network(z, torch.full_like(z, value), expanded) for value in (1e-6, 1e-2))
+    sure, unsure = (network(z, torch.full_like(z, value), synthesised) for value in (1e-6, 1e-2))
     assert (sure - unsure).abs().max() > 1e-4
 
 
@@ -108,7 +108,7 @@ def test_training_loses_chunks_in_six_of_ten_images_and_never_too_many(linear, i
     torch.manual_seed(1)
     model = linear.model()
     c = PRIOR.code(images[:1], 0)
-    z = dispersed.analyse(images[:1] - PRIOR.expand(c, 0))[0].numpy()
+    z = dispersed.analyse(images[:1] - PRIOR.synthesise(c, 0))[0].numpy()
     scale = dispersed.scales(linear.scale_weight[0].numpy(), c[0], PRIOR.means)
     shares = []
     monkeypatch.setattr(

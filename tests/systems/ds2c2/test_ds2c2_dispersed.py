@@ -23,7 +23,7 @@ def fitted(images):
     weights, samples = [], []
     for fineness in range(PRIOR.finenesses):
         c = PRIOR.code(images, fineness)
-        z = dispersed.analyse(images - PRIOR.expand(c, fineness)).numpy()
+        z = dispersed.analyse(images - PRIOR.synthesise(c, fineness)).numpy()
         found = np.stack([dispersed.features(each, PRIOR.means) for each in c], 1)
         weights.append(
             detail_fit.fit_weights(
@@ -49,7 +49,7 @@ def model(fit):
 def detail(images, weights, fineness=0):
     """z and scales of the first of images (1, 3, H, W)."""
     c = PRIOR.code(images, fineness)
-    z = dispersed.analyse(images - PRIOR.expand(c, fineness))[0].numpy()
+    z = dispersed.analyse(images - PRIOR.synthesise(c, fineness))[0].numpy()
     return z, dispersed.scales(weights[fineness], c[0], PRIOR.means)
 
 

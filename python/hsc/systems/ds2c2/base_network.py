@@ -31,8 +31,8 @@ CHANNELS = sum(KEPT)
 MEANS = (0, KEPT[0], KEPT[0] + KEPT[1])
 # Classes of the semantic map: CamVid's (11 and "unlabelled").
 CLASSES = 12
-# Steps of the quantiser of c, by fineness: about 0.05, 0.08, 0.12 and 0.18 bits per pixel of Kodak images.
-STEPS = (0.95, 0.68, 0.5, 0.37)
+# Steps of the quantiser of c, by fineness: about 0.05, 0.08, 0.12, 0.18 and 0.25 bits per pixel of Kodak.
+STEPS = (0.95, 0.68, 0.5, 0.37, 0.27)
 # Steps of FineNet that are trained: the paper's (figure 1b). Further ones use the last network again.
 TRAINED_STEPS = 2
 # Side of the patches and tokens that FineNet and SegNet work on [pixels], and channels there. Chosen for what

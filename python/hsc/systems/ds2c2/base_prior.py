@@ -27,15 +27,15 @@ class BasePrior:
         wanted = self.codec.network.compress(images.to(self.codec.network.deviation.device))
         return self.codec.finenesses[fineness].choose(wanted.cpu())[0]
 
-    def expand(self, c: np.ndarray, fineness: int) -> torch.Tensor:
-        """c → c′ (B, 3, H, W)."""
-        return self.codec.expand(c, fineness)
-
     @torch.no_grad()
+    def synthesise(self, c: np.ndarray, fineness: int) -> torch.Tensor:
+        """c → x′ (B, 3, H, W)."""
+        expanded, network = self.codec.expand(c, fineness), self.codec.network
+        return network.refine(network.segment(expanded), expanded)[-1]
+
     def refined(self, images: torch.Tensor, fineness: int) -> torch.Tensor:
         """Images as of `code` → x′ (B, 3, H, W)."""
-        expanded, network = self.expand(self.code(images, fineness), fineness), self.codec.network
-        return network.refine(network.segment(expanded), expanded)[-1].to(images.device)
+        return self.synthesise(self.code(images, fineness), fineness).to(images.device)
 
 
 def load(state: dict[str, torch.Tensor], device: torch.device | str = "cpu") -> BasePrior:

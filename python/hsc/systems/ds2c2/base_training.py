@@ -168,9 +168,10 @@ def loss(
     expanded = model.base.expand(sent)
     s = model.base.segment(expanded)
     refined = model.base.refine(s, expanded, TRAINED_STEPS)
-    total = sum(distance(vgg, recipe.perceptual, made, images) for made in refined)
+    # c′ counts too: it is x′ after no step, and what SegNet and every step see.
+    total = sum(distance(vgg, recipe.perceptual, made, images) for made in (expanded, *refined))
     total = total + SEMANTIC_WEIGHT * functional.nll_loss(s, labels)
-    total = total + RATE_WEIGHT * STEPS[index] ** 2 * size / images.numel() * len(refined)
+    total = total + RATE_WEIGHT * STEPS[index] ** 2 * size / images.numel() * (1 + len(refined))
     if model.adversary is not None:
         total = total + recipe.adversarial * model.adversary.generator_loss(s, expanded, refined)
         total = total + model.adversary.loss(s, expanded, refined, images)

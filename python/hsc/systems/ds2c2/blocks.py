@@ -49,7 +49,7 @@ class ds2c2_base_encoder(LinkBlock):
     (`Digital`, with its MCS), for the Residual Encoder.
 
     Args:
-        fineness: 0 (coarsest) to 3; None for the finest that its share of the budget holds.
+        fineness: 0 (coarsest) to 4; None for the finest that its share of the budget holds.
         repair_share: RaptorQ repair symbols over all symbols of the base layer.
         snr_db: Es/N0 to count on [dB]; None when unknown.
         cbr: budget of payload channel uses / (C·H·W), of both layers together; None for 1/6.

@@ -2,7 +2,7 @@
 lost blocks.
 
     x ─▶ base ─▶ RaptorQ ─▶ LDPC (stream 1) ─▶ c ─▶ c′, x′
-    x − c′ or x − x′ ─▶ residual ─▶ LDPC (stream 2) ─▶ what arrived of it ─▶ x̂
+    x − x′ ─▶ residual ─▶ LDPC (stream 2) ─▶ what arrived of it ─▶ x̂
 
 The residual has no protection but LDPC: a lost block costs every place of the image a little. It is coded in
 dispersed chunks (`dispersed.py`, ours) or as the binary latents of BResNet (`residual_network.py`, the

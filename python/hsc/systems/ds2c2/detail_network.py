@@ -73,11 +73,11 @@ class DetailNetwork(nn.Module):
         ):
             own.copy_(torch.from_numpy(fitted))
 
-    def forward(self, z: torch.Tensor, variance: torch.Tensor, expanded: torch.Tensor) -> torch.Tensor:
+    def forward(self, z: torch.Tensor, variance: torch.Tensor, synthesised: torch.Tensor) -> torch.Tensor:
         """ẑ and the variance of its error, (B, CHANNELS, H/16, W/16) each, and c′ (B, 3, H, W) → x̂, not
         clamped.
         """
-        image = expanded + dispersed.synthesise(z)
+        image = synthesised + dispersed.synthesise(z)
         unit = self.deviation[:, None, None]
         known = (token_variance(variance) / unit.square()).clamp_min(_SUREST).log2() / 4
         tokens = self.transform(image) / unit + self.reliability(known)

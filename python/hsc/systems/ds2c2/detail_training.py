@@ -54,8 +54,8 @@ class Prior(Protocol):
     def code(self, images: torch.Tensor, fineness: int) -> np.ndarray:
         """Images (B, 3, H, W), sides multiples of 32 → c, int64 (B, C, H/16, W/16)."""
 
-    def expand(self, c: np.ndarray, fineness: int) -> torch.Tensor:
-        """c → c′ (B, 3, H, W)."""
+    def synthesise(self, c: np.ndarray, fineness: int) -> torch.Tensor:
+        """c → x′ (B, 3, H, W)."""
 
 
 def send(
@@ -63,9 +63,9 @@ def send(
 ) -> torch.Tensor:
     """Images (B, 3, H, W) → x̂ as they arrive, with the losses of training; `step` of the quantiser."""
     c = prior.code(images.cpu(), fineness)
-    expanded = prior.expand(c, fineness).to(images.device)
+    synthesised = prior.synthesise(c, fineness).to(images.device)
     weight = network.scale_weight[fineness].cpu().numpy()
-    z = dispersed.analyse(images - expanded).cpu().numpy()
+    z = dispersed.analyse(images - synthesised).cpu().numpy()
     found = [
         _crossed(own, dispersed.scales(weight, each, prior.means), step, model)
         for own, each in zip(z, c, strict=True)
@@ -73,7 +73,7 @@ def send(
     z, variance = (
         torch.from_numpy(np.stack(each)).float().to(images.device) for each in zip(*found, strict=True)
     )
-    return network(z, variance, expanded)
+    return network(z, variance, synthesised)
 
 
 def _crossed(z: np.ndarray, scale: np.ndarray, step: int, model: Model) -> tuple[np.ndarray, np.ndarray]:
@@ -104,7 +104,7 @@ def fit_tables(network: DetailNetwork, prior: Prior, images: torch.Tensor) -> No
     samples = []
     for fineness in range(prior.finenesses):
         c = prior.code(images, fineness)
-        z = dispersed.analyse(images - prior.expand(c, fineness)).numpy()
+        z = dispersed.analyse(images - prior.synthesise(c, fineness)).numpy()
         found = np.stack([dispersed.features(each, prior.means) for each in c], 1)
         magnitudes = np.abs(z).swapaxes(0, 1).reshape(z.shape[1], -1)
         weight = detail_fit.fit_weights(magnitudes, found.reshape(len(found), -1))
@@ -135,8 +135,8 @@ def photo_psnr(
     height, width = (side // 32 * 32 for side in image.shape[-2:])
     image = image[..., :height, :width]
     c = prior.code(image, fineness)
-    expanded = prior.expand(c, fineness)
-    z = dispersed.analyse(image - expanded)[0].numpy()
+    synthesised = prior.synthesise(c, fineness)
+    z = dispersed.analyse(image - synthesised)[0].numpy()
     scale = dispersed.scales(network.scale_weight[fineness].numpy(), c[0], prior.means)
     blocks = max(int(_BITS_PER_PIXEL * height * width / 8 / _BLOCK_BYTES), 1)
     coded = dispersed.encode(z, scale, blocks, _BLOCK_BYTES, model)
@@ -144,7 +144,7 @@ def photo_psnr(
     received = np.repeat(~lost, _BLOCK_BYTES)
     detail = dispersed.decode(coded.data, received, scale, coded.step, _BLOCK_BYTES, model)
     arrived = (torch.from_numpy(each)[None] for each in (detail.z, detail.variance))
-    mended = network(*arrived, expanded).clamp(0, 1)
+    mended = network(*arrived, synthesised).clamp(0, 1)
     return -10 * torch.log10((mended - image).square().mean()).item()
 
 

@@ -1,6 +1,6 @@
 """The detail of an image, z, entropy coded in dispersed chunks of one LDPC block each: ours, not the paper's.
 
-    x − c′ ─▶ 16 × 16 DCT ─▶ z ─▶ quantiser ─▶ symbols ─▶ chunks, dispersed ─▶ (channel) ─▶ ẑ, v
+    x − x′ ─▶ 16 × 16 DCT ─▶ z ─▶ quantiser ─▶ symbols ─▶ chunks, dispersed ─▶ (channel) ─▶ ẑ, v
                   c (integers) ─▶ scale of every coefficient ─▶ p(symbol) ─┘
 
 The base tells how strong every coefficient of the detail probably is: a weighted sum of what c has in its

@@ -11,6 +11,8 @@ from ...errors import HscError
 
 Coding = Literal["dispersed", "binary"]
 Rate = Literal["0.13", "0.26", "0.54", "1.0"]
+# Finenesses of the base layer are 0 to this.
+FINEST = 4
 # Steps of FineNet at most: three bits in the header.
 MOST_STEPS = 7
 
@@ -25,7 +27,7 @@ class Ds2c2Options:
         "BResNet with a binarizer and an interleaver (the paper's)",
     )
     fineness: int | None = option(
-        None, "of the base layer, 0 (coarsest) to 3; none: the finest that its share of the budget holds"
+        None, "of the base layer, 0 (coarsest) to 4; none: the finest that its share of the budget holds"
     )
     rate: Rate | None = option(
         None, "bits per pixel of a binary residual; none: the most that the budget holds"
@@ -40,8 +42,8 @@ class Ds2c2Options:
     )
 
     def __post_init__(self) -> None:
-        if self.fineness is not None and not 0 <= self.fineness <= 3:
-            raise HscError(f"the base layer has no fineness {self.fineness}: choose one of 0 to 3")
+        if self.fineness is not None and not 0 <= self.fineness <= FINEST:
+            raise HscError(f"the base layer has no fineness {self.fineness}: choose one of 0 to {FINEST}")
         if not 0 <= self.steps <= MOST_STEPS:
             raise HscError(f"{self.steps} steps of FineNet: give 0 to {MOST_STEPS}")
         erasure.repair_symbols(1, self.repair_share)

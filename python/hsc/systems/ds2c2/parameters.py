@@ -7,12 +7,12 @@ from typing import get_args
 
 from ...errors import HscError
 from .dispersed import STEPS as QUANTISER_STEPS
-from .options import Coding, Rate
+from .options import FINEST, Coding, Rate
 
 NAME = "ds2c2"  # of the codec
 _SIZE = 5
 # Bits of the first byte: fineness, steps of FineNet, coding.
-_FINENESS, _FINENET_SHIFT, _FINENET, _CODING_SHIFT = 0x03, 2, 0x07, 7
+_FINENESS, _FINENET_SHIFT, _FINENET, _CODING_SHIFT = 0x07, 3, 0x07, 7
 CODINGS: tuple[Coding, ...] = get_args(Coding)
 RATES: tuple[Rate, ...] = get_args(Rate)
 # Binary symbols of 8 × 8 pixels at these rates: 0.125, 0.25, 0.531 and 1 bits per pixel.
@@ -27,7 +27,7 @@ class Ds2c2Parameters:
 
     Attributes:
         coding: of the residual.
-        fineness: of the base layer, 0 … 3.
+        fineness: of the base layer, 0 … 4.
         steps: of FineNet, 0 … 7.
         level: number of the quantiser's step (dispersed), or of the rate (binary).
         base_bytes: of the base layer before repair, 24 bits.
@@ -49,7 +49,8 @@ class Ds2c2Parameters:
         """Inverse of `pack`. Raises HscError for values that cannot be."""
         first, level = data[:2] if len(data) >= _SIZE else (0, 255)
         coding = CODINGS[first >> _CODING_SHIFT]
-        if level >= (QUANTISER_STEPS if coding == "dispersed" else len(RATES)):
+        possible = QUANTISER_STEPS if coding == "dispersed" else len(RATES)
+        if level >= possible or first & _FINENESS > FINEST:
             raise HscError(
                 "the DS²C² parameters in the header are not possible: the packet comes from a newer version, "
                 "update this receiver"

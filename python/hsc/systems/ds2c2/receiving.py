@@ -92,7 +92,7 @@ def image_of(
     if parameters.coding == "binary":
         found = _with_symbols(c, residual, parameters, shape)
     else:
-        found = _with_chunks(c, residual, parameters)
+        found = _with_chunks(c, residual, parameters, shape)
     return planes.to_image(found, shape)
 
 
@@ -107,9 +107,12 @@ def _with_symbols(
     return network.receive(*found, prior)[1]
 
 
-def _with_chunks(c: np.ndarray, stream: ReceivedDigital | None, parameters: Ds2c2Parameters) -> torch.Tensor:
-    (network, model), expanded = load_detail(), base.load_base().expand(c[None], parameters.fineness)
+def _with_chunks(
+    c: np.ndarray, stream: ReceivedDigital | None, parameters: Ds2c2Parameters, shape: tuple[int, int, int]
+) -> torch.Tensor:
+    prior = base.synthesise(c, parameters.fineness, shape, parameters.steps).refined
+    network, model = load_detail()
     data, came, size = (stream.data, stream.received, stream.block_bytes) if stream else (b"", [], 1)
     scale = scales(network, c, parameters.fineness)
     detail = dispersed.decode(data, np.asarray(came, bool), scale, parameters.level, size, model)
-    return network(torch.from_numpy(detail.z)[None], torch.from_numpy(detail.variance)[None], expanded)
+    return network(torch.from_numpy(detail.z)[None], torch.from_numpy(detail.variance)[None], prior)

@@ -107,13 +107,14 @@ def residual(image: np.ndarray, c: np.ndarray, fineness: int, uses: int, terms: 
     size = digital.payload_bytes_per_block(terms.residual_mcs)
     room = budget.bytes_in(uses, terms.residual_mcs)
     pixels = pad(planes.to_planes(image), MULTIPLE)
+    prior = base.synthesise(c, fineness, terms.shape, terms.options.steps).refined
     if terms.options.coding == "binary":
-        return _binary(pixels, c, fineness, room, size, terms)
+        return _binary(pixels, prior, room, size, terms)
     blocks = room // size
     if not blocks:
         return Residual()
     network, model = load_detail()
-    z = dispersed.analyse(pixels - base.load_base().expand(c[None], fineness))[0].numpy()
+    z = dispersed.analyse(pixels - prior)[0].numpy()
     try:
         coded = dispersed.encode(z, scales(network, c, fineness), blocks, size, model)
     except budget.TooFew:
@@ -121,9 +122,7 @@ def residual(image: np.ndarray, c: np.ndarray, fineness: int, uses: int, terms: 
     return Residual(coded.step, coded.data)
 
 
-def _binary(
-    pixels: torch.Tensor, c: np.ndarray, fineness: int, room: int, block_bytes: int, terms: Terms
-) -> Residual:
+def _binary(pixels: torch.Tensor, prior: torch.Tensor, room: int, block_bytes: int, terms: Terms) -> Residual:
     """The paper's residual, at the highest rate of which so many bytes hold it."""
     wanted = RATES if terms.options.rate is None else (terms.options.rate,)
     levels = [RATES.index(rate) for rate in wanted]
@@ -133,7 +132,6 @@ def _binary(
     if not fitting:
         return Residual()
     network = residual_network.load_network(weights_of(fitting[-1]))
-    prior = base.synthesise(c, fineness, terms.shape, terms.options.steps).refined
     symbols = binarise(network.analyse(pixels, prior), training=False)[0].numpy().astype(np.int8)
     return Residual(fitting[-1], bits.pack(symbols))
 

@@ -38,7 +38,7 @@ ERASED = (0.0, 0.08, 0.16, 0.3)
 # The paper's blocks, and ours: what an LDPC block of rate 1/2 carries [bytes].
 PAPER_BLOCK, LDPC_BLOCK = 1056, 40
 # Fineness of the base layers under (A) and (B), and the steps of FineNet.
-_FINENESS, _STEPS = 2, 2
+_FINENESS, _STEPS = 3, 2
 # Share of repair symbols of HEVC that is made for 16 % of the blocks. Of a Kodak image of 213 blocks, twice
 # the deviation of their number more than the mean.
 _REPAIR = 0.22
@@ -95,7 +95,8 @@ def chunks(image: np.ndarray, all_bits: bool) -> Sent:
     coded = base.encode(image, _FINENESS)
     room = BITS_PER_PIXEL * shape[0] * shape[1] - (8 * len(coded.data) if all_bits else 0)
     pixels = pad(planes.to_planes(image), MULTIPLE)
-    z = dispersed.analyse(pixels - base.load_base().expand(coded.c[None], _FINENESS))[0].numpy()
+    prior = base.synthesise(coded.c, _FINENESS, shape, _STEPS).refined
+    z = dispersed.analyse(pixels - prior)[0].numpy()
     blocks = max(int(room / 8 / LDPC_BLOCK), 1)
     own = dispersed.encode(z, scales(network, coded.c, _FINENESS), blocks, LDPC_BLOCK, model)
     known = Ds2c2Parameters("dispersed", _FINENESS, _STEPS, own.step, len(coded.data))
