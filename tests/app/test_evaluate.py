@@ -74,7 +74,7 @@ def test_a_word_stands_for_a_figure_a_group_or_all():
     assert names["hda"] == [name for name in FIGURES if name.startswith("hda-")] and len(names["hda"]) == 12
     assert names["all"] == list(FIGURES)
     with pytest.raises(
-        HscError, match="no figure 'hda-fig99': choose from all, bench, hda, hsc, lrisc, ldpc"
+        HscError, match="no figure 'hda-fig99': choose from all, bench, ds2c2, hda, hsc, lrisc, ldpc"
     ):
         known.chosen("hda-fig99")
 

@@ -211,8 +211,8 @@ class Digital(Pdu):
 
 @dataclass(frozen=True)
 class Features(Pdu):
-    """The semantic features z of HDA-DeepSC, or the latent z of LRISC. Received: with the variance of each
-    one's error.
+    """The semantic features z of HDA-DeepSC, the latent z of LRISC; or of DS²C² the compact image c, or the
+    binary symbols of the residual as received. Received: with the variance of each one's error.
     """
 
     kind: ClassVar[str] = "features"
