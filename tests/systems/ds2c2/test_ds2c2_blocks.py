@@ -270,6 +270,24 @@ def test_lost_bits_are_told_or_read_as_zeros():
     assert np.array_equal(untold.values[~lost], told.values[~lost])
 
 
+def test_a_semantic_map_that_is_sent_comes_through_the_blocks():
+    image = picture(72, 88)
+    link = Link(SNR_DB, CBR)
+    message = registry.create("ds2c2", semantic="sent").encode(image, link)
+    encoder = make("ds2c2_residual_encoder", snr_db=SNR_DB, cbr=CBR)
+    first, second = encoded(encoder, image, base_of(image, semantic="sent"))
+    assert [first.data.tobytes(), second.data.tobytes()] == [stream.data for stream in message.digital]
+    ((_, c),) = [each for each in make("ds2c2_base_decoder").give("digital", first) if each[0] == "base"]
+    decoder = make("ds2c2_residual_decoder")
+    decoder.give("base", c)
+    ((_, shown),) = decoder.give("residual", second)
+    wanted = registry.create("ds2c2").decode(modulated(message, 60.0)).image
+    assert np.array_equal(shown.pixels, wanted)
+    decoder.give("base", replace(c, message_id=9, values=np.r_[c.values[:-1], 12]))
+    ((_, failed),) = decoder.give("residual", replace(second, message_id=9))
+    assert "its semantic map is not" in failed.reason
+
+
 def test_values_change_at_run_time_and_impossible_ones_change_nothing():
     image = picture(72, 88)
     encoder = make("ds2c2_base_encoder", snr_db=SNR_DB, cbr=CBR)

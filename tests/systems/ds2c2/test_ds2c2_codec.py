@@ -16,13 +16,14 @@ from gnuradio.hsc.phy.adaptation import LinkSetting
 from gnuradio.hsc.systems.ds2c2 import base
 from gnuradio.hsc.systems.ds2c2.codec import Ds2c2Codec
 from gnuradio.hsc.systems.ds2c2.parameters import RATES, Ds2c2Parameters
-from gnuradio.hsc.systems.ds2c2.receiving import BASE_BROKEN, BASE_LOST, image_of
+from gnuradio.hsc.systems.ds2c2.receiving import BASE_BROKEN, BASE_LOST, image_of, received_base
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.messages import modulated
 from support.pixel_codec import picture
 
 CODINGS = ("dispersed", "binary")
+SEMANTIC = ("derived", "sent")
 OURS = Ds2c2Codec()
 # Enough for the coarsest base layer and a residual at 0.26 bits per pixel, at 10 dB.
 CBR = 1 / 6
@@ -184,6 +185,20 @@ def test_repair_symbols_bring_the_base_layer_back(photo):
     data = (np.frombuffer(first.data, np.uint8) * received).tobytes()
     found = OURS.decode(replace(arrived, digital=(replace(first, data=data, received=received), second)))
     assert not found.notices and np.array_equal(found.image, whole.image)
+
+
+def test_a_semantic_map_that_is_sent_is_the_receivers(photo):
+    """SegNet of the image itself, not of c′, for a few bytes more; at both ends, residual and all."""
+    plain, sent = (Ds2c2Codec(fineness=1, semantic=how).encode(photo, Link(15.0, CBR)) for how in SEMANTIC)
+    known = Ds2c2Parameters.unpack(sent.parameters)
+    assert Ds2c2Parameters.unpack(plain.parameters).map_bytes == 0 < known.map_bytes < known.base_bytes
+    arrived = modulated(sent, 30.0)
+    found = received_base(arrived.digital[0], known, photo.shape)
+    assert found.whole and np.array_equal(found.labels, base.load_base().labels(photo))
+    assert np.array_equal(found.c, base.encode(photo, 1).c)
+    assert psnr_db(photo, OURS.decode(arrived).image) > quality(photo, plain) - 1.5
+    with pytest.raises(HscError, match="semantic map"):
+        received_base(arrived.digital[0], replace(known, map_bytes=known.map_bytes + 4), photo.shape)
 
 
 # ---- any image

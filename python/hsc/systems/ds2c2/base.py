@@ -10,6 +10,7 @@ from functools import lru_cache
 
 import numpy as np
 import torch
+from torch.nn import functional
 
 from ... import weights
 from ...coding.entropy import WORD, AnsCoder, EntropyTables, check_end, opened, packed
@@ -18,11 +19,13 @@ from ...errors import HscError
 from ...nn import planes
 from ...nn.transform import pad
 from .base_contexts import LARGEST, Context, Contexts, walk
-from .base_network import CELL, CHANNELS, MEANS, MULTIPLE, STEPS, WEIGHTS, BaseNetwork
+from .base_network import CELL, CHANNELS, CLASSES, MEANS, MULTIPLE, STEPS, TOKEN, WEIGHTS, BaseNetwork
 
 # Error that a bit is worth, in squared quantiser steps. 6 dB a bit at high rate: 2 ln 2 / 12 = 0.116; between
 # 0.1 and 0.2 makes no difference (measured on Kodak images).
 _BIT = 0.12
+# Probability of a label that was sent: FineNet knows no certainty from its training.
+_SURE = 0.97
 # Words of an entropy coder's state: as long as it has more, it has not run dry.
 _HEAD = 2
 
@@ -168,17 +171,32 @@ class BaseCodec:
         known = torch.from_numpy(c).to(self.network.deviation)
         return self.network.expand(known * self._fineness(fineness).step)
 
+    def labels(self, image: np.ndarray) -> np.ndarray:
+        """The likeliest class of every token of uint8 (H, W, C), int64 (H/8, W/8) of padded sides: what is
+        sent as s.
+        """
+        with torch.inference_mode():
+            s = self.network.segment(pad(planes.to_planes(image), MULTIPLE))
+        return s[0].argmax(0).numpy()
+
     def synthesise(
-        self, c: np.ndarray, fineness: int, shape: tuple[int, int, int], steps: int = 2
+        self,
+        c: np.ndarray,
+        fineness: int,
+        shape: tuple[int, int, int],
+        steps: int = 2,
+        labels: np.ndarray | None = None,
     ) -> Synthesis:
-        """c → c′, s and x′ after so many steps of FineNet; x′ is c′ after none. Raises HscError for c of
-        another shape.
+        """c → c′, s and x′ after so many steps of FineNet; x′ is c′ after none. `labels` as of the method
+        where s was sent, else SegNet tells it from c′. Raises HscError for c or labels of another shape.
         """
         if c.shape != (CHANNELS, *cells(shape)):
             raise HscError(f"c of an image {shape} is {(CHANNELS, *cells(shape))}, not {c.shape}")
         expanded = self.expand(c[None], fineness)
         with torch.inference_mode():
-            semantic = self.network.segment(expanded)
+            semantic = self.network.segment(expanded) if labels is None else log_probabilities(labels)
+            if semantic.shape[-2:] != tuple(side // TOKEN for side in expanded.shape[-2:]):
+                raise HscError(f"a semantic map of {labels.shape} tokens is not that of an image {shape}")
             refined = [expanded, *self.network.refine(semantic, expanded, steps)][-1]
         return Synthesis(expanded, semantic, refined)
 
@@ -187,6 +205,12 @@ class BaseCodec:
             most = len(self.finenesses) - 1
             raise HscError(f"the base layer has no fineness {fineness}: choose one of 0 to {most}")
         return self.finenesses[fineness]
+
+
+def log_probabilities(labels: np.ndarray) -> torch.Tensor:
+    """Labels (h, w) as `BaseNetwork.segment` would say them, nearly sure of each, (1, 12, h, w)."""
+    sure = functional.one_hot(torch.from_numpy(labels), CLASSES).movedim(-1, 0)[None].float()
+    return (_SURE * sure + (1 - _SURE) / (CLASSES - 1) * (1 - sure)).log()
 
 
 def cells(shape: tuple[int, int, int]) -> tuple[int, int]:
@@ -234,6 +258,12 @@ def decode_end(data: bytes, size: int, fineness: int, shape: tuple[int, int, int
     return load_base().decode_end(data, size, fineness, shape)
 
 
-def synthesise(c: np.ndarray, fineness: int, shape: tuple[int, int, int], steps: int = 2) -> Synthesis:
+def synthesise(
+    c: np.ndarray,
+    fineness: int,
+    shape: tuple[int, int, int],
+    steps: int = 2,
+    labels: np.ndarray | None = None,
+) -> Synthesis:
     """`BaseCodec.synthesise` with the shipped weights."""
-    return load_base().synthesise(c, fineness, shape, steps)
+    return load_base().synthesise(c, fineness, shape, steps, labels)

@@ -26,8 +26,8 @@ from ...phy.numerology import AUTO
 from ...phy.packets import DEFAULT_PACKET_SYMBOLS
 from . import base, bits, semantic_map
 from .base_contexts import LARGEST
-from .base_network import CHANNELS
-from .latents import latent_shape
+from .base_network import CHANNELS, CLASSES
+from .latents import latent_shape, tokens
 from .options import Ds2c2Options
 from .parameters import NAME, Ds2c2Parameters
 from .receiving import BASE_BROKEN, BASE_LOST, GREY, Symbols, image_of, received_base
@@ -35,6 +35,7 @@ from .sending import Terms, base_layer, base_message, residual
 
 DEFAULT_CODING = Ds2c2Options.coding
 DEFAULT_STEPS = Ds2c2Options.steps
+DEFAULT_SEMANTIC = Ds2c2Options.semantic
 DEFAULT_REPAIR_SHARE = Ds2c2Options.repair_share
 # The streams of a message.
 _BASE, _RESIDUAL, _STREAMS = 1, 2, 2
@@ -50,6 +51,7 @@ class ds2c2_base_encoder(LinkBlock):
 
     Args:
         fineness: 0 (coarsest) to 4; None for the finest that its share of the budget holds.
+        semantic: "derived" or "sent": whether the semantic map is part of the base layer.
         repair_share: RaptorQ repair symbols over all symbols of the base layer.
         snr_db: Es/N0 to count on [dB]; None when unknown.
         cbr: budget of payload channel uses / (C·H·W), of both layers together; None for 1/6.
@@ -63,6 +65,7 @@ class ds2c2_base_encoder(LinkBlock):
     def __init__(
         self,
         fineness: int | None = None,
+        semantic: str = DEFAULT_SEMANTIC,
         repair_share: float = DEFAULT_REPAIR_SHARE,
         snr_db: float | None = None,
         cbr: float | None = None,
@@ -74,7 +77,8 @@ class ds2c2_base_encoder(LinkBlock):
             ("base",),
             Link(snr_db, cbr, mcs_name or None),
         )
-        self._options = Ds2c2Options(fineness=fineness, repair_share=repair_share)
+        given = {"fineness": fineness, "semantic": semantic, "repair_share": repair_share}
+        self._options = options_of(Ds2c2Options, NAME, given)
         limit_torch_threads()
 
     def set_fineness(self, fineness: int | None) -> None:
@@ -95,7 +99,7 @@ class ds2c2_base_encoder(LinkBlock):
 
         def made(uses: int) -> Message:
             terms = Terms.of(image.shape, uses, self._link, self._options)
-            return base_message(*base_layer(image.pixels, terms), terms)
+            return base_message(base_layer(image.pixels, terms), terms)
 
         sent = budget.within(self._link, image.shape, made)
         (stream,) = sent.digital
@@ -178,7 +182,7 @@ class ds2c2_residual_encoder(LinkBlock):
             raise HscError(f"message {layer.message_id}: its base layer is not that of a Base Encoder")
         rest = budget.channel_uses(self._link, layer.shape) - digital.symbol_count(len(layer.data), layer.mcs)
         terms = Terms.of(layer.shape, rest, self._link, self._options)
-        own = residual(image.pixels, found.c, known.fineness, rest, terms)
+        own = residual(image.pixels, found.c, known.fineness, rest, terms, found.labels)
         self.counters["residual_bytes"] = len(own.data)
         settings = {"coding": self._options.coding, "steps": self._options.steps, "level": own.level}
         layer = replace(layer, parameters=replace(known, **settings).pack())
@@ -308,13 +312,14 @@ class ds2c2_base_decoder(MessageBlock):
             raise HscError(f"message {layer.message_id}: {BASE_LOST}")
         if not found.whole:
             self.fail(None, f"message {layer.message_id}: {BASE_BROKEN}")
-        variance = None if found.whole else np.full(found.c.size, np.inf, np.float32)
-        self.publish("base", _features(layer, found.c, variance))
+        values = found.c.ravel() if found.labels is None else np.r_[found.c.ravel(), found.labels.ravel()]
+        variance = None if found.whole else np.full(values.size, np.inf, np.float32)
+        self.publish("base", _features(layer, values, variance))
         if self.connected("images"):
-            shown = image_of(found.c, None, known, layer.shape)
+            shown = image_of(found.c, None, known, layer.shape, found.labels)
             self._show("images", layer, shown, "base layer")
         if self.connected("semantic"):
-            s = base.synthesise(found.c, known.fineness, layer.shape, 0).semantic
+            s = base.synthesise(found.c, known.fineness, layer.shape, 0, found.labels).semantic
             self._show("semantic", layer, semantic_map.picture(s, layer.shape), "semantic map")
 
     def _show(self, port: str, layer: pdu.Digital, image: np.ndarray, part: str) -> None:
@@ -345,7 +350,8 @@ class ds2c2_residual_decoder(PartsBlock):
         if layer is not None:
             whole = layer.variance is None
             arrived = _arrived(own, known) if whole and own is not None else None
-            image = image_of(_compact(layer), arrived, known, layer.shape)
+            c, labels = _layer(layer)
+            image = image_of(c, arrived, known, layer.shape, labels)
             decoded = Decoded(image, () if whole else (BASE_BROKEN,))
         link = {"packets": first.packets, "packets_received": first.packets_received}
         self.publish("images", pdu.Image.of(message_id, decoded, snr_db=first.snr_db, **link))
@@ -366,13 +372,21 @@ def _features(stream: pdu.Digital, values: np.ndarray, variance: np.ndarray | No
     )
 
 
-def _compact(layer: pdu.Features) -> np.ndarray:
-    """c of a Base Decoder, int64 (CHANNELS, h, w). Raises HscError for what is none."""
-    shape = (CHANNELS, *base.cells(layer.shape))
+def _layer(layer: pdu.Features) -> tuple[np.ndarray, np.ndarray | None]:
+    """c of a Base Decoder, int64 (CHANNELS, h, w), and the labels of a semantic map that was sent. Raises
+    HscError for what is none.
+    """
+    shape, places = (CHANNELS, *base.cells(layer.shape)), tokens(layer.shape)
+    c, labels = np.split(layer.values, [min(np.prod(shape), layer.values.size)])
     # A NaN fails too.
-    if layer.values.size != np.prod(shape) or not (np.abs(layer.values) <= LARGEST).all():
+    if c.size != np.prod(shape) or not (np.abs(c) <= LARGEST).all():
         raise HscError(f"message {layer.message_id}: its base layer is not that of a Base Decoder")
-    return layer.values.astype(np.int64).reshape(shape)
+    c = c.astype(np.int64).reshape(shape)
+    if not labels.size:
+        return c, None
+    if labels.size != np.prod(places) or not ((labels >= 0) & (labels < CLASSES)).all():
+        raise HscError(f"message {layer.message_id}: its semantic map is not that of a Base Decoder")
+    return c, labels.astype(np.int64).reshape(places)
 
 
 def _arrived(own: pdu.Features | pdu.Digital, known: Ds2c2Parameters) -> Symbols | ReceivedDigital | None:
@@ -407,6 +421,7 @@ class ds2c2_transmitter(PartsTransmitter):
         fineness: int | None = None,
         rate: str | None = None,
         steps: int = DEFAULT_STEPS,
+        semantic: str = DEFAULT_SEMANTIC,
         repair_share: float = DEFAULT_REPAIR_SHARE,
         snr_db: float | None = None,
         cbr: float | None = None,
@@ -420,7 +435,7 @@ class ds2c2_transmitter(PartsTransmitter):
     ) -> None:
         air = (numerology, amplitude, continuous, gap, trailing)
         super().__init__("DS2C2 Transmitter", packet_symbols, *air, streams="digital")
-        self.base_encoder = ds2c2_base_encoder(fineness, repair_share, snr_db, cbr, mcs_name)
+        self.base_encoder = ds2c2_base_encoder(fineness, semantic, repair_share, snr_db, cbr, mcs_name)
         self.residual_encoder = ds2c2_residual_encoder(coding, rate, steps, snr_db, cbr, mcs_name)
         self.interleaver = ds2c2_bit_interleaver()
         connections = (

@@ -46,9 +46,10 @@ class Ds2c2Codec(Codec):
 
         def made(uses: int) -> Message:
             terms = Terms.of(shape, uses, link, self.options)
-            fineness, coded = base_layer(image, terms)
-            sent = base_message(fineness, coded, terms)
-            own = residual(image, coded.c, fineness, uses - budget.spent(sent), terms)
+            layer = base_layer(image, terms)
+            sent = base_message(layer, terms)
+            rest = uses - budget.spent(sent)
+            own = residual(image, layer.code.c, layer.fineness, rest, terms, layer.labels)
             parameters = replace(Ds2c2Parameters.unpack(sent.parameters), level=own.level)
             second = DigitalStream(interleaved(own, terms), terms.residual_mcs)
             return replace(sent, parameters=parameters.pack(), digital=(*sent.digital, second))
@@ -69,7 +70,7 @@ class Ds2c2Codec(Codec):
         if not found.whole:
             return Decoded(image_of(found.c, None, parameters, received.shape), (BASE_BROKEN,))
         arrived = received_residual(received.digital[1], parameters, received.shape, self.options.told)
-        return Decoded(image_of(found.c, arrived, parameters, received.shape))
+        return Decoded(image_of(found.c, arrived, parameters, received.shape, found.labels))
 
     def adapted(self, setting: LinkSetting) -> Ds2c2Codec:
         """With the setting's share of repair symbols."""

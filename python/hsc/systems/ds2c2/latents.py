@@ -12,9 +12,13 @@ from .parameters import CHANNELS, RATES
 
 def latent_shape(level: int, shape: tuple[int, int, int]) -> tuple[int, int, int]:
     """Shape (C, h, w) of the latent of an image (H, W, C), by the level of its residual."""
-    height, width = base.cells(shape)
-    tokens = CELL // TOKEN
-    return CHANNELS[level], tokens * height, tokens * width
+    return (CHANNELS[level], *tokens(shape))
+
+
+def tokens(shape: tuple[int, int, int]) -> tuple[int, int]:
+    """Tokens down and across an image (H, W, C)."""
+    height, width = (CELL // TOKEN * side for side in base.cells(shape))
+    return height, width
 
 
 def weights_of(level: int) -> str:

@@ -10,6 +10,7 @@ from ...coding import erasure
 from ...errors import HscError
 
 Coding = Literal["dispersed", "binary"]
+Semantic = Literal["derived", "sent"]
 Rate = Literal["0.13", "0.26", "0.54", "1.0"]
 # Finenesses of the base layer are 0 to this.
 FINEST = 4
@@ -33,6 +34,10 @@ class Ds2c2Options:
         None, "bits per pixel of a binary residual; none: the most that the budget holds"
     )
     steps: int = option(2, f"of FineNet behind a binary residual, 0 to {MOST_STEPS}")
+    semantic: Semantic = option(
+        "derived",
+        "the semantic map: derived from the base layer at both ends, for no bits; or sent, as in the paper",
+    )
     repair_share: float = option(0.4, "RaptorQ repair symbols over all symbols of the base layer, 0 to 0.9")
     told: bool = option(
         True,

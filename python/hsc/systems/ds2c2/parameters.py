@@ -10,7 +10,7 @@ from .dispersed import STEPS as QUANTISER_STEPS
 from .options import FINEST, Coding, Rate
 
 NAME = "ds2c2"  # of the codec
-_SIZE = 5
+_SIZE = 8
 # Bits of the first byte: fineness, steps of FineNet, coding.
 _FINENESS, _FINENET_SHIFT, _FINENET, _CODING_SHIFT = 0x07, 3, 0x07, 7
 CODINGS: tuple[Coding, ...] = get_args(Coding)
@@ -23,14 +23,15 @@ MOST_BYTES = (1 << 24) - 1
 
 @dataclass(frozen=True)
 class Ds2c2Parameters:
-    """5 bytes.
+    """8 bytes.
 
     Attributes:
         coding: of the residual.
         fineness: of the base layer, 0 … 4.
         steps: of FineNet, 0 … 7.
         level: number of the quantiser's step (dispersed), or of the rate (binary).
-        base_bytes: of the base layer before repair, 24 bits.
+        base_bytes: of the base layer before repair, 24 bits; the semantic map's are among them.
+        map_bytes: of the semantic map, 24 bits; 0 when it is derived.
     """
 
     coding: Coding
@@ -38,11 +39,13 @@ class Ds2c2Parameters:
     steps: int
     level: int
     base_bytes: int
+    map_bytes: int = 0
 
     def pack(self) -> bytes:
-        """5 bytes."""
+        """8 bytes."""
         first = CODINGS.index(self.coding) << _CODING_SHIFT | self.steps << _FINENET_SHIFT | self.fineness
-        return bytes([first, self.level]) + self.base_bytes.to_bytes(3, "big")
+        sizes = (size.to_bytes(3, "big") for size in (self.base_bytes, self.map_bytes))
+        return bytes([first, self.level]) + b"".join(sizes)
 
     @classmethod
     def unpack(cls, data: bytes) -> Ds2c2Parameters:
@@ -56,4 +59,5 @@ class Ds2c2Parameters:
                 "update this receiver"
             )
         steps = first >> _FINENET_SHIFT & _FINENET
-        return cls(coding, first & _FINENESS, steps, level, int.from_bytes(data[2:_SIZE], "big"))
+        sizes = (int.from_bytes(data[at : at + 3], "big") for at in (2, 5))
+        return cls(coding, first & _FINENESS, steps, level, *sizes)

@@ -11,9 +11,9 @@ from ...coding import erasure
 from ...errors import HscError
 from ...message import ReceivedDigital
 from ...nn import planes
-from . import base, bits, dispersed, residual_network
+from . import base, bits, dispersed, residual_network, semantic_coding
 from .detail_network import load_detail
-from .latents import latent_shape, scales, weights_of
+from .latents import latent_shape, scales, tokens, weights_of
 from .parameters import Ds2c2Parameters
 
 # Every value of an image of which nothing is known, and what is said of it.
@@ -42,10 +42,12 @@ class ReceivedBase:
     Attributes:
         c: int64 (CHANNELS, h, w): what is not known of it is 0.
         whole: False: some of it is lost, and the residual cannot be decoded.
+        labels: of the semantic map, None where it is derived, or lost.
     """
 
     c: np.ndarray
     whole: bool
+    labels: np.ndarray | None = None
 
 
 def received_base(
@@ -56,11 +58,14 @@ def received_base(
     """
     size = stream.block_bytes or erasure.LARGEST_SYMBOL
     data, there = erasure.recover(stream, parameters.base_bytes, size)
+    split = min(parameters.map_bytes, len(data))
+    code = data[split:]
     if there.all():
-        return ReceivedBase(base.decode(data, parameters.fineness, shape), whole=True)
+        labels = semantic_coding.decode(data[:split], *tokens(shape)) if split else None
+        return ReceivedBase(base.decode(code, parameters.fineness, shape), True, labels)
     # Its low frequencies are at the end.
-    known = data[np.flatnonzero(~there)[-1] + 1 :]
-    c = base.decode_end(known, len(data), parameters.fineness, shape)
+    known = code[len(code) - min(len(data) - 1 - np.flatnonzero(~there)[-1], len(code)) :]
+    c = base.decode_end(known, len(code), parameters.fineness, shape)
     return ReceivedBase(c, whole=False) if c.any() else None
 
 
@@ -87,19 +92,20 @@ def image_of(
     residual: Symbols | ReceivedDigital | None,
     parameters: Ds2c2Parameters,
     shape: tuple[int, int, int],
+    labels: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Base layer and what arrived of the residual, symbols or chunks by its coding → x̂, uint8 (H, W, C)."""
+    """Base layer and what arrived of the residual, symbols or chunks by its coding → x̂, uint8 (H, W, C);
+    `labels` as of `ReceivedBase`.
+    """
+    prior = base.synthesise(c, parameters.fineness, shape, parameters.steps, labels).refined
     if parameters.coding == "binary":
-        found = _with_symbols(c, residual, parameters, shape)
+        found = _with_symbols(prior, residual, parameters)
     else:
-        found = _with_chunks(c, residual, parameters, shape)
+        found = _with_chunks(prior, c, residual, parameters)
     return planes.to_image(found, shape)
 
 
-def _with_symbols(
-    c: np.ndarray, symbols: Symbols | None, parameters: Ds2c2Parameters, shape: tuple[int, int, int]
-) -> torch.Tensor:
-    prior = base.synthesise(c, parameters.fineness, shape, parameters.steps).refined
+def _with_symbols(prior: torch.Tensor, symbols: Symbols | None, parameters: Ds2c2Parameters) -> torch.Tensor:
     if symbols is None:
         return prior
     network = residual_network.load_network(weights_of(parameters.level))
@@ -108,9 +114,8 @@ def _with_symbols(
 
 
 def _with_chunks(
-    c: np.ndarray, stream: ReceivedDigital | None, parameters: Ds2c2Parameters, shape: tuple[int, int, int]
+    prior: torch.Tensor, c: np.ndarray, stream: ReceivedDigital | None, parameters: Ds2c2Parameters
 ) -> torch.Tensor:
-    prior = base.synthesise(c, parameters.fineness, shape, parameters.steps).refined
     network, model = load_detail()
     data, came, size = (stream.data, stream.received, stream.block_bytes) if stream else (b"", [], 1)
     scale = scales(network, c, parameters.fineness)

@@ -14,7 +14,7 @@ from ...message import DigitalStream, Link, Message
 from ...nn import planes
 from ...nn.transform import pad
 from ...phy import digital
-from . import base, bits, dispersed, residual_network
+from . import base, bits, dispersed, residual_network, semantic_coding
 from .base_network import MULTIPLE, STEPS
 from .binarizer import binarise
 from .detail_network import load_detail
@@ -76,15 +76,39 @@ class Residual:
     data: bytes = b""
 
 
-def base_layer(image: np.ndarray, terms: Terms) -> tuple[int, base.BaseCode]:
-    """The base layer of uint8 (H, W, C), and its fineness: the finest that its share of the budget holds.
-    Raises `budget.TooFew` when even the coarsest does not fit.
+@dataclass(frozen=True)
+class BaseLayer:
+    """The base layer of an image.
+
+    Attributes:
+        fineness: of its quantiser.
+        code: c.
+        labels: of the semantic map, as `base.BaseCodec.labels`; None when it is derived.
+        semantic_map: these as bytes, none when it is derived.
+    """
+
+    fineness: int
+    code: base.BaseCode
+    labels: np.ndarray | None = None
+    semantic_map: bytes = b""
+
+    @property
+    def data(self) -> bytes:
+        """What is sent. The code is last, with the low frequencies at its end."""
+        return self.semantic_map + self.code.data
+
+
+def base_layer(image: np.ndarray, terms: Terms) -> BaseLayer:
+    """The base layer of uint8 (H, W, C), at the finest fineness that its share of the budget holds. Raises
+    `budget.TooFew` when even the coarsest does not fit.
     """
     codec, codes = base.load_base(), {}
     c = codec.compress(image)
+    labels = codec.labels(image) if terms.options.semantic == "sent" else None
+    semantic_map = b"" if labels is None else semantic_coding.encode(labels)
 
     def needed(fineness: int) -> int:
-        codes[fineness] = codec.code(c, fineness)
+        codes[fineness] = BaseLayer(fineness, codec.code(c, fineness), labels, semantic_map)
         return terms.base_uses(len(codes[fineness].data))
 
     fineness = terms.options.fineness
@@ -92,22 +116,31 @@ def base_layer(image: np.ndarray, terms: Terms) -> tuple[int, base.BaseCode]:
         room = BASE_SHARE * terms.uses
         # Finer ones take more: the first that is too fine, less one.
         fineness = max(bisect_right(range(len(STEPS)), room, key=needed) - 1, 0)
-    coded = codes.get(fineness) or codec.code(c, fineness)
-    uses = terms.base_uses(len(coded.data))
+    uses = terms.base_uses(len(codes[fineness].data)) if fineness in codes else needed(fineness)
+    layer = codes[fineness]
     if uses > terms.uses:
         raise budget.TooFew(f"{terms.uses} channel uses do not hold the base layer of DS²C²", uses)
-    if len(coded.data) > MOST_BYTES:
-        raise HscError(f"the base layer has {len(coded.data)} bytes: send a smaller image")
-    return fineness, coded
+    if len(layer.data) > MOST_BYTES:
+        raise HscError(f"the base layer has {len(layer.data)} bytes: send a smaller image")
+    return layer
 
 
 @torch.inference_mode()
-def residual(image: np.ndarray, c: np.ndarray, fineness: int, uses: int, terms: Terms) -> Residual:
-    """The residual of an image for so many channel uses, behind a base layer c."""
+def residual(
+    image: np.ndarray,
+    c: np.ndarray,
+    fineness: int,
+    uses: int,
+    terms: Terms,
+    labels: np.ndarray | None = None,
+) -> Residual:
+    """The residual of an image for so many channel uses, behind a base layer c; `labels` as of
+    `BaseLayer`.
+    """
     size = digital.payload_bytes_per_block(terms.residual_mcs)
     room = budget.bytes_in(uses, terms.residual_mcs)
     pixels = pad(planes.to_planes(image), MULTIPLE)
-    prior = base.synthesise(c, fineness, terms.shape, terms.options.steps).refined
+    prior = base.synthesise(c, fineness, terms.shape, terms.options.steps, labels).refined
     if terms.options.coding == "binary":
         return _binary(pixels, prior, room, size, terms)
     blocks = room // size
@@ -136,10 +169,17 @@ def _binary(pixels: torch.Tensor, prior: torch.Tensor, room: int, block_bytes: i
     return Residual(fitting[-1], bits.pack(symbols))
 
 
-def base_message(fineness: int, coded: base.BaseCode, terms: Terms) -> Message:
+def base_message(layer: BaseLayer, terms: Terms) -> Message:
     """The base layer alone as a message."""
-    stream = DigitalStream(terms.protected(coded.data), terms.base_mcs)
-    parameters = Ds2c2Parameters(terms.options.coding, fineness, terms.options.steps, 0, len(coded.data))
+    stream = DigitalStream(terms.protected(layer.data), terms.base_mcs)
+    parameters = Ds2c2Parameters(
+        terms.options.coding,
+        layer.fineness,
+        terms.options.steps,
+        0,
+        len(layer.data),
+        len(layer.semantic_map),
+    )
     return Message(NAME, terms.shape, parameters.pack(), None, (stream,))
 
 
