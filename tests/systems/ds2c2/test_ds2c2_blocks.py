@@ -12,14 +12,12 @@ from gnuradio.hsc.blocks import pdu
 from gnuradio.hsc.blocks.base import MessageBlock
 from gnuradio.hsc.codecs import registry
 from gnuradio.hsc.errors import HscError
-from gnuradio.hsc.images import files as image_files
 from gnuradio.hsc.message import Link
 from gnuradio.hsc.phy.mcs import best_for
 from gnuradio.hsc.systems.ds2c2 import base, semantic_map, sending
 from gnuradio.hsc.systems.ds2c2.parameters import Ds2c2Parameters
 from gnuradio.hsc.systems.ds2c2.receiving import image_of
-from PIL import Image
-from support import ROOT
+from support import pictures
 from support.flowgraphs import run
 from support.messages import modulated
 from support.pictures import pixels
@@ -32,13 +30,7 @@ CODINGS = ("dispersed", "binary")
 
 @pytest.fixture(scope="module")
 def crops(tmp_path_factory):
-    """Pieces of sample photographs: one of a size that no block divides, one grey."""
-    folder = tmp_path_factory.mktemp("crops")
-    for i, (name, size) in enumerate([("lake", (75, 101)), ("kitten", (64, 96))]):
-        photo = image_files.load(ROOT / "examples" / "images" / f"{name}.jpg").pixels
-        piece = photo[60 : 60 + size[0], 80 : 80 + size[1]]
-        Image.fromarray(piece[..., 1] if i else piece).save(folder / f"crop{i}.png")
-    return folder
+    return pictures.crops(tmp_path_factory.mktemp("crops"))
 
 
 class Kept(MessageBlock):

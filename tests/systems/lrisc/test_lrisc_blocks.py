@@ -11,7 +11,6 @@ from gnuradio.hsc.blocks.base import MessageBlock
 from gnuradio.hsc.codecs import registry
 from gnuradio.hsc.codecs.contract import error_shape
 from gnuradio.hsc.errors import HscError
-from gnuradio.hsc.images import files as image_files
 from gnuradio.hsc.message import Link
 from gnuradio.hsc.phy.assembly import join
 from gnuradio.hsc.phy.mcs import best_for
@@ -19,7 +18,7 @@ from gnuradio.hsc.phy.packets import split
 from gnuradio.hsc.symbol_link import cross
 from gnuradio.hsc.systems.lrisc import codec
 from PIL import Image
-from support import ROOT
+from support import pictures
 from support.flowgraphs import Eraser, between, run, silence
 from support.pictures import pixels
 from support.pixel_codec import picture
@@ -32,13 +31,7 @@ RECTANGLE = np.array([16, 24, 40, 32], np.int32)
 
 @pytest.fixture(scope="module")
 def crops(tmp_path_factory):
-    """Pieces of sample photographs: one of a size that no block divides, one grey."""
-    folder = tmp_path_factory.mktemp("crops")
-    for i, (name, size) in enumerate([("lake", (75, 101)), ("kitten", (64, 96))]):
-        photo = image_files.load(ROOT / "examples" / "images" / f"{name}.jpg").pixels
-        piece = photo[60 : 60 + size[0], 80 : 80 + size[1]]
-        Image.fromarray(piece[..., 1] if i else piece).save(folder / f"crop{i}.png")
-    return folder
+    return pictures.crops(tmp_path_factory.mktemp("crops"))
 
 
 class Kept(MessageBlock):
