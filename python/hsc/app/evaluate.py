@@ -142,11 +142,17 @@ def _digits(request: Request) -> dict[str, np.ndarray]:
 
 
 def _kodak(request: Request) -> dict[str, np.ndarray]:
+    return _spread("kodim", datasets.kodak(request.data), request)
+
+
+def _street(request: Request) -> dict[str, np.ndarray]:
+    return _spread("street", [image for image, _ in datasets.street("test", request.data)], request)
+
+
+def _spread(name: str, images: Sequence[np.ndarray], request: Request) -> dict[str, np.ndarray]:
     """By identity, evenly spread over all."""
-    photos = {
-        image_id(f"kodim{i:02d}", photo): photo for i, photo in enumerate(datasets.kodak(request.data), 1)
-    }
-    return {name: photos[name] for name in plan.spread(list(photos), request.wanted)}
+    found = {image_id(f"{name}{i:02d}", image): image for i, image in enumerate(images, 1)}
+    return {key: found[key] for key in plan.spread(list(found), request.wanted)}
 
 
 def _photograph(request: Request) -> dict[str, np.ndarray]:
@@ -170,6 +176,7 @@ _SOURCES: dict[Source, Callable[[Request], dict[str, np.ndarray]]] = {
     Source.NONE: lambda request: {},
     Source.DIGITS: _digits,
     Source.KODAK: _kodak,
+    Source.STREET: _street,
     Source.PHOTOGRAPH: _photograph,
     Source.SAMPLES: _samples,
 }

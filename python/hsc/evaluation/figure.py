@@ -27,12 +27,20 @@ class Source(Enum):
     NONE = "no image"
     DIGITS = "MNIST test digits"  # the first ones
     KODAK = "Kodak photographs"  # evenly spread over the 24
+    STREET = "street scenes"  # of CamVid's test images, evenly spread
     PHOTOGRAPH = "photograph"  # a Kodak photograph, or a sample image where there is no data folder
     SAMPLES = "images, the samples in turns"
 
 
 # Images of a run with --quick, where a figure does not say otherwise. Chosen so that it takes seconds.
-_QUICK = {Source.NONE: 0, Source.DIGITS: 20, Source.KODAK: 2, Source.PHOTOGRAPH: 1, Source.SAMPLES: 20}
+_QUICK = {
+    Source.NONE: 0,
+    Source.DIGITS: 20,
+    Source.KODAK: 2,
+    Source.STREET: 2,
+    Source.PHOTOGRAPH: 1,
+    Source.SAMPLES: 20,
+}
 
 
 @dataclass(frozen=True)

@@ -167,8 +167,17 @@ def rows() -> list[Row]:
     ]
 
 
-def table1(given: Given, erased: Sequence[float] = ERASED) -> Curves:
-    """Every row over the shares erased, the same blocks of an image for all of a row's kind."""
+def table1(
+    given: Given, erased: Sequence[float] = ERASED, name: str = "ds2c2-table1", images: str = "Kodak"
+) -> Curves:
+    """Every row over the shares erased; the same random numbers for an image in every row.
+
+    Args:
+        given: the images.
+        erased: shares of the blocks.
+        name: of the result.
+        images: what they are, for its description.
+    """
     series, findings = [], {}
     for row in rows():
         given.progress(row.label)
@@ -190,13 +199,11 @@ def table1(given: Given, erased: Sequence[float] = ERASED) -> Curves:
         for share, psnr in zip(erased[1:], mean[1:], strict=True):
             findings[f"{row.label}: loss at {share:.0%} erased [%]"] = float(100 * (1 - psnr / mean[0]))
     text = (
-        f"Kodak, {BITS_PER_PIXEL:g} bits per pixel: (A) of the residual alone, behind a base layer of "
+        f"{images}, {BITS_PER_PIXEL:g} bits per pixel: (A) of the residual alone, behind a base layer of "
         f"fineness {_FINENESS} without errors; (B) of all that is sent. Blocks of {PAPER_BLOCK} bytes for "
         f"binary and lic, of {LDPC_BLOCK} for dispersed and HEVC."
     )
-    return Curves(
-        "ds2c2-table1", text, given.command, series, {"images": len(given.images), **findings}, None
-    )
+    return Curves(name, text, given.command, series, {"images": len(given.images), **findings}, None)
 
 
 def _measured(
