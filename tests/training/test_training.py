@@ -114,6 +114,32 @@ def test_an_interrupted_run_ends_as_one_that_was_not(tmp_path, monkeypatch):
     assert steps == [*range(1, 10), *range(1, 7), *range(6, 10)]  # the checkpoint is that of step 5
 
 
+def test_a_step_without_a_finite_gradient_is_passed_over_and_many_are_one_line(tmp_path):
+    """One such batch changes nothing; a run of nothing else ends before it overwrites what it was."""
+
+    def run(bad, steps):
+        count = 0
+
+        def loss(model, fraction):
+            nonlocal count
+            count += 1
+            value = model.weight.square().sum()
+            return (value * (float("nan") if bad(count) else 1.0)), value
+
+        torch.manual_seed(1)
+        chosen = recipe("hsc-mnist-vae-m4", steps=steps, learning_rate=0.1)
+        return loop.fit(
+            torch.nn.Linear(3, 1), loss, loop.Run(chosen, tmp_path / str(steps)), loop.Method(1.0)
+        )[0]
+
+    torch.manual_seed(1)
+    before = torch.nn.Linear(3, 1).weight.square().sum()
+    after = run(lambda count: count % 3 == 0, 40).weight.square().sum()
+    assert after.isfinite() and after < before
+    with pytest.raises(HscError, match="not finite"):
+        run(lambda count: True, 60)
+
+
 def test_time_limit_ends_a_run(folder, tmp_path):
     _, done = fit("hsc-mnist-vae-m4", tmp_path, folder, steps=10**6, batch=16, minutes=0.01)
     assert 1 <= done < 10**6

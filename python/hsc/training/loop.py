@@ -19,11 +19,14 @@ from accelerate.utils import DistributedDataParallelKwargs, broadcast_object_lis
 from torch import nn
 
 from .. import weights
+from ..errors import HscError
 from ..images import datasets
 from .recipe import Recipe
 
 WARM_UP = 100
 CHECKPOINT_SECONDS = 120.0
+# Steps in a row whose gradients are not finite that are passed over.
+_MOST_WRONG = 20
 # Pace of submodules that are good from the start, relative to the others. Chosen by trial with DeepJSCC.
 SLOW = 0.1
 
@@ -154,6 +157,7 @@ def fit(model: nn.Module, loss: Loss, run: Run, method: Method) -> tuple[nn.Modu
     done, spent = _resume(run.checkpoint, parts)
     saved = time.monotonic()
     begun = saved - spent
+    wrong = 0
     model.train()
     while (fraction := _fraction(run, done, time.monotonic() - begun)) < 1:
         rate = (
@@ -167,8 +171,15 @@ def fit(model: nn.Module, loss: Loss, run: Run, method: Method) -> tuple[nn.Modu
         for _ in range(run.recipe.accumulate):
             value, mse = objective(fraction)
             here.backward(value / run.recipe.accumulate)
-        here.clip_grad_norm_(model.parameters(), method.clip)
-        optimizer.step()
+        norm = here.clip_grad_norm_(model.parameters(), method.clip)
+        wrong = 0 if torch.isfinite(torch.as_tensor(norm)) else wrong + 1
+        if wrong > _MOST_WRONG:
+            raise HscError(
+                f"the gradients of {wrong} steps in a row are not finite: lower the learning rate, or go on "
+                "from an earlier checkpoint"
+            )
+        if not wrong:  # one batch must not spoil all that was learnt
+            optimizer.step()
         done += 1
         if average is not model:
             _follow(average, model, min(method.average, (1 + done) / (10 + done)))

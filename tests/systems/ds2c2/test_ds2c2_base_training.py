@@ -101,6 +101,14 @@ def test_bits_are_those_of_a_laplacian():
         assert total == pytest.approx(1, abs=1e-3)
 
 
+def test_bits_have_a_gradient_however_far_a_value_is_from_its_mean():
+    network = copied()
+    network.mean.zero_(), network.scale.zero_(), network.bias.fill_(8)
+    far = torch.full((1, network.bias.shape[1], 2, 2), 40.0, requires_grad=True)
+    bits(network, far, 0).backward()
+    assert far.grad.isfinite().all()
+
+
 def test_bits_pull_towards_zero():
     network = copied()
     c = (

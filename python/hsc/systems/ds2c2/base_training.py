@@ -134,7 +134,8 @@ def bits(network: BaseNetwork, c: torch.Tensor, index: int) -> torch.Tensor:
     scale = summed(c.abs(), network.scale[index]) + network.bias[index].float()[:, None, None] / ONE
     # Of a Laplacian whose rounded values have this mean magnitude.
     spread = 0.5 / torch.asinh(0.5 / scale.clamp_min(_LEAST_SCALE))
-    inside = 1 - 0.5 * (torch.exp((left - 0.5) / spread) + torch.exp(-(left + 0.5) / spread))
+    near = left.clamp_max(0.5)  # beyond it the other branch counts, and this one's exponential overflows
+    inside = 1 - 0.5 * (torch.exp((near - 0.5) / spread) + torch.exp(-(near + 0.5) / spread))
     outside = torch.exp(-left / spread) * torch.sinh((0.5 / spread).clamp_max(80))
     return -torch.where(left < 0.5, inside, outside).clamp_min(1e-6).log2().sum()
 
