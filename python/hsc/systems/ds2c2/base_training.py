@@ -153,6 +153,8 @@ def send(network: BaseNetwork, images: torch.Tensor, index: int) -> tuple[torch.
 def distance(vgg: Callable, weight: float, made: torch.Tensor, images: torch.Tensor) -> torch.Tensor:
     """L_d = L_1 + L_SSIM + L_VGG, eq. (4), with weights: images (B, 3, S, S) → scalar."""
     found = L1_WEIGHT * (made - images).abs().mean() + 1 - ssim(made, images, data_range=1.0)
+    if not weight:
+        return found
     some = slice(int(torch.randint(min(VGG_SHARE, len(made)), ())), None, VGG_SHARE)
     return found + weight * vgg(made[some], images[some]).mean()
 
@@ -170,9 +172,12 @@ def loss(
     s = model.base.segment(expanded)
     refined = model.base.refine(s, expanded, TRAINED_STEPS)
     # c′ counts too: it is x′ after no step, and what SegNet and every step see.
-    total = sum(distance(vgg, recipe.perceptual, made, images) for made in (expanded, *refined))
+    # VGG judges one of them at a time, for as much as all: it costs more than everything else.
+    every = (expanded, *refined)
+    weight = len(every) * recipe.perceptual * functional.one_hot(torch.randint(len(every), ()), len(every))
+    total = sum(distance(vgg, float(w), made, images) for w, made in zip(weight, every, strict=True))
     total = total + SEMANTIC_WEIGHT * functional.nll_loss(s, labels)
-    total = total + RATE_WEIGHT * STEPS[index] ** 2 * size / images.numel() * (1 + len(refined))
+    total = total + RATE_WEIGHT * STEPS[index] ** 2 * size / images.numel() * len(every)
     if model.adversary is not None:
         total = total + recipe.adversarial * model.adversary.generator_loss(s, expanded, refined)
         total = total + model.adversary.loss(s, expanded, refined, images)
