@@ -26,3 +26,15 @@ def data_folder(folder: Path, photos: np.ndarray, kodak: np.ndarray) -> Path:
         Image.fromarray(photo).save(folder / "photos" / "train" / f"{index}.jpg", quality=95)
     Image.fromarray(kodak).save(folder / "kodak" / "0.png")
     return folder
+
+
+def street_scenes(folder: Path, classes: int) -> None:
+    """CamVid's stand-in in a data folder: two scenes for training and for testing, with labels."""
+    camvid = folder / "street" / "camvid"
+    for split in ("train", "test"):
+        for name in (split, f"{split}annot"):
+            (camvid / name).mkdir(parents=True)
+        for index, scene in enumerate(smooth_photos(2, 72, 96, seed=7)):
+            Image.fromarray(scene).save(camvid / split / f"{index}.webp", lossless=True)
+            labels = (scene[..., 0] // 24).clip(0, classes - 1).astype(np.uint8)
+            Image.fromarray(labels).save(camvid / f"{split}annot" / f"{index}.png")

@@ -63,6 +63,11 @@ class Photos:
     offsets: np.ndarray
     shapes: np.ndarray
 
+    @classmethod
+    def of(cls, pixels: np.ndarray, shapes: np.ndarray) -> Photos:
+        """Of images that lie one after another."""
+        return cls(pixels, np.concatenate([[0], np.cumsum(shapes.prod(1) * 3)[:-1]]), shapes)
+
     def crops(self, rng: np.random.Generator, count: int, size: int) -> np.ndarray:
         """`count` random crops, uint8 (count, size, size, 3), flipped at random; images are drawn in
         proportion to their area.
@@ -117,8 +122,7 @@ def photos(path: str | Path | None = None, cache: str | Path | None = None) -> P
             Path(cache).mkdir(parents=True, exist_ok=True)
             np.save(Path(cache) / "pixels.npy", pixels)
             np.save(Path(cache) / "shapes.npy", shapes)
-    offsets = np.concatenate([[0], np.cumsum(shapes.prod(1) * 3)[:-1]])
-    return Photos(pixels, offsets, shapes)
+    return Photos.of(pixels, shapes)
 
 
 def _decode(folder: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -127,9 +131,17 @@ def _decode(folder: Path) -> tuple[np.ndarray, np.ndarray]:
     files = sorted(folder.glob("*.jpg"))
     if not files:
         raise HscError(f"no photographs in '{folder}': put JPEG files there")
-    images = [np.asarray(Image.open(file).convert("RGB")) for file in files]
+    return _flat([np.asarray(Image.open(file).convert("RGB")) for file in files])
+
+
+def _flat(images: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     shapes = np.array([image.shape[:2] for image in images])
     return np.concatenate([image.ravel() for image in images]), shapes
+
+
+def street_photos(path: str | Path | None = None) -> Photos:
+    """The training street scenes without their labels. Raises HscError as `street`."""
+    return Photos.of(*_flat([image for image, _ in street("train", path)]))
 
 
 def street(split: str = "train", path: str | Path | None = None) -> list[tuple[np.ndarray, np.ndarray]]:

@@ -32,11 +32,12 @@ def export(
     `weights.save`.
     """
     recipe = run.recipe
+    some = f", {recipe.samples} of them" if recipe.samples and recipe.data != "mnist" else ""
     about = {
         "recipe": {
             key: value for key, value in dataclasses.asdict(recipe).items() if value not in (None, "", 0)
         },
-        "data": _DATA[recipe.data].format(recipe.samples or 60_000) + detail,
+        "data": _DATA[recipe.data].format(recipe.samples or 60_000) + some + detail,
         "seed": recipe.seed,
         "steps": steps,
         "hours": round(run.hours, 2),

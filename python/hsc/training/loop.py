@@ -88,8 +88,15 @@ class Run:
         return torch.load(self.checkpoint, map_location="cpu", weights_only=True)["seconds"] / 3600
 
     def photos(self) -> datasets.Photos:
-        """The training photographs. Raises HscError when there are none."""
-        return datasets.photos(self.path, self.out / "photos")
+        """The training photographs, or street scenes; as many as the recipe wants. Raises HscError when
+        there are none.
+        """
+        recipe = self.recipe
+        if recipe.data == "street":
+            found = datasets.street_photos(self.path)
+        else:
+            found = datasets.photos(self.path, self.out / "photos")
+        return found.some(np.random.default_rng(recipe.seed), recipe.samples) if recipe.samples else found
 
     def weights(self, name: str) -> dict[str, torch.Tensor]:
         """Weights to start from: those of an earlier run in `out`, else the shipped ones. Raises HscError

@@ -16,9 +16,8 @@ from gnuradio.hsc.systems.ds2c2.base_recipes import RECIPES
 from gnuradio.hsc.systems.ds2c2.base_semantics import Clusters, street_crops, token_labels
 from gnuradio.hsc.systems.ds2c2.base_training import Rgan, bits, distance, loss, send
 from gnuradio.hsc.training.loop import Run
-from PIL import Image
 from support.ds2c2_base import fitted_network, ramped
-from support.fields import smooth_photos
+from support.fields import data_folder, smooth_photos, street_scenes
 from support.perceptual import needs_perceptual
 
 BY_NAME = {recipe.name: recipe for recipe in RECIPES}
@@ -42,19 +41,8 @@ def images():
 
 @pytest.fixture
 def folder(tmp_path):
-    for name in ("photos/train", "kodak", "street/camvid/train", "street/camvid/trainannot"):
-        (tmp_path / name).mkdir(parents=True)
-    for index, photo in enumerate(ramped(smooth_photos(3, 96, 128))):
-        Image.fromarray(photo).save(tmp_path / "photos" / "train" / f"{index}.jpg", quality=95)
-    Image.fromarray(smooth_photos(1, 70, 100)[0]).save(tmp_path / "kodak" / "0.png")
-    camvid = tmp_path / "street" / "camvid"
-    for split in ("train", "test"):
-        for name in (split, f"{split}annot"):
-            (camvid / name).mkdir(exist_ok=True)
-        for index, scene in enumerate(smooth_photos(2, 72, 96, seed=7)):
-            Image.fromarray(scene).save(camvid / split / f"{index}.webp", lossless=True)
-            labels = (scene[..., 0] // 24).clip(0, CLASSES - 1).astype(np.uint8)
-            Image.fromarray(labels).save(camvid / f"{split}annot" / f"{index}.png")
+    data_folder(tmp_path, ramped(smooth_photos(3, 96, 128)), smooth_photos(1, 70, 100)[0])
+    street_scenes(tmp_path, CLASSES)
     return tmp_path
 
 

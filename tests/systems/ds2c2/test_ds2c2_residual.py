@@ -11,10 +11,10 @@ from gnuradio.hsc.systems.ds2c2 import residual_network, residual_training
 from gnuradio.hsc.systems.ds2c2.binarizer import binarise
 from gnuradio.hsc.systems.ds2c2.gdn import Gdn
 from gnuradio.hsc.systems.ds2c2.residual_network import ResidualNetwork, activity
-from gnuradio.hsc.systems.ds2c2.residual_recipes import RECIPES, Erasures, Terms
+from gnuradio.hsc.systems.ds2c2.residual_recipes import RECIPES, UPDATES, Erasures, Terms
 from gnuradio.hsc.systems.ds2c2.residual_training import Distance, cross, lost_symbols
 from gnuradio.hsc.training.loop import Run
-from support.fields import data_folder
+from support.fields import data_folder, street_scenes
 from support.perceptual import needs_perceptual
 from torch.nn import functional
 
@@ -338,9 +338,21 @@ def test_recipe_trains_exports_and_resumes(chosen, folder, stand_ins):
     assert weights.card(small.name, out)["steps"] == 1
 
 
+def test_an_update_sees_as_many_street_scenes_as_it_says(folder, stand_ins):
+    street_scenes(folder, 12)
+    chosen = next(each for each in RECIPES if each.name.endswith("-street-16"))
+    small = replace(chosen, steps=2, batch=2, crop=64, finenesses=(1,), samples=1, channels=8)
+    assert len(Run(small, folder / "runs", folder).photos().shapes) == 1
+    torch.manual_seed(1)
+    figures = small.train(Run(small, folder / "runs", folder), None)
+    assert all(name.startswith("street, ") for name in figures) and len(figures) == 4
+    assert "1 of them" in weights.card(small.name, folder / "runs")["data"]
+
+
 def test_recipes_are_those_of_the_plan():
     rates = {each.name.removeprefix("ds2c2-residual-"): each.channels / 64 for each in RECIPES}
-    assert set(rates) == {"0.13", "0.26", "0.54", "1.0", "0.26-clean", "0.26-8"}
+    updates = {f"0.54-street-{samples}" for samples in UPDATES}
+    assert set(rates) == {"0.13", "0.26", "0.54", "1.0", "0.26-clean", "0.26-8"} | updates
     for name, rate in rates.items():
         assert rate == pytest.approx(float(name.split("-")[0]), abs=0.011)
     by_name = {each.name: each for each in RECIPES}

@@ -9,7 +9,7 @@ from gnuradio.hsc.evaluation.figure import Given
 from gnuradio.hsc.evaluation.plan import Samples, curves_of
 from gnuradio.hsc.evaluation.transmission import image_id
 from gnuradio.hsc.images.files import load
-from gnuradio.hsc.systems.ds2c2 import cases, figures, findings, latents_shown, table1
+from gnuradio.hsc.systems.ds2c2 import cases, few, figures, findings, latents_shown, table1
 
 PHOTO = load(next(path for path in sample_files.photographs() if path.stem == "lake")).pixels
 IMAGES = {image_id("wave", PHOTO): PHOTO}
@@ -54,6 +54,18 @@ def test_latents_look_alike_before_and_after_the_channel():
     assert found.findings["correlation of both latents"] > 0.5
     drawn = latents_shown.pictures_of(GIVEN, found)
     assert drawn.width > 300 and latents_shown.drawn(found).axes
+
+
+def test_an_update_is_measured_against_none(monkeypatch):
+    """With weights that are shipped, in the place of an update's."""
+    names = {0: "ds2c2-residual-0.54", 16: "ds2c2-residual-0.54", 54: "no such weights"}
+    monkeypatch.setattr(few, "weights_by_images", lambda: names)
+    found = few.few(GIVEN)
+    assert found.series[0].x.values == [0, 16] and found.findings["gain by 16 images [dB]"] == 0
+    assert found.series[0].y.values[0] > found.series[1].y.values[0]
+    monkeypatch.setattr(few, "weights_by_images", lambda: {0: "no such weights"})
+    with pytest.raises(HscError, match="train them first"):
+        few.few(GIVEN)
 
 
 def test_the_plan_of_losses_gives_every_system_the_same_budget_and_losses():

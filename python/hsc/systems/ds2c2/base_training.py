@@ -213,12 +213,12 @@ def source(run: Run) -> Photographs | Street:
     """Where a recipe's images and classes come from; `samples` of them, or all. The classes of photographs
     are found from all that there are, so that few-shot recipes have the same.
     """
-    recipe, rng = run.recipe, np.random.default_rng(run.recipe.seed)
+    recipe = run.recipe
     if recipe.data == "street":
         return Street(datasets.street("train", run.path)[: recipe.samples or None])
-    photos = run.photos()
-    clusters = Clusters(planes(photos.crops(np.random.default_rng(1), CLUSTER_CROPS, FIT_SIZE)))
-    return Photographs(photos.some(rng, recipe.samples) if recipe.samples else photos, clusters)
+    every = datasets.photos(run.path, run.out / "photos")
+    clusters = Clusters(planes(every.crops(np.random.default_rng(1), CLUSTER_CROPS, FIT_SIZE)))
+    return Photographs(run.photos(), clusters)
 
 
 def train(run: Run, start: dict[str, torch.Tensor] | None) -> dict[str, float]:
@@ -243,12 +243,11 @@ def train(run: Run, start: dict[str, torch.Tensor] | None) -> dict[str, float]:
 
     model = Rgan(base, recipe.adversarial > 0).to(memory_format=torch.channels_last)
     model, steps = fit(model, of_batch, run, METHOD)
-    detail = f", {recipe.samples} of them" if recipe.samples else ""
-    export(run, model.base.state_dict(), steps, {}, detail, EXACT)
+    export(run, model.base.state_dict(), steps, {}, exact=EXACT)
     base.load_state_dict(weights.load(recipe.name, run.out))
     fit_tables(base, images.draw(np.random.default_rng(1), FIT_CROPS, FIT_SIZE)[0])
     figures = street_figures(base, run) if recipe.data == "street" else kodak_figures(base, run)
-    export(run, base.state_dict(), steps, figures, detail, EXACT)
+    export(run, base.state_dict(), steps, figures, exact=EXACT)
     return figures
 
 

@@ -18,7 +18,7 @@ from ...evaluation.detail_grid import grid_of
 from ...evaluation.drawing import of_codecs, qualities
 from ...evaluation.figure import Figure, Images, Source
 from ...evaluation.plan import At, Plan, PlannedCurve, Samples, Say, available, curve, fading
-from . import findings, latents_shown, table1
+from . import few, findings, latents_shown, table1
 from .cases import BINARY, BURST, CBR, LOSSES, OURS, PACKET_AXIS, SEPARATE, SHOWN, SNR_DB, SYSTEMS
 
 if TYPE_CHECKING:
@@ -104,6 +104,13 @@ FIGURES = (
         measure=partial(table1.table1, name="ds2c2-street", images="CamVid"),
         draw=_table,
         quick={"erased": (0.0, 0.16)},
+    ),
+    Figure(
+        name="ds2c2-few",
+        summary="an update by few street scenes",
+        images=Images(Source.STREET, 16),
+        measure=few.few,
+        draw=partial(qualities, shown=("psnr",)),
     ),
     Figure(
         name="ds2c2-fig4",

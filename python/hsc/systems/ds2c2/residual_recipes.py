@@ -80,24 +80,41 @@ class ResidualTraining(Recipe):
         return residual_training.train(run, start)
 
 
-def _recipe(level: int, erasures: Erasures = Erasures(), end: str = "") -> ResidualTraining:
+def _recipe(
+    level: int, erasures: Erasures = Erasures(), end: str = "", **changes: object
+) -> ResidualTraining:
+    usual = {"data": "photos", "steps": 20_000, "batch": 8, "learning_rate": 6e-4, "crop": 128}
     return ResidualTraining(
         name=f"ds2c2-residual-{RATES[level]}{end}",
-        data="photos",
-        steps=20_000,
-        batch=8,
-        learning_rate=6e-4,
-        crop=128,
         channels=CHANNELS[level],
         erasures=erasures,
+        **{**usual, **changes},
     )
 
 
-_TABLE = RATES.index("0.26")
+def _update(samples: int) -> ResidualTraining:
+    """From photographs to street scenes, with so many of these."""
+    return _recipe(
+        _STREET,
+        end=f"-street-{samples}",
+        data="street",
+        samples=samples,
+        start=f"ds2c2-residual-{RATES[_STREET]}",
+        steps=300,
+        learning_rate=2e-4,
+    )
+
+
+# Of table I, and of figure 5.
+_TABLE, _STREET = RATES.index("0.26"), RATES.index("0.54")
+# Street scenes of an update: few, and as many as there are.
+UPDATES = (16, 54)
 
 RECIPES = (
     *(_recipe(level) for level in range(len(RATES))),
     # Table I: trained without erasures, and at 8 %.
     _recipe(_TABLE, Erasures(calm=1.0), "-clean"),
     _recipe(_TABLE, Erasures(calm=0.0, least=0.08, most=0.08, untold=0.5), "-8"),
+    # Figure 5: an update by a low number of training images.
+    *(_update(samples) for samples in UPDATES),
 )

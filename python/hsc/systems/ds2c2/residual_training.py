@@ -145,7 +145,10 @@ def train(run: Run, start: dict[str, torch.Tensor] | None) -> dict[str, float]:
 
     network, steps = fit(network.to(memory_format=torch.channels_last), of_batch, run, METHOD)
     photos = datasets.kodak(run.path)
-    return ship(run, network, steps, lambda: figures(network, prior, photos, recipe.finenesses))
+    if recipe.data == "street":
+        photos = [image for image, _ in datasets.street("test", run.path)]
+    name = {"street": "street"}.get(recipe.data, "kodak")
+    return ship(run, network, steps, lambda: figures(network, prior, photos, recipe.finenesses, name))
 
 
 def begin(network: ResidualNetwork, run: Run, prior: Prior) -> None:
@@ -158,7 +161,11 @@ def begin(network: ResidualNetwork, run: Run, prior: Prior) -> None:
 
 @torch.no_grad()
 def figures(
-    network: ResidualNetwork, prior: Prior, photos: list[np.ndarray], finenesses: tuple[int, ...]
+    network: ResidualNetwork,
+    prior: Prior,
+    photos: list[np.ndarray],
+    finenesses: tuple[int, ...],
+    images: str = "kodak",
 ) -> dict[str, float]:
     """Mean PSNR [dB] of x′ and x̂ over photographs, uint8 (H, W, 3), by fineness: without erasures, and with
     those of table I, where the receiver is told of them and where it is not. The base comes without errors.
@@ -168,7 +175,7 @@ def figures(
         rows = [_quality(network, prior, photo, fineness, seed) for seed, photo in enumerate(photos)]
         names = ("x′", "no erasures", "16 % erased, told", "16 % erased, not told")
         for name, value in zip(names, np.mean(rows, 0), strict=True):
-            found[f"kodak, fineness {fineness}, {name}: PSNR [dB]"] = float(value)
+            found[f"{images}, fineness {fineness}, {name}: PSNR [dB]"] = float(value)
     return found
 
 
