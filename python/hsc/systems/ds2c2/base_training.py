@@ -1,5 +1,5 @@
-"""Training of the base layer: tables that follow from statistics, then losses (1) to (4) of DS²C²
-(arXiv 2409.03243), with what c costs in bits beside them.
+"""Training of the base layer: tables that follow from statistics, then what stands behind c by losses (1) to
+(4) of DS²C² (arXiv 2409.03243).
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from ...training.loop import Method, Run, accelerator, fit, planes
 from . import base_fit
 from .base import BaseCodec, Fineness, fineness_of
 from .base_adversary import Adversary
-from .base_contexts import ONE
 from .base_network import CLASSES, MEANS, STEPS, TOKEN, TRAINED_STEPS, BaseNetwork
 from .base_recipes import BaseTraining
 from .base_semantics import Clusters, street_crops, token_labels
@@ -32,8 +31,6 @@ FIT_CROPS, FIT_SIZE = 120, 256
 CLUSTER_CROPS = 24
 # Times that contexts and tables are fitted. Measured: the second saves 12 % of the bits, the third 1 %.
 FIT_TIMES = 3
-# Steps after which the tables are fitted anew to what CompNet has become. Chosen by trial of LRISC's.
-REFIT_STEPS = 2_000
 # Share of a step that a magnitude needs over a whole number to be that number: of the first quantiser, which
 # knows no probabilities. Chosen by trial.
 _DEADZONE = 0.67
@@ -41,22 +38,17 @@ _DEADZONE = 0.67
 L1_WEIGHT = 20.0
 # Weight of the cross-entropy of s. It is there to keep s meaningful; L_d rules. Chosen by trial.
 SEMANTIC_WEIGHT = 0.02
-# Weight of the bits of a pixel value in squared steps: 0.12, what a bit is worth to the encoder, times the
-# slope of L_d over the squared error (about 200 at fineness 1 and 2 of the linear start, measured).
-RATE_WEIGHT = 24.0
-# Least scale that the rate counts on, as the tables have it.
-_LEAST_SCALE = 1 / 128
 # Taps of VGG16 in L_VGG, and images of a batch that it judges, one in so many: it costs several times the
 # networks.
 VGG_TAPS, VGG_SHARE = 3, 4
-# Pace of the DCT and its inverse, which are good from the start.
+# Pace of the inverse DCT, which is good from the start.
 _LINEAR_PACE = 0.1
 # Beginnings of the names of what is stored as float16 and not as int8, because it carries the image itself.
-EXACT = ("analysis", "synthesis", "deviation")
+EXACT = ("synthesis", "deviation")
 
 
 def _pace(name: str) -> float:
-    return _LINEAR_PACE if name.startswith(("base.analysis", "base.synthesis")) else 1.0
+    return _LINEAR_PACE if name.startswith("base.synthesis") else 1.0
 
 
 _FIGURES = ("bits per pixel", "PSNR of c′ [dB]", "PSNR of x′ [dB]")
@@ -121,33 +113,11 @@ def _quality(codec: BaseCodec, photo: np.ndarray, fineness: int) -> list[float]:
     return [8 * len(code.data) / (height * width), *(-10 * torch.log10(each).item() for each in squared)]
 
 
-def bits(network: BaseNetwork, c: torch.Tensor, index: int) -> torch.Tensor:
-    """Bits of c (B, CHANNELS, h, w), in steps of a fineness, as a differentiable number: what the contexts
-    tell of every value, Laplacian, without the passes inside a channel.
-    """
-
-    def summed(values: torch.Tensor, stored: torch.Tensor) -> torch.Tensor:
-        kernel = (stored.float() / ONE).unflatten(-1, (3, 3))
-        return functional.conv2d(functional.pad(values, (1, 1, 1, 1), mode="replicate"), kernel)
-
-    left = (c - summed(c, network.mean[index])).abs()
-    scale = summed(c.abs(), network.scale[index]) + network.bias[index].float()[:, None, None] / ONE
-    # Of a Laplacian whose rounded values have this mean magnitude.
-    spread = 0.5 / torch.asinh(0.5 / scale.clamp_min(_LEAST_SCALE))
-    near = left.clamp_max(0.5)  # beyond it the other branch counts, and this one's exponential overflows
-    inside = 1 - 0.5 * (torch.exp((near - 0.5) / spread) + torch.exp(-(near + 0.5) / spread))
-    outside = torch.exp(-left / spread) * torch.sinh((0.5 / spread).clamp_max(80))
-    return -torch.where(left < 0.5, inside, outside).clamp_min(1e-6).log2().sum()
-
-
-def send(network: BaseNetwork, images: torch.Tensor, index: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Images (B, 3, S, S) → c as it is decoded, with the gradient of c before rounding, and its bits."""
-    c, step = network.compress(images), STEPS[index]
-    with torch.no_grad():
-        chosen, _ = fineness_of(network, index).choose(c.cpu().float())
-        rounding = torch.from_numpy(chosen).to(c) * step - c
-    sent = c + rounding
-    return sent, bits(network, sent / step, index)
+@torch.no_grad()
+def send(network: BaseNetwork, images: torch.Tensor, index: int) -> torch.Tensor:
+    """Images (B, 3, S, S) → c as it is decoded, at a fineness."""
+    chosen, _ = fineness_of(network, index).choose(network.compress(images).cpu())
+    return torch.from_numpy(chosen).to(images) * STEPS[index]
 
 
 def distance(vgg: Callable, weight: float, made: torch.Tensor, images: torch.Tensor) -> torch.Tensor:
@@ -163,12 +133,11 @@ def loss(
     model: Rgan, vgg: Callable, images: torch.Tensor, labels: torch.Tensor, recipe: BaseTraining
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Eq. (1) of a batch at a random fineness, and the MSE of x′: images (B, 3, S, S), labels of their tokens
-    int64 (B, S/8, S/8). The cross-entropy of s and what c costs are added, which the paper does not have: its
-    SegNet is trained elsewhere, and its c is not entropy coded.
+    int64 (B, S/8, S/8). The cross-entropy of s is added, which the paper does not have: its SegNet is trained
+    elsewhere.
     """
     index = int(torch.randint(len(STEPS), ()))
-    sent, size = send(model.base, images, index)
-    expanded = model.base.expand(sent)
+    expanded = model.base.expand(send(model.base, images, index))
     s = model.base.segment(expanded)
     refined = model.base.refine(s, expanded, TRAINED_STEPS)
     # c′ counts too: it is x′ after no step, and what SegNet and every step see.
@@ -177,7 +146,6 @@ def loss(
     weight = len(every) * recipe.perceptual * functional.one_hot(torch.randint(len(every), ()), len(every))
     total = sum(distance(vgg, float(w), made, images) for w, made in zip(weight, every, strict=True))
     total = total + SEMANTIC_WEIGHT * functional.nll_loss(s, labels)
-    total = total + RATE_WEIGHT * STEPS[index] ** 2 * size / images.numel() * len(every)
     if model.adversary is not None:
         total = total + recipe.adversarial * model.adversary.generator_loss(s, expanded, refined)
         total = total + model.adversary.loss(s, expanded, refined, images)
@@ -222,22 +190,18 @@ def source(run: Run) -> Photographs | Street:
 
 
 def train(run: Run, start: dict[str, torch.Tensor] | None) -> dict[str, float]:
-    """Train, fit the tables, export and measure. Returns the figures on the card."""
+    """Fit the tables, train, export and measure. Returns the figures on the card."""
     recipe, device = run.recipe, accelerator().device
     images, base = source(run), recipe.build()
     if start:
         base.load_state_dict(start)
-    elif not run.checkpoint.is_file():  # which has tables
+    if not run.checkpoint.is_file():  # which has tables
         fit_tables(base, images.draw(np.random.default_rng(recipe.seed), FIT_CROPS, FIT_SIZE)[0])
-    vgg, steps_done = Lpips("vgg", VGG_TAPS).to(device), 0
+    vgg = Lpips("vgg", VGG_TAPS).to(device)
     # Not the recipe's seed: a run that goes on must not begin with the same images again.
     rng = np.random.default_rng()
 
     def of_batch(model: Rgan, _: float) -> tuple[torch.Tensor, torch.Tensor]:
-        nonlocal steps_done
-        steps_done += 1
-        if steps_done % REFIT_STEPS == 0:
-            fit_tables(model.base, images.draw(rng, FIT_CROPS // 2, FIT_SIZE)[0], times=2)
         crops, labels = images.draw(rng, recipe.batch, recipe.crop)
         return loss(model, vgg, crops.to(device), labels.to(device), recipe)
 
@@ -245,7 +209,6 @@ def train(run: Run, start: dict[str, torch.Tensor] | None) -> dict[str, float]:
     model, steps = fit(model, of_batch, run, METHOD)
     export(run, model.base.state_dict(), steps, {}, exact=EXACT)
     base.load_state_dict(weights.load(recipe.name, run.out))
-    fit_tables(base, images.draw(np.random.default_rng(1), FIT_CROPS, FIT_SIZE)[0])
     figures = street_figures(base, run) if recipe.data == "street" else kodak_figures(base, run)
     export(run, base.state_dict(), steps, figures, exact=EXACT)
     return figures
