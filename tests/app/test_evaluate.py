@@ -1,6 +1,7 @@
 """The catalogue of figures: what `evaluate` lists and makes, of this package and of plug-ins; its docs."""
 
 import importlib
+import inspect
 import json
 import re
 import sys
@@ -95,7 +96,7 @@ def test_a_figure_has_a_plan_or_a_measurement():
 def test_what_makes_a_figure_quick_are_arguments_that_it_takes(name):
     figure = FIGURES[name]
     work = figure.plan or figure.measure
-    assert set(figure.quick) <= set(work.__code__.co_varnames[: work.__code__.co_argcount])
+    assert set(figure.quick) <= set(inspect.signature(work).parameters)
 
 
 # ---- figures that a plug-in brings

@@ -295,7 +295,7 @@ def test_values_change_at_run_time_and_impossible_ones_change_nothing():
     assert made.mcs == "QPSK-1/2" and made.data.size > 2 * sizes[1]
     residual = make("ds2c2_residual_encoder", coding="binary", snr_db=SNR_DB, cbr=CBR).block
     for refused in (
-        lambda: block.set_fineness(4),
+        lambda: block.set_fineness(5),
         lambda: block.set_repair_share(1.0),
         lambda: block.set_mcs("1024QAM-1/2"),
         lambda: residual.set_rate("0.3"),

@@ -54,7 +54,7 @@ def quality(image, message, lost=0.0, seed=1, **options):
     st.none() | st.sampled_from(sorted(mcs_table.TABLE)),
     st.integers(0, 2**32 - 1),
 )
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_every_message_keeps_to_its_budget_or_tells_the_one_it_needs(shape, coding, cbr, snr_db, mcs, seed):
     image, codec = picture(*shape, seed=seed), Ds2c2Codec(coding=coding)
     try:
@@ -243,7 +243,7 @@ def gives_an_image_or_an_error(received):
 
 
 @given(st.binary(max_size=12), st.binary(max_size=400), st.binary(max_size=400), st.integers(0, 2**32 - 1))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_anything_received_gives_an_image_or_an_error(parameters, first, second, seed):
     rng = np.random.default_rng(seed)
     streams = [ReceivedDigital(data, rng.random(len(data)) < 0.99, (), 40) for data in (first, second)]
@@ -259,7 +259,7 @@ def test_anything_received_gives_an_image_or_an_error(parameters, first, second,
     st.integers(0, 200),
     st.integers(0, 2**32 - 1),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_any_residual_behind_a_base_layer_gives_an_image_or_an_error(
     coding, fineness, steps, level, data, block_bytes, seed
 ):
@@ -297,7 +297,7 @@ def test_what_no_version_sends_is_one_clear_error(photo, changes):
     [
         {"colour": 1},
         {"coding": "ternary"},
-        {"fineness": 4},
+        {"fineness": 5},
         {"fineness": -1},
         {"rate": "0.3"},
         {"steps": 8},
