@@ -107,7 +107,7 @@ class message_decoder(PacketCollector):
         self.publish("images", _image(decoded, message, begun))
         for notice in decoded.notices:  # the image is there, but not all of it
             self.fail(None, f"message {message.header.message_id}: {notice}")
-        if received.digital and self.connected("analog_only"):
+        if received.analog is not None and received.digital and self.connected("analog_only"):
             with suppress(HscError):  # nothing usable in the analog stream: no such image
                 self.publish("analog_only", _decode(codec, received.only("analog"), message))
 
