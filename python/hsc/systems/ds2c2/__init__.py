@@ -4,7 +4,7 @@ and the learned image codec it is compared with.
 
 from ...codecs.system import CodecEntry, System
 
-_BLOCKS = f"{__name__}.blocks"
+_PARTS, _BITS, _ENDS = (f"{__name__}.blocks.{name}" for name in ("parts", "interleaving", "ends"))
 
 SYSTEM = System(
     name="ds2c2",
@@ -16,14 +16,14 @@ SYSTEM = System(
     recipes=f"{__name__}.recipes:RECIPES",
     figures=f"{__name__}.figures:FIGURES",
     blocks=(
-        f"{_BLOCKS}:ds2c2_base_encoder",
-        f"{_BLOCKS}:ds2c2_residual_encoder",
-        f"{_BLOCKS}:ds2c2_bit_interleaver",
-        f"{_BLOCKS}:ds2c2_bit_deinterleaver",
-        f"{_BLOCKS}:ds2c2_base_decoder",
-        f"{_BLOCKS}:ds2c2_residual_decoder",
-        f"{_BLOCKS}:ds2c2_transmitter",
-        f"{_BLOCKS}:ds2c2_receiver",
+        f"{_PARTS}:ds2c2_base_encoder",
+        f"{_PARTS}:ds2c2_residual_encoder",
+        f"{_BITS}:ds2c2_bit_interleaver",
+        f"{_BITS}:ds2c2_bit_deinterleaver",
+        f"{_PARTS}:ds2c2_base_decoder",
+        f"{_PARTS}:ds2c2_residual_decoder",
+        f"{_ENDS}:ds2c2_transmitter",
+        f"{_ENDS}:ds2c2_receiver",
     ),
     page="docs/systems/ds2c2.md",
 )

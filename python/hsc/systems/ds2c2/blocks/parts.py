@@ -1,6 +1,4 @@
-"""DS²C² as blocks, as figures 1 and 2 of the paper cut it: Base and Residual Encoder, Bit Interleaver, Bit
-Deinterleaver, Base and Residual Decoder, and the whole of both ends.
-"""
+"""The parts of figure 1 of the paper as blocks: Base and Residual Encoder, Base and Residual Decoder."""
 
 from __future__ import annotations
 
@@ -10,35 +8,30 @@ from typing import Any
 
 import numpy as np
 
-from ...blocks import pdu
-from ...blocks.base import MessageBlock, PartsBlock, limit_torch_threads, require_codec
-from ...blocks.collector import DEFAULT_HOLD
-from ...blocks.link_block import LinkBlock
-from ...blocks.parts_link import PartsReceiver, PartsTransmitter
-from ...codecs.contract import Decoded
-from ...codecs.options import options_of
-from ...coding import budget
-from ...errors import HscError
-from ...message import Link, Message, ReceivedDigital
-from ...nn import planes
-from ...phy import digital
-from ...phy.numerology import AUTO
-from ...phy.packets import DEFAULT_PACKET_SYMBOLS
-from . import base, bits, semantic_map
-from .base_contexts import LARGEST
-from .base_network import CHANNELS, CLASSES
-from .latents import latent_shape, tokens
-from .options import Ds2c2Options
-from .parameters import NAME, Ds2c2Parameters
-from .receiving import BASE_BROKEN, BASE_LOST, GREY, Symbols, image_of, received_base
-from .sending import Terms, base_layer, base_message, residual
+from ....blocks import pdu
+from ....blocks.base import MessageBlock, PartsBlock, limit_torch_threads, require_codec
+from ....blocks.link_block import LinkBlock
+from ....codecs.contract import Decoded
+from ....codecs.options import options_of
+from ....coding import budget
+from ....errors import HscError
+from ....message import Link, Message, ReceivedDigital
+from ....nn import planes
+from ....phy import digital
+from .. import base, bits, semantic_map
+from ..base_contexts import LARGEST
+from ..base_network import CHANNELS, CLASSES
+from ..latents import latent_shape, tokens
+from ..options import Ds2c2Options
+from ..parameters import NAME, Ds2c2Parameters
+from ..receiving import BASE_BROKEN, BASE_LOST, GREY, Symbols, image_of, received_base
+from ..sending import Terms, base_layer, base_message, residual
+from .streams import BASE, RESIDUAL, STREAMS, features_of
 
 DEFAULT_CODING = Ds2c2Options.coding
 DEFAULT_STEPS = Ds2c2Options.steps
 DEFAULT_SEMANTIC = Ds2c2Options.semantic
 DEFAULT_REPAIR_SHARE = Ds2c2Options.repair_share
-# The streams of a message.
-_BASE, _RESIDUAL, _STREAMS = 1, 2, 2
 # Images that wait for their base layer.
 _WAITING = 16
 
@@ -109,8 +102,8 @@ class ds2c2_base_encoder(LinkBlock):
             NAME,
             image.shape,
             np.frombuffer(stream.data, np.uint8),
-            stream=_BASE,
-            streams=_STREAMS,
+            stream=BASE,
+            streams=STREAMS,
             mcs=stream.mcs,
             parameters=sent.parameters,
         )
@@ -188,103 +181,7 @@ class ds2c2_residual_encoder(LinkBlock):
         layer = replace(layer, parameters=replace(known, **settings).pack())
         data = np.frombuffer(own.data, np.uint8)
         self.publish("digital", layer)
-        self.publish("digital", replace(layer, data=data, stream=_RESIDUAL, mcs=terms.residual_mcs))
-
-
-class _BitBlock(MessageBlock):
-    """Base of the interleaver and its inverse.
-
-    Args:
-        name: of the block.
-        output: its output port.
-        block_bytes: unit of loss that bits are spread over [bytes]; 0: an LDPC block of the stream's MCS.
-
-    Raises:
-        HscError: a negative size.
-    """
-
-    def __init__(self, name: str, output: str, block_bytes: int) -> None:
-        super().__init__(name)
-        self.open_ports({"digital": {pdu.Digital: self._take}}, (output,))
-        if block_bytes < 0:
-            raise HscError(f"blocks of {block_bytes} bytes: give the bytes of a block, or 0 for LDPC blocks")
-        self._block_bytes = int(block_bytes)
-
-    def _take(self, stream: pdu.Digital) -> None:
-        require_codec(stream.codec, NAME)
-        known = Ds2c2Parameters.unpack(stream.parameters)
-        bitwise = stream.stream == _RESIDUAL and known.coding == "binary" and stream.data.size
-        if not bitwise:
-            self.pass_by(stream)
-            return
-        size = self._block_bytes or stream.received.block_bytes
-        if not size:
-            raise HscError(f"message {stream.message_id}: no MCS in the PDU, set the bytes of a block")
-        self.permute(stream, latent_shape(known.level, stream.shape), size)
-
-    def pass_by(self, stream: pdu.Digital) -> None:
-        """Take what is not to be interleaved: another layer, or chunks, which are dispersed as they are."""
-        raise NotImplementedError
-
-    def permute(self, stream: pdu.Digital, latent: tuple[int, int, int], block_bytes: int) -> None:
-        """Take the bits of a latent (C, h, w)."""
-        raise NotImplementedError
-
-
-class ds2c2_bit_interleaver(_BitBlock):
-    """Spreads the bits of a binary residual over its blocks (figure 2). What else comes is passed on.
-
-    Message ports: in `digital` (`Digital`, of the Residual Encoder), out `digital` (`Digital`).
-
-    Args:
-        block_bytes: unit of loss [bytes]; 0: an LDPC block of the stream's MCS. The same at both ends.
-
-    Raises:
-        HscError: a negative size.
-    """
-
-    def __init__(self, block_bytes: int = 0) -> None:
-        super().__init__("DS2C2 Bit Interleaver", "digital", block_bytes)
-
-    def pass_by(self, stream: pdu.Digital) -> None:
-        self.publish("digital", stream)
-
-    def permute(self, stream: pdu.Digital, latent: tuple[int, int, int], block_bytes: int) -> None:
-        data = bits.interleave(stream.data.tobytes(), latent, block_bytes)
-        self.publish("digital", replace(stream, data=np.frombuffer(data, np.uint8)))
-
-
-class ds2c2_bit_deinterleaver(_BitBlock):
-    """Puts the bits of a binary residual back in their places (figure 2). Chunks are passed on, and the base
-    layer is left to the Base Decoder.
-
-    Message ports: in `digital` (`Digital`, of a Digital Demodulator), out `residual` (`Features`: symbols −1
-    and 1, or 0 with variance 1 where lost; or `Digital`, chunks).
-
-    Args:
-        block_bytes: as of the Bit Interleaver.
-        told: False: lost bits read as zeros that were sent, as in the paper.
-
-    Raises:
-        HscError: a negative size.
-    """
-
-    def __init__(self, block_bytes: int = 0, told: bool = True) -> None:
-        super().__init__("DS2C2 Bit Deinterleaver", "residual", block_bytes)
-        self.set_told(told)
-
-    def set_told(self, told: bool) -> None:
-        """Whether losses are known, from the next message on."""
-        self._told = bool(told)
-
-    def pass_by(self, stream: pdu.Digital) -> None:
-        if stream.stream == _RESIDUAL:
-            self.publish("residual", stream)
-
-    def permute(self, stream: pdu.Digital, latent: tuple[int, int, int], block_bytes: int) -> None:
-        came = stream.received
-        symbols, known = bits.deinterleave(came.data, came.received, latent, block_bytes, self._told)
-        self.publish("residual", _features(stream, symbols, (~known).astype(np.float32)))
+        self.publish("digital", replace(layer, data=data, stream=RESIDUAL, mcs=terms.residual_mcs))
 
 
 class ds2c2_base_decoder(MessageBlock):
@@ -303,7 +200,7 @@ class ds2c2_base_decoder(MessageBlock):
 
     def _decode(self, layer: pdu.Digital) -> None:
         require_codec(layer.codec, NAME)
-        if layer.stream != _BASE:
+        if layer.stream != BASE:
             return
         planes.check_shape(layer.shape)
         known = Ds2c2Parameters.unpack(layer.parameters)
@@ -314,7 +211,7 @@ class ds2c2_base_decoder(MessageBlock):
             self.fail(None, f"message {layer.message_id}: {BASE_BROKEN}")
         values = found.c.ravel() if found.labels is None else np.r_[found.c.ravel(), found.labels.ravel()]
         variance = None if found.whole else np.full(values.size, np.inf, np.float32)
-        self.publish("base", _features(layer, values, variance))
+        self.publish("base", features_of(layer, values, variance))
         if self.connected("images"):
             shown = image_of(found.c, None, known, layer.shape, found.labels)
             self._show("images", layer, shown, "base layer")
@@ -357,21 +254,6 @@ class ds2c2_residual_decoder(PartsBlock):
         self.publish("images", pdu.Image.of(message_id, decoded, snr_db=first.snr_db, **link))
 
 
-def _features(stream: pdu.Digital, values: np.ndarray, variance: np.ndarray | None) -> pdu.Features:
-    """Integers that a stream gave, with what is known of its message."""
-    return pdu.Features(
-        stream.message_id,
-        stream.codec,
-        stream.shape,
-        values.ravel().astype(np.float32),
-        stream.parameters,
-        None if variance is None else variance.ravel(),
-        stream.snr_db,
-        stream.packets,
-        stream.packets_received,
-    )
-
-
 def _layer(layer: pdu.Features) -> tuple[np.ndarray, np.ndarray | None]:
     """c of a Base Decoder, int64 (CHANNELS, h, w), and the labels of a semantic map that was sent. Raises
     HscError for what is none.
@@ -401,103 +283,3 @@ def _arrived(own: pdu.Features | pdu.Digital, known: Ds2c2Parameters) -> Symbols
         raise HscError(f"message {own.message_id}: its residual is not that of a Bit Deinterleaver")
     values = own.values.reshape(latent).astype(np.int8)
     return Symbols(values, own.variance.reshape(latent) < 1)
-
-
-class ds2c2_transmitter(PartsTransmitter):
-    """Images to samples with DS²C², from its parts: Base Encoder, Residual Encoder, Bit Interleaver, Digital
-    Modulator, Message Mux, OFDM Transmitter.
-
-    Message ports: in `images` (`Image`) and `snr` (optional, `Snr`, from the receiver); out `sent` (`Sent` or
-    `Failed`) and `status`. Stream out: complex samples. Arguments are those of these blocks; the MCS is that
-    of both layers.
-
-    Raises:
-        HscError: as these do.
-    """
-
-    def __init__(
-        self,
-        coding: str = DEFAULT_CODING,
-        fineness: int | None = None,
-        rate: str | None = None,
-        steps: int = DEFAULT_STEPS,
-        semantic: str = DEFAULT_SEMANTIC,
-        repair_share: float = DEFAULT_REPAIR_SHARE,
-        snr_db: float | None = None,
-        cbr: float | None = None,
-        mcs_name: str = "",
-        packet_symbols: int = DEFAULT_PACKET_SYMBOLS,
-        numerology: str = "ofdm64",
-        amplitude: float = 1.0,
-        continuous: bool = True,
-        gap: int = 0,
-        trailing: int = 1 << 16,
-    ) -> None:
-        air = (numerology, amplitude, continuous, gap, trailing)
-        super().__init__("DS2C2 Transmitter", packet_symbols, *air, streams="digital")
-        self.base_encoder = ds2c2_base_encoder(fineness, semantic, repair_share, snr_db, cbr, mcs_name)
-        self.residual_encoder = ds2c2_residual_encoder(coding, rate, steps, snr_db, cbr, mcs_name)
-        self.interleaver = ds2c2_bit_interleaver()
-        connections = (
-            ((self, "images"), (self.residual_encoder, "images")),
-            ((self, "images"), (self.base_encoder, "images")),
-            ((self, "snr"), (self.base_encoder, "snr")),
-            ((self, "snr"), (self.residual_encoder, "snr")),
-            ((self.base_encoder, "base"), (self.residual_encoder, "base")),
-            ((self.residual_encoder, "digital"), (self.interleaver, "digital")),
-        )
-        self.wire_parts(None, self.interleaver, ("images", "snr"), (), connections)
-        self.set_fineness, self.set_rate = self.base_encoder.set_fineness, self.residual_encoder.set_rate
-        self.set_repair_share = self.base_encoder.set_repair_share
-
-    def set_snr_db(self, snr_db: float | None) -> None:
-        """Es/N0 that may be counted on [dB], from the next image on."""
-        self.base_encoder.set_snr_db(snr_db)
-        self.residual_encoder.set_snr_db(snr_db)
-
-    def set_cbr(self, cbr: float | None) -> None:
-        """Budget of channel uses, from the next image on."""
-        self.base_encoder.set_cbr(cbr)
-        self.residual_encoder.set_cbr(cbr)
-
-    def set_mcs(self, mcs_name: str) -> None:
-        """MCS of both layers from the next image on; empty leaves it to the codec. Raises HscError for an
-        unknown one.
-        """
-        self.base_encoder.set_mcs(mcs_name)
-        self.residual_encoder.set_mcs(mcs_name)
-
-
-class ds2c2_receiver(PartsReceiver):
-    """Samples to images with DS²C², from its parts: OFDM Receiver, Message Demux, Digital Demodulator, Bit
-    Deinterleaver, Base and Residual Decoder.
-
-    Stream in: complex samples. Message ports: out `images` (`Image`), `partial` (`Image`, x′), `semantic`
-    (`Image`, s), `snr` (`Snr`, for the transmitter), `packets` and `symbols` (as of `ofdm_receiver`),
-    `status`.
-
-    Args:
-        told: as of `ds2c2_bit_deinterleaver`.
-        numerology: preset of `phy.ofdm`, or "auto" for any.
-        hold: patience with a message of which packets are missing [samples].
-
-    Raises:
-        HscError: unknown numerology.
-    """
-
-    def __init__(self, told: bool = True, numerology: str = AUTO, hold: int = DEFAULT_HOLD) -> None:
-        super().__init__("DS2C2 Receiver", numerology, hold)
-        self.deinterleaver = ds2c2_bit_deinterleaver(told=told)
-        self.base_decoder, self.residual_decoder = ds2c2_base_decoder(), ds2c2_residual_decoder()
-        connections = (
-            ((self.demux, "snr"), (self, "snr")),
-            ((self.digital_demodulator, "digital"), (self.deinterleaver, "digital")),
-            ((self.base_decoder, "base"), (self.residual_decoder, "base")),
-            ((self.base_decoder, "images"), (self, "partial")),
-            ((self.base_decoder, "semantic"), (self, "semantic")),
-            ((self.deinterleaver, "residual"), (self.residual_decoder, "residual")),
-        )
-        self.wire_parts(
-            None, self.base_decoder, self.residual_decoder, ("partial", "semantic", "snr"), connections
-        )
-        self.set_told = self.deinterleaver.set_told

@@ -1,0 +1,1 @@
+"""DS²C² as GNU Radio blocks."""
