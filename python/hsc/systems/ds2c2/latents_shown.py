@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 from ...channel import erase_blocks
 from ...evaluation.curves import Axis, Curves, Series
@@ -15,11 +14,11 @@ from ...evaluation.figure import Given
 from ...evaluation.pictures import Tile, grid
 from ...nn import planes
 from ...nn.transform import pad
-from . import base, bits, residual_network
+from . import base, bits
 from .base_network import MULTIPLE
-from .binarizer import binarise
 from .latents import weights_of
 from .parameters import RATES
+from .sending import symbols_of
 from .table1 import PAPER_BLOCK
 
 if TYPE_CHECKING:
@@ -32,16 +31,13 @@ _FINENESS, _STEPS, _LEVEL = 2, 2, RATES.index("0.26")
 _SHOWN = 4
 
 
-@torch.inference_mode()
 def before_and_after(image: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """r_i and r_i′ of uint8 (H, W, C), symbols −1 and 1, int8 (C, h, w): the receiver is not told, and lost
     symbols are −1.
     """
     shape = tuple(image.shape)
     prior = base.synthesise(base.encode(image, _FINENESS).c, _FINENESS, shape, _STEPS).refined
-    network = residual_network.load_network(weights_of(_LEVEL))
-    symbols = binarise(network.analyse(pad(planes.to_planes(image), MULTIPLE), prior), training=False)
-    sent = symbols[0].numpy().astype(np.int8)
+    sent = symbols_of(pad(planes.to_planes(image), MULTIPLE), prior, weights_of(_LEVEL))
     data = bits.interleave(bits.pack(sent), sent.shape, PAPER_BLOCK)
     came = erase_blocks(data, ERASED, PAPER_BLOCK, np.random.default_rng(seed))
     return sent, bits.deinterleave(*came, sent.shape, PAPER_BLOCK, told=False)[0]

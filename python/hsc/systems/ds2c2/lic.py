@@ -8,6 +8,7 @@ from the first lost byte on; the option `losses` says what is done about that.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import get_args
@@ -78,6 +79,23 @@ def compress(network: LicNetwork, coder: Coder, image: np.ndarray, level: int) -
     return lic_coding.encode(coder, y[0], network.summarise(y)[0], level)[0]
 
 
+class Codes:
+    """Codes of an image, uint8 (H, W, C), by level, each made once."""
+
+    def __init__(self, network: LicNetwork, coder: Coder, image: np.ndarray) -> None:
+        self._made: dict[int, bytes] = {}
+        self._what = network, coder, image
+
+    def __getitem__(self, level: int) -> bytes:
+        if level not in self._made:
+            self._made[level] = compress(*self._what, level)
+        return self._made[level]
+
+    def finest(self, fits: Callable[[int], bool]) -> int:
+        """The finest level whose code fits, told its bytes; the coarsest where none does."""
+        return min(bisect_left(range(LEVELS), True, key=lambda level: fits(len(self[level]))), LEVELS - 1)
+
+
 def positions(shape: tuple[int, ...]) -> tuple[int, int]:
     """Positions of y down and across an image (H, W, C)."""
     return tuple(-(-side // MULTIPLE) * (MULTIPLE // POSITION) for side in shape[:2])
@@ -106,38 +124,23 @@ class LicCodec(Codec):
         planes.check_shape(image.shape)
         network, coder = lic_network.load(WEIGHTS[self.options.training])
         mcs = budget.mcs(link, self.options.margin_db)
-        codes: dict[int, bytes] = {}
-
-        def code(level: int) -> bytes:
-            if level not in codes:
-                codes[level] = compress(network, coder, image, level)
-            return codes[level]
+        codes = Codes(network, coder, image)
 
         def made(uses: int) -> Message:
-            return self._message(code, tuple(image.shape), uses, mcs)
+            return self._message(codes, tuple(image.shape), uses, mcs)
 
         return budget.within(link, image.shape, made)
 
-    def _message(
-        self, code: Callable[[int], bytes], shape: tuple[int, int, int], uses: int, mcs: str
-    ) -> Message:
-        """The finest level whose code fits into so many channel uses; `code` of a level. Raises
-        `budget.TooFew` when that of none does.
+    def _message(self, codes: Codes, shape: tuple[int, int, int], uses: int, mcs: str) -> Message:
+        """The finest level whose code fits into so many channel uses. Raises `budget.TooFew` when none
+        does.
         """
-
         size, room = digital.payload_bytes_per_block(mcs), budget.bytes_in(uses, mcs)
-
-        def protected(level: int) -> int:
-            return erasure.protected_bytes(len(code(level)), self.options.share, size)
-
-        finest, coarsest = 0, LEVELS - 1
-        if (least := protected(coarsest)) > room:
+        finest = codes.finest(lambda count: erasure.protected_bytes(count, self.options.share, size) <= room)
+        data = codes[finest]
+        if (least := erasure.protected_bytes(len(data), self.options.share, size)) > room:
             needed = digital.symbol_count(least, mcs)
             raise budget.TooFew(f"{uses} channel uses do not hold the coarsest image of lic", needed)
-        while finest < coarsest:
-            middle = (finest + coarsest) // 2
-            finest, coarsest = (middle + 1, coarsest) if protected(middle) > room else (finest, middle)
-        data = code(finest)
         if len(data) > MOST_BYTES:
             raise HscError(f"the code has {len(data)} bytes: lower the CBR, or send a smaller image")
         parameters = LicParameters(finest, self.options.losses, self.options.training, len(data))

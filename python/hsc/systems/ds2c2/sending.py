@@ -143,16 +143,31 @@ def residual(
     prior = base.synthesise(c, fineness, terms.shape, terms.options.steps, labels).refined
     if terms.options.coding == "binary":
         return _binary(pixels, prior, room, size, terms)
-    blocks = room // size
-    if not blocks:
-        return Residual()
-    network, model = load_detail()
-    z = dispersed.analyse(pixels - prior)[0].numpy()
     try:
-        coded = dispersed.encode(z, scales(network, c, fineness), blocks, size, model)
+        coded = chunks(pixels, prior, c, fineness, room // size, size)
     except budget.TooFew:
         return Residual()
     return Residual(coded.step, coded.data)
+
+
+def chunks(
+    pixels: torch.Tensor, prior: torch.Tensor, c: np.ndarray, fineness: int, blocks: int, block_bytes: int
+) -> dispersed.Coded:
+    """x − x′, planes (1, 3, H, W) each, in so many chunks behind a base layer c. Raises `budget.TooFew` as
+    `dispersed.encode`.
+    """
+    network, model = load_detail()
+    z = dispersed.analyse(pixels - prior)[0].numpy()
+    return dispersed.encode(z, scales(network, c, fineness), blocks, block_bytes, model)
+
+
+@torch.inference_mode()
+def symbols_of(pixels: torch.Tensor, prior: torch.Tensor, name: str) -> np.ndarray:
+    """x and x′, planes (1, 3, H, W) each → binary symbols −1 and 1, int8 (C, h, w), by the weights of a
+    binary residual.
+    """
+    latent = residual_network.load_network(name).analyse(pixels, prior)
+    return binarise(latent, training=False)[0].numpy().astype(np.int8)
 
 
 def _binary(pixels: torch.Tensor, prior: torch.Tensor, room: int, block_bytes: int, terms: Terms) -> Residual:
@@ -164,9 +179,7 @@ def _binary(pixels: torch.Tensor, prior: torch.Tensor, room: int, block_bytes: i
     ]
     if not fitting:
         return Residual()
-    network = residual_network.load_network(weights_of(fitting[-1]))
-    symbols = binarise(network.analyse(pixels, prior), training=False)[0].numpy().astype(np.int8)
-    return Residual(fitting[-1], bits.pack(symbols))
+    return Residual(fitting[-1], bits.pack(symbols_of(pixels, prior, weights_of(fitting[-1]))))
 
 
 def base_message(layer: BaseLayer, terms: Terms) -> Message:

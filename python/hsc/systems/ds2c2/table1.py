@@ -23,14 +23,14 @@ from ...evaluation.figure import Given
 from ...message import ReceivedDigital
 from ...nn import planes
 from ...nn.transform import pad
-from . import base, bits, dispersed, lic, lic_coding, lic_network, residual_network
+from . import base, bits, lic, lic_coding, lic_network, residual_network
 from .base_network import MULTIPLE
-from .binarizer import binarise
-from .detail_network import load_detail
-from .latents import latent_shape, scales, weights_of
-from .lic_coding import LEVELS, Reader
+from .latents import latent_shape, weights_of
+from .lic_coding import Reader
 from .parameters import RATES, Ds2c2Parameters
 from .receiving import GREY, image_of
+from .sending import chunks as sent_chunks
+from .sending import symbols_of
 
 BITS_PER_PIXEL = 0.26
 # Shares of the blocks that are erased: the paper's 0 and 16 %, and what lies around.
@@ -74,10 +74,9 @@ def binary(image: np.ndarray, name: str, level: int, told: bool) -> Sent:
     shape = tuple(image.shape)
     coded = base.encode(image, _FINENESS)
     network, latent = residual_network.load_network(name), latent_shape(level, shape)
-    with torch.inference_mode():
-        prior = base.synthesise(coded.c, _FINENESS, shape, _STEPS).refined
-        symbols = binarise(network.analyse(pad(planes.to_planes(image), MULTIPLE), prior), training=False)
-    data = bits.interleave(bits.pack(symbols[0].numpy().astype(np.int8)), latent, PAPER_BLOCK)
+    prior = base.synthesise(coded.c, _FINENESS, shape, _STEPS).refined
+    symbols = symbols_of(pad(planes.to_planes(image), MULTIPLE), prior, name)
+    data = bits.interleave(bits.pack(symbols), latent, PAPER_BLOCK)
 
     def receive(share: float, rng: np.random.Generator) -> np.ndarray:
         came = bits.deinterleave(*erase_blocks(data, share, PAPER_BLOCK, rng), latent, PAPER_BLOCK, told)
@@ -86,19 +85,18 @@ def binary(image: np.ndarray, name: str, level: int, told: bool) -> Sent:
             return planes.to_image(network.receive(*known, prior)[1], shape)
 
     # Blocks are filled up with zeros, which is not counted: a stream of another length has none.
-    return Sent(8 * len(coded.data), symbols.numel(), receive)
+    return Sent(8 * len(coded.data), symbols.size, receive)
 
 
 def chunks(image: np.ndarray, all_bits: bool) -> Sent:
     """Our residual, in LDPC blocks; `all_bits`: the base layer's bits count too."""
-    shape, (network, model) = tuple(image.shape), load_detail()
+    shape = tuple(image.shape)
     coded = base.encode(image, _FINENESS)
     room = BITS_PER_PIXEL * shape[0] * shape[1] - (8 * len(coded.data) if all_bits else 0)
-    pixels = pad(planes.to_planes(image), MULTIPLE)
     prior = base.synthesise(coded.c, _FINENESS, shape, _STEPS).refined
-    z = dispersed.analyse(pixels - prior)[0].numpy()
     blocks = max(int(room / 8 / LDPC_BLOCK), 1)
-    own = dispersed.encode(z, scales(network, coded.c, _FINENESS), blocks, LDPC_BLOCK, model)
+    pixels = pad(planes.to_planes(image), MULTIPLE)
+    own = sent_chunks(pixels, prior, coded.c, _FINENESS, blocks, LDPC_BLOCK)
     known = Ds2c2Parameters("dispersed", _FINENESS, _STEPS, own.step, len(coded.data))
 
     def receive(share: float, rng: np.random.Generator) -> np.ndarray:
@@ -111,14 +109,9 @@ def chunks(image: np.ndarray, all_bits: bool) -> Sent:
 def learned(image: np.ndarray, training: str, losses: str) -> Sent:
     """The learned image codec without protection, in the paper's blocks."""
     shape, (network, coder) = tuple(image.shape), lic_network.load(lic.WEIGHTS[training])
-    finest, coarsest = 0, LEVELS - 1
-    while finest < coarsest:
-        middle = (finest + coarsest) // 2
-        size = 8 * len(lic.compress(network, coder, image, middle))
-        finest, coarsest = (
-            (middle + 1, coarsest) if size > BITS_PER_PIXEL * shape[0] * shape[1] else (finest, middle)
-        )
-    code, level = lic.compress(network, coder, image, finest), finest
+    codes = lic.Codes(network, coder, image)
+    level = codes.finest(lambda size: 8 * size <= BITS_PER_PIXEL * shape[0] * shape[1])
+    code = codes[level]
 
     def receive(share: float, rng: np.random.Generator) -> np.ndarray:
         data, came = erase_blocks(code, share, PAPER_BLOCK, rng)
