@@ -71,12 +71,30 @@ def test_sizes_that_have_no_perceptual_distance(monkeypatch):
     image = np.zeros((16, 16, 3), np.uint8)
     with pytest.raises(ValueError, match="different shape"):
         metrics.lpips(image, image[1:])
-    monkeypatch.setattr(metrics, "_network", lambda name: lambda image, reference: (image - reference).mean())
+
+    class Network:
+        def features(self, images):
+            return [images]
+
+        def between(self, received, original):
+            return (received[0] - original[0]).mean()
+
+    network = Network()
+    monkeypatch.setattr(metrics, "_network", lambda name: network)
     monkeypatch.setattr(metrics, "perceptual_available", lambda name: True)
     assert metrics.lpips(image, image) == 0 and metrics.lpips(image[:15], image[:15]) is None
     large = np.zeros((1, 1, 3), np.uint8), np.zeros((1, 1, 3), np.uint8)
     large = [np.broadcast_to(each, (1449, 1449, 3)) for each in large]  # 2.1 megapixels
     assert metrics.lpips(*large) == 0 and metrics.dists(*large) is metrics.lpips(*large, "vgg") is None
+
+
+@needs_perceptual
+@pytest.mark.parametrize("name", metrics.PERCEPTUAL)
+def test_an_original_that_is_kept_gives_the_same_distances(name, monkeypatch):
+    original, *received = (pixels(PICTURES / f"ex_{which}.png") for which in ("ref", "p0", "p1"))
+    kept = [metrics.perceptual(each, original, [name])[name] for each in received]
+    monkeypatch.setattr(metrics, "_KEPT_PIXELS", 0)
+    assert [metrics.perceptual(each, original, [name])[name] for each in received] == kept
 
 
 def test_without_their_weights_there_is_no_perceptual_distance(monkeypatch):

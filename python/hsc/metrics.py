@@ -17,6 +17,8 @@ from . import perceptual_weights
 if TYPE_CHECKING:
     import torch
 
+    from .perceptual import Dists, Lpips
+
 # PSNR of equal images [dB].
 PSNR_LIMIT_DB = 100.0
 # Largest MS-SSIM [dB]: 1 - MS-SSIM comes from float32 sums, and below 1e-7 it is rounding.
@@ -31,6 +33,8 @@ USUAL = ("lpips_alex",)
 _PERCEPTUAL_SIDE = 16
 # Largest image [pixels]. Features take 102, 1470 and 1800 bytes a pixel (measured): this is below 4 GB.
 _PERCEPTUAL_PIXELS = {"lpips_alex": 1 << 25, "lpips_vgg": 1 << 21, "dists": 1 << 21}
+# Largest original whose features are kept [pixels]: VGG16's are 500 bytes a pixel, this is 260 MB.
+_KEPT_PIXELS = 1 << 19
 
 
 def mse(image: np.ndarray, reference: np.ndarray) -> float:
@@ -116,20 +120,32 @@ def _distance(name: str, image: np.ndarray, reference: np.ndarray) -> float | No
 
     network = _network(name)
     with torch.inference_mode():
-        distance = network(_planes(image), _planes(reference)).item()
+        distance = network.between(network.features(_planes(image)), _original(network, reference)).item()
     return max(0.0, distance)  # of equal images it may be a rounding error below
+
+
+def _original(network: Dists | Lpips, reference: np.ndarray) -> Iterable[torch.Tensor]:
+    """Features of an original. Those of the last one are kept: a sweep compares it with many images."""
+    if reference.shape[0] * reference.shape[1] > _KEPT_PIXELS:
+        return network.features(_planes(reference))
+    return _kept(network, reference.shape, reference.tobytes())
+
+
+@functools.lru_cache(maxsize=len(PERCEPTUAL))
+def _kept(network: Dists | Lpips, shape: tuple[int, ...], pixels: bytes) -> list[torch.Tensor]:
+    return list(network.features(_planes(np.frombuffer(pixels, np.uint8).reshape(shape))))
 
 
 def _planes(image: np.ndarray) -> torch.Tensor:
     """float32 (1, 3, H, W) in [0, 1]."""
     import torch
 
-    planes = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))[None].float() / 255
+    planes = torch.tensor(image.transpose(2, 0, 1))[None].float() / 255
     return planes.expand(-1, 3, -1, -1)
 
 
 @functools.cache
-def _network(name: str) -> torch.nn.Module:
+def _network(name: str) -> Dists | Lpips:
     """Read once: VGG16 has 59 MB."""
     from .perceptual import Dists, Lpips
 

@@ -8,7 +8,7 @@ that needs no gradient costs no graph.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -119,13 +119,17 @@ class Lpips(nn.Module):
 
     def forward(self, received: torch.Tensor, original: torch.Tensor) -> torch.Tensor:
         """Distances (B,) of images (B, 3, H, W) in [0, 1]."""
-        total = received.new_zeros(len(received))
-        for head, x, y in zip(self.heads, self._taps(received), self._taps(original), strict=True):
-            total = total + ((x - y) ** 2).mean((2, 3)) @ head
-        return total
+        return self.between(self.features(received), self.features(original))
 
-    def _taps(self, x: torch.Tensor) -> Iterator[torch.Tensor]:
-        """Features of each tap, every pixel's of length 1."""
+    def between(self, received: Iterable[torch.Tensor], original: Iterable[torch.Tensor]) -> torch.Tensor:
+        """Distances (B,) from the `features` of both, for an original that is compared with many."""
+        return sum(
+            ((x - y) ** 2).mean((2, 3)) @ head
+            for head, x, y in zip(self.heads, received, original, strict=True)
+        )
+
+    def features(self, x: torch.Tensor) -> Iterator[torch.Tensor]:
+        """Features of each tap, every pixel's of length 1, of images (B, 3, H, W) in [0, 1]."""
         x = (2 * x - 1 - self.shift) / self.scale
         missing = [max(0, self.side - length) for length in x.shape[2:]]
         if any(missing):
@@ -159,8 +163,12 @@ class Dists(nn.Module):
 
     def forward(self, received: torch.Tensor, original: torch.Tensor) -> torch.Tensor:
         """Distances (B,) of images (B, 3, H, W) in [0, 1]."""
-        similarity = received.new_zeros(len(received))
-        stages = zip(self._stages(received), self._stages(original), strict=True)
+        return self.between(self.features(received), self.features(original))
+
+    def between(self, received: Iterable[torch.Tensor], original: Iterable[torch.Tensor]) -> torch.Tensor:
+        """Distances (B,) from the `features` of both, for an original that is compared with many."""
+        similarity = 0.0
+        stages = zip(received, original, strict=True)
         for alpha, beta, (x, y) in zip(self.alpha, self.beta, stages, strict=True):
             mean_x, mean_y = x.mean((2, 3)), y.mean((2, 3))
             off_x, off_y = x - mean_x[..., None, None], y - mean_y[..., None, None]
@@ -172,7 +180,8 @@ class Dists(nn.Module):
             similarity = similarity + texture @ alpha + structure @ beta
         return 1 - similarity
 
-    def _stages(self, x: torch.Tensor) -> Iterator[torch.Tensor]:
+    def features(self, x: torch.Tensor) -> Iterator[torch.Tensor]:
+        """Features of each stage of images (B, 3, H, W) in [0, 1]."""
         yield x  # the image itself is the first: a distance of 0 then means equal images
         x = (x - self.mean) / self.deviation
         for part in self.slices:

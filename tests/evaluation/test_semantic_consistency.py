@@ -94,9 +94,28 @@ def test_an_image_of_another_class_does_not(monkeypatch):
     scores = torch.zeros(2, 1000)
     scores[0, 5] = scores[1, 7] = 1
     features = torch.tensor([[3.0, 4.0], [4.0, 3.0]])
-    monkeypatch.setattr(consistency, "classifier", lambda: lambda images: (scores, features))
+    crops = [consistency.crop(photo(seed)) for seed in range(2)]
+
+    def network(images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        which = next(i for i, crop in enumerate(crops) if torch.equal(images[0], crop))
+        return scores[which : which + 1], features[which : which + 1]
+
+    monkeypatch.setattr(consistency, "classifier", lambda: network)
     assert consistency.same_class(photo(0), photo(1)) == 0.0
     assert consistency.feature_cosine(photo(0), photo(1)) == pytest.approx(24 / 25)
+
+
+def test_an_original_is_classified_once(random_weights):
+    original, received, other = photo(0), photo(1), photo(2)
+    model, seen = consistency.classifier(), []
+    hook = model.register_forward_hook(lambda module, given, out: seen.append(given))
+    first = consistency.same_class(received, original), consistency.feature_cosine(received, original)
+    consistency.feature_cosine(other, original)
+    hook.remove()
+    assert len(seen) == 3
+    consistency._classified.cache_clear()
+    again = consistency.same_class(received, original), consistency.feature_cosine(received, original)
+    assert again == first
 
 
 def test_a_folder_without_it_is_one_line(tmp_path, monkeypatch):
