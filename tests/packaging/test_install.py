@@ -165,7 +165,13 @@ def launcher(tmp_path):
     """A copy of ./gr-hsc in a folder with a space in its name, with all that its set-up reads."""
     folder = tmp_path / "a checkout"
     folder.mkdir()
-    for name in ("gr-hsc", "requirements.txt", "requirements-metrics.txt", "CMakeLists.txt"):
+    for name in (
+        "gr-hsc",
+        "requirements.txt",
+        "constraints.txt",
+        "requirements-metrics.txt",
+        "CMakeLists.txt",
+    ):
         shutil.copy(ROOT / name, folder)
     for name in ("python", "grc", "examples", "docs", "cmake", "tests"):
         (folder / name).mkdir()
@@ -215,6 +221,33 @@ def test_failed_package_installation_says_what_to_do(launcher, tmp_path):
     assert done.stderr.splitlines()[-1].startswith("gr-hsc: the packages could not be installed")
     assert done.stdout == ""
     assert not (launcher.parent / ".venv").exists()
+
+
+def test_a_python_that_has_no_pinned_packages_is_refused_before_anything_is_installed(launcher, tmp_path):
+    tools, calls = tmp_path / "tools", tmp_path / "calls"
+    tools.mkdir()
+    stub(tools, "python3", 'case "$1" in --version) echo "Python 3.9.2";; *) exit 1;; esac')
+    stub(tools, "dpkg-query", "exit 1")
+    stub(tools, "apt-get", f'echo apt >> "{calls}"')
+    launcher.write_text(
+        launcher.read_text().replace("system_python=/usr/bin/python3", f"system_python='{tools}/python3'")
+    )
+    done = run([launcher, "demo"], tmp_path, PATH=f"{tools}:/usr/bin:/bin")
+    assert done.returncode == 1
+    assert done.stderr.startswith("gr-hsc: ") and done.stderr.count("\n") == 1
+    assert "Python 3.9.2; the pinned packages need Python 3.11 to 3.14" in done.stderr
+    assert not calls.exists() and not (launcher.parent / ".venv").exists()
+
+
+@pytest.mark.parametrize("asks", [False, True])
+def test_sudo_is_asked_for_a_password_only_where_it_wants_one(launcher, tmp_path, asks):
+    tools, calls = tmp_path / "tools", tmp_path / "calls"
+    tools.mkdir()
+    stub(tools, "dpkg-query", "exit 1")
+    stub(tools, "sudo", f'printf "%s\\n" "$1" >> "{calls}"; [ "$1" != -n ] || exit {int(asks)}; [ "$1" = -v ]')
+    launcher.write_text(launcher.read_text().replace("if ((EUID))", "if ((1000))"))  # also where root tests
+    run([launcher, "demo"], tmp_path, PATH=f"{tools}:/usr/bin:/bin")
+    assert calls.read_text().split()[:2] == (["-n", "-v"] if asks else ["-n", "env"])
 
 
 def test_set_up_runs_once_then_again_after_a_change(launcher, tmp_path):

@@ -67,7 +67,7 @@ def test_the_launchers_doctor_runs_where_nothing_can_be_set_up(tmp_path):
     shutil.copytree(ROOT / "python", checkout / "python", ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("grc", "examples", "docs", "tests"):
         (checkout / name).mkdir()
-    for name in ("gr-hsc", "requirements.txt", "CMakeLists.txt", "tests/CMakeLists.txt"):
+    for name in ("gr-hsc", "requirements.txt", "constraints.txt", "CMakeLists.txt", "tests/CMakeLists.txt"):
         shutil.copy(ROOT / name, checkout / name)
     tools.mkdir()
     for name in ("dpkg-query", "apt-get", "dpkg", "sudo"):

@@ -88,9 +88,9 @@ def _version_tuple(version: str) -> tuple[int, ...]:
 
 
 def _python() -> str:
-    if not (3, 11) <= sys.version_info < (3, 13):
+    if not (3, 11) <= sys.version_info < (3, 15):
         raise _Fault(
-            f"{platform.python_version()} at {sys.executable}; the pinned packages need 3.11 or 3.12"
+            f"{platform.python_version()} at {sys.executable}; the pinned packages need 3.11 to 3.14"
         )
     return f"{platform.python_version()} at {sys.executable}"
 
