@@ -31,12 +31,31 @@ def test_every_check_is_ok_or_says_what_to_do():
 
 @pytest.mark.parametrize(
     "name",
-    ["Python", "GNU Radio", "numpy", "torch", "plug-ins", "JPEG 2000", "radios", "disk", "processor"],
+    ["Python", "GNU Radio", "numpy", "torch", "safetensors", "plug-ins", "JPEG 2000", "radios", "disk", "processor"],
 )
 def test_a_working_installation_passes(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     check = probe(name)
     assert check.ok, check
+
+
+def test_old_versions_that_fail_are_named(monkeypatch):
+    """As Debian 13's own packages of torch and safetensors do."""
+    import safetensors.torch
+    import torch
+
+    monkeypatch.setattr(torch, "__version__", "2.6.0+debian")
+    assert probe("torch").ok and "GroupNorm" in probe("torch").detail
+    monkeypatch.setattr(torch, "__version__", "2.13.0+cpu")
+    assert "GroupNorm" not in probe("torch").detail
+    assert probe("safetensors").ok
+
+    def load(data):
+        raise KeyError("U16")
+
+    monkeypatch.setattr(safetensors.torch, "load", load)
+    check = probe("safetensors")
+    assert not check.ok and "integers of 16 bits" in check.detail and "0.6 or later" in check.remedy
 
 
 def test_a_home_that_cannot_be_written_to_is_a_line(tmp_path, monkeypatch):

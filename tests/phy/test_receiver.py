@@ -44,12 +44,12 @@ def received_share(n, rng, trials, snr_db, ppm=0.0, with_echoes=False):
     return received / trials
 
 
-@pytest.mark.parametrize(("n", "trials"), zip(ALL, (300, 150, 80), strict=True), ids=by_name)
+@pytest.mark.parametrize(("n", "trials"), list(zip(ALL, (300, 150, 80), strict=True)), ids=by_name)
 def test_header_and_sync_at_0_db(n, trials):
     assert received_share(n, np.random.default_rng(1), trials, snr_db=0) >= 0.99
 
 
-@pytest.mark.parametrize(("n", "trials"), zip(ALL, (300, 150, 80), strict=True), ids=by_name)
+@pytest.mark.parametrize(("n", "trials"), list(zip(ALL, (300, 150, 80), strict=True)), ids=by_name)
 def test_every_packet_at_10_db_with_offsets_and_echoes(n, trials):
     assert received_share(n, np.random.default_rng(2), trials, snr_db=10, ppm=40, with_echoes=True) == 1.0
 

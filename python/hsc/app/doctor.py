@@ -144,7 +144,24 @@ def _torch() -> str:
     gpu = (
         f", GPU {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ", no GPU (none is needed)"
     )
-    return f"{torch.__version__}, {torch.get_num_threads()} threads{gpu}"
+    crashes = (
+        "; training would crash in GroupNorm's backward pass with channels_last: have 2.7 or later for it"
+        if _version_tuple(torch.__version__) < (2, 7)
+        else ""
+    )
+    return f"{torch.__version__}, {torch.get_num_threads()} threads{gpu}{crashes}"
+
+
+def _safetensors() -> str:
+    """Weights hold integers of 16 bits; 0.5.2, which Debian 13 has, writes but cannot load them."""
+    torch = importlib.import_module("torch")
+    stored = importlib.import_module("safetensors.torch")
+    version = importlib.import_module("safetensors").__version__
+    try:
+        stored.load(stored.save({"x": torch.zeros(1, dtype=torch.uint16)}))
+    except Exception as error:  # noqa: BLE001  a KeyError there; others may come
+        raise _Fault(f"{version} cannot load integers of 16 bits ({error}), which weights hold") from error
+    return version
 
 
 def _module() -> str:
@@ -353,7 +370,7 @@ def _radio(preset: RadioPreset) -> str:
             + ("; not found: its udev rules or your group may be missing" * closed)
         )
     if not preset.package:
-        return f"{plugged}; no driver, Debian 12 has no package: build Soapy{preset.name}"
+        return f"{plugged}; no driver, Debian has no package: build Soapy{preset.name}"
     return f"{plugged}; no driver: apt-get install {preset.package}"
 
 
@@ -375,12 +392,13 @@ def _processors() -> str:
 _SET_UP = "run ./gr-hsc test in the checkout: it sets up what is missing"
 _REINSTALL = "delete .venv in the checkout and run ./gr-hsc doctor"
 _PROBES: tuple[tuple[str, Callable[[], str], str], ...] = (
-    ("Python", _python, "use Debian 12 or Ubuntu 24.04, and start gr-hsc by ./gr-hsc"),
+    ("Python", _python, "use Debian 12 or later or Ubuntu 24.04 or later, and start gr-hsc by ./gr-hsc"),
     ("home", _home, ""),
     ("PYTHONPATH", _python_path, "unset PYTHONPATH, or start gr-hsc by ./gr-hsc"),
     ("GNU Radio", _gnuradio, "apt-get install gnuradio gnuradio-dev, and start gr-hsc by ./gr-hsc"),
     ("numpy", _numpy, _REINSTALL),
     ("torch", _torch, _REINSTALL),
+    ("safetensors", _safetensors, f"have safetensors 0.6 or later: {_REINSTALL}"),
     ("gr-hsc", _module, _SET_UP),
     ("plug-ins", _plug_ins, "mend or uninstall the package that is named; all else works without it"),
     (

@@ -48,9 +48,11 @@ class LevelMeter:
         if not samples.size:
             return
         parts = samples.view(np.float32)
-        peak, power = max(float(parts.max()), -float(parts.min())), float(np.dot(parts, parts))
-        if not math.isfinite(power):
-            good = np.isfinite(samples) & (np.abs(samples) < _LARGEST)
+        with np.errstate(over="ignore"):  # of broken samples, which is what is looked for
+            peak, power = max(float(parts.max()), -float(parts.min())), float(np.dot(parts, parts))
+            finite = math.isfinite(power)
+            good = None if finite else np.isfinite(samples) & (np.abs(samples) < _LARGEST)
+        if good is not None:
             self.clipped += int(samples.size - np.count_nonzero(good)) if self._full_scale < math.inf else 0
             samples = samples[good]
             self.samples -= samples.size
