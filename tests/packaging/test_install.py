@@ -213,10 +213,16 @@ def test_failed_package_installation_says_what_to_do(launcher, tmp_path):
     stub(tools, "dpkg-query", "exit 1")
     stub(tools, "dpkg", "exit 0")
     stub(tools, "sudo", '[ "$1" = -v ] || exec "$@"')
-    stub(tools, "apt-get", '[ "$1" = update ] || { echo "E: no space left"; exit 100; }')
+    fetch = 'echo "Need to get 17.8 MB/346 MB of archives."; exit 1'
+    stub(
+        tools,
+        "apt-get",
+        f'case "$*" in update) ;; *--assume-no*) {fetch};; *) echo "E: no space left"; exit 100;; esac',
+    )
     done = run([launcher, "demo"], tmp_path, PATH=f"{tools}:/usr/bin:/bin")
     assert done.returncode == 1
     assert "gnuradio-dev" in done.stderr
+    assert "gr-hsc: a download of 17.8 MB\n" in done.stderr, "told before it is made"
     assert "    E: no space left" in done.stderr
     assert done.stderr.splitlines()[-1].startswith("gr-hsc: the packages could not be installed")
     assert done.stdout == ""
@@ -244,7 +250,9 @@ def test_sudo_is_asked_for_a_password_only_where_it_wants_one(launcher, tmp_path
     tools, calls = tmp_path / "tools", tmp_path / "calls"
     tools.mkdir()
     stub(tools, "dpkg-query", "exit 1")
-    stub(tools, "sudo", f'printf "%s\\n" "$1" >> "{calls}"; [ "$1" != -n ] || exit {int(asks)}; [ "$1" = -v ]')
+    stub(
+        tools, "sudo", f'printf "%s\\n" "$1" >> "{calls}"; [ "$1" != -n ] || exit {int(asks)}; [ "$1" = -v ]'
+    )
     launcher.write_text(launcher.read_text().replace("if ((EUID))", "if ((1000))"))  # also where root tests
     run([launcher, "demo"], tmp_path, PATH=f"{tools}:/usr/bin:/bin")
     assert calls.read_text().split()[:2] == (["-n", "-v"] if asks else ["-n", "env"])

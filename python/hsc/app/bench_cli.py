@@ -110,8 +110,8 @@ def link(
     from ..bench.link_run import run
     from .bench import print_rows
 
-    with live.gnuradio_needed():
-        print_rows(run(frames, rates, seconds, rank), as_json)
+    live.need_gnuradio()
+    print_rows(run(frames, rates, seconds, rank), as_json)
 
 
 @bench.command()
@@ -170,4 +170,5 @@ def soak(out: Path | None, **what: object) -> int:
     from ..bench.soak_run import run
     from .bench import report
 
+    live.need_gnuradio()
     return 0 if report(run(Soak(**what)), out) else EXIT_FAILED

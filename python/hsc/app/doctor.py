@@ -24,7 +24,7 @@ from types import ModuleType
 from typing import TextIO
 
 from ..home import use_writable_home
-from ..paths import PACKAGE, examples_folder
+from ..paths import PACKAGE, by_pip, examples_folder
 from ..radio.addresses import PRESETS, RadioPreset
 from ..streams import Streams
 
@@ -54,7 +54,7 @@ class _Fault(Exception):
 
 def checks() -> list[Check]:
     """Run every probe. Never raises: whatever a probe raises becomes a failed line."""
-    return [_run(name, probe, remedy) for name, probe, remedy in _PROBES]
+    return [_run(name, probe, remedy) for name, probe, remedy in probes()]
 
 
 def report(results: Sequence[Check], file: TextIO | None = None) -> bool:
@@ -123,6 +123,28 @@ def _gnuradio() -> str:
     if _version_tuple(version) < (3, 10, 5):
         raise _Fault(f"{version} is older than 3.10.5")
     return f"{version} at {Path(importlib.import_module('gnuradio').__file__).parent}"
+
+
+def _has_gnuradio() -> bool:
+    with suppress(ImportError):
+        return importlib.util.find_spec("gnuradio.gr") is not None
+    return False
+
+
+def _no_gnuradio() -> str:
+    return "not there: simulate, compare, codecs, train and evaluate work without it; the rest needs ./gr-hsc"
+
+
+def _version(name: str) -> str:
+    module = importlib.import_module(name)
+    return f"{module.__version__} at {Path(module.__file__).parent}"
+
+
+def _samples() -> str:
+    folder = examples_folder()
+    if folder is None:
+        raise _Fault("none found")
+    return f"{len(list((folder / 'images').glob('*.*g')))} in {folder / 'images'}"
 
 
 def _numpy() -> str:
@@ -419,6 +441,29 @@ _PROBES: tuple[tuple[str, Callable[[], str], str], ...] = (
     ("disk", _disk, "free some space, or run in a folder you can write to"),
     ("processor", _processors, ""),
 )
+# What pip installs needs no GNU Radio: what is asked there instead.
+_REINSTALL_CORE = "python -m pip install --force-reinstall gr-hsc's wheel or checkout"
+_CORE_PROBES: tuple[tuple[str, Callable[[], str], str], ...] = (
+    ("Python", _python, "make the environment with another Python"),
+    ("PYTHONPATH", _python_path, "unset PYTHONPATH"),
+    ("GNU Radio", _no_gnuradio, ""),
+    *((name, partial(_version, name), _REINSTALL_CORE) for name in ("numpy", "scipy")),
+    ("torch", _torch, _REINSTALL_CORE),
+    ("safetensors", _safetensors, "python -m pip install 'safetensors>=0.6'"),
+    ("gr-hsc", partial(_version, "gnuradio.hsc"), _REINSTALL_CORE),
+    ("plug-ins", _plug_ins, "mend or uninstall the package that is named; all else works without it"),
+    ("weights", _weights, _REINSTALL_CORE),
+    ("LPIPS, DISTS", _perceptual, ""),
+    ("JPEG 2000", _jpeg2000, "install OpenJPEG's library: apt-get install libopenjp2-7"),
+    ("sample images", _samples, _REINSTALL_CORE),
+    ("disk", _disk, "free some space, or run in a folder you can write to"),
+    ("processor", _processors, ""),
+)
+
+
+def probes() -> tuple[tuple[str, Callable[[], str], str], ...]:
+    """Name, probe and remedy of every line: those of the core where pip installed it and no GNU Radio is."""
+    return _CORE_PROBES if by_pip() and not _has_gnuradio() else _PROBES
 
 
 if __name__ == "__main__":

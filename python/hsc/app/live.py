@@ -4,6 +4,7 @@ that is bounded in time.
 
 from __future__ import annotations
 
+import importlib
 import math
 import os
 import queue
@@ -49,10 +50,19 @@ def gnuradio_needed(otherwise: str = "") -> Iterator[None]:
     """
     try:
         yield
-    except ModuleNotFoundError as missing:
-        if (missing.name or "").split(".")[0] not in ("gnuradio", "pmt"):
+    except ImportError as missing:  # of a module, or of a name from a package that holds this one alone
+        name = f"{missing.name}."
+        if not name.startswith(("gnuradio.", "pmt.")) or name.startswith("gnuradio.hsc."):
             raise
-        raise HscError(f"GNU Radio is not installed: run ./gr-hsc, which installs it{otherwise}") from None
+        raise HscError(
+            f"GNU Radio is not installed: run ./gr-hsc of a checkout, which installs it{otherwise}"
+        ) from None
+
+
+def need_gnuradio() -> None:
+    """Raises HscError of one line where GNU Radio is not installed."""
+    with gnuradio_needed():
+        importlib.import_module("gnuradio.gr")
 
 
 class Display:
