@@ -20,7 +20,8 @@ def attach() -> None:
     except ImportError:
         gnuradio = sys.modules["gnuradio"] = ModuleType("gnuradio")
         gnuradio.__path__ = []
-    gnuradio.__path__.insert(0, str(SOURCE))
+    # a namespace, as where this package alone is installed, takes no further folder
+    gnuradio.__path__ = [str(SOURCE), *gnuradio.__path__]
 
 
 def main() -> None:

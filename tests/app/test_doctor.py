@@ -181,6 +181,7 @@ def test_weights_of_every_system_are_looked_at(weights, tmp_path, monkeypatch):
     assert probe("weights").detail == "2 files in 2 folders, 0.0 MB, all hashes right"
 
 
+@pytest.mark.gnuradio
 def test_block_path(tmp_path, monkeypatch):
     tool = tmp_path / "gnuradio-companion"
     tool.touch(0o755)
@@ -193,6 +194,7 @@ def test_block_path(tmp_path, monkeypatch):
     assert check.ok and "1 HSC blocks" in check.detail
 
 
+@pytest.mark.gnuradio
 def test_block_paths_follow_the_environment(monkeypatch):
     monkeypatch.setenv("GRC_BLOCKS_PATH", "/one:/two")
     assert doctor._block_paths()[:2] == [Path("/one"), Path("/two")]

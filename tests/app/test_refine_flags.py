@@ -48,7 +48,7 @@ def run(*arguments):
     return result
 
 
-@pytest.mark.parametrize("command", ["simulate", "send"])
+@pytest.mark.parametrize("command", ["simulate", pytest.param("send", marks=pytest.mark.gnuradio)])
 @pytest.mark.parametrize("codec", CODECS)
 def test_a_link_gives_the_refined_image(command, codec, crop, tmp_path, asked):
     link = (command, crop, "--codec", codec, "--snr", 15, "--cbr", "1/3", "--out")

@@ -81,7 +81,7 @@ def crop(tmp_path_factory) -> Path:
     return path
 
 
-@pytest.mark.parametrize("command", ["simulate", "send"])
+@pytest.mark.parametrize("command", ["simulate", pytest.param("send", marks=pytest.mark.gnuradio)])
 def test_one_image(command, crop, tmp_path):
     result = run(command, crop, "--rank", 40, "--snr", 15, "--cr", "projection", "--json", "--out", tmp_path)
     assert result.exit_code == 0, result.output
@@ -104,6 +104,7 @@ def test_one_image(command, crop, tmp_path):
     assert Image.open(tmp_path / entry["compare"]).width > 2 * 64
 
 
+@pytest.mark.gnuradio
 def test_ofdm_and_symbol_level_agree(crop, tmp_path):
     found = []
     for command in ("simulate", "send"):
@@ -154,7 +155,7 @@ def test_a_failing_image_does_not_lose_the_others(crop, tmp_path):
     assert "none.png" in lines[1]
 
 
-@pytest.mark.parametrize("command", ["simulate", "send"])
+@pytest.mark.parametrize("command", ["simulate", pytest.param("send", marks=pytest.mark.gnuradio)])
 def test_nothing_arrived_is_said(command, crop, tmp_path):
     (tmp_path / "crop.png").write_bytes(b"of an older run")
     result = run(command, crop, "--rank", 0, "--loss", 1, "--json", "--out", tmp_path)
@@ -340,7 +341,7 @@ def locked(monkeypatch):
 KEY = "0123456789abcdef" * 4
 
 
-@pytest.mark.parametrize("command", ["simulate", "send"])
+@pytest.mark.parametrize("command", ["simulate", pytest.param("send", marks=pytest.mark.gnuradio)])
 def test_key_and_denoiser_reach_the_end_that_they_are_for(command, crop, tmp_path, locked):
     """The transmitter's options are not told to the receiver; of the key nothing is written down but that
     there is one.
@@ -364,7 +365,7 @@ def test_key_and_denoiser_reach_the_end_that_they_are_for(command, crop, tmp_pat
         assert any("1 chunks do not open" in note for note in written["notes"]) == (expected == 50)
 
 
-@pytest.mark.parametrize("command", ["simulate", "send"])
+@pytest.mark.parametrize("command", ["simulate", pytest.param("send", marks=pytest.mark.gnuradio)])
 def test_a_target_out_of_reach_is_told_and_written_down(command, tmp_path):
     """What the channel does to the SR stays in the image with the residual coding: at 5 dB no CR gives a
     digit 40 dB.

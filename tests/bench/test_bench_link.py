@@ -174,6 +174,7 @@ def test_a_run_without_images_says_so():
         link.rows(run, CODEC, link.FrameCoding())
 
 
+@pytest.mark.gnuradio
 def test_frames_in_real_time_from_one_process_to_the_other(tmp_path):
     rng = np.random.default_rng(1)
     for number in range(2):

@@ -76,6 +76,7 @@ def test_what_is_wrong_is_a_line_each():
     assert packets == "1 packets of 9 are unaccounted for; rx: 12 packets"
 
 
+@pytest.mark.gnuradio
 def test_soak_of_twenty_seconds(tmp_path):
     out = tmp_path / "soak.json"
     result = CliRunner().invoke(
@@ -95,6 +96,7 @@ def test_soak_of_twenty_seconds(tmp_path):
     )
 
 
+@pytest.mark.gnuradio
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [(("--minutes", "0"), "minutes"), (("--image", "nosuch.png"), "no such file: nosuch.png")],

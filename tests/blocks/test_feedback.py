@@ -1,10 +1,12 @@
 """`tx --feedback` and `rx --feedback`: two processes and a channel, and a way back."""
 
+import pytest
 from gnuradio.hsc import metrics
 from support.pictures import photo, pixels
 from support.processes import ended, free_address, free_endpoint, records
 
 
+@pytest.mark.gnuradio
 def test_images_get_better_when_the_receiver_tells_of_a_good_link(start, tmp_path):
     near, far, back = free_address(), free_address(), free_endpoint()
     picture = photo(tmp_path / "picture.png", 1, side=96)

@@ -93,6 +93,7 @@ def test_numbers_and_names_are_unique_and_of_a_byte():
     }.items()  # fmt: skip
 
 
+@pytest.mark.gnuradio
 def test_everything_that_a_system_names_is_there():
     for each in registry.systems():
         for entry in each.codecs:

@@ -68,6 +68,7 @@ def files_below(folder, *patterns):
     return {path.relative_to(folder) for path in found if path.is_file() and "__pycache__" not in path.parts}
 
 
+@pytest.mark.gnuradio
 def test_import_from_prefix(installed, tmp_path):
     _, prefix = installed
     code = """
@@ -87,6 +88,7 @@ except AttributeError as error:
     assert error == "module 'gnuradio.hsc' has no attribute 'no_such_block'"
 
 
+@pytest.mark.gnuradio
 def test_every_file_is_installed(installed):
     _, prefix = installed
     source = files_below(PACKAGE, "*.*") - {Path("CMakeLists.txt")}
@@ -101,6 +103,7 @@ def test_every_file_is_installed(installed):
     assert (prefix / "share/doc/gr-hsc/architecture.md").is_file()
 
 
+@pytest.mark.gnuradio
 def test_ctest_knows_every_test_file(installed):
     build, _ = installed
     done = run(["ctest", "-N"], build)
@@ -108,6 +111,7 @@ def test_ctest_knows_every_test_file(installed):
     assert sorted(listed) == sorted(path.stem for path in TESTS.rglob("test_*.py"))
 
 
+@pytest.mark.gnuradio
 def test_uninstall_removes_every_file(installed, tmp_path):
     build, _ = installed
     prefix = tmp_path / "elsewhere"

@@ -72,6 +72,7 @@ def gr_hsc(site, tmp_path):
     return run
 
 
+@pytest.mark.gnuradio
 def test_send(gr_hsc):
     given = (
         "--codec",
@@ -97,6 +98,7 @@ def test_an_error_of_its_codec_is_a_line_as_of_ours(gr_hsc):
     assert entry["error"].startswith("nothing of the thumbnail arrived")
 
 
+@pytest.mark.gnuradio
 def test_tx_and_rx_through_a_recording(gr_hsc, tmp_path):
     gr_hsc(
         "tx",
@@ -140,6 +142,7 @@ def test_evaluate(gr_hsc, data, tmp_path):
     assert (tmp_path / "figures" / "thumbnail-snr.png").is_file()
 
 
+@pytest.mark.gnuradio
 def test_doctor_and_codecs(gr_hsc, site, tmp_path):
     lines = python(
         *GR_HSC, "doctor", cwd=tmp_path, path=site
@@ -156,6 +159,7 @@ def test_doctor_and_codecs(gr_hsc, site, tmp_path):
     assert options["sharpness"]["end"] == "receiver" and options["sharpness"]["default"] == 1.0
 
 
+@pytest.mark.gnuradio
 def test_grc_compiles_and_runs_its_flowgraph(site, gr_hsc, tmp_path):
     """With its own block, and its codec in our Message Encoder, whose list was made without it."""
     grcc = shutil.which("grcc", path="/usr/bin:/usr/local/bin")

@@ -195,7 +195,7 @@ def test_errors_beyond_measure_give_an_image(trained):
 HUGE = """
 import resource
 import gnuradio
-gnuradio.__path__[:] = PACKAGES
+gnuradio.__path__ = PACKAGES
 import numpy as np, torch
 torch.set_num_threads(1)
 from gnuradio.hsc.codecs.contract import error_shape

@@ -13,7 +13,7 @@ from gnuradio.hsc.bench.processes import Process
 from .waiting import PATIENCE
 
 # First line of a program that is to import what the tests import: the source tree or what is installed.
-SITE = f"import gnuradio; gnuradio.__path__[:] = {list(gnuradio.__path__)!r}\n"
+SITE = f"import gnuradio; gnuradio.__path__ = {list(gnuradio.__path__)!r}\n"
 GR_HSC = (sys.executable, "-c", f"{SITE}from gnuradio.hsc.app.__main__ import program; program()")
 
 

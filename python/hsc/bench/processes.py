@@ -30,7 +30,7 @@ _POLL = 0.05
 # the process SIGTERM (15) when the bench has been killed.
 _PROGRAM = (
     "import ctypes, sys, gnuradio; ctypes.CDLL(None).prctl(1, 15); "
-    f"gnuradio.__path__.insert(0, {str(PACKAGE.parent)!r}); "
+    f"gnuradio.__path__ = [{str(PACKAGE.parent)!r}, *gnuradio.__path__]; "
 )
 _COMMAND = "from gnuradio.hsc.app.__main__ import program; program()"
 

@@ -295,7 +295,7 @@ def _same_package() -> str:
     above = str(Path(__file__).resolve().parents[2])
     return (
         f"import gnuradio\nif {above!r} not in gnuradio.__path__:\n"
-        f"    gnuradio.__path__.insert(0, {above!r})\n"
+        f"    gnuradio.__path__ = [{above!r}, *gnuradio.__path__]\n"
     )
 
 

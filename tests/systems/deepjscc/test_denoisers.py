@@ -258,7 +258,7 @@ def test_a_system_may_bring_a_denoiser(halver, noisy):
 def test_options_are_described_without_torch():
     """The command line loads them on every start."""
     program = (
-        "import sys, gnuradio; gnuradio.__path__.insert(0, sys.argv[1]);"
+        "import sys, gnuradio; gnuradio.__path__ = [sys.argv[1], *gnuradio.__path__];"
         "from gnuradio.hsc.codecs.options import described;"
         "from gnuradio.hsc.systems.deepjscc.options import DeepJsccOptions;"
         "assert 'ddpm' in described(DeepJsccOptions)['denoiser'].choices and 'torch' not in sys.modules"
