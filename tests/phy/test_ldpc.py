@@ -199,6 +199,7 @@ def test_noise_is_not_decoded():
     assert not code.decode(llr)[1].any()
 
 
+@pytest.mark.gnuradio
 def test_against_gr_fec_in_the_same_run():
     """gr-fec's encoder makes codewords of our H; ours decodes them faster and with fewer errors."""
     from gnuradio.hsc.bench import ldpc as bench_ldpc

@@ -16,15 +16,8 @@ import numpy as np
 # would throw the caches of one column together.
 BATCH = 576
 
-# Largest |LLR| of the channel in 8 bits. The sum cannot overflow: |posterior| ≤ 19 + 4 · 25 = 119, 4 being
-# the largest column weight and 25 the largest message. Messages must be able to outweigh the channel, or
-# wrong parity bits hold each other up: with limits of 31 and 30 and a mean of 16, six times as many blocks of
-# 16QAM-1/2 fail at 9 dB (4e-5), for 0.02 dB at the threshold.
-_CHANNEL_LIMIT = 19
-# Largest magnitude before it is normalised by 4/5.
-_MESSAGE_LIMIT = 31
-# Mean |LLR| that a codeword is scaled to. Chosen by trial, with the limits.
-_CHANNEL_MEAN = 10.0
+# Bits of the words that are decoded together where one has 672 of them.
+_BATCH_BITS = 672
 # |LLR| beyond which a bit is certain, and counts for no more in the mean.
 _CERTAIN = 8.0
 # Posterior of a filler bit: 0 beyond doubt, and far from overflow when its one message is added.
@@ -32,6 +25,43 @@ _FILLER = 75
 # Share of finished codewords from which on they make room for new ones. Chosen by trial: making room costs
 # as much as some iterations.
 _LEAVING_SHARE = 0.2
+
+
+@dataclass(frozen=True)
+class Arithmetic:
+    """How a code uses 8 bits. Messages must be able to outweigh the channel, or wrong parity bits hold each
+    other up.
+
+    Attributes:
+        mean: |LLR| that the mean of a codeword is scaled to.
+        channel_limit: largest |LLR| of the channel.
+        message_limit: largest magnitude before it is normalised.
+        factor, offset, divisor: a message is (factor · magnitude + offset) / divisor, rounded down.
+        saturates: extrinsic values are cut, so that no sum overflows at any column weight.
+    """
+
+    mean: float
+    channel_limit: int
+    message_limit: int
+    factor: int
+    offset: int
+    divisor: int
+    saturates: bool = False
+
+    @property
+    def largest_message(self) -> int:
+        """Of a check."""
+        return (self.factor * self.message_limit + self.offset) // self.divisor
+
+    @property
+    def extrinsic_limit(self) -> int:
+        """Leaves room for two messages, one that is added and one that is taken out."""
+        return 127 - 2 * self.largest_message
+
+
+# For column weights up to 4: |posterior| ≤ 19 + 4 · 25 = 119. Chosen by trial: with limits of 31 and 30 and a
+# mean of 16, six times as many blocks of 16QAM-1/2 fail at 9 dB (4e-5), for 0.02 dB at the threshold.
+LIGHT = Arithmetic(mean=10.0, channel_limit=19, message_limit=31, factor=4, offset=2, divisor=5)
 
 
 @dataclass(frozen=True)
@@ -55,15 +85,23 @@ class Layer:
 
 
 class MinSumDecoder:
-    """Decoder of a quasi-cyclic code of column weight at most 4.
+    """Decoder of a quasi-cyclic code.
 
     Args:
         base: base matrix (m, n), −1 for zero, else the rotation to the right.
         lift: order Z of the circulants.
+        arithmetic: how it uses 8 bits.
+        certain: bits that are known to be 0, whatever their LLRs.
     """
 
-    def __init__(self, base: np.ndarray, lift: int):
+    def __init__(
+        self, base: np.ndarray, lift: int, arithmetic: Arithmetic = LIGHT, certain: slice = slice(0)
+    ):
         self.n = base.shape[1] * lift
+        self._certain = certain
+        self._arithmetic = arithmetic
+        # of short words more are decoded together: the same memory, rows on cache lines
+        self._batch = max(64, BATCH * _BATCH_BITS // self.n // 64 * 64)
         self.layers: list[Layer] = []
         self._fillers = self._messages = 0
         for group in _disjoint_rows(base):
@@ -75,7 +113,7 @@ class MinSumDecoder:
         """
         words = np.empty(llr.shape, dtype=np.uint8)
         ok = np.zeros(len(llr), dtype=bool)
-        work = self._load(llr[:BATCH])
+        work = self._load(llr[: self._batch])
         loaded = len(work)
         while len(work):
             work.iterate(self.layers)
@@ -88,12 +126,17 @@ class MinSumDecoder:
             words[work.owner[columns]] = (np.compress(leaving, work.posterior[: self.n], axis=1) < 0).T
             ok[work.owner[columns]] = satisfied[columns] & work.informed[columns]
             fresh = min(len(columns), len(llr) - loaded)
-            work.replace(columns[:fresh], quantise(llr[loaded : loaded + fresh]), loaded)
+            work.replace(columns[:fresh], self._channel(llr[loaded : loaded + fresh]), loaded)
             loaded += fresh
             if fresh < len(columns):
                 leaving[columns[:fresh]] = False
                 work = work.keep(~leaving)
         return words, ok
+
+    def _channel(self, llr: np.ndarray) -> np.ndarray:
+        channel = quantise(llr, self._arithmetic)
+        channel[self._certain] = _FILLER
+        return channel
 
     def _satisfied(self, bits: np.ndarray) -> np.ndarray:
         """bool (B,): which words, bool (n + fillers, B), satisfy every check; eight words to a byte."""
@@ -123,8 +166,9 @@ class MinSumDecoder:
         posterior = np.full((self.n + self._fillers, count), _FILLER, dtype=np.int8)
         messages = np.zeros((self._messages, count), dtype=np.int8)
         owner, age = np.zeros(count, dtype=np.int64), np.zeros(count, dtype=np.int64)
-        work = _Work(posterior, messages, owner, age, informed=np.zeros(count, dtype=bool))
-        work.replace(np.arange(count), quantise(llr), 0)
+        informed = np.zeros(count, dtype=bool)
+        work = _Work(posterior, messages, owner, age, informed, self._arithmetic)
+        work.replace(np.arange(count), self._channel(llr), 0)
         return work
 
 
@@ -155,6 +199,7 @@ class _Work:
     owner: np.ndarray
     age: np.ndarray
     informed: np.ndarray
+    arithmetic: Arithmetic
 
     def __post_init__(self):
         self._scratch: dict[int, _Scratch] = {}
@@ -167,7 +212,7 @@ class _Work:
         for layer in layers:
             if layer.checks not in self._scratch:
                 degree = max(other.degree for other in layers if other.checks == layer.checks)
-                self._scratch[layer.checks] = _Scratch(degree, layer.checks, len(self))
+                self._scratch[layer.checks] = _Scratch(degree, layer.checks, len(self), self.arithmetic)
             _update(self.posterior, self.messages, layer, self._scratch[layer.checks])
         self.age += 1
 
@@ -185,16 +230,17 @@ class _Work:
     def keep(self, which: np.ndarray) -> _Work:
         """The chosen columns only."""
         columns = (self.posterior, self.messages, self.owner, self.age, self.informed)
-        return _Work(*(np.compress(which, array, axis=-1) for array in columns))
+        return _Work(*(np.compress(which, array, axis=-1) for array in columns), self.arithmetic)
 
 
 class _Scratch:
     """Work arrays of one batch size and one number of checks: no step of the decoder allocates much."""
 
-    def __init__(self, degree: int, checks: int, batch: int):
+    def __init__(self, degree: int, checks: int, batch: int, arithmetic: Arithmetic):
+        self.arithmetic = arithmetic
         self.extrinsic, self.magnitude = (np.empty((degree, checks, batch), dtype=np.int8) for _ in range(2))
         self.pairs = tuple(np.empty(((degree + 1) // 2, checks, batch), dtype=np.int8) for _ in range(5))
-        self.limit = np.full((checks, batch), _MESSAGE_LIMIT, dtype=np.int8)
+        self.limit = np.full((checks, batch), arithmetic.message_limit, dtype=np.int8)
         self.scaled = np.empty((2, checks, batch), dtype=np.int8)
         self.product = np.empty((checks, batch), dtype=np.int8)
 
@@ -207,6 +253,9 @@ def _update(posterior: np.ndarray, messages: np.ndarray, layer: Layer, scratch: 
     message = messages[layer.start : layer.start + len(layer.rows)].reshape(shape)
     np.take(posterior, layer.rows, axis=0, out=extrinsic.reshape(-1, shape[2]), mode="clip")
     np.subtract(extrinsic, message, out=extrinsic)
+    if scratch.arithmetic.saturates:
+        limit = scratch.arithmetic.extrinsic_limit
+        np.clip(extrinsic, -limit, limit, out=extrinsic)
     np.abs(extrinsic, out=magnitude)
     low, high = _two_smallest(magnitude, scratch)
     is_low = np.equal(magnitude, low, out=message.view(bool)).view(np.int8)
@@ -229,13 +278,13 @@ def _update(posterior: np.ndarray, messages: np.ndarray, layer: Layer, scratch: 
 
 
 def _normalised(low: np.ndarray, high: np.ndarray, scratch: _Scratch) -> np.ndarray:
-    """int8 (2, checks, B): 4/5 of the two smallest magnitudes, limited, rounded."""
-    scaled = scratch.scaled
+    """int8 (2, checks, B): the two smallest magnitudes, limited and normalised."""
+    scaled, how = scratch.scaled, scratch.arithmetic
     np.minimum(low, scratch.limit, out=scaled[0])
     np.minimum(high, scratch.limit, out=scaled[1])
-    scaled *= 4
-    scaled += 2
-    return np.floor_divide(scaled, 5, out=scaled)
+    scaled *= how.factor
+    scaled += how.offset
+    return np.floor_divide(scaled, how.divisor, out=scaled)
 
 
 def _two_smallest(values: np.ndarray, scratch: _Scratch) -> tuple[np.ndarray, np.ndarray]:
@@ -264,7 +313,7 @@ def _two_smallest(values: np.ndarray, scratch: _Scratch) -> tuple[np.ndarray, np
     return low[0], high[0]
 
 
-def quantise(llr: np.ndarray) -> np.ndarray:
+def quantise(llr: np.ndarray, arithmetic: Arithmetic = LIGHT) -> np.ndarray:
     """LLRs, float (B, n) → int8 (n, B), each codeword scaled by its own mean magnitude, erasures left out and
     certain bits capped.
 
@@ -273,10 +322,10 @@ def quantise(llr: np.ndarray) -> np.ndarray:
     size = np.minimum(np.abs(llr), _CERTAIN, dtype=np.float32)
     total = size.sum(axis=1)
     if np.isnan(total).any():
-        return quantise(np.nan_to_num(llr, nan=0.0, posinf=_CERTAIN, neginf=-_CERTAIN))
+        return quantise(np.nan_to_num(llr, nan=0.0, posinf=_CERTAIN, neginf=-_CERTAIN), arithmetic)
     # weighted by itself: zeros do not count
     mean = np.einsum("ij,ij->i", size, size) / np.maximum(total, 1e-30)
-    scaled = np.multiply(llr, (_CHANNEL_MEAN / np.maximum(mean, 1e-30))[:, None], dtype=np.float32)
-    np.clip(scaled, -_CHANNEL_LIMIT, _CHANNEL_LIMIT, out=scaled)
+    scaled = np.multiply(llr, (arithmetic.mean / np.maximum(mean, 1e-30))[:, None], dtype=np.float32)
+    np.clip(scaled, -arithmetic.channel_limit, arithmetic.channel_limit, out=scaled)
     np.rint(scaled, out=scaled)
     return np.ascontiguousarray(scaled.astype(np.int8).T)
