@@ -27,6 +27,7 @@ def lists() -> dict[str, list[str]]:
         "CODECS": list(registry.names()),
         "SEMANTIC_CODECS": [entry.name for entry in registry.entries() if entry.semantic_encoder],
         "MCS": list(mcs.TABLE),
+        "CODES": list(mcs.CODES),
     }
 
 

@@ -26,8 +26,8 @@ class Link:
         snr_db: expected Es/N0 per complex channel use [dB]; None when there is no return path.
         cbr: budget of complex channel uses / (C·H·W), payload only, which no message exceeds; None leaves it
             to the codec.
-        mcs: MCS of the digital streams, a name from `phy.mcs.TABLE` such as ``"16QAM-1/2"``; None leaves it
-            to the codec.
+        mcs: MCS of the digital streams, a name from `phy.mcs.TABLE` such as ``"16QAM-1/2"``, or a code of
+            `phy.mcs.CODES`, whose MCS the SNR chooses; None leaves it to the codec.
     """
 
     snr_db: float | None = None

@@ -7,6 +7,10 @@ from gnuradio.hsc.phy import crc, digital, mcs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+# All of 802.11ad, and of 5G NR some of every modulation: its tests are in test_nr.py.
+WIGIG = [name for name, entry in mcs.TABLE.items() if entry.code == "802.11ad"]
+NAMES = [*WIGIG, *[name for name, entry in mcs.TABLE.items() if entry.code == "nr"][::9]]
+
 
 def through_awgn(rng, symbols, snr_db):
     variance = 10 ** (-snr_db / 10)
@@ -15,7 +19,7 @@ def through_awgn(rng, symbols, snr_db):
     ), variance
 
 
-@pytest.mark.parametrize("name", mcs.TABLE)
+@pytest.mark.parametrize("name", NAMES)
 def test_round_trip_of_every_length(name):
     rng = np.random.default_rng(1)
     size = digital.payload_bytes_per_block(name)
@@ -23,11 +27,9 @@ def test_round_trip_of_every_length(name):
         data = rng.bytes(length)
         symbols = digital.modulate(data, name)
         assert symbols.dtype == np.complex64
-        assert (
-            len(symbols)
-            == digital.symbol_count(length, name)
-            == -(-length // size) * 672 // mcs.by_name(name).bits_per_symbol
-        )
+        assert len(symbols) == digital.symbol_count(length, name)
+        if name in WIGIG:
+            assert len(symbols) == -(-length // size) * 672 // mcs.by_name(name).bits_per_symbol
         received = digital.demodulate(symbols, 0.01, length, name)
         assert received.data == data
         assert received.complete
@@ -50,17 +52,18 @@ def test_block_is_what_the_documentation_says():
     assert int.from_bytes(np.packbits(word[404:420]).tobytes(), "big") == crc.crc16(payload)
 
 
-@pytest.mark.parametrize("name", mcs.TABLE)
+@pytest.mark.parametrize("name", NAMES)
 def test_thresholds(name):
     """At the table's threshold about one block in a hundred is lost or fewer; 1 dB below, many."""
     rng = np.random.default_rng(2)
     threshold = mcs.by_name(name).threshold_db
-    data = rng.bytes(2000 * digital.payload_bytes_per_block(name))
+    count = 2000 if name in WIGIG else 800
+    data = rng.bytes(count * digital.payload_bytes_per_block(name))
     symbols = digital.modulate(data, name)
     lost = []
     for snr_db in (threshold, threshold - 1):
         received = digital.demodulate(*through_awgn(rng, symbols, snr_db), len(data), name)
-        lost.append(len(received.lost_blocks) / 2000)
+        lost.append(len(received.lost_blocks) / count)
         truth = np.frombuffer(data, dtype=np.uint8)
         assert np.array_equal(
             np.frombuffer(received.data, dtype=np.uint8)[received.received], truth[received.received]

@@ -18,7 +18,6 @@ import click
 from ..codecs import registry
 from ..codecs.options import Ends
 from ..errors import HscError
-from ..phy import mcs
 from ..phy.header import MAX_PACKET_SYMBOLS
 from ..phy.numerology import AUTO, PRESETS
 from ..phy.packets import DEFAULT_PACKET_SYMBOLS
@@ -26,7 +25,7 @@ from ..radio.addresses import RadioSettings
 from ..radio.reader import describe
 from . import codec_options
 from .link import CHANNELS, Scenario
-from .parameters import Hertz, Number, perceptual_option
+from .parameters import MCS, Hertz, Number, perceptual_option
 
 Decorator = Callable[..., Any]
 
@@ -57,9 +56,10 @@ _CBR = click.option(
 )
 _MCS = click.option(
     "--mcs",
-    type=click.Choice(list(mcs.TABLE)),
+    type=MCS(),
     metavar="NAME",
-    help="MCS of the digital streams, such as 16QAM-1/2; the codec chooses if left out.",
+    help="MCS of the digital streams, such as 16QAM-1/2 or nr:16QAM-0.50; nr or 802.11ad: the one of that "
+    "code that the SNR asks for; the codec chooses if left out.",
 )
 _EXPECTED_SNR = click.option(
     "--snr",

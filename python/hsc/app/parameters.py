@@ -10,6 +10,8 @@ from typing import Any
 import click
 
 from .. import metrics
+from ..errors import HscError
+from ..phy import mcs
 
 # What a suffix of a frequency stands for.
 _FACTORS = {"k": 10**3, "M": 10**6, "G": 10**9}
@@ -50,6 +52,18 @@ class Hertz(Number):
         except (ValueError, ZeroDivisionError):
             self.fail(f"'{value}' is not a number of hertz, such as 433.92M", param, ctx)
         return super().convert(hertz, param, ctx)
+
+
+class MCS(click.ParamType):
+    """An MCS, or a code of which the SNR chooses one."""
+
+    name = "mcs"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        try:
+            return mcs.known(value)
+        except HscError as error:
+            self.fail(str(error), param, ctx)
 
 
 class Taps(click.ParamType):

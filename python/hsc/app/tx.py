@@ -18,6 +18,7 @@ from pathlib import Path
 from ..errors import HscError
 from ..files import label
 from ..images import files as image_files
+from ..phy import mcs
 from ..radio.addresses import RadioSettings
 from . import live
 from .group import EXIT_BAD_INPUT, EXIT_FAILED
@@ -160,16 +161,17 @@ class _flowgraph(gr.top_block):  # noqa: N801
         if schedule.feedback is None:
             self.msg_connect(self.encoder, "packets", self.transmitter, "packets")
         else:
-            self._connect_feedback(schedule, scenario.cbr)
+            self._connect_feedback(schedule, scenario)
         self.msg_connect(self.transmitter, "sent", self.source, "next")
         self.msg_connect(self.transmitter, "sent", self.monitor, "sent")
         self.msg_connect(self.sink, "radio", self.monitor, "radio")
         for block in (self.source, self.encoder, self.transmitter, self.sink):
             self.msg_connect(block, "status", self.monitor, "failures")
 
-    def _connect_feedback(self, schedule: Schedule, cbr: float | None) -> None:
+    def _connect_feedback(self, schedule: Schedule, scenario: Scenario) -> None:
         self.feedback = feedback_receiver(schedule.feedback)
-        self.adaptation = link_adaptation(schedule.target_psnr, cbr)
+        code = mcs.code_of(scenario.mcs)
+        self.adaptation = link_adaptation(schedule.target_psnr, scenario.cbr, code=code)
         self.repeater = packet_repeater(linger=_LINGER)
         self.msg_connect(self.feedback, "reports", self.adaptation, "reports")
         self.msg_connect(self.adaptation, "link", self.encoder, "snr")

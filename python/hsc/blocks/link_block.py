@@ -42,7 +42,7 @@ class LinkBlock(MessageBlock):
         }
         self.open_ports({**informed, **self._told}, outputs, ends=tuple(inputs))
         if link.mcs is not None:
-            mcs.by_name(link.mcs)
+            mcs.known(link.mcs)
         self._link = link
 
     def set_snr_db(self, snr_db: float | None) -> None:
@@ -55,7 +55,7 @@ class LinkBlock(MessageBlock):
 
     def set_mcs(self, mcs_name: str) -> None:
         """MCS from the next image on; empty leaves it to the codec. Raises HscError for an unknown one."""
-        self._link = replace(self._link, mcs=mcs.by_name(mcs_name).name if mcs_name else None)
+        self._link = replace(self._link, mcs=mcs.known(mcs_name) if mcs_name else None)
 
     def on_setting(self, setting: pdu.LinkSetting) -> None:
         """What a Link Adaptation has chosen, from the next image on."""

@@ -72,9 +72,7 @@ class digital_modulator(MessageBlock):
 
     def set_mcs(self, mcs_name: str) -> None:
         """MCS from the next message on. Raises HscError for an unknown one."""
-        if mcs_name and mcs_name not in mcs.TABLE:
-            raise HscError(f"unknown MCS '{mcs_name}': choose one of {', '.join(mcs.TABLE)}")
-        self._mcs = mcs_name
+        self._mcs = mcs.by_name(mcs_name).name if mcs_name else ""
 
     def _modulate(self, stream: pdu.Digital) -> None:
         name = self._mcs or stream.mcs

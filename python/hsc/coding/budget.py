@@ -20,8 +20,6 @@ DEFAULT_CBR = 1 / 6
 # Largest CBR. One pixel takes up to 10^4 channel uses: whole LDPC blocks, at the most robust MCS, with repair
 # symbols.
 LARGEST_CBR = 1e5
-# MCS for a link of which nothing is known.
-ROBUST_MCS = "BPSK-1/2"
 # Four digits, rounded up: a CBR that is told must hold the image.
 _UPWARDS = Context(prec=4, rounding=ROUND_CEILING)
 
@@ -121,12 +119,17 @@ def channel_uses(link: Link, shape: tuple[int, int, int], usual: float = DEFAULT
 
 
 def mcs(link: Link, margin_db: float = 1.0) -> str:
-    """The link's MCS; else the one that carries most at its SNR less a margin [dB]; else, the SNR being
-    unknown, the most robust.
+    """The link's MCS; else the one of its code that carries most at its SNR less a margin [dB]; else, the SNR
+    being unknown, the robust one.
     """
-    if link.mcs is not None:
-        return mcs_table.by_name(link.mcs).name
-    return ROBUST_MCS if link.snr_db is None else mcs_table.best_for(link.snr_db, margin_db).name
+    return mcs_table.chosen(link.mcs, link.snr_db, margin_db).name
+
+
+def robust_mcs(link: Link) -> str:
+    """The link's MCS, for what must get through at any SNR; where it has none, or a code alone, the robust
+    one.
+    """
+    return mcs_table.chosen(link.mcs, None, 0.0).name
 
 
 def bytes_in(uses: int, mcs_name: str) -> int:

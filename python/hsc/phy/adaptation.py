@@ -42,6 +42,7 @@ class Policy:
         timeout: after so many seconds without a report the robust setting holds.
         robust_snr_db: SNR that the robust setting is made for [dB].
         repair: whether the repair share follows the loss; else it stays the codec's.
+        code: of `mcs.CODES`, the one whose MCS are used.
     """
 
     psnr_db: float | None = None
@@ -52,12 +53,15 @@ class Policy:
     timeout: float = 5.0
     robust_snr_db: float = 3.0
     repair: bool = True
+    code: str = mcs.CODES[0]
 
     def __post_init__(self) -> None:
         if self.psnr_db is not None and not 0 < self.psnr_db <= 60:
             raise HscError(f"the target PSNR is {self.psnr_db} dB: give a number above 0, at most 60")
         if self.cbr is not None and not 0 < self.cbr < 1e3:
             raise HscError(f"the CBR is {self.cbr}: give a number above 0, such as 0.1667")
+        if self.code not in mcs.CODES:
+            raise HscError(f"unknown code '{self.code}': choose one of {', '.join(mcs.CODES)}")
         careful = 0 <= self.margin_db <= 20 and 0 <= self.hysteresis_db <= 20
         if not (careful and self.patience >= 1 and self.timeout > 0):
             raise HscError(
@@ -93,11 +97,12 @@ class LinkAdaptation:
         self.policy = policy
         self._robust = LinkSetting(
             snr_db=policy.robust_snr_db,
-            mcs=mcs.best_for(policy.robust_snr_db, policy.margin_db).name,
+            mcs=mcs.best_for(policy.robust_snr_db, policy.margin_db, policy.code).name,
             cbr=policy.cbr,
             psnr_db=policy.psnr_db,
             repair_share=REPAIR_SHARES[-2] if policy.repair else None,
         )
+        self._lowest_db = min(e.threshold_db for e in mcs.TABLE.values() if e.code == policy.code)
         self._forget()
 
     def _forget(self) -> None:
@@ -128,18 +133,19 @@ class LinkAdaptation:
             self._setting,
             snr_db=snr_db,
             mcs=self._mcs(snr_db, self._margin_db).name,
-            digital=snr_db - self._margin_db >= min(entry.threshold_db for entry in mcs.TABLE.values()),
+            digital=snr_db - self._margin_db >= self._lowest_db,
             repair_share=_repair_share(self._loss) if self.policy.repair else None,
         )
         return self._setting
 
     def _mcs(self, snr_db: float, margin_db: float) -> mcs.Mcs:
         """Slower at once, faster only when that has been possible with some SNR to spare for some time."""
-        now, best = mcs.by_name(self._setting.mcs), mcs.best_for(snr_db, margin_db)
+        code = self.policy.code
+        now, best = mcs.by_name(self._setting.mcs), mcs.best_for(snr_db, margin_db, code)
         if best.bits_per_use <= now.bits_per_use:
             self._allowed = 0
             return best
-        spared = mcs.best_for(snr_db, margin_db + self.policy.hysteresis_db)
+        spared = mcs.best_for(snr_db, margin_db + self.policy.hysteresis_db, code)
         self._allowed = self._allowed + 1 if spared.bits_per_use > now.bits_per_use else 0
         if self._allowed < self.policy.patience:
             return now

@@ -1,23 +1,21 @@
-"""Digital streams: bytes ↔ QAM symbols, one LDPC codeword to a block.
+"""Digital streams: bytes ↔ QAM symbols, by blocks (`code_blocks`).
 
-A block's information bits are its payload bytes, zero bits up to the code's length (0 to 4 of them), and a
-CRC-16 of the payload in the last 16. The codeword is interleaved, so that the bits of one QAM symbol lie far
-apart in it, scrambled, and mapped; 672 bits fill whole symbols of every modulation. The last block's payload
-is filled up with zero bytes.
+The coded bits are scrambled and mapped. The last block's payload is filled up with zero bytes.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 import numpy as np
 
 from ..errors import HscError
 from ..message import ReceivedDigital
-from . import crc, interleaver, ldpc, qam
+from . import interleaver, qam
 from . import mcs as mcs_table
+from .code_blocks import Account, CodeBlocks, code_blocks
 from .mcs import Mcs
 
-# Bits of a block's CRC.
-CRC_BITS = 16
 # Longest stream [bytes].
 LARGEST_STREAM = 1 << 24
 # Blocks handled at once: bounds the memory.
@@ -26,7 +24,7 @@ _CHUNK = 2048
 
 def payload_bytes_per_block(mcs: str | Mcs) -> int:
     """Payload bytes in one block."""
-    return (_code(mcs).k - CRC_BITS) // 8
+    return _code_blocks(mcs).block_bytes
 
 
 def block_count(n_bytes: int, mcs: str | Mcs) -> int:
@@ -38,12 +36,29 @@ def block_count(n_bytes: int, mcs: str | Mcs) -> int:
 
 def symbols_per_block(mcs: str | Mcs) -> int:
     """Complex channel uses of one block."""
-    return ldpc.N // _resolve(mcs).bits_per_symbol
+    return _code_blocks(mcs).block_symbols
 
 
 def symbol_count(n_bytes: int, mcs: str | Mcs) -> int:
     """Complex channel uses of a stream of `n_bytes`."""
     return block_count(n_bytes, mcs) * symbols_per_block(mcs)
+
+
+def symbol_slice(n_bytes: int, mcs: str | Mcs, part: int, parts: int) -> slice:
+    """Symbols of a stream that part `part` of `parts` carries: whole code blocks."""
+    form, blocks = _code_blocks(mcs), block_count(n_bytes, mcs)
+    count = form.count(blocks)
+    first, end = (form.bounds(blocks, count * i // parts) * form.block_symbols for i in (part, part + 1))
+    return slice(first, end)
+
+
+def account(n_bytes: int, mcs: str | Mcs) -> Account:
+    """What the coded bits of a stream of `n_bytes` are; its padding to whole blocks counts as data."""
+    mcs = _resolve(mcs)
+    total = Account(0, 0, 0, 0)
+    for run, count in _runs(block_count(n_bytes, mcs), mcs):
+        total += code_blocks(mcs).account((run.stop - run.start) // count) * count
+    return total
 
 
 def modulate(data: bytes, mcs: str | Mcs) -> np.ndarray:
@@ -53,13 +68,30 @@ def modulate(data: bytes, mcs: str | Mcs) -> np.ndarray:
     payload = np.zeros((blocks, size), dtype=np.uint8)
     payload.reshape(-1)[: len(data)] = np.frombuffer(data, dtype=np.uint8)
     symbols = np.empty((blocks, symbols_per_block(mcs)), dtype=np.complex64)
-    for first in range(0, blocks, _CHUNK):
-        part = slice(first, first + _CHUNK)
-        words = _code(mcs).encode(_information(payload[part], _code(mcs).k))
-        bits = words[:, interleaver.bit_permutation(ldpc.N, mcs.bits_per_symbol)]
-        bits ^= interleaver.pn_bits(bits.size, first * ldpc.N).reshape(bits.shape)
-        symbols[part] = qam.modulate(bits, mcs.bits_per_symbol).reshape(len(bits), -1)
+    for run, count in _runs(blocks, mcs):
+        bits = code_blocks(mcs).encode(payload[run].reshape(count, -1))
+        scrambling = interleaver.pn_bits(bits.size, _coded_bits(run.start, mcs))
+        coded = qam.modulate(bits.ravel() ^ scrambling, mcs.bits_per_symbol)
+        symbols[run] = coded.reshape(run.stop - run.start, -1)
     return symbols.ravel()
+
+
+def _coded_bits(blocks: int, mcs: Mcs) -> int:
+    return blocks * symbols_per_block(mcs) * mcs.bits_per_symbol
+
+
+def _runs(blocks: int, mcs: Mcs) -> Iterator[tuple[slice, int]]:
+    """Blocks in runs of code blocks of equal length: which blocks, and how many code blocks they are."""
+    form = code_blocks(mcs)
+    bounds = form.bounds(blocks, np.arange(form.count(blocks) + 1, dtype=np.int64))
+    lengths = np.diff(bounds)
+    first = 0
+    while first < len(lengths):
+        most = max(1, _CHUNK // int(lengths[first]))
+        changes = np.flatnonzero(lengths[first : first + most] != lengths[first])
+        count = int(changes[0]) if len(changes) else min(most, len(lengths) - first)
+        yield slice(int(bounds[first]), int(bounds[first + count])), count
+        first += count
 
 
 def demodulate(
@@ -82,7 +114,7 @@ def demodulate(
         exact: exact LLRs instead of max-log.
 
     Returns:
-        ReceivedDigital; a block is good when every parity check and its CRC-16 hold.
+        ReceivedDigital; a block is good when all checks of its code block hold.
 
     Raises:
         HscError: unknown MCS, a length out of range, or a wrong number of symbols.
@@ -95,14 +127,13 @@ def demodulate(
     noise_variance = np.broadcast_to(np.asarray(noise_variance, dtype=np.float32), symbols.shape)
     payload = np.empty((blocks, payload_bytes_per_block(mcs)), dtype=np.uint8)
     good = np.empty(blocks, dtype=bool)
-    inverse = interleaver.inverse(interleaver.bit_permutation(ldpc.N, mcs.bits_per_symbol))
-    for first in range(0, blocks, _CHUNK):
-        part = slice(first, first + _CHUNK)
-        chunk = slice(first * per_block, (first + _CHUNK) * per_block)
-        llr = qam.demodulate(symbols[chunk], noise_variance[chunk], mcs.bits_per_symbol, exact)
-        llr *= interleaver.pn_signs(llr.size, first * ldpc.N)
-        bits, ok = _code(mcs).decode(llr.reshape(-1, ldpc.N)[:, inverse], iterations)
-        payload[part], good[part] = _check(bits, ok)
+    for run, count in _runs(blocks, mcs):
+        part = slice(run.start * per_block, run.stop * per_block)
+        llr = qam.demodulate(symbols[part], noise_variance[part], mcs.bits_per_symbol, exact)
+        llr *= interleaver.pn_signs(llr.size, _coded_bits(run.start, mcs))
+        decoded, ok = code_blocks(mcs).decode(llr.reshape(count, -1), iterations)
+        payload[run] = decoded.reshape(-1, payload.shape[1])
+        good[run] = np.repeat(ok, (run.stop - run.start) // count)
     payload[~good] = 0
     return ReceivedDigital(
         data=payload.reshape(-1)[:n_bytes].tobytes(),
@@ -112,30 +143,9 @@ def demodulate(
     )
 
 
-def _information(payload: np.ndarray, k: int) -> np.ndarray:
-    """Payload, uint8 (B, size) → information bits, uint8 (B, k)."""
-    bits = np.zeros((len(payload), k), dtype=np.uint8)
-    bits[:, : payload.shape[1] * 8] = np.unpackbits(payload, axis=1)
-    check = crc.crc16_rows(payload).astype(">u2").view(np.uint8).reshape(-1, 2)
-    bits[:, k - CRC_BITS :] = np.unpackbits(check, axis=1)
-    return bits
-
-
-def _check(bits: np.ndarray, ok: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Decoded information bits (B, k) and the decoder's verdict → payload, uint8 (B, size), and which blocks
-    are good, bool (B,).
-    """
-    size = (bits.shape[1] - CRC_BITS) // 8
-    payload = np.packbits(bits[:, : size * 8], axis=1)
-    tail = bits[:, size * 8 :]
-    check = np.packbits(tail[:, -CRC_BITS:], axis=1).view(">u2").ravel()
-    spare_zero = ~tail[:, :-CRC_BITS].any(axis=1)
-    return payload, ok & spare_zero & (check == crc.crc16_rows(payload))
-
-
 def _resolve(mcs: str | Mcs) -> Mcs:
     return mcs if isinstance(mcs, Mcs) else mcs_table.by_name(mcs)
 
 
-def _code(mcs: str | Mcs) -> ldpc.Code:
-    return ldpc.code(_resolve(mcs).rate)
+def _code_blocks(mcs: str | Mcs) -> CodeBlocks:
+    return code_blocks(_resolve(mcs))

@@ -67,15 +67,12 @@ class Header:
         return replace(self, index=0)
 
     def slices(self, index: int | None = None) -> list[slice]:
-        """Symbols of each stream (analog first) that packet `index` carries. Digital slices end between LDPC
+        """Symbols of each stream (analog first) that packet `index` carries. Digital slices end between code
         blocks.
         """
         i = self.index if index is None else index
         parts = [slice(self.analog_symbols * i // self.count, self.analog_symbols * (i + 1) // self.count)]
-        for name, n_bytes in self.digital:
-            blocks, size = digital.block_count(n_bytes, name), digital.symbols_per_block(name)
-            parts.append(slice(blocks * i // self.count * size, blocks * (i + 1) // self.count * size))
-        return parts
+        return parts + [digital.symbol_slice(n_bytes, name, i, self.count) for name, n_bytes in self.digital]
 
     @property
     def payload_symbols(self) -> int:

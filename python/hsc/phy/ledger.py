@@ -14,7 +14,6 @@ from fractions import Fraction
 from ..message import MAX_PARAMETER_BYTES
 from . import digital
 from .header import HEADER_BYTES, HEADER_SYMBOLS, Header
-from .ldpc import N, code
 from .mcs import TABLE
 from .numerology import PREAMBLE_SYMBOLS, Numerology
 
@@ -32,8 +31,8 @@ class Ledger:
         analog: analog symbols.
         digital: information bits of the digital streams.
         fec: LDPC parity.
-        crc: CRC-16 of the LDPC blocks.
-        block_padding: spare bits of the LDPC blocks.
+        crc: CRCs of the code blocks.
+        block_padding: spare bits of the code blocks.
         side_information: the part of the headers that the codec needs (parameters and scale), with its share
             of coding.
         header: the rest of the headers, with padding up to whole OFDM symbols.
@@ -92,14 +91,18 @@ class Ledger:
 def _stream(name: str, n_bytes: int) -> Ledger:
     """Channel uses of a digital stream, without air interface."""
     mcs = TABLE[name]
-    blocks = digital.block_count(n_bytes, name)
-    n, k = N * blocks, code(mcs.rate).k * blocks
-    data, crc = 8 * n_bytes, digital.CRC_BITS * blocks
+    account = digital.account(n_bytes, name)
+    spare = account.data - 8 * n_bytes
 
     def uses(bits: int) -> Fraction:
         return Fraction(bits, mcs.bits_per_symbol)
 
-    return Ledger(digital=uses(data), fec=uses(n - k), crc=uses(crc), block_padding=uses(k - data - crc))
+    return Ledger(
+        digital=uses(8 * n_bytes),
+        fec=uses(account.fec),
+        crc=uses(account.crc),
+        block_padding=uses(account.padding + spare),
+    )
 
 
 def _air(header: Header, numerology: Numerology) -> Ledger:

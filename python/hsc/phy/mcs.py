@@ -1,4 +1,6 @@
-"""Modulation and coding schemes: four modulations by the four 802.11ad LDPC rates."""
+"""Modulation and coding schemes: four modulations by the four 802.11ad LDPC rates, and those of 5G NR LDPC,
+which has any rate, in steps of at most half a decibel.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,7 @@ from fractions import Fraction
 
 from ..errors import HscError
 
-_MODULATIONS = {"BPSK": 1, "QPSK": 2, "16QAM": 4, "64QAM": 6}
+_MODULATIONS = {"BPSK": 1, "QPSK": 2, "16QAM": 4, "64QAM": 6, "256QAM": 8}
 
 # Es/N0 [dB] from which fewer than one block in a hundred is lost on AWGN (30 iterations, max-log LLRs), rates
 # in rising order. Measured by `./gr-hsc evaluate ldpc`, kept in evaluation/results/ldpc.json, rounded up to
@@ -19,6 +21,27 @@ _THRESHOLDS_DB = {
     "64QAM": (12.2, 14.3, 16.5, 18.0),
 }
 _RATES = ("1/2", "5/8", "3/4", "13/16")
+# The same of 5G NR (20 iterations of `code_blocks.NrBlocks`): rate and threshold.
+_NR_THRESHOLDS_DB = {
+    "QPSK": """
+        0.08 -8.3, 0.09 -7.8, 0.10 -7.3, 0.11 -6.8, 0.12 -6.4, 0.14 -5.7, 0.16 -5.0, 0.18 -4.5,
+        0.20 -4.0, 0.22 -3.5, 0.25 -2.8, 0.28 -2.2, 0.31 -1.7, 0.34 -1.2, 0.37 -0.7, 0.41 -0.2,
+        0.45 0.4, 0.49 0.9, 0.53 1.4, 0.57 1.8, 0.61 2.2, 0.65 2.7
+    """,
+    "16QAM": """
+        0.35 3.1, 0.38 3.7, 0.41 4.3, 0.44 4.8, 0.47 5.3, 0.50 5.8, 0.53 6.3, 0.56 6.7,
+        0.59 7.2, 0.62 7.6, 0.65 8.1
+    """,
+    "64QAM": """
+        0.46 8.7, 0.485 9.2, 0.51 9.7, 0.535 10.3, 0.56 10.8, 0.585 11.3, 0.61 11.8, 0.635 12.3,
+        0.66 12.8, 0.685 13.3, 0.71 13.8, 0.735 14.2, 0.76 14.7, 0.785 15.2
+    """,
+    "256QAM": """
+        0.61 15.8, 0.63 16.3, 0.65 16.8, 0.67 17.3, 0.69 17.8, 0.71 18.3, 0.73 18.8, 0.75 19.3,
+        0.77 19.8, 0.79 20.3, 0.81 20.8, 0.83 21.3, 0.85 21.8, 0.87 22.3, 0.89 22.8, 0.91 23.3,
+        0.93 23.8
+    """,
+}
 
 
 @dataclass(frozen=True)
@@ -26,15 +49,17 @@ class Mcs:
     """One modulation and coding scheme.
 
     Attributes:
-        name: such as "16QAM-13/16".
-        index: its number on the air, 0 … 15.
+        name: such as "16QAM-13/16" or "nr:16QAM-0.51".
+        index: its number on the air, 0 … 254.
+        code: "802.11ad" or "nr".
         bits_per_symbol: coded bits per complex channel use.
-        rate: LDPC rate, "1/2", "5/8", "3/4" or "13/16".
+        rate: LDPC rate: "1/2", "5/8", "3/4" or "13/16"; with NR a decimal, such as "0.51".
         threshold_db: Es/N0 [dB] from which fewer than one block in a hundred is lost on AWGN.
     """
 
     name: str
     index: int
+    code: str
     bits_per_symbol: int
     rate: str
     threshold_db: float
@@ -47,37 +72,82 @@ class Mcs:
 
 def _build() -> dict[str, Mcs]:
     table = {}
-    for modulation, bits in _MODULATIONS.items():
-        for rate, threshold_db in zip(_RATES, _THRESHOLDS_DB[modulation], strict=True):
-            name = f"{modulation}-{rate}"
-            table[name] = Mcs(name, len(table), bits, rate, threshold_db)
+
+    def add(code: str, modulation: str, rate: str, threshold_db: float) -> None:
+        name = f"{modulation}-{rate}" if code == "802.11ad" else f"{code}:{modulation}-{rate}"
+        table[name] = Mcs(name, len(table), code, _MODULATIONS[modulation], rate, threshold_db)
+
+    for modulation, thresholds_db in _THRESHOLDS_DB.items():
+        for rate, threshold_db in zip(_RATES, thresholds_db, strict=True):
+            add("802.11ad", modulation, rate, threshold_db)
+    for modulation, text in _NR_THRESHOLDS_DB.items():
+        for rate, threshold_db in (pair.split() for pair in text.split(",")):
+            add("nr", modulation, rate, float(threshold_db))
     return table
 
 
 TABLE: dict[str, Mcs] = _build()
+# What an MCS may be given as where the SNR is to choose one: the code alone.
+CODES = ("802.11ad", "nr")
+# Threshold of BPSK-1/2 [dB].
+_ROBUST_DB = _THRESHOLDS_DB["BPSK"][0]
 
 
 def by_name(name: str) -> Mcs:
     """The MCS of that name. HscError lists the choices."""
     if name not in TABLE:
-        raise HscError(f"unknown MCS '{name}': choose one of {', '.join(TABLE)}")
+        raise HscError(f"unknown MCS '{name}': choose one of {_choices()}")
     return TABLE[name]
 
 
+def known(name: str) -> str:
+    """`name` where it is an MCS or a code. HscError lists the choices."""
+    if name not in TABLE and name not in CODES:
+        raise HscError(f"unknown MCS '{name}': choose one of {', '.join(CODES)}, {_choices()}")
+    return name
+
+
+def _choices() -> str:
+    names = [[mcs.name for mcs in TABLE.values() if mcs.code == code] for code in CODES]
+    return f"{', '.join(names[0])}, {names[1][0]} to {names[1][-1]} (docs/air-interface.md)"
+
+
+def robust(code: str = "802.11ad") -> Mcs:
+    """The MCS of a code for a link of which nothing is known: BPSK-1/2, and what is as robust."""
+    choice = [mcs for mcs in TABLE.values() if mcs.code == code and mcs.threshold_db <= _ROBUST_DB]
+    return max(choice, key=lambda mcs: mcs.bits_per_use)
+
+
+def code_of(given: str | None) -> str:
+    """The code of an MCS, or one that is given itself; 802.11ad where there is none."""
+    return TABLE[given].code if given in TABLE else given or CODES[0]
+
+
+def chosen(given: str | None, snr_db: float | None, margin_db: float) -> Mcs:
+    """The given MCS; of a given code, else of 802.11ad, the one that carries most at the SNR less a margin
+    [dB]; where that is unknown, the robust one. HscError for an unknown name.
+    """
+    if given is not None and known(given) not in CODES:
+        return TABLE[given]
+    code = given or CODES[0]
+    return robust(code) if snr_db is None else best_for(snr_db, margin_db, code)
+
+
 def by_index(index: int) -> Mcs:
-    """The MCS of a number in a packet header. HscError outside 0 … 15."""
+    """The MCS of a number in a packet header. HscError for a number that there is not."""
     if not 0 <= index < len(TABLE):
         raise HscError(f"unknown MCS number {index}: it is 0 to {len(TABLE) - 1}")
     return list(TABLE.values())[index]
 
 
-def best_for(snr_db: float, margin_db: float = 1.0) -> Mcs:
-    """The MCS that carries most bits per channel use of those whose threshold is at least `margin_db` below
-    `snr_db` [dB].
+def best_for(snr_db: float, margin_db: float = 1.0, code: str = "802.11ad") -> Mcs:
+    """The MCS of a code that carries most bits per channel use of those whose threshold is at least
+    `margin_db` below `snr_db` [dB].
 
     The most robust one when none is.
     """
-    usable = [mcs for mcs in TABLE.values() if mcs.threshold_db + margin_db <= snr_db]
+    choice = [mcs for mcs in TABLE.values() if mcs.code == code]
+    usable = [mcs for mcs in choice if mcs.threshold_db + margin_db <= snr_db]
     if not usable:
-        return min(TABLE.values(), key=lambda mcs: mcs.threshold_db)
+        return min(choice, key=lambda mcs: mcs.threshold_db)
     return max(usable, key=lambda mcs: (mcs.bits_per_use, -mcs.threshold_db))

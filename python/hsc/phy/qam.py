@@ -1,5 +1,5 @@
-"""BPSK, QPSK, 16QAM and 64QAM with IEEE 802.11 Gray mapping (IEEE Std 802.11-2012, clause 18.3.5.8), unit
-mean power.
+"""BPSK, QPSK, 16QAM, 64QAM and 256QAM with IEEE 802.11 Gray mapping (IEEE Std 802.11-2012, clause 18.3.5.8;
+802.11ac-2013, clause 22.3.10.9), unit mean power.
 
 The first half of a symbol's bits chooses the real level, the second half the imaginary one; BPSK is real. LLR
 > 0 means bit 0. Noise variance is that of the complex noise, N0 = E|w|²; inf marks a symbol that was lost,
@@ -14,8 +14,8 @@ import numpy as np
 
 from ..errors import HscError
 
-# BPSK, QPSK, 16QAM and 64QAM.
-BITS_PER_SYMBOL = (1, 2, 4, 6)
+# BPSK, QPSK, 16QAM, 64QAM and 256QAM.
+BITS_PER_SYMBOL = (1, 2, 4, 6, 8)
 # Least noise variance that a symbol is taken to have: LLRs stay finite.
 _LEAST_NOISE = 1e-6
 # Part of a symbol beyond which more says no more about its bits.
@@ -67,7 +67,7 @@ def demodulate(
     return llr.ravel()
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=5)
 def constellation(bits_per_symbol: int) -> np.ndarray:
     """All points, complex64 (2^bits_per_symbol,), indexed by the symbol's bits, first bit most significant.
     Read-only.
@@ -82,7 +82,7 @@ def constellation(bits_per_symbol: int) -> np.ndarray:
     return points
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=5)
 def _axis(bits_per_symbol: int) -> tuple[np.ndarray, np.ndarray]:
     """Levels of one axis in rising order, float32 (L,), and their Gray labels, uint8 (L, log2 L)."""
     if bits_per_symbol not in BITS_PER_SYMBOL:

@@ -85,7 +85,7 @@ class HdaDctCodec(Codec):
         taken = digital.symbol_count(len(stream.data), mcs)
         try:
             coded, side = softcast.fill(
-                residual.transpose(2, 0, 1), uses - taken, link.mcs or budget.ROBUST_MCS, SoftCastOptions()
+                residual.transpose(2, 0, 1), uses - taken, budget.robust_mcs(link), SoftCastOptions()
             )
         except budget.TooFew as few:
             raise budget.TooFew(few.reason, taken + few.needed) from None

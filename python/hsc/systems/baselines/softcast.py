@@ -52,7 +52,7 @@ class SoftCastCodec(Codec):
         too small.
         """
         check_shape(image.shape)
-        mcs = link.mcs or budget.ROBUST_MCS
+        mcs = budget.robust_mcs(link)
         return budget.within(link, image.shape, lambda uses: self._message(image, uses, mcs))
 
     def _message(self, image: np.ndarray, uses: int, mcs: str) -> Message:

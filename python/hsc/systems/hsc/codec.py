@@ -63,6 +63,8 @@ class HscCodec(Codec):
     def _mcs(self, link: Link) -> str:
         """MCS of the CR: for a target PSNR one that gets through."""
         given = link.mcs or self.options.mcs
+        if given in mcs_table.CODES:
+            return budget.mcs(replace(link, mcs=given))
         if given or self.options.psnr_db is None or link.snr_db is None:
             return given or DEFAULT_MCS
         choice = mcs_table.by_name(DEFAULT_MCS), mcs_table.best_for(link.snr_db)

@@ -1,0 +1,163 @@
+"""What an MCS makes of the blocks of a digital stream: code blocks of one LDPC codeword each, with a CRC.
+
+A *block* is the unit that streams are counted in: some bytes in some symbols. With 802.11ad each is a code
+block of its own. With 5G NR up to eight of them lie in one code block, as long codes need less SNR, and are
+received or lost together.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import astuple, dataclass
+from fractions import Fraction
+from functools import lru_cache
+
+import numpy as np
+
+from . import crc, interleaver, ldpc
+from .mcs import Mcs
+from .nr.code import BlockCode, block_code
+from .nr.crc import CRC24A
+
+# Bits of the CRC of an 802.11ad block.
+_WIGIG_CRC_BITS = 16
+# Most blocks in a code block of 5G NR, most bits of them with their CRC, and most channel uses: one fits a
+# packet of the usual length.
+_NR_BLOCKS = 8
+_NR_BITS = 4000
+_NR_SYMBOLS = 4096
+
+
+@dataclass(frozen=True)
+class Account:
+    """What the coded bits of a code block are: information, check bits of the CRC, spare bits, and the rest.
+
+    Attributes:
+        data, crc, padding, fec: bits.
+    """
+
+    data: int
+    crc: int
+    padding: int
+    fec: int
+
+    def __add__(self, other: Account) -> Account:
+        return Account(*(mine + its for mine, its in zip(astuple(self), astuple(other), strict=True)))
+
+    def __mul__(self, count: int) -> Account:
+        return Account(*(count * mine for mine in astuple(self)))
+
+
+class CodeBlocks(ABC):
+    """The code blocks of one MCS.
+
+    Attributes:
+        block_bytes, block_symbols: of a block.
+        most: blocks in a code block, at most.
+    """
+
+    block_bytes: int
+    block_symbols: int
+    most: int
+
+    def count(self, blocks: int) -> int:
+        """Code blocks that so many blocks lie in: as few as possible."""
+        return -(-blocks // self.most)
+
+    def bounds(self, blocks: int, which: np.ndarray | int) -> np.ndarray | int:
+        """The first blocks of these code blocks, of `count` of them as equally long as possible."""
+        return blocks * which // max(self.count(blocks), 1)
+
+    @abstractmethod
+    def account(self, blocks: int) -> Account:
+        """Of a code block of so many blocks."""
+
+    @abstractmethod
+    def encode(self, payload: np.ndarray) -> np.ndarray:
+        """Payload of code blocks of equal length, uint8 (B, blocks · block_bytes) → bits as they are sent,
+        uint8 0/1 (B, n).
+        """
+
+    @abstractmethod
+    def decode(self, llr: np.ndarray, iterations: int) -> tuple[np.ndarray, np.ndarray]:
+        """LLRs, float32 (B, n) → payload, uint8 (B, bytes), and bool (B,): every check holds."""
+
+
+class WigigBlocks(CodeBlocks):
+    """802.11ad: information bits are the payload, zero bits up to the code's length (0 to 4 of them), and a
+    CRC-16 of the payload in the last 16. The codeword is interleaved, so that the bits of one QAM symbol lie
+    far apart in it.
+    """
+
+    most = 1
+
+    def __init__(self, mcs: Mcs) -> None:
+        self._code = ldpc.code(mcs.rate)
+        self._order = interleaver.bit_permutation(ldpc.N, mcs.bits_per_symbol)
+        self._back = interleaver.inverse(self._order)
+        self.block_bytes = (self._code.k - _WIGIG_CRC_BITS) // 8
+        self.block_symbols = ldpc.N // mcs.bits_per_symbol
+
+    def account(self, blocks: int) -> Account:
+        """As of `CodeBlocks`."""
+        data, k = 8 * self.block_bytes, self._code.k
+        return Account(data, _WIGIG_CRC_BITS, k - data - _WIGIG_CRC_BITS, ldpc.N - k)
+
+    def encode(self, payload: np.ndarray) -> np.ndarray:
+        """As of `CodeBlocks`."""
+        bits = np.zeros((len(payload), self._code.k), dtype=np.uint8)
+        bits[:, : payload.shape[1] * 8] = np.unpackbits(payload, axis=1)
+        check = crc.crc16_rows(payload).astype(">u2").view(np.uint8).reshape(-1, 2)
+        bits[:, -_WIGIG_CRC_BITS:] = np.unpackbits(check, axis=1)
+        return self._code.encode(bits)[:, self._order]
+
+    def decode(self, llr: np.ndarray, iterations: int) -> tuple[np.ndarray, np.ndarray]:
+        """As of `CodeBlocks`."""
+        bits, ok = self._code.decode(llr[:, self._back], iterations)
+        payload = np.packbits(bits[:, : self.block_bytes * 8], axis=1)
+        tail = bits[:, self.block_bytes * 8 :]
+        check = np.packbits(tail[:, -_WIGIG_CRC_BITS:], axis=1).view(">u2").ravel()
+        spare_zero = ~tail[:, :-_WIGIG_CRC_BITS].any(axis=1)
+        return payload, ok & spare_zero & (check == crc.crc16_rows(payload))
+
+
+class NrBlocks(CodeBlocks):
+    """5G NR: a code block is a transport block of its own (3GPP TS 38.212, clauses 5.2 to 5.4), redundancy
+    version 0.
+    """
+
+    most = _NR_BLOCKS
+
+    def __init__(self, mcs: Mcs) -> None:
+        self._bits_per_symbol = mcs.bits_per_symbol
+        bits_per_use = Fraction(mcs.rate) * mcs.bits_per_symbol
+        most_bits = min(_NR_BITS, int(_NR_SYMBOLS * bits_per_use)) - CRC24A.length
+        self.block_bytes = most_bits // (8 * self.most)
+        bits = 8 * self.block_bytes * self.most + CRC24A.length
+        self.block_symbols = -(-Fraction(bits, self.most) // bits_per_use)
+
+    def _code(self, n_bytes: int) -> BlockCode:
+        symbols = n_bytes // self.block_bytes * self.block_symbols
+        return block_code(8 * n_bytes, symbols * self._bits_per_symbol, self._bits_per_symbol)
+
+    def account(self, blocks: int) -> Account:
+        """As of `CodeBlocks`."""
+        code = self._code(blocks * self.block_bytes)
+        check = code.plan.used - code.payload
+        return Account(code.payload, check, 0, code.sent - code.plan.used)
+
+    def encode(self, payload: np.ndarray) -> np.ndarray:
+        """As of `CodeBlocks`."""
+        return self._code(payload.shape[1]).encode(np.unpackbits(payload, axis=1))
+
+    def decode(self, llr: np.ndarray, iterations: int) -> tuple[np.ndarray, np.ndarray]:
+        """As of `CodeBlocks`."""
+        blocks = llr.shape[1] // (self.block_symbols * self._bits_per_symbol)
+        bits, good = self._code(blocks * self.block_bytes).decode(llr, iterations)
+        return np.packbits(bits, axis=1), good
+
+
+@lru_cache(maxsize=128)
+def code_blocks(mcs: Mcs) -> CodeBlocks:
+    """Those of an MCS."""
+    return {"802.11ad": WigigBlocks, "nr": NrBlocks}[mcs.code](mcs)
