@@ -221,16 +221,16 @@ NAMES = [name for name, entry in mcs.TABLE.items() if entry.code == "nr"]
 def test_code_blocks_are_lost_as_a_whole_and_lie_in_one_packet():
     name = "nr:QPSK-0.49"
     size, per_block = digital.payload_bytes_per_block(name), digital.symbols_per_block(name)
-    data = np.random.default_rng(6).bytes(19 * size)  # three code blocks, of 6, 6 and 7 blocks
+    data = np.random.default_rng(6).bytes(19 * size)  # three code blocks, of 7, 6 and 6 blocks
     symbols = digital.modulate(data, name)
     variance = np.full(len(symbols), 0.1, np.float32)
-    variance[7 * per_block : 11 * per_block] = np.inf  # of the second, too much
+    variance[8 * per_block : 12 * per_block] = np.inf  # of the second, too much
     received = digital.demodulate(symbols, variance, len(data), name)
-    assert received.lost_blocks == tuple(range(6, 12)) and received.block_bytes == size
+    assert received.lost_blocks == tuple(range(7, 13)) and received.block_bytes == size
     parts = [digital.symbol_slice(len(data), name, part, 2) for part in range(2)]
     assert [(each.start, each.stop) for each in parts] == [
-        (0, 6 * per_block),
-        (6 * per_block, 19 * per_block),
+        (0, 7 * per_block),
+        (7 * per_block, 19 * per_block),
     ]
 
 

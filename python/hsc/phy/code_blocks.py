@@ -65,8 +65,11 @@ class CodeBlocks(ABC):
         return -(-blocks // self.most)
 
     def bounds(self, blocks: int, which: np.ndarray | int) -> np.ndarray | int:
-        """The first blocks of these code blocks, of `count` of them as equally long as possible."""
-        return blocks * which // max(self.count(blocks), 1)
+        """The first blocks of these code blocks, of `count` of them as equally long as possible, long ones
+        first.
+        """
+        length, longer = divmod(blocks, max(self.count(blocks), 1))
+        return which * length + np.minimum(which, longer)
 
     @abstractmethod
     def account(self, blocks: int) -> Account:

@@ -48,8 +48,8 @@ def symbol_slice(n_bytes: int, mcs: str | Mcs, part: int, parts: int) -> slice:
     """Symbols of a stream that part `part` of `parts` carries: whole code blocks."""
     form, blocks = _code_blocks(mcs), block_count(n_bytes, mcs)
     count = form.count(blocks)
-    first, end = (form.bounds(blocks, count * i // parts) * form.block_symbols for i in (part, part + 1))
-    return slice(first, end)
+    first, end = (int(form.bounds(blocks, count * i // parts)) for i in (part, part + 1))
+    return slice(first * form.block_symbols, end * form.block_symbols)
 
 
 def account(n_bytes: int, mcs: str | Mcs) -> Account:
