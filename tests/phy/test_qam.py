@@ -145,6 +145,25 @@ def test_mcs_table():
             mcs.by_index(index)
 
 
+def test_chosen():
+    """The given one; of the given code; of 802.11ad, and below its reach of 5G NR."""
+    assert mcs.chosen("64QAM-3/4", -20, 1).name == mcs.chosen("64QAM-3/4", None, 1).name == "64QAM-3/4"
+    assert (mcs.chosen(None, None, 1).name, mcs.chosen(None, 10, 1).name) == ("BPSK-1/2", "16QAM-1/2")
+    assert mcs.chosen(None, -0.5, 3).name == "BPSK-1/2"
+    for snr in (-1.0, -2.0, -4.0):
+        entry = mcs.chosen(None, snr, 1)
+        assert entry.code == "nr" and snr - 2.6 < entry.threshold_db <= snr - 1
+    assert mcs.chosen(None, -20, 1).threshold_db == min(entry.threshold_db for entry in mcs.TABLE.values())
+    robust = mcs.chosen("nr", None, 1)
+    assert robust.code == "nr" and -1.5 < robust.threshold_db <= mcs.TABLE["BPSK-1/2"].threshold_db
+    assert mcs.chosen("nr", 10, 1).bits_per_use > mcs.chosen("802.11ad", 10, 1).bits_per_use
+    assert [mcs.code_of(given) for given in (None, "nr", "BPSK-1/2", "nr:QPSK-0.10")] == [
+        "802.11ad", "nr", "802.11ad", "nr",
+    ]  # fmt: skip
+    with pytest.raises(HscError, match="unknown MCS 'lte': choose one of 802.11ad, nr, BPSK-1/2"):
+        mcs.chosen("lte", 10, 1)
+
+
 def test_best_for():
     assert mcs.best_for(-20).name == "BPSK-1/2"
     assert mcs.best_for(40).name == "64QAM-13/16"

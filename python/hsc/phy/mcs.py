@@ -24,12 +24,12 @@ _RATES = ("1/2", "5/8", "3/4", "13/16")
 # The same of 5G NR (20 iterations of `code_blocks.NrBlocks`): rate and threshold.
 _NR_THRESHOLDS_DB = {
     "QPSK": """
-        0.08 -8.3, 0.09 -7.8, 0.10 -7.3, 0.11 -6.8, 0.12 -6.4, 0.14 -5.7, 0.16 -5.0, 0.18 -4.5,
-        0.20 -4.0, 0.22 -3.5, 0.25 -2.8, 0.28 -2.2, 0.31 -1.7, 0.34 -1.2, 0.37 -0.7, 0.41 -0.2,
-        0.45 0.4, 0.49 0.9, 0.53 1.4, 0.57 1.8, 0.61 2.2, 0.65 2.7
+        0.08 -7.5, 0.09 -6.8, 0.10 -6.5, 0.11 -6.1, 0.12 -5.6, 0.14 -5.1, 0.16 -4.6, 0.18 -4.0,
+        0.20 -3.5, 0.22 -3.1, 0.25 -2.4, 0.28 -2.0, 0.31 -1.5, 0.34 -1.1, 0.37 -0.6, 0.41 -0.1,
+        0.45 0.6, 0.49 1.0, 0.53 1.5, 0.57 2.0, 0.61 2.5, 0.65 3.0
     """,
     "16QAM": """
-        0.35 3.1, 0.38 3.7, 0.41 4.3, 0.44 4.8, 0.47 5.3, 0.50 5.8, 0.53 6.3, 0.56 6.7,
+        0.35 3.9, 0.38 4.5, 0.41 5.1, 0.44 5.6, 0.47 5.9, 0.50 5.8, 0.53 6.3, 0.56 6.7,
         0.59 7.2, 0.62 7.6, 0.65 8.1
     """,
     "64QAM": """
@@ -124,13 +124,15 @@ def code_of(given: str | None) -> str:
 
 
 def chosen(given: str | None, snr_db: float | None, margin_db: float) -> Mcs:
-    """The given MCS; of a given code, else of 802.11ad, the one that carries most at the SNR less a margin
-    [dB]; where that is unknown, the robust one. HscError for an unknown name.
+    """The given MCS; of a given code the one that carries most at the SNR less a margin [dB], the robust one
+    where that is unknown. With none given the code is 802.11ad, but 5G NR where the SNR is below all that
+    802.11ad has. HscError for an unknown name.
     """
     if given is not None and known(given) not in CODES:
         return TABLE[given]
-    code = given or CODES[0]
-    return robust(code) if snr_db is None else best_for(snr_db, margin_db, code)
+    if snr_db is None:
+        return robust(given or CODES[0])
+    return best_for(snr_db, margin_db, given or CODES[snr_db < _ROBUST_DB])
 
 
 def by_index(index: int) -> Mcs:
