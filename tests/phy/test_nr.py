@@ -235,12 +235,24 @@ def test_code_blocks_are_lost_as_a_whole_and_lie_in_one_packet():
 
 
 def test_steps_of_the_table():
-    """-6 to 25 dB in steps of at most half a decibel; every threshold above Shannon's."""
-    thresholds = sorted(mcs.TABLE[name].threshold_db for name in NAMES)
-    assert thresholds[0] <= -6 and thresholds[-1] >= 23
-    assert max(np.diff(thresholds)) <= 0.6
+    """-6 to 25 dB in steps of about half a decibel, more for more; every threshold above Shannon's."""
+    thresholds = [mcs.TABLE[name].threshold_db for name in NAMES]
+    assert thresholds[0] <= -6 and thresholds[-1] >= 25
+    assert min(np.diff(thresholds)) > 0 and max(np.diff(thresholds)) <= 0.71
+    assert min(np.diff([mcs.TABLE[name].bits_per_use for name in NAMES])) > 0
     for name in NAMES:
         entry = mcs.TABLE[name]
         used = 8 * digital.payload_bytes_per_block(name) / digital.symbols_per_block(name)
         assert 0.97 * entry.bits_per_use < used <= entry.bits_per_use
         assert entry.threshold_db > 10 * np.log10(2**used - 1)
+
+
+def test_the_table_carries_what_an_independent_implementation_does():
+    """Bits per channel use that belief propagation was measured to carry at these SNRs, 4000 bits, 2 % of the
+    blocks lost.
+    """
+    for snr_db, reference in ((0, 0.79), (2.5, 1.16), (5, 1.6), (10, 2.84)):
+        best = max(
+            mcs.TABLE[name].bits_per_use for name in NAMES if mcs.TABLE[name].threshold_db <= snr_db + 0.1
+        )
+        assert best >= 0.98 * reference

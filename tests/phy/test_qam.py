@@ -131,7 +131,7 @@ def test_wrong_arguments():
 
 
 def test_mcs_table():
-    assert len(mcs.TABLE) == 82
+    assert len(mcs.TABLE) == 89
     for index, (name, entry) in enumerate(mcs.TABLE.items()):
         assert entry is mcs.by_index(index) is mcs.by_name(name)
         assert (entry.name, entry.index) == (name, index)
@@ -140,8 +140,8 @@ def test_mcs_table():
     assert mcs.by_name("16QAM-13/16").bits_per_use == 3.25
     with pytest.raises(HscError, match="choose one of BPSK-1/2, .*64QAM-13/16"):
         mcs.by_name("QPSK-2/3")
-    for index in (-1, 82):
-        with pytest.raises(HscError, match="0 to 81"):
+    for index in (-1, 89):
+        with pytest.raises(HscError, match="0 to 88"):
             mcs.by_index(index)
 
 

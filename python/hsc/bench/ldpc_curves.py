@@ -13,6 +13,7 @@ from ..phy import digital, ldpc, mcs
 EBN0_DB = (1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0)
 LARGEST_RUN = 40_000  # codewords a point: error rates down to 1e-4
 ENOUGH_ERRORS = 200  # wrong codewords, after which a rate is known to 14 % (95 %)
+_GRID_DB = 0.07  # between the two points that a threshold is read off
 TARGET = 1e-2  # share of blocks lost at the threshold of an MCS
 _DESCRIPTION = (
     "802.11ad LDPC, n = 672, layered min-sum, 30 iterations, BPSK on AWGN, information bits; "
@@ -81,15 +82,20 @@ def block_error_rate(name: str, snr_db: float, blocks: int = 6000, seed: int = 2
 
 
 def threshold_db(name: str) -> float:
-    """Es/N0 [dB] at which an MCS loses one block in a hundred, log-linear between the points of a 0.25 dB
-    grid.
+    """Es/N0 [dB] at which an MCS loses one block in a hundred: log-linear between the last two points of a
+    bisection, which begins with steps of 0.25 dB from the table's threshold.
     """
     snr_db = mcs.by_name(name).threshold_db
     rate = block_error_rate(name, snr_db)
     step = 0.25 if rate > TARGET else -0.25
-    while True:
-        previous, snr_db = rate, snr_db + step
-        rate = block_error_rate(name, snr_db)
-        if (rate > TARGET) != (step > 0):
-            low, high = np.log(max(previous, 1e-5)), np.log(max(rate, 1e-5))
-            return float(snr_db - step + step * (np.log(TARGET) - low) / (high - low))
+    low, high = (snr_db, rate), (snr_db, rate)  # points below and above the threshold
+    while low[1] <= TARGET or high[1] > TARGET:
+        snr_db += step
+        point = snr_db, block_error_rate(name, snr_db)
+        low, high = (high, point) if step > 0 else (point, low)
+    while high[0] - low[0] > _GRID_DB:
+        snr_db = (low[0] + high[0]) / 2
+        point = snr_db, block_error_rate(name, snr_db)
+        low, high = (point, high) if point[1] > TARGET else (low, point)
+    ends = [np.log(max(rate, 1e-5)) for _, rate in (low, high)]
+    return float(low[0] + (high[0] - low[0]) * (np.log(TARGET) - ends[0]) / (ends[1] - ends[0]))

@@ -101,7 +101,7 @@ def demodulate(
     mcs: str | Mcs,
     *,
     iterations: int = 30,
-    exact: bool = False,
+    exact: bool | None = None,
 ) -> ReceivedDigital:
     """Received symbols → the stream, with its lost blocks named.
 
@@ -111,7 +111,7 @@ def demodulate(
         n_bytes: length of the stream.
         mcs: its MCS.
         iterations: most iterations of the LDPC decoder.
-        exact: exact LLRs instead of max-log.
+        exact: exact LLRs instead of max-log; None: as suits the code.
 
     Returns:
         ReceivedDigital; a block is good when all checks of its code block hold.
@@ -127,6 +127,7 @@ def demodulate(
     noise_variance = np.broadcast_to(np.asarray(noise_variance, dtype=np.float32), symbols.shape)
     payload = np.empty((blocks, payload_bytes_per_block(mcs)), dtype=np.uint8)
     good = np.empty(blocks, dtype=bool)
+    exact = code_blocks(mcs).exact if exact is None else exact
     for run, count in _runs(blocks, mcs):
         part = slice(run.start * per_block, run.stop * per_block)
         llr = qam.demodulate(symbols[part], noise_variance[part], mcs.bits_per_symbol, exact)
