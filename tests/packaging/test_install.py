@@ -310,6 +310,53 @@ def test_set_up_runs_once_then_again_after_a_change(launcher, tmp_path):
     assert use("demo")[0] == [""]
 
 
+@pytest.mark.parametrize("has_gnuradio", [True, False])
+def test_in_a_conda_environment_that_has_gnu_radio_its_python_is_taken(launcher, tmp_path, has_gnuradio):
+    """Its CMake too, and no apt; another conda environment changes nothing."""
+    tools, calls, conda = tmp_path / "tools", tmp_path / "calls", tmp_path / "conda"
+    bin_folder = launcher.parent / ".venv" / "bin"
+    for folder in (tools, conda / "bin"):
+        folder.mkdir(parents=True)
+    note = f'>> "{calls}"'
+    stub(tools, "dpkg-query", "exit 1")
+    stub(tools, "apt-get", f"echo apt {note}; exit 1")
+    stub(tools, "sudo", '[ "$1" = -n ] || exec "$@"')
+    stub(conda / "bin", "cmake", f'echo "cmake $1 $CMAKE_PREFIX_PATH" {note}')
+    stub(
+        conda / "bin",
+        "python",
+        f'case "$*" in *gnuradio.gr*) exit {int(not has_gnuradio)};; -c*) exit;; esac; mkdir -p "{bin_folder}"; '
+        f'cp "{tools}/in_venv" "{bin_folder}/python"; echo "conda $2" {note}; '
+        f'echo "home = {conda}/bin" > "{bin_folder.parent}/pyvenv.cfg"',
+    )
+    stub(tools, "in_venv", 'case "$*" in *gnuradio.hsc.app*) echo "app $*";; esac')
+
+    def use():
+        calls.write_text("")
+        path = f"{conda}/bin:{tools}:/usr/bin:/bin"
+        done = run([launcher, "demo"], tmp_path, PATH=path, CONDA_PREFIX=str(conda))
+        return calls.read_text().splitlines(), done
+
+    made, done = use()
+    if not has_gnuradio:
+        assert done.returncode == 1 and "apt" in made and "conda venv" not in made
+        return
+    assert done.stdout == "app -P -m gnuradio.hsc.app demo\n", done.stderr
+    assert made == ["conda venv", f"cmake -S {conda}", f"cmake --build {conda}", f"cmake --install {conda}"]
+    assert use()[0] == []
+
+
+def test_conda_without_cmake_says_what_to_install(launcher, tmp_path):
+    conda = tmp_path / "conda"
+    (conda / "bin").mkdir(parents=True)
+    stub(conda / "bin", "python", "exit 0")
+    for name in ("bash", "dirname", "readlink", "mkdir", "flock", "cat", "find", "sort", "sha256sum", "tail"):
+        (conda / "bin" / name).symlink_to(shutil.which(name))  # nothing else is on PATH
+    done = run([launcher, "demo"], tmp_path, PATH=f"{conda}/bin", CONDA_PREFIX=str(conda))
+    assert done.returncode == 1
+    assert "cmake is missing: run 'conda install -c conda-forge cmake" in done.stderr.splitlines()[-1]
+
+
 # ---- which build of torch
 
 

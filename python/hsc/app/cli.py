@@ -343,6 +343,31 @@ def train(arguments: tuple[str, ...]) -> None:
     cli.main(list(arguments), prog_name="gr-hsc train", standalone_mode=False)
 
 
+def _program(name: str, program: str, text: str) -> None:
+    """A command that is a program of GNU Radio."""
+
+    @main.command(
+        name, help=text, add_help_option=False, context_settings={"ignore_unknown_options": True}
+    )
+    @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+    def run(arguments: tuple[str, ...]) -> None:
+        from .programs import become
+
+        become(program, arguments)
+
+
+_program(
+    "companion",
+    "gnuradio-companion",
+    "Start GNU Radio Companion with the HSC blocks. ARGUMENTS are its own, such as flowgraphs to open.",
+)
+_program(
+    "grcc",
+    "grcc",
+    "Compile or run a flowgraph, a .grc file, with the HSC blocks. ARGUMENTS are those of GNU Radio's grcc.",
+)
+
+
 @main.command("codecs")
 @click.argument("name", required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON; nothing else goes to stdout.")
