@@ -5,11 +5,12 @@ set -euo pipefail
 
 usage() {
     cat <<'USAGE'
-Usage: tools/try-debian.sh SUITE [COMMAND...]
+Usage: tools/try-debian.sh SUITE [COMMAND... | DEB]
 
 Makes a Debian SUITE (bookworm, trixie, testing) in a folder by debootstrap, clones this checkout's last commit into it, and runs
 each COMMAND of ./gr-hsc there in a chroot: by default `demo`, then `test`. Prints a line of result for each, and ends with the
-first status that is not 0. Needs root, debootstrap, git and about 9 GB (3 GB where torch's build for CPUs can be had).
+first status that is not 0. With DEB, a Debian package, that is installed, used and removed there instead (tools/check-package.sh).
+Needs root, debootstrap, git and about 9 GB (3 GB where torch's build for CPUs can be had, or for DEB).
 
 The folder is TRY_DEBIAN/SUITE, by default in /var/tmp/try-debian; it is made anew, but its packages of Debian and PyPI are kept in
 TRY_DEBIAN/SUITE.cache. Logs are TRY_DEBIAN/SUITE.COMMAND.log. Mounts live in a namespace of their own and end with it.
@@ -17,6 +18,7 @@ TRY_DEBIAN/SUITE.cache. Logs are TRY_DEBIAN/SUITE.COMMAND.log. Mounts live in a 
 Examples
   sudo tools/try-debian.sh trixie
   sudo tools/try-debian.sh bookworm doctor 'test -k ldpc'
+  sudo tools/try-debian.sh trixie build/package/gr-hsc_0.1.0_amd64.deb
 USAGE
 }
 
@@ -71,13 +73,23 @@ run_in() { # words of a command in the checkout there; proxies and pip's setting
 make_debian
 git clone -q --no-hardlinks "$root" "$target/root/gr-hsc"
 say "$(<"$target/etc/debian_version"), commit $(git -C "$target/root/gr-hsc" log -1 --format=%h)"
+
+try() { # what it is called, its log, words of the command
+    local name=$1 log=$2 began=$SECONDS status=0
+    shift 2
+    run_in "$@" >"$log" 2>&1 </dev/null || status=$?
+    say "$suite: $name: status $status after $((SECONDS - began)) s: $(grep -v '^$' "$log" | tail -n 1)"
+    ((result)) || result=$status
+}
+
 result=0
 for command; do
-    log=$base/$suite.${command%% *}.log
-    began=$SECONDS status=0
-    # shellcheck disable=SC2086  a command with arguments is one word of ours
-    run_in ./gr-hsc $command >"$log" 2>&1 </dev/null || status=$?
-    say "$suite: ./gr-hsc $command: status $status after $((SECONDS - began)) s: $(grep -v '^$' "$log" | tail -n 1)"
-    ((result)) || result=$status
+    if [[ $command == *.deb ]]; then
+        cp "$command" "$target/root"
+        try "$command" "$base/$suite.package.log" tools/check-package.sh "/root/${command##*/}"
+    else
+        # shellcheck disable=SC2086  a command with arguments is one word of ours
+        try "./gr-hsc $command" "$base/$suite.${command%% *}.log" ./gr-hsc $command
+    fi
 done
 exit "$result"

@@ -15,6 +15,9 @@ if __name__ != "gnuradio.hsc":
     raise ImportError(
         f"this package is gnuradio.hsc, not {__name__}: import it by that name (docs/installation.md)"
     )
+# Debian's package brings libraries along that Debian lacks; nothing else has this file (packaging/debian).
+if importlib.util.find_spec(f"{__name__}._vendored") is not None:
+    importlib.import_module("._vendored", __name__)
 
 
 def __getattr__(name: str) -> object:

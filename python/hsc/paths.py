@@ -15,6 +15,11 @@ def by_pip() -> bool:
     return any(PACKAGE.parents[1].glob("gr_hsc-*.dist-info"))
 
 
+def by_debian() -> bool:
+    """Whether Debian's package brought it, with the libraries that it brings along."""
+    return (PACKAGE / "_vendored.py").is_file()
+
+
 def examples_folder() -> Path | None:
     """The examples: in the source tree, or where CMake or pip installed them under the package's prefix; pip
     has the sample images alone. None when there are none.

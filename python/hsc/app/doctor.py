@@ -24,7 +24,7 @@ from types import ModuleType
 from typing import TextIO
 
 from ..home import use_writable_home
-from ..paths import PACKAGE, by_pip, examples_folder
+from ..paths import PACKAGE, by_debian, by_pip, examples_folder
 from ..radio.addresses import PRESETS, RadioPreset
 from ..streams import Streams
 
@@ -461,9 +461,24 @@ _CORE_PROBES: tuple[tuple[str, Callable[[], str], str], ...] = (
 )
 
 
+# What Debian's package can do about a line, where it is not all but to install again.
+_DEBIAN = {
+    "PYTHONPATH": "unset PYTHONPATH",
+    "plug-ins": "mend or uninstall the package that is named; all else works without it",
+    "disk": "free some space, or run in a folder you can write to",
+}
+_REINSTALL_DEBIAN = "apt-get install --reinstall gr-hsc"
+
+
 def probes() -> tuple[tuple[str, Callable[[], str], str], ...]:
     """Name, probe and remedy of every line: those of the core where pip installed it and no GNU Radio is."""
-    return _CORE_PROBES if by_pip() and not _has_gnuradio() else _PROBES
+    if by_pip() and not _has_gnuradio():
+        return _CORE_PROBES
+    if by_debian():
+        return tuple(
+            (name, probe, remedy and _DEBIAN.get(name, _REINSTALL_DEBIAN)) for name, probe, remedy in _PROBES
+        )
+    return _PROBES
 
 
 if __name__ == "__main__":

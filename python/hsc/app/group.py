@@ -15,6 +15,8 @@ EXIT_FAILED = 1
 EXIT_BAD_INPUT = 2
 # As shells have it for a program that SIGINT has ended: 128 + 2.
 EXIT_INTERRUPTED = 130
+# click before 8.2, which Debian 13 has, knows no such error: it prints the help by itself.
+_NO_ARGUMENTS = getattr(click.exceptions, "NoArgsIsHelpError", ())
 
 
 class OneLineErrors(click.Group):
@@ -26,7 +28,7 @@ class OneLineErrors(click.Group):
             status = super().main(*args, **kwargs)
         except HscError as error:
             _leave(str(error), EXIT_BAD_INPUT)
-        except click.exceptions.NoArgsIsHelpError as error:
+        except _NO_ARGUMENTS as error:
             click.echo(error.ctx.get_help())
             sys.exit(EXIT_BAD_INPUT)
         except click.UsageError as error:
