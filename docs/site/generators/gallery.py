@@ -19,8 +19,8 @@ IMAGES = ROOT / "docs" / "images"
 _INTRO = """# Flowgraphs
 
 The examples that open in GNU Radio Companion: each flowgraph, and its window while it runs. The command opens
-it, the button with the triangle runs it. [Installation](installation.md) says what they need; no radio, unless
-the text names one. There are two examples in Python besides:
+it, the button with the triangle runs it. [Installation](installation.md) says what they need; no radio,
+unless the text names one. There are two examples in Python besides:
 [hsc_headless.py](source/examples/hsc_headless.py.md), the link without a window, and
 [the notebook](tutorial.md), which needs no GNU Radio.
 """

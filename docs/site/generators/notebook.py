@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Callable
 
 from .markdown import fenced
 
 
-def pages(text: str, place: str) -> dict[str, str | bytes]:
+def pages(text: str, place: str, move: Callable[[str], str] = str) -> dict[str, str | bytes]:
     """The page and its pictures, by their path on the site.
 
     Args:
         text: of the .ipynb file.
         place: path of the page, ending in .md.
+        move: makes the links of a text cell right there.
     """
     parts: list[str] = []
     pictures: dict[str, str | bytes] = {}
     for cell in json.loads(text)["cells"]:
         source = "".join(cell["source"])
-        parts.append(source + "\n" if cell["cell_type"] == "markdown" else fenced(source, "python"))
+        parts.append(f"{move(source)}\n" if cell["cell_type"] == "markdown" else fenced(source, "python"))
         for output in cell.get("outputs", ()):
             if output["output_type"] == "stream":
                 parts.append(fenced("".join(output["text"]), "text"))

@@ -29,11 +29,12 @@ def documents() -> dict[str, str]:
     }
 
 
+_NOTEBOOK = "examples/tutorial.ipynb"
 # Generated pages that stand for files or folders.
 _INSTEAD = {
     "examples": "flowgraphs.md",
     "examples/README.md": "flowgraphs.md",
-    "examples/tutorial.ipynb": "tutorial.md",
+    _NOTEBOOK: "tutorial.md",
     "grc": "blocks/index.md",
     "python/hsc": "api/index.rst",
 }
@@ -66,11 +67,11 @@ def pages(packages: Collection[str] | None = None) -> Pages:
     places = Places()
     found: Pages = {place: moved(_text(file), file, place, places.of) for file, place in documents().items()}
     found["index.md"] = f"{found['index.md']}\n{_text('docs/site/index.md')}"
-    tutorial = notebook.pages(_text("examples/tutorial.ipynb"), "tutorial.md")
-    tutorial["tutorial.md"] = moved(
-        str(tutorial["tutorial.md"]), "examples/tutorial.ipynb", "tutorial.md", places.of
+    found |= notebook.pages(
+        _text(_NOTEBOOK),
+        _INSTEAD[_NOTEBOOK],
+        lambda text: moved(text, _NOTEBOOK, _INSTEAD[_NOTEBOOK], places.of),
     )
-    found |= tutorial
     found |= block_pages.pages(blocks.read_all())
     found |= {"flowgraphs.md": gallery.page(), "figures.md": figures.page()}
     found |= api.pages(packages)
