@@ -34,6 +34,8 @@ napoleon_numpy_docstring = False
 napoleon_use_ivar = True
 python_use_unqualified_type_names = True
 add_module_names = False
+# Types stand in signatures without their module: where two have one name there is no link, or that of either.
+suppress_warnings = ["ref.python"]
 maximum_signature_line_length = 80
 toc_object_entries_show_parents = "hide"
 
