@@ -18,7 +18,7 @@ TRY_DEBIAN/SUITE.cache. Logs are TRY_DEBIAN/SUITE.COMMAND.log. Mounts live in a 
 Examples
   sudo tools/try-debian.sh trixie
   sudo tools/try-debian.sh bookworm doctor 'test -k ldpc'
-  sudo tools/try-debian.sh trixie build/package/gr-hsc_0.1.0_amd64.deb
+  sudo tools/try-debian.sh trixie build/package/gr-hsc_0.1.0-1_amd64.deb
 USAGE
 }
 

@@ -52,7 +52,7 @@ def depends():
 
 
 def test_the_versions_are_the_packages():
-    assert (DEBIAN / "changelog").read_text().startswith(f"gr-hsc ({__version__}) ")
+    assert (DEBIAN / "changelog").read_text().startswith(f"gr-hsc ({__version__}-")
     assert yaml.safe_load((CONDA / "gnuradio-hsc" / "recipe.yaml").read_text())["context"] == {
         "version": __version__
     }
