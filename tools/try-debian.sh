@@ -71,7 +71,7 @@ run_in() { # words of a command in the checkout there; proxies and pip's setting
 }
 
 make_debian
-git clone -q --no-hardlinks "$root" "$target/root/gr-hsc"
+git -c advice.detachedHead=false clone -q --no-hardlinks "$root" "$target/root/gr-hsc"
 say "$(<"$target/etc/debian_version"), commit $(git -C "$target/root/gr-hsc" log -1 --format=%h)"
 
 try() { # what it is called, its log, words of the command
