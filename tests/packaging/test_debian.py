@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 
 import pytest
 import yaml
@@ -15,10 +16,10 @@ from gnuradio.hsc.app.cli import main
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from support import ROOT
-from test_wheel import PROJECT
 
 DEBIAN = ROOT / "packaging" / "debian"
 CONDA = ROOT / "packaging" / "conda"
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 CONTROL = (DEBIAN / "control").read_text()
 # What Debian and conda-forge call a package, where it is not python3-NAME, or NAME.
 IN_DEBIAN = {"pillow": "python3-pil"}
@@ -91,9 +92,7 @@ def test_there_is_a_manual_page_of_every_command(tmp_path):
     assert ".SH NAME\ngr\\-hsc\\-send \\- Send IMAGES through the GNU Radio flowgraph\n" in page
     assert re.search(r"^\.TP\n\.B \\-\\-snr NUMBER\n", page, re.M)
     assert ".nf\nExamples\n" in page
-    assert "RECIPE" in (tmp_path / "gr-hsc-train.1").read_text(), (
-        "of the command of recipes"
-    )
+    assert "RECIPE" in (tmp_path / "gr-hsc-train.1").read_text(), "of the command of recipes"
     assert "hda\\-fig4" in (tmp_path / "gr-hsc-evaluate.1").read_text()
 
 
