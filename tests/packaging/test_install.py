@@ -218,16 +218,16 @@ def test_failed_package_installation_says_what_to_do(launcher, tmp_path):
     stub(tools, "dpkg-query", "exit 1")
     stub(tools, "dpkg", "exit 0")
     stub(tools, "sudo", '[ "$1" = -v ] || exec "$@"')
-    fetch = 'echo "Need to get 17.8 MB/346 MB of archives."; exit 1'
+    fetch = "for n in 1 2; do echo \"'http://x/$n.deb' $n.deb 8900000 SHA256:0\"; done"
     stub(
         tools,
         "apt-get",
-        f'case "$*" in update) ;; *--assume-no*) {fetch};; *) echo "E: no space left"; exit 100;; esac',
+        f'case "$*" in update) ;; *--print-uris*) {fetch};; *) echo "E: no space left"; exit 100;; esac',
     )
     done = run([launcher, "demo"], tmp_path, PATH=f"{tools}:/usr/bin:/bin")
     assert done.returncode == 1
     assert "gnuradio-dev" in done.stderr
-    assert "gr-hsc: a download of 17.8 MB\n" in done.stderr, "told before it is made"
+    assert "gr-hsc: a download of 18 MB\n" in done.stderr, "told before it is made"
     assert "    E: no space left" in done.stderr
     assert done.stderr.splitlines()[-1].startswith("gr-hsc: the packages could not be installed")
     assert done.stdout == ""
