@@ -63,16 +63,16 @@ make_debian() {
     chroot "$target" update-ca-certificates >/dev/null 2>&1
 }
 
-run_in() { # words of a command in the checkout there; proxies and pip's settings go along, all else is new
+run_in() { # words of a command in the checkout, gr-hsc in the first folder there; proxies and pip's settings go along, all else is new
     local kept
     mapfile -t kept < <(env | grep -iE '^((http|https|ftp|no|all)_proxy|PIP_(CERT|INDEX_URL|DEFAULT_TIMEOUT))=' || true)
     chroot "$target" /usr/bin/env -i HOME=/root PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 \
-        PYTHONDONTWRITEBYTECODE=1 "${kept[@]}" /bin/sh -c 'cd /root/gr-hsc && exec "$@"' sh "$@"
+        PYTHONDONTWRITEBYTECODE=1 "${kept[@]}" /bin/sh -c 'cd gr-hsc && exec "$@"' sh "$@"
 }
 
 make_debian
-git -c advice.detachedHead=false clone -q --no-hardlinks "$root" "$target/root/gr-hsc"
-say "$(<"$target/etc/debian_version"), commit $(git -C "$target/root/gr-hsc" log -1 --format=%h)"
+git -c advice.detachedHead=false clone -q --no-hardlinks "$root" "$target/gr-hsc"
+say "$(<"$target/etc/debian_version"), commit $(git -C "$target/gr-hsc" log -1 --format=%h)"
 
 try() { # what it is called, its log, words of the command
     local name=$1 log=$2 began=$SECONDS status=0
@@ -85,8 +85,8 @@ try() { # what it is called, its log, words of the command
 result=0
 for command; do
     if [[ $command == *.deb ]]; then
-        cp "$command" "$target/root"
-        try "$command" "$base/$suite.package.log" tools/check-package.sh "/root/${command##*/}"
+        cp "$command" "$target/gr-hsc"
+        try "$command" "$base/$suite.package.log" tools/check-package.sh "${command##*/}"
     else
         # shellcheck disable=SC2086  a command with arguments is one word of ours
         try "./gr-hsc $command" "$base/$suite.${command%% *}.log" ./gr-hsc $command
