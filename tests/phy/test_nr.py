@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from gnuradio.hsc.errors import HscError
 from gnuradio.hsc.phy import digital, mcs, qam
+from gnuradio.hsc.phy.crc import CRC16, CRC24A, CRC24B
 from gnuradio.hsc.phy.nr import code, graphs, rate_matching, segmentation
-from gnuradio.hsc.phy.nr.crc import CRC16, CRC24A, CRC24B
 from gnuradio.hsc.phy.nr.segmentation import Segments
 from support import TESTS
 

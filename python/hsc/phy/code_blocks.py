@@ -15,9 +15,9 @@ from functools import lru_cache
 import numpy as np
 
 from . import crc, interleaver, ldpc
+from .crc import CRC24A
 from .mcs import Mcs
 from .nr.code import BlockCode, block_code
-from .nr.crc import CRC24A
 
 # Bits of the CRC of an 802.11ad block.
 _WIGIG_CRC_BITS = 16

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...errors import HscError
-from .crc import CRC16, CRC24A, CRC24B, Crc
+from ..crc import CRC16, CRC24A, CRC24B, Crc
 from .graphs import LARGEST_LIFTING, LIFTING_SIZES, base_graph
 
 # Longest code block of each base graph [bits].
