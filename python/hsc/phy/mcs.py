@@ -21,7 +21,7 @@ _THRESHOLDS_DB = {
     "64QAM": (12.2, 14.3, 16.5, 18.0),
 }
 _RATES = ("1/2", "5/8", "3/4", "13/16")
-# The same of 5G NR, with exact LLRs: rate and threshold.
+# The same of 5G NR, with exact LLRs: rate and threshold; from 300 code blocks a point, not in ldpc.json yet.
 _NR_THRESHOLDS_DB = {
     "QPSK": """
         0.08 -7.4, 0.09 -6.9, 0.10 -6.4, 0.11 -6.1, 0.12 -5.6, 0.14 -5.1, 0.16 -4.6, 0.18 -4.0,
