@@ -107,7 +107,7 @@ def run(request: Request, out: Path | None) -> list[Path]:
         drawing.save(figure.draw(found), drawings / f"{figure.name}.png"),
     ]
     if figure.pictures is not None:
-        paths.append(drawings / f"{figure.name}-pictures.png")
+        paths.append(drawings / f"{figure.name}-pictures.jpg")
         save_picture(figure.pictures(given, found), paths[-1])
     return paths
 

@@ -46,7 +46,7 @@ class _ListsFigures(click.Command):
 def evaluate(
     names: tuple[str, ...], workers: int | None, scheduler: str | None, out: Path | None, **how: object
 ) -> None:
-    """Measure papers' curves or parts of the link: NAME.json and NAME.png, and NAME-pictures.png where there
+    """Measure papers' curves or parts of the link: NAME.json and NAME.png, and NAME-pictures.jpg where there
     are pictures to see. NAME is a figure of the list below, a group of figures, or all.
 
     Without --out, a run without --quick from the top of a checkout renews python/hsc/evaluation/results and

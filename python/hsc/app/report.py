@@ -252,9 +252,12 @@ def make_folder(folder: Path) -> None:
 
 
 def save_picture(image: Image.Image, path: Path) -> None:
-    """Write a PNG file, whole or not at all. Raises HscError when that is not possible."""
+    """Write a file, JPEG where it is named .jpg and else PNG, whole or not at all. Raises HscError when that
+    is not possible.
+    """
+    content = image_files.jpeg if path.suffix == ".jpg" else image_files.png
     try:
-        files.write(path, image_files.png(image))
+        files.write(path, content(image))
     except OSError as error:
         raise _unwritable(path, error) from None
 

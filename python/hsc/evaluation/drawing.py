@@ -15,7 +15,7 @@ from .. import files, metrics
 from ..codecs import registry
 from ..errors import HscError
 from .curves import Curves, Series
-from .quality import LABELS
+from .quality import LABELS, SHARES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -140,7 +140,8 @@ def _plot(axis: Axes, series: Series, key: str, label: str, style: dict[str, obj
     axis.plot(series.x.values, values, label=label, markersize=4, linewidth=1.5, **style)
     width = series.confidence if key == series.y.name else series.also.get(f"{key}_confidence")
     if width is not None and len(values) > 1:
-        low, high = np.array(values) + np.outer([-1, 1], width)
+        band = np.array(values) + np.outer([-1, 1], width)
+        low, high = band.clip(0, 1) if key in SHARES else band
         axis.fill_between(series.x.values, low, high, color=style["color"], alpha=0.08, linewidth=0)
 
 

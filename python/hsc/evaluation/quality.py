@@ -76,6 +76,9 @@ LABELS = {
     **{name: f"{label}, less is better" for name, label in metrics.PERCEPTUAL.items()},
 }
 
+# Those that are shares of images: no confidence interval leaves 0 to 1.
+SHARES = ("same_class", "failed", "side_share")
+
 
 def measurable(names: Iterable[str], say: Callable[[str], None]) -> tuple[str, ...]:
     """Those of FURTHER that work here, tried on a small image; of the others it is said why not."""

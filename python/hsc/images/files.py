@@ -179,6 +179,15 @@ def picture(pixels: np.ndarray) -> Image.Image:
     return Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
 
 
+def jpeg(image: Image.Image) -> bytes:
+    """The content of a JPEG file for pictures that are looked at, a fifth of a PNG file: no colour is
+    thinned out.
+    """
+    buffer = io.BytesIO()
+    image.convert("RGB").save(buffer, "JPEG", quality=92, subsampling=0)
+    return buffer.getvalue()
+
+
 def png(image: Image.Image) -> bytes:
     """The content of a PNG file."""
     buffer = io.BytesIO()

@@ -272,7 +272,7 @@ def test_evaluate_keeps_points_and_writes_result_figure_and_pictures(stand_ins, 
     assert [line.rsplit("/", 1)[1] for line in result.stdout.split()] == [
         "hda-table3.json",
         "hda-table3.png",
-        "hda-table3-pictures.png",
+        "hda-table3-pictures.jpg",
     ]
     raw = json.loads((tmp_path / "hda-table3.json").read_text())
     assert raw["command"] == "./gr-hsc evaluate hda-table3 --images 2" and raw["date"] is None

@@ -39,6 +39,8 @@ LRISC = Case("lrisc", "lrisc", receiver=REFINED)
 UNREFINED = Case("lrisc without refiner", "lrisc", receiver={"refiner": False})
 # The paper's rule for coding lengths, of the values themselves, which have to be sent.
 LITERAL = Case("lrisc, literal lengths", "lrisc", {"lengths": "literal"}, REFINED)
+# For a channel that fades while the transmitter knows the mean alone: side information that mostly arrives.
+ROBUST = Case("lrisc, side information in BPSK-1/2", "lrisc", receiver=REFINED, mcs="BPSK-1/2")
 DEEPJSCC = Case("deepjscc", "deepjscc")
 DEEPJSCC_REFINED = Case("deepjscc + refiner", "deepjscc", receiver=REFINED)
 HDA = Case("hda_deepsc, AMC", "hda_deepsc", {"da_ratio": None})

@@ -52,6 +52,7 @@ from .cases import (
     REFINED,
     REGION,
     RIVALS,
+    ROBUST,
     ROI,
     SNR_AXIS,
     SNRS_DB,
@@ -166,7 +167,7 @@ def over_fading(
 ) -> Plan:
     """Rayleigh and Rician fading against mean SNR, and packets lost, at one CBR."""
     cbr, judged = MAIN_CBRS[-1], quality.measurable(JUDGED, say)
-    cases = available((*RIVALS, HDA), say)
+    cases = available((*RIVALS, ROBUST, HDA), say)
     curves = []
     for kind in _CHANNELS:
         at_each = [At(value, fading(kind, value, judged=judged), cbr) for value in snrs_db]
@@ -178,7 +179,10 @@ def over_fading(
     def found(samples: Mapping[str, Samples]) -> dict[str, object]:
         result = findings.failures(samples)
         for kind in _CHANNELS:
-            result |= findings.against(samples, LRISC.label, _OTHERS, snrs_db, "{:g} dB".format, f", {kind}")
+            for ours in (LRISC, ROBUST):
+                result |= findings.against(
+                    samples, ours.label, _OTHERS, snrs_db, "{:g} dB".format, f", {kind}"
+                )
         return result | findings.against(samples, LRISC.label, _OTHERS, losses, "{:g} lost".format, _LOST)
 
     text = (
