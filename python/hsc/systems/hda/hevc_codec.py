@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
@@ -117,9 +118,16 @@ def _why_no_base(closed: int) -> str:
 
 
 def _message(image: np.ndarray, z: torch.Tensor, at: Budget) -> Message:
-    """The message with the least expected error. Raises `budget.TooFew` when no base fits."""
+    """The message with the least expected error. Raises `budget.TooFew` when no base fits.
+
+    How many bytes a base should have is found with sketches of it, then the base is made.
+    """
     needed: list[int] = []
-    best = cheapest(_bases(image, z, at, needed))
+    rooms = [int(at.uses * _bytes_per_use(at, share)) - _beside_base(at) for share in _shares(at)]
+    if len(rooms) > 1:
+        sketched = cheapest(_allocations(image, z, at, rooms, needed, sketched=True))
+        rooms = [] if sketched is None else [len(sketched.split.whole)]
+    best = cheapest(_allocations(image, z, at, rooms, needed))
     if best is None:
         raise budget.TooFew(
             f"{at.uses} channel uses are too few for {NAME} at {at.terms.mcs.name}", min(needed)
@@ -127,17 +135,27 @@ def _message(image: np.ndarray, z: torch.Tensor, at: Budget) -> Message:
     return message(NAME, 0, best, at)
 
 
-def _bases(image: np.ndarray, z: torch.Tensor, at: Budget, needed: list[int]) -> Iterator[Allocation]:
-    """The best allocation of each base that fits, from the smallest base on; `needed` takes the channel uses
-    that each would have had to have.
+def _allocations(
+    image: np.ndarray,
+    z: torch.Tensor,
+    at: Budget,
+    rooms: list[int],
+    needed: list[int],
+    sketched: bool = False,
+) -> Iterator[Allocation]:
+    """The best allocation for each size of a base [bytes], from the smallest on, where it fits; `needed`
+    takes the channel uses that each would have had to have. A sketch counts as the base that it stands for.
     """
-    for share in _shares(at):
+    for room in rooms:
         try:
-            base = hevc.fit(image, int(at.uses * _bytes_per_use(at, share)) - _beside_base(at))
+            base = hevc.sketch(image, room) if sketched else hevc.fit(image, room)
         except budget.TooFew as few:
-            needed.append(math.ceil((few.needed + _beside_base(at)) / _bytes_per_use(at, share)))
+            beside = _beside_base(at)
+            needed.append(math.ceil(at.uses * (few.needed + beside) / max(room + beside, 1)))
             continue
         split, finenesses = _split(image, z, base), range(at.fineness, len(activity.STEPS))
+        if sketched:
+            split = replace(split, whole=bytes(room))
         tried = [priced(split, fineness, load(), at) for fineness in finenesses]
         needed += [each.digital_uses + 1 for each in tried]
         fitting = [each for each in tried if each.digital_uses < at.uses]
