@@ -178,8 +178,9 @@ def averaged(label: str, curves: Sequence[PlannedCurve]) -> PlannedCurve:
 def _point(case: Case, image: str, at: At, seed: int) -> Point:
     reception = replace(at.reception, seed=seed, options=options_of({**case.receiver, **at.receiver}))
     options = options_of({**case.options, **at.options})
+    believed = _believed(case, image, reception)
     return Point(
-        Sending(image, case.codec, options, _believed(case, image, reception), at.cbr, case.mcs), reception
+        Sending(image, case.codec, options, believed, at.cbr, case.mcs, reception.loss), reception
     )
 
 
@@ -192,20 +193,14 @@ def _believed(case: Case, image: str, reception: Reception) -> float | None:
     return round(reception.snr_db + 20 * float(np.log10(max(abs(gain(image, reception)), 1e-6))), 1)
 
 
-def available(cases: Iterable[Case], say: Say, losses: bool = False) -> list[Case]:
-    """Those cases whose codec can be made; of the others it is said why not.
-
-    A codec that sends repair symbols keeps its own share of them where packets will be lost (`losses`), and
-    else sends few.
-    """
+def available(cases: Iterable[Case], say: Say) -> list[Case]:
+    """Those cases whose codec can be made; of the others it is said why not."""
     found = []
     for case in cases:
         try:
             if case.codec != CAPACITY:
                 registry.create(case.codec, **case.receiver)
-                codec = registry.create(case.codec, **case.options)
-                if not losses:
-                    case = replace(case, options={**codec.without_losses, **case.options})
+                registry.create(case.codec, **case.options)
         except HscError as error:
             say(f"left out: {case.label} ({textwrap.shorten(str(error), _REASON)})")
             continue

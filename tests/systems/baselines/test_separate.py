@@ -227,7 +227,7 @@ def test_repair_symbols_move_the_cliff(source):
     codec = registry.create("separate", source=source, repair_share=0.3)
     link = Link(10.0, 1 / 6)
     message = codec.encode(image, link)
-    plain = registry.create("separate", source=source).encode(image, link)
+    plain = registry.create("separate", source=source, repair_share=0.0).encode(image, link)
     assert budget.spent(message) <= budget.channel_uses(link, image.shape) and len(plain.parameters) == 1
     whole = [codec.decode(modulated(each, 40.0)).image for each in (message, plain)]
     assert metrics.psnr_db(whole[0], image) < metrics.psnr_db(whole[1], image)
