@@ -38,6 +38,7 @@ class Case:
         mcs: fixed MCS, or None for the codec's choice.
         knows: what the transmitter believes of the SNR: its "mean", the "gain" of this very image (a return
             path that is faster than the fading), or "nothing" (a one-way link: one message for every SNR).
+        loss: share of the packets that the transmitter expects to lose; None: that of the channel.
     """
 
     label: str
@@ -46,6 +47,7 @@ class Case:
     receiver: Mapping[str, object] = field(default_factory=dict)
     mcs: str | None = None
     knows: str = "mean"
+    loss: float | None = None
 
     def __post_init__(self) -> None:
         if self.knows not in KNOWS:
@@ -179,9 +181,8 @@ def _point(case: Case, image: str, at: At, seed: int) -> Point:
     reception = replace(at.reception, seed=seed, options=options_of({**case.receiver, **at.receiver}))
     options = options_of({**case.options, **at.options})
     believed = _believed(case, image, reception)
-    return Point(
-        Sending(image, case.codec, options, believed, at.cbr, case.mcs, reception.loss), reception
-    )
+    loss = reception.loss if case.loss is None else case.loss
+    return Point(Sending(image, case.codec, options, believed, at.cbr, case.mcs, loss), reception)
 
 
 def _believed(case: Case, image: str, reception: Reception) -> float | None:
