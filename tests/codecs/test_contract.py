@@ -152,9 +152,7 @@ def test_the_weights_that_a_codec_names_are_there():
 
 
 PROTECTING = [
-    name
-    for name in registry.names()
-    if "repair_share" in described(registry.codec_class(name).Options)
+    name for name in registry.names() if "repair_share" in described(registry.codec_class(name).Options)
 ]
 
 

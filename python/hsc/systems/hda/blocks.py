@@ -29,7 +29,6 @@ from .options import HdaOptions, key_bytes
 from .parameters import HdaParameters
 
 
-
 class hda_semantic_encoder(LinkBlock):
     """Images to the semantic features z of HDA-DeepSC, eq. (1), for HDA Allocation.
 
