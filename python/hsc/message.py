@@ -28,11 +28,14 @@ class Link:
             to the codec.
         mcs: MCS of the digital streams, a name from `phy.mcs.TABLE` such as ``"16QAM-1/2"``, or a code of
             `phy.mcs.CODES`, whose MCS the SNR chooses; None leaves it to the codec.
+        repair_share: repair symbols over all symbols that the losses call for, in what loses an image with a
+            packet; None when nothing is known of them. A codec's own option goes before it.
     """
 
     snr_db: float | None = None
     cbr: float | None = None
     mcs: str | None = None
+    repair_share: float | None = None
 
 
 @dataclass(frozen=True)

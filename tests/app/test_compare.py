@@ -204,14 +204,3 @@ def test_a_photograph_gets_a_grid_with_details(tmp_path):
 def test_separate_designs_are_compared_in_both_codings():
     cases = plan.available(compare.Comparison((0.0,), 1 / 6, ("separate", "hsc")).cases, print)
     assert [case.label for case in cases] == ["separate HEVC", "separate JPEG2000", "hsc"]
-    assert not any("repair_share" in case.options for case in cases)
-
-
-def test_no_codec_pays_for_lost_packets_where_none_is_lost():
-    cases = plan.available(
-        compare.Comparison((0.0,), 1 / 6, ("softcast", "hda_dct", "hda_deepsc", "hda_hevc")).cases, print
-    )
-    assert len(cases) == 4
-    for case in cases:
-        own = registry.create(case.codec).options.repair_share
-        assert 0 < registry.create(case.codec, **case.options).options.repair_share < min(own, 0.05)

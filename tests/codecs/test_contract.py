@@ -10,6 +10,7 @@ from gnuradio.hsc import weights
 from gnuradio.hsc.codecs import registry
 from gnuradio.hsc.codecs.contract import Codec, Decoded
 from gnuradio.hsc.codecs.options import described
+from gnuradio.hsc.coding import erasure
 from gnuradio.hsc.errors import HscError
 from gnuradio.hsc.message import Link, Message
 from gnuradio.hsc.phy import mcs
@@ -143,13 +144,23 @@ def test_any_text_of_the_command_line_is_a_value_or_refused(name, option, text):
         assert "\n" not in str(error)
 
 
-def test_every_without_losses_is_options():
-    for name in registry.names():
-        registry.create(name, **registry.codec_class(name).without_losses)
-
-
 def test_the_weights_that_a_codec_names_are_there():
     for name in registry.names():
         shipped = weights.names(registry.system_of(name).weights)
         for pattern in registry.codec_class(name).weights:
             assert fnmatch.filter(shipped, pattern), f"{name}: {pattern}"
+
+
+PROTECTING = [
+    name for name in registry.names() if "repair_share" in described(registry.codec_class(name).Options)
+]
+
+
+@pytest.mark.parametrize("name", PROTECTING)
+def test_repair_symbols_are_those_of_the_option_or_else_of_the_link(name):
+    image = picture(64, 96)
+    codec, own = registry.create(name), registry.create(name, repair_share=0.8)
+    told, usual = Link(12.0, 2.0, repair_share=0.8), Link(12.0, 2.0, repair_share=erasure.USUAL_SHARE)
+    assert codec.encode(image, told).digital == own.encode(image, usual).digital
+    few = codec.encode(image, Link(12.0, 2.0))
+    assert few.digital == codec.encode(image, usual).digital != own.encode(image, usual).digital

@@ -18,6 +18,7 @@ from ..codecs.contract import Codec, Decoded
 from ..codecs.options import described
 from ..errors import HscError
 from ..message import Link, ReceivedMessage
+from ..phy.adaptation import repair_share
 from ..phy.header import Header
 from ..phy.ledger import Ledger
 from ..phy.packets import DEFAULT_PACKET_SYMBOLS
@@ -70,6 +71,7 @@ class Scenario:
             snr_db=self.snr_db if self.design_snr_db is None else self.design_snr_db,
             cbr=self.cbr,
             mcs=self.mcs,
+            repair_share=repair_share(self.loss),
         )
 
 

@@ -121,7 +121,10 @@ _CHANNEL = (
         "--sfo", "sfo_ppm", type=Number(-100, 100), default=0.0, help="Sample-clock offset [ppm], OFDM only."
     ),
     click.option(
-        "--loss", type=Number(0, 1), default=0.0, help="Probability that a whole packet is dropped."
+        "--loss",
+        type=Number(0, 1),
+        default=0.0,
+        help="Probability that a whole packet is dropped. Codecs are told, and send repair symbols for it.",
     ),
     click.option(
         "--seed",

@@ -61,7 +61,10 @@ class LinkBlock(MessageBlock):
         """What a Link Adaptation has chosen, from the next image on."""
         self._measured(setting)
         self._link = replace(
-            self._link, mcs=setting.mcs, cbr=self._link.cbr if setting.cbr is None else setting.cbr
+            self._link,
+            mcs=setting.mcs,
+            cbr=self._link.cbr if setting.cbr is None else setting.cbr,
+            repair_share=setting.repair_share,
         )
 
     def _informed(self, handler: Handler) -> Handler:

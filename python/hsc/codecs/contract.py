@@ -62,9 +62,6 @@ class Codec(ABC):
         base: the part of its messages that gives an image by itself, None when there is none: what is shown
             first of a message.
         weights: names of the weights that it loads; `*` stands for any characters.
-        without_losses: options of a transmitter on a channel that loses no packets, such as a small share of
-            repair symbols for the LDPC blocks that AMC lets through broken: what fair comparisons over such
-            channels use.
         variants: options of a transmitter by label, where `compare` shall show more than the codec with its
             defaults.
     """
@@ -73,7 +70,6 @@ class Codec(ABC):
     Options: ClassVar[type] = NoOptions
     base: ClassVar[Base | None] = None
     weights: ClassVar[tuple[str, ...]] = ()
-    without_losses: ClassVar[Mapping[str, object]] = {}
     variants: ClassVar[Mapping[str, Mapping[str, object]]] = {}
 
     def __init__(self, **options: object) -> None:

@@ -50,6 +50,15 @@ def option(
     return field(default=default, metadata={"doc": doc, "ends": ends, "read": read, "secret": secret})
 
 
+def repair_option(of: str) -> float | None:
+    """The field `repair_share` of codecs that protect something, `of`, with repair symbols."""
+    return option(
+        None,
+        f"RaptorQ repair symbols over all symbols of {of}, 0 to 0.9: lost packets up to that share cost "
+        "nothing of it; if left out, as many as the losses that are known of call for",
+    )
+
+
 @dataclass(frozen=True)
 class NoOptions:
     """Of a codec that has none."""

@@ -88,13 +88,23 @@ def analog_layer(
     return AnalogLayer(power, sent, (p / power).sqrt())
 
 
+def _counted(log_power: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """The log-powers that there are, ascending, and how often each. They span some thousands, so that
+    counting is many times faster than sorting.
+    """
+    lowest = log_power.min()
+    counts = torch.bincount((log_power - lowest).flatten())
+    there = counts.nonzero().flatten()
+    return there + lowest, counts[there]
+
+
 def water_level(log_power: torch.Tensor, snr_db: float) -> int:
     """λ₀ of the water-filling [1/64 octave] for log-powers of the coefficients sent, any shape, at an SNR
     [dB].
     """
     if not log_power.numel():
         return 0
-    values, counts = log_power.flatten().unique(return_counts=True)
+    values, counts = _counted(log_power)
     amplitude, weight = (values / (2 * OCTAVE)).exp2().double(), counts.double() / counts.sum()
     # 20 octaves below the weakest, the powers are SoftCast's to a thousandth.
     low, high = int(values[0]) - 20 * OCTAVE, int(values[-1])
@@ -109,7 +119,7 @@ def select(log_power: torch.Tensor, values: int, snr_db: float) -> Selection:
     """The selection that sends at most `values` coefficients of a map of log-powers int64 (120, h, w), made
     for `snr_db`.
     """
-    levels, counts = log_power.flatten().unique(return_counts=True)
+    levels, counts = _counted(log_power)
     above = counts.flip(0).cumsum(0).flip(0)  # how many coefficients have at least each level
     fitting = torch.nonzero(above <= values)
     if not len(fitting):

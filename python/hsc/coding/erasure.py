@@ -14,12 +14,14 @@ import numpy as np
 import raptorq
 
 from ..errors import HscError
-from ..message import ReceivedDigital
+from ..message import Link, ReceivedDigital
 
 _log = logging.getLogger(__name__)
 
 # Largest share of repair symbols.
 LARGEST_SHARE = 0.9
+# Share where nothing is known of losses: packets are seldom lost on a link that works.
+USUAL_SHARE = 0.1
 # Most symbols of one source block (RFC 6330, section 4.4.1.2).
 MOST_SOURCE_SYMBOLS = 56403
 # Largest symbol [bytes]; it keeps the longest stream within one source block of the package.
@@ -37,6 +39,17 @@ def repair_symbols(source_symbols: int, repair_share: float) -> int:
     if not 0 <= repair_share <= LARGEST_SHARE:
         raise HscError(f"the repair share is {repair_share}: give 0 (none) to {LARGEST_SHARE}")
     return math.ceil(round(repair_share * source_symbols / (1 - repair_share), 9))
+
+
+def check_share(repair_share: float | None) -> None:
+    """Raises HscError for an option that is no share of repair symbols."""
+    repair_symbols(1, repair_share or 0.0)
+
+
+def share_of(own: float | None, link: Link) -> float:
+    """Share of repair symbols: the codec's own option, else what the link calls for, else the usual one."""
+    known = (own, link.repair_share, USUAL_SHARE)
+    return next(share for share in known if share is not None)
 
 
 def protected_bytes(n_bytes: int, repair_share: float, symbol_bytes: int) -> int:

@@ -38,6 +38,7 @@ class Case:
         mcs: fixed MCS, or None for the codec's choice.
         knows: what the transmitter believes of the SNR: its "mean", the "gain" of this very image (a return
             path that is faster than the fading), or "nothing" (a one-way link: one message for every SNR).
+        loss: share of the packets that the transmitter expects to lose; None: that of the channel.
     """
 
     label: str
@@ -46,6 +47,7 @@ class Case:
     receiver: Mapping[str, object] = field(default_factory=dict)
     mcs: str | None = None
     knows: str = "mean"
+    loss: float | None = None
 
     def __post_init__(self) -> None:
         if self.knows not in KNOWS:
@@ -178,9 +180,9 @@ def averaged(label: str, curves: Sequence[PlannedCurve]) -> PlannedCurve:
 def _point(case: Case, image: str, at: At, seed: int) -> Point:
     reception = replace(at.reception, seed=seed, options=options_of({**case.receiver, **at.receiver}))
     options = options_of({**case.options, **at.options})
-    return Point(
-        Sending(image, case.codec, options, _believed(case, image, reception), at.cbr, case.mcs), reception
-    )
+    believed = _believed(case, image, reception)
+    loss = reception.loss if case.loss is None else case.loss
+    return Point(Sending(image, case.codec, options, believed, at.cbr, case.mcs, loss), reception)
 
 
 def _believed(case: Case, image: str, reception: Reception) -> float | None:
@@ -192,20 +194,14 @@ def _believed(case: Case, image: str, reception: Reception) -> float | None:
     return round(reception.snr_db + 20 * float(np.log10(max(abs(gain(image, reception)), 1e-6))), 1)
 
 
-def available(cases: Iterable[Case], say: Say, losses: bool = False) -> list[Case]:
-    """Those cases whose codec can be made; of the others it is said why not.
-
-    A codec that sends repair symbols keeps its own share of them where packets will be lost (`losses`), and
-    else sends few.
-    """
+def available(cases: Iterable[Case], say: Say) -> list[Case]:
+    """Those cases whose codec can be made; of the others it is said why not."""
     found = []
     for case in cases:
         try:
             if case.codec != CAPACITY:
                 registry.create(case.codec, **case.receiver)
-                codec = registry.create(case.codec, **case.options)
-                if not losses:
-                    case = replace(case, options={**codec.without_losses, **case.options})
+                registry.create(case.codec, **case.options)
         except HscError as error:
             say(f"left out: {case.label} ({textwrap.shorten(str(error), _REASON)})")
             continue

@@ -316,16 +316,18 @@ def _refined(codec: str, reception: Reception) -> bool:
     return registry.create(codec, **dict(reception.options)).refines
 
 
-# Fields of a reception that came after FORMAT 2. They are kept where they have a value, so that records of
-# points without one keep their keys.
-_LATER = {"judged": [], "inside": None, "burst": 1.0}
+# Fields that came after FORMAT 2. They are kept where they have a value, so that records of points without
+# one keep their keys.
+_LATER = {"sending": {"loss": 0.0}, "reception": {"judged": [], "inside": None, "burst": 1.0}}
 
 
 def _plain(point: Point) -> dict[str, Any]:
     """A point as JSON: tuples as lists, bytes (keys of a cipher) as hexadecimal digits."""
     plain = json.loads(json.dumps(asdict(point), default=lambda value: value.hex()))
-    reception = plain["reception"]
-    return {**plain, "reception": {k: v for k, v in reception.items() if k not in _LATER or v != _LATER[k]}}
+    return {
+        end: {k: v for k, v in plain[end].items() if k not in later or v != later[k]}
+        for end, later in _LATER.items()
+    }
 
 
 def expected_seconds(store: Store, points: Iterable[Point], workers: int) -> float | None:

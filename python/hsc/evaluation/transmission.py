@@ -21,6 +21,7 @@ from ..codecs import registry
 from ..codecs.contract import Codec
 from ..errors import HscError
 from ..message import Link
+from ..phy.adaptation import repair_share
 from ..phy.assembly import AssembledMessage, join
 from ..phy.ledger import Ledger
 from ..phy.numerology import Numerology, preset
@@ -49,6 +50,7 @@ class Sending:
         snr_db: what the transmitter believes [dB]; None when it knows nothing.
         cbr: budget of payload channel uses / (C·H·W).
         mcs: fixed MCS of the digital streams, None leaves it to the codec.
+        loss: share of the packets that the transmitter expects to lose, for which it sends repair symbols.
     """
 
     image: str
@@ -57,11 +59,12 @@ class Sending:
     snr_db: float | None = None
     cbr: float | None = None
     mcs: str | None = None
+    loss: float = 0.0
 
     @property
     def link(self) -> Link:
         """What the codec's encoder is told."""
-        return Link(self.snr_db, self.cbr, self.mcs)
+        return Link(self.snr_db, self.cbr, self.mcs, repair_share(self.loss))
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,9 @@ from ..errors import HscError
 from . import mcs
 from .reports import HIGHEST_SNR_DB, LOWEST_SNR_DB, Report
 
-# Shares of repair symbols that a transmitter chooses from.
-REPAIR_SHARES = (0.05, 0.1, 0.2, 0.35, 0.5)
+# Shares of repair symbols that a transmitter chooses from. The least is for the LDPC block that an MCS lets
+# through broken now and then.
+REPAIR_SHARES = (0.03, 0.1, 0.2, 0.35, 0.5)
 # Most that the margin grows beyond the policy's [dB].
 _LARGEST_MARGIN_DB = 6.0
 # Step up of the margin at a report with too many lost blocks [dB].
@@ -134,7 +135,7 @@ class LinkAdaptation:
             snr_db=snr_db,
             mcs=self._mcs(snr_db, self._margin_db).name,
             digital=snr_db - self._margin_db >= self._lowest_db,
-            repair_share=_repair_share(self._loss) if self.policy.repair else None,
+            repair_share=repair_share(self._loss) if self.policy.repair else None,
         )
         return self._setting
 
@@ -153,6 +154,6 @@ class LinkAdaptation:
         return spared
 
 
-def _repair_share(loss: float) -> float:
-    """The least of REPAIR_SHARES that makes up for such a loss of packets."""
+def repair_share(loss: float) -> float:
+    """The least of REPAIR_SHARES that makes up for such a loss of packets, 0 to 1."""
     return next((share for share in REPAIR_SHARES if share >= _REPAIR_PER_LOSS * loss), REPAIR_SHARES[-1])

@@ -11,7 +11,6 @@ from gnuradio.hsc.coding import dct_base
 from gnuradio.hsc.errors import HscError
 from gnuradio.hsc.message import Link, ReceivedAnalog, ReceivedDigital, ReceivedMessage
 from gnuradio.hsc.phy import analog, digital
-from gnuradio.hsc.phy.adaptation import LinkSetting
 from gnuradio.hsc.phy.crc import crc16
 from gnuradio.hsc.systems.baselines import hda_dct
 from hypothesis import given, settings
@@ -207,10 +206,3 @@ def test_parameters_are_described():
     assert 0 < known["side_bytes"] <= len(message.digital[1].data)
     with pytest.raises(HscError, match="not a message of hda_dct"):
         registry.codec_class("hda_dct").describe(b"\x07")
-
-
-def test_a_link_adaptation_sets_the_repair_symbols():
-    codec = registry.create("hda_dct", base="dct")
-    adapted = codec.adapted(LinkSetting(5.0, "QPSK-1/2", repair_share=0.2)).options
-    assert (adapted.repair_share, adapted.base) == (0.2, "dct")
-    assert codec.adapted(LinkSetting(5.0, "QPSK-1/2")) is codec

@@ -39,8 +39,8 @@ def test_hevc_keeps_any_size_and_reaches_high_quality(shape):
     assert metrics.psnr_db(decoded, image) > 44
 
 
-@pytest.mark.parametrize("n_bytes", [150, 1000, 6000])
-def test_hevc_fit_takes_the_largest_quality_that_fits(n_bytes, monkeypatch):
+@pytest.mark.parametrize("n_bytes", [150, 1000, 6000, 20000])
+def test_hevc_fit_fills_the_bytes_in_few_encodes(n_bytes, monkeypatch):
     tried, encode = {}, hevc.encode
     monkeypatch.setattr(
         hevc, "encode", lambda image, quality: tried.setdefault(quality, encode(image, quality))
@@ -48,7 +48,21 @@ def test_hevc_fit_takes_the_largest_quality_that_fits(n_bytes, monkeypatch):
     image = photograph()
     best = hevc.fit(image, n_bytes)
     quality = next(q for q, data in tried.items() if data == best)
-    assert len(best) <= n_bytes < len(encode(image, quality + 1))
+    assert len(best) <= n_bytes
+    assert len(best) >= 0.97 * n_bytes or quality == hevc.HIGHEST or n_bytes < len(encode(image, quality + 1))
+    assert len(tried) <= 6 or n_bytes < 1000  # tiny codes come in leaps
+
+
+def test_a_sketch_is_of_the_quality_that_fits():
+    image = photograph(256, 256)
+    for n_bytes in (600, 3000, 12000):
+        psnr = [
+            metrics.psnr_db(hevc.decode(code(image, n_bytes), image.shape), image)
+            for code in (hevc.sketch, hevc.fit)
+        ]
+        assert abs(psnr[0] - psnr[1]) < 2
+    with pytest.raises(budget.TooFew):
+        hevc.sketch(image, 60)
 
 
 def test_hevc_quality_is_monotonous_over_the_halvings_of_the_size():
@@ -63,7 +77,7 @@ def test_hevc_sends_little_beside_the_picture(tmp_path):
     the same.
     """
     image = photograph(256, 384)
-    file = hevc._heif(image, 60)
+    file = hevc._heif(image, 60, hevc._ENCODER)
     sent = hevc.encode(image, 60)
     assert len(file) - len(sent) > 300
     path = tmp_path / "x.heic"
@@ -213,7 +227,7 @@ def test_repair_symbols_move_the_cliff(source):
     codec = registry.create("separate", source=source, repair_share=0.3)
     link = Link(10.0, 1 / 6)
     message = codec.encode(image, link)
-    plain = registry.create("separate", source=source).encode(image, link)
+    plain = registry.create("separate", source=source, repair_share=0.0).encode(image, link)
     assert budget.spent(message) <= budget.channel_uses(link, image.shape) and len(plain.parameters) == 1
     whole = [codec.decode(modulated(each, 40.0)).image for each in (message, plain)]
     assert metrics.psnr_db(whole[0], image) < metrics.psnr_db(whole[1], image)

@@ -10,7 +10,6 @@ from gnuradio.hsc.evaluation.transmission import carry
 from gnuradio.hsc.message import Link, ReceivedAnalog, ReceivedDigital, ReceivedMessage
 from gnuradio.hsc.modem import demodulate, modulate
 from gnuradio.hsc.phy import analog, digital
-from gnuradio.hsc.phy.adaptation import LinkSetting
 from gnuradio.hsc.systems.baselines import softcast_spectrum, softcast_transform
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -167,7 +166,7 @@ def test_quality_follows_the_snr_without_a_cliff():
 @pytest.mark.parametrize(("lost", "most_db"), [(0.05, 3.0), (0.2, 7.0)])
 def test_lost_packets_cost_evenly(lost, most_db):
     image = photograph()
-    message = sent(image)
+    message = sent(image, repair_share=0.6)
     whole = metrics.psnr_db(through(message, 10.0), image)
     for seed in range(4):
         assert metrics.psnr_db(through(message, 10.0, lost, seed), image) > whole - most_db
@@ -253,10 +252,3 @@ def test_parameters_are_described():
     assert known["transform"] == "block8" and 20 <= known["side_bytes"] < 400
     with pytest.raises(HscError, match="not a SoftCast message"):
         registry.codec_class("softcast").describe(b"\x07")
-
-
-def test_a_link_adaptation_sets_the_repair_symbols():
-    codec = registry.create("softcast", transform="block8")
-    adapted = codec.adapted(LinkSetting(5.0, "QPSK-1/2", repair_share=0.2)).options
-    assert (adapted.repair_share, adapted.transform) == (0.2, "block8")
-    assert codec.adapted(LinkSetting(5.0, "QPSK-1/2")) is codec

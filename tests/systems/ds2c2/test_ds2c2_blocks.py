@@ -52,7 +52,10 @@ class Parts(gr.top_block):
         super().__init__("parts")
         link = {"snr_db": SNR_DB, "cbr": CBR}
         self.source = hsc.image_source(files, first_id=1)
-        self.encoders = hsc.ds2c2_base_encoder(**link), hsc.ds2c2_residual_encoder(coding, **link)
+        self.encoders = (
+            hsc.ds2c2_base_encoder(repair_share=0.4 if erasure else None, **link),
+            hsc.ds2c2_residual_encoder(coding, **link),
+        )
         self.interleaver = hsc.ds2c2_bit_interleaver(block_bytes)
         self.deinterleaver = hsc.ds2c2_bit_deinterleaver(block_bytes)
         self.decoders = hsc.ds2c2_base_decoder(), hsc.ds2c2_residual_decoder()
@@ -118,7 +121,7 @@ def test_parts_give_the_image_of_the_whole_codec_and_its_layers(crops, coding):
         assert labels.shape == (*sent.shape[:2], 3)
         colours = {tuple(colour) for colour in labels.pixels.reshape(-1, 3)}
         assert colours <= {tuple(colour) for colour in semantic_map.PALETTE}
-        assert metrics.psnr_db(image.pixels, sent) > metrics.psnr_db(coarse.pixels, sent) + 0.5
+        assert metrics.psnr_db(image.pixels, sent) > metrics.psnr_db(coarse.pixels, sent) + 0.2
 
 
 @pytest.mark.parametrize("coding", CODINGS)

@@ -12,7 +12,6 @@ from gnuradio.hsc.message import Link, ReceivedDigital, ReceivedMessage
 from gnuradio.hsc.metrics import psnr_db
 from gnuradio.hsc.phy import digital
 from gnuradio.hsc.phy import mcs as mcs_table
-from gnuradio.hsc.phy.adaptation import LinkSetting
 from gnuradio.hsc.systems.ds2c2 import base
 from gnuradio.hsc.systems.ds2c2.codec import Ds2c2Codec
 from gnuradio.hsc.systems.ds2c2.parameters import RATES, Ds2c2Parameters
@@ -92,12 +91,6 @@ def test_a_rate_is_kept_where_the_budget_holds_it(photo):
     assert Ds2c2Codec.describe(sent.parameters)["rate"] == "0.13"
     tight = Ds2c2Codec(coding="binary", rate="1.0", fineness=0).encode(photo, Link(5.0, 1 / 8))
     assert not tight.digital[1].data and quality(photo, tight) > 18
-
-
-def test_the_share_of_repair_symbols_is_that_of_the_setting(photo):
-    setting = LinkSetting(10.0, "QPSK-1/2", repair_share=0.1)
-    assert OURS.adapted(setting).options.repair_share == 0.1
-    assert OURS.adapted(LinkSetting(10.0, "QPSK-1/2")) is OURS
 
 
 # ---- quality and losses

@@ -11,7 +11,6 @@ from gnuradio.hsc.coding.entropy import TOTAL, EntropyTables
 from gnuradio.hsc.errors import HscError
 from gnuradio.hsc.message import Link, ReceivedDigital, ReceivedMessage
 from gnuradio.hsc.metrics import psnr_db
-from gnuradio.hsc.phy.adaptation import LinkSetting
 from gnuradio.hsc.systems.ds2c2 import lic, lic_coding, lic_network
 from gnuradio.hsc.systems.ds2c2.lic import LicCodec, LicParameters
 from gnuradio.hsc.systems.ds2c2.lic_coding import HYPERS, LATENTS, LEVELS, PARTS, ROWS, Coder, Prior, Reader
@@ -173,7 +172,7 @@ def test_codec_meets_its_budget(lic_ready, photo, losses, cbr):
     finer = lic.compress(*lic_ready, photo, told.level - 1)
     mcs = message.digital[0].mcs
     assert len(finer) > told.code_bytes
-    repaired = lic.erasure.protected_bytes(len(finer), codec.options.share, _block(mcs))
+    repaired = lic.erasure.protected_bytes(len(finer), codec.options.share(link), _block(mcs))
     assert lic.digital.symbol_count(repaired, mcs) > uses, "a finer image would have fitted"
     decoded = codec.decode(arrived(message))
     assert decoded.image.shape == photo.shape and not decoded.notices
@@ -382,13 +381,6 @@ def test_parameters_come_back():
 def test_impossible_options_are_told(options, words):
     with pytest.raises(HscError, match=words):
         LicCodec(**options)
-
-
-def test_adaptation_sets_the_share_of_repair_symbols():
-    setting = LinkSetting(10.0, "QPSK-1/2", None, None, 0.1, 0)
-    codec = LicCodec(training="erased", margin_db=2.0)
-    assert codec.adapted(setting).options == replace(codec.options, repair_share=0.1)
-    assert codec.adapted(replace(setting, repair_share=None)) is codec
 
 
 def test_the_variants_load_their_own_weights(lic_state, monkeypatch, photo):

@@ -30,8 +30,7 @@ from support import pixel_codec
 
 PHOTOS = [pixel_codec.picture(24, 40, seed=seed) for seed in range(3)]
 IMAGES = {image_id(f"wave{i}", photo): photo for i, photo in enumerate(PHOTOS)}
-PROTECTED = ("softcast", "hda_dct", "hda_deepsc", "hda_hevc")  # those that send repair symbols
-NAMES = ("separate", *PROTECTED, "deepjscc", "deepjscc_q")
+NAMES = ("separate", "softcast", "hda_dct", "hda_deepsc", "hda_hevc", "deepjscc", "deepjscc_q")
 FIGURES = {figure.name: figure for figure in hda.FIGURES}
 SWEEPS = [figure.name for figure in hda.FIGURES if figure.plan is not None]
 
@@ -40,8 +39,7 @@ class StandIn(pixel_codec.PixelCodec):
     """Takes any option; without the transmitter's key a receiver sees noise; a denoiser helps a little."""
 
     def __init__(self, **options):
-        own = {"repair_share": 0.35} if self.name in PROTECTED else {}
-        self.options = types.SimpleNamespace(**{"digital": False, "key": None, **own, **options})
+        self.options = types.SimpleNamespace(**{"digital": False, "key": None, **options})
 
     def encode(self, image, link):
         message = super().encode(image, link)
@@ -60,8 +58,7 @@ class StandIn(pixel_codec.PixelCodec):
 
 
 def stand_in(name):
-    few = {"repair_share": 0.03} if name in PROTECTED else {}
-    return type(name, (StandIn,), {"name": name, "without_losses": few})
+    return type(name, (StandIn,), {"name": name})
 
 
 @pytest.fixture
@@ -374,9 +371,8 @@ def test_capacity_is_told_the_gain(stand_ins, monkeypatch):
     assert told == [(1 / 6, pytest.approx(10 + 20 * np.log10(abs(h))), "hevc")]
 
 
-def test_lost_packets_are_measured_with_the_codecs_own_repair_symbols(stand_ins):
+def test_the_transmitter_is_told_the_losses_and_sends_repair_symbols_for_them(stand_ins):
     lossy, clean = (plan_of(FIGURES[name]).points for name in ("hda-ofdm", "hda-fig4"))
-    assert not any("repair_share" in dict(p.sending.options) for p in lossy)
-    protected = [p.sending for p in clean if p.sending.codec in PROTECTED]
-    assert len({sending.codec for sending in protected}) == 4
-    assert all(0 < dict(sending.options).get("repair_share", 1) < 0.1 for sending in protected)
+    assert {p.sending.loss for p in lossy} == {p.reception.loss for p in lossy} != {0.0}
+    assert all(p.sending.loss == p.reception.loss <= p.sending.link.repair_share for p in lossy)
+    assert {p.sending.link.repair_share for p in clean} == {0.03}

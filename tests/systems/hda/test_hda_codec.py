@@ -122,7 +122,7 @@ def test_quality_rises_with_the_snr_without_a_cliff(photo):
 
 @pytest.mark.parametrize("name", CODECS)
 def test_lost_packets_cost_little(name, sample_photo):
-    codec = registry.create(name)
+    codec = registry.create(name, repair_share=0.35)
     message = codec.encode(sample_photo, Link(10.0, 1 / 6))
     whole, some, many = (
         psnr_db(sample_photo, codec.decode(cross(message, 10.0, lost)).image) for lost in (0.0, 0.05, 0.2)

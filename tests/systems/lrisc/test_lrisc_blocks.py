@@ -269,8 +269,8 @@ def test_values_change_at_run_time_and_impossible_ones_change_nothing(allocation
         with pytest.raises(HscError):
             refused()
     allocation.give("snr", pdu.LinkSetting(SNR_DB, "QPSK-1/2", CBR, repair_share=0.3))
-    block.set_roi("")
-    message = registry.create("lrisc").encode(image, Link(SNR_DB, CBR, "QPSK-1/2"))
+    block.set_roi(""), block.set_repair_share(None)
+    message = registry.create("lrisc").encode(image, Link(SNR_DB, CBR, "QPSK-1/2", 0.3))
     assert parts(allocation, features(image)) == (message.analog.tobytes(), message.digital[0].data)
 
 

@@ -18,13 +18,12 @@ from typing import Literal
 import numpy as np
 
 from ...codecs.contract import Codec, Decoded
-from ...codecs.options import option
+from ...codecs.options import option, repair_option
 from ...coding import budget, dct_base, erasure, hevc
 from ...errors import HscError
 from ...message import Base, DigitalStream, Link, Message, ReceivedMessage
 from ...nn.planes import check_shape
 from ...phy import digital
-from ...phy.adaptation import LinkSetting
 from . import softcast, softcast_transform
 from .softcast import SoftCastOptions
 
@@ -47,18 +46,14 @@ class HdaDctOptions:
     margin_db: float = option(
         3.0, "with the MCS left to the codec: how far the base's threshold stays below the link's SNR [dB]"
     )
-    repair_share: float = option(
-        0.1,
-        "RaptorQ repair symbols over all symbols of the base, 0 to 0.9: lost packets up to that share do not "
-        "cost the base",
-    )
+    repair_share: float | None = repair_option("base and side information")
 
     def __post_init__(self) -> None:
         if not 0.05 <= self.da_ratio <= 20:
             raise HscError(f"the DA ratio is {self.da_ratio}: give 0.05 to 20")
         if not 0 <= self.margin_db <= 40:
             raise HscError(f"the margin of the MCS is {self.margin_db} dB: give 0 to 40")
-        erasure.repair_symbols(1, self.repair_share)
+        erasure.check_share(self.repair_share)
 
 
 class HdaDctCodec(Codec):
@@ -66,7 +61,6 @@ class HdaDctCodec(Codec):
 
     name = "hda_dct"
     Options = HdaDctOptions
-    without_losses = {"repair_share": 0.03}
     base = Base("digital", "digital base")
 
     def encode(self, image: np.ndarray, link: Link = Link()) -> Message:  # noqa: B008 - frozen
@@ -78,14 +72,15 @@ class HdaDctCodec(Codec):
 
     def _message(self, image: np.ndarray, uses: int, link: Link) -> Message:
         shape, mcs = tuple(image.shape), budget.mcs(link, self.options.margin_db)
-        base = self._base(image, uses, mcs)
+        share = erasure.share_of(self.options.repair_share, link)
+        base = self._base(image, uses, mcs, share)
         size = digital.payload_bytes_per_block(mcs)
-        stream = DigitalStream(erasure.protect(base, self.options.repair_share, size), mcs)
+        stream = DigitalStream(erasure.protect(base, share, size), mcs)
         residual = image.astype(np.float64) - BASES[self.options.base].decode(base, shape)
         taken = digital.symbol_count(len(stream.data), mcs)
         try:
             coded, side = softcast.fill(
-                residual.transpose(2, 0, 1), uses - taken, budget.robust_mcs(link), SoftCastOptions()
+                residual.transpose(2, 0, 1), uses - taken, budget.robust_mcs(link), share
             )
         except budget.TooFew as few:
             raise budget.TooFew(few.reason, taken + few.needed) from None
@@ -93,10 +88,9 @@ class HdaDctCodec(Codec):
         parameters = _PARAMETERS.pack(list(BASES).index(self.options.base), *lengths)
         return Message(self.name, shape, parameters, coded.values, (stream, side))
 
-    def _base(self, image: np.ndarray, uses: int, mcs: str) -> bytes:
+    def _base(self, image: np.ndarray, uses: int, mcs: str, repair: float) -> bytes:
         """The base that takes its share of so many channel uses."""
-        ratio, repair = self.options.da_ratio, self.options.repair_share
-        size = digital.payload_bytes_per_block(mcs)
+        ratio, size = self.options.da_ratio, digital.payload_bytes_per_block(mcs)
         blocks = int(uses * ratio / (1 + ratio)) // digital.symbols_per_block(mcs)
         try:
             return BASES[self.options.base].fit(image, _source_blocks(blocks, repair) * size)
@@ -129,10 +123,6 @@ class HdaDctCodec(Codec):
                 "use a more robust MCS or send it again"
             )
         return Decoded(np.rint((image + residual.transpose(1, 2, 0)).clip(0, 255)).astype(np.uint8))
-
-    def adapted(self, setting: LinkSetting) -> HdaDctCodec:
-        """With the setting's share of repair symbols."""
-        return self if setting.repair_share is None else self.with_options(repair_share=setting.repair_share)
 
     @classmethod
     def describe(cls, parameters: bytes) -> dict[str, object]:

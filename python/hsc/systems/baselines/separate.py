@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ...codecs.contract import Decoded
-from ...codecs.options import option
+from ...codecs.options import option, repair_option
 from ...coding import budget, erasure, stills
 from ...coding.stills import SOURCES, Source
 from ...errors import HscError
@@ -36,11 +36,11 @@ class SeparateOptions(RefinerOptions):
     margin_db: float = option(
         1.0, "with the MCS left to the codec: how far its threshold stays below the link's SNR [dB]"
     )
-    repair_share: float = option(0.0, "RaptorQ repair symbols over all symbols of the still, 0 to 0.9")
+    repair_share: float | None = repair_option("the still")
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        erasure.repair_symbols(1, self.repair_share)
+        erasure.check_share(self.repair_share)
         if not 0 <= self.margin_db <= 40:
             raise HscError(f"the margin of the MCS is {self.margin_db} dB: give 0 to 40")
 
@@ -58,10 +58,11 @@ class SeparateCodec(Refining):
         """
         check_shape(image.shape)
         mcs = budget.mcs(link, self.options.margin_db)
-        return budget.within(link, image.shape, lambda uses: self._message(image, uses, mcs))
+        share = erasure.share_of(self.options.repair_share, link)
+        return budget.within(link, image.shape, lambda uses: self._message(image, uses, mcs, share))
 
-    def _message(self, image: np.ndarray, uses: int, mcs: str) -> Message:
-        share, size = self.options.repair_share, digital.payload_bytes_per_block(mcs)
+    def _message(self, image: np.ndarray, uses: int, mcs: str, share: float) -> Message:
+        size = digital.payload_bytes_per_block(mcs)
         room = erasure.source_room(budget.bytes_in(uses, mcs), share, size)
         try:
             data = stills.fit(image, room, self.options.source)

@@ -13,13 +13,12 @@ from typing import Literal
 import numpy as np
 
 from ...codecs.contract import Codec, Decoded
-from ...codecs.options import option
+from ...codecs.options import option, repair_option
 from ...coding import budget, erasure
 from ...errors import HscError
 from ...message import DigitalStream, Link, Message, ReceivedDigital, ReceivedMessage
 from ...nn.planes import check_shape
 from ...phy import analog, digital
-from ...phy.adaptation import LinkSetting
 from . import softcast_transform
 from .softcast_spectrum import TRANSFORMS
 
@@ -32,12 +31,10 @@ class SoftCastOptions:
     """Options of SoftCast, all of the transmitter's."""
 
     transform: Literal["image", "block8"] = option("image", "DCT of the whole image, or of 8 × 8 pixels")
-    repair_share: float = option(
-        0.6, "RaptorQ repair symbols over all symbols of the side information, 0 to 0.9"
-    )
+    repair_share: float | None = repair_option("the side information")
 
     def __post_init__(self) -> None:
-        erasure.repair_symbols(1, self.repair_share)
+        erasure.check_share(self.repair_share)
 
 
 class SoftCastCodec(Codec):
@@ -45,18 +42,18 @@ class SoftCastCodec(Codec):
 
     name = "softcast"
     Options = SoftCastOptions
-    without_losses = {"repair_share": 0.03}
 
     def encode(self, image: np.ndarray, link: Link = Link()) -> Message:  # noqa: B008 - frozen
         """uint8 (H, W, C) → message of one analog and one digital stream. Raises HscError when the budget is
         too small.
         """
         check_shape(image.shape)
-        mcs = budget.robust_mcs(link)
-        return budget.within(link, image.shape, lambda uses: self._message(image, uses, mcs))
+        mcs, share = budget.robust_mcs(link), erasure.share_of(self.options.repair_share, link)
+        return budget.within(link, image.shape, lambda uses: self._message(image, uses, mcs, share))
 
-    def _message(self, image: np.ndarray, uses: int, mcs: str) -> Message:
-        coded, stream = fill(image.astype(np.float64).transpose(2, 0, 1), uses, mcs, self.options)
+    def _message(self, image: np.ndarray, uses: int, mcs: str, share: float) -> Message:
+        planes = image.astype(np.float64).transpose(2, 0, 1)
+        coded, stream = fill(planes, uses, mcs, share, self.options.transform)
         transform = TRANSFORMS.index(self.options.transform)
         parameters = bytes([transform]) + len(coded.side).to_bytes(_SIZE_BYTES, "big")
         return Message(self.name, tuple(image.shape), parameters, coded.values, (stream,))
@@ -70,10 +67,6 @@ class SoftCastCodec(Codec):
         side = recovered(received.digital[0], side_bytes)
         planes = softcast_transform.decode(side, received.analog, received.shape, transform)
         return Decoded(np.rint(planes.transpose(1, 2, 0).clip(0, 255)).astype(np.uint8))
-
-    def adapted(self, setting: LinkSetting) -> SoftCastCodec:
-        """With the setting's share of repair symbols."""
-        return self if setting.repair_share is None else self.with_options(repair_share=setting.repair_share)
 
     @classmethod
     def describe(cls, parameters: bytes) -> dict[str, object]:
@@ -91,18 +84,18 @@ def _unpack(parameters: bytes) -> tuple[str, int]:
 
 
 def fill(
-    planes: np.ndarray, uses: int, mcs: str, options: SoftCastOptions
+    planes: np.ndarray, uses: int, mcs: str, share: float, transform: str = TRANSFORMS[0]
 ) -> tuple[softcast_transform.Coded, DigitalStream]:
     """Planes, float (C, H, W) → as many chunks as `uses` channel uses hold beside their own side
-    information.
+    information, a `share` of whose symbols are repair symbols.
 
     Raises `budget.TooFew` when they hold none.
     """
     size = digital.payload_bytes_per_block(mcs)
 
     def parts(most_values: int) -> tuple[softcast_transform.Coded, int, int]:
-        coded = softcast_transform.encode(planes, most_values, options.transform)
-        side = budget.protected_uses(len(coded.side), options.repair_share, mcs)
+        coded = softcast_transform.encode(planes, most_values, transform)
+        side = budget.protected_uses(len(coded.side), share, mcs)
         return coded, side, side + analog.symbol_count(len(coded.values))
 
     reserved = 0
@@ -117,7 +110,7 @@ def fill(
         coded, _, spent = parts(few.needed)
     if spent > uses:
         raise budget.TooFew(f"{uses} channel uses are too few for SoftCast and its side information", spent)
-    return coded, DigitalStream(erasure.protect(coded.side, options.repair_share, size), mcs)
+    return coded, DigitalStream(erasure.protect(coded.side, share, size), mcs)
 
 
 def recovered(stream: ReceivedDigital, n_bytes: int) -> bytes:

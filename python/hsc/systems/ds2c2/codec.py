@@ -20,7 +20,6 @@ from ...coding import budget
 from ...errors import HscError
 from ...message import DigitalStream, Link, Message, ReceivedMessage
 from ...nn import planes
-from ...phy.adaptation import LinkSetting
 from .latents import weights_of
 from .options import Ds2c2Options
 from .parameters import NAME, RATES, Ds2c2Parameters
@@ -35,7 +34,6 @@ class Ds2c2Codec(Codec):
     Options = Ds2c2Options
     weights = ("ds2c2-base", "ds2c2-detail", *map(weights_of, range(len(RATES))))
     variants = {"ds2c2": {}, "ds2c2 binary": {"coding": "binary"}}
-    without_losses = {"repair_share": 0.03}
 
     def encode(self, image: np.ndarray, link: Link = Link()) -> Message:  # noqa: B008 - frozen
         """uint8 (H, W, C) → message of two digital streams; the second is empty where the budget holds the
@@ -71,10 +69,6 @@ class Ds2c2Codec(Codec):
             return Decoded(image_of(found.c, None, parameters, received.shape), (BASE_BROKEN,))
         arrived = received_residual(received.digital[1], parameters, received.shape, self.options.told)
         return Decoded(image_of(found.c, arrived, parameters, received.shape, found.labels))
-
-    def adapted(self, setting: LinkSetting) -> Ds2c2Codec:
-        """With the setting's share of repair symbols."""
-        return self if setting.repair_share is None else self.with_options(repair_share=setting.repair_share)
 
     @classmethod
     def describe(cls, parameters: bytes) -> dict[str, object]:

@@ -39,12 +39,12 @@ def loss(
     curves: list[PlannedCurve] = []
     for end, burst in ((_IID, 1.0), (_BURSTY, BURST)):
         places = [At(share, fading("awgn", SNR_DB, loss=share, burst=burst), CBR) for share in losses]
-        for case in available(SYSTEMS, say, losses=True):
+        for case in available(SYSTEMS, say):
             curves.append(_named(curve(case, images, places, seeds), end))
     few = [share for share in losses if share in (0.0, 0.05, 0.16, 0.3)]
     places = [At(share, fading("awgn", SNR_DB, loss=share, through="ofdm"), CBR) for share in few]
     through = ", through OFDM"
-    for case in available((OURS, BINARY, SEPARATE), lambda text: None, losses=True):
+    for case in available((OURS, BINARY, SEPARATE), lambda text: None):
         curves.append(_named(curve(case, images, places, seeds[:1]), through))
 
     def found(samples: Mapping[str, Samples]) -> dict[str, object]:
@@ -72,7 +72,7 @@ def _named(planned: PlannedCurve, end: str) -> PlannedCurve:
 def seen(images: Sequence[str], say: Say, losses: Sequence[float] = _PICTURE_LOSSES) -> Plan:
     """What is shown: systems at equal channel uses, by the share of packets lost."""
     places = [At(share, fading("awgn", SNR_DB, loss=share), CBR) for share in losses]
-    curves = tuple(curve(case, images, places) for case in available(SHOWN, say, losses=True))
+    curves = tuple(curve(case, images, places) for case in available(SHOWN, say))
     text = f"Kodak, AWGN, {SNR_DB:g} dB, CBR 1/{round(1 / CBR)}: the photographs whose details are shown."
     return Plan("ds2c2-fig5", text, PACKET_AXIS, curves)
 

@@ -23,7 +23,6 @@ from ...message import DigitalStream, Link, Message, ReceivedDigital, ReceivedMe
 from ...nn import planes
 from ...nn.transform import pad
 from ...phy import digital
-from ...phy.adaptation import LinkSetting
 from . import lic_coding, lic_network
 from .lic_coding import LEVELS, Coder, Latents, Reader
 from .lic_integer import UNIT
@@ -115,7 +114,6 @@ class LicCodec(Codec):
     name = "lic"
     Options = LicOptions
     weights = tuple(WEIGHTS.values())
-    without_losses = {"repair_share": 0.03}
 
     def encode(self, image: np.ndarray, link: Link = Link()) -> Message:  # noqa: B008 - frozen
         """uint8 (H, W, C) → message of one digital stream. Raises HscError for an image or a budget it cannot
@@ -124,27 +122,29 @@ class LicCodec(Codec):
         planes.check_shape(image.shape)
         network, coder = lic_network.load(WEIGHTS[self.options.training])
         mcs = budget.mcs(link, self.options.margin_db)
-        codes = Codes(network, coder, image)
+        codes, share = Codes(network, coder, image), self.options.share(link)
 
         def made(uses: int) -> Message:
-            return self._message(codes, tuple(image.shape), uses, mcs)
+            return self._message(codes, tuple(image.shape), uses, mcs, share)
 
         return budget.within(link, image.shape, made)
 
-    def _message(self, codes: Codes, shape: tuple[int, int, int], uses: int, mcs: str) -> Message:
+    def _message(
+        self, codes: Codes, shape: tuple[int, int, int], uses: int, mcs: str, share: float
+    ) -> Message:
         """The finest level whose code fits into so many channel uses. Raises `budget.TooFew` when none
         does.
         """
         size, room = digital.payload_bytes_per_block(mcs), budget.bytes_in(uses, mcs)
-        finest = codes.finest(lambda count: erasure.protected_bytes(count, self.options.share, size) <= room)
+        finest = codes.finest(lambda count: erasure.protected_bytes(count, share, size) <= room)
         data = codes[finest]
-        if (least := erasure.protected_bytes(len(data), self.options.share, size)) > room:
+        if (least := erasure.protected_bytes(len(data), share, size)) > room:
             needed = digital.symbol_count(least, mcs)
             raise budget.TooFew(f"{uses} channel uses do not hold the coarsest image of lic", needed)
         if len(data) > MOST_BYTES:
             raise HscError(f"the code has {len(data)} bytes: lower the CBR, or send a smaller image")
         parameters = LicParameters(finest, self.options.losses, self.options.training, len(data))
-        repaired = erasure.protect(data, self.options.share, size)
+        repaired = erasure.protect(data, share, size)
         return Message(self.name, shape, parameters.pack(), None, (DigitalStream(repaired, mcs),))
 
     def decode(self, received: ReceivedMessage) -> Decoded:
@@ -165,10 +165,6 @@ class LicCodec(Codec):
             raise HscError("the image was coded with other weights: install the same version at both ends")
         image = reconstruct(network, latents, told.level, tuple(received.shape))
         return Decoded(image, () if whole else (_notice(told, there, latents),))
-
-    def adapted(self, setting: LinkSetting) -> LicCodec:
-        """With the setting's share of repair symbols."""
-        return self if setting.repair_share is None else self.with_options(repair_share=setting.repair_share)
 
     @classmethod
     def describe(cls, parameters: bytes) -> dict[str, object]:

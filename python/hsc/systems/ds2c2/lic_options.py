@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from ...codecs.options import option
+from ...codecs.options import option, repair_option
 from ...coding import erasure
 from ...errors import HscError
+from ...message import Link
 
 Losses = Literal["repair", "stop", "zeros"]
 Training = Literal["clean", "erased"]
@@ -22,9 +23,7 @@ class LicOptions:
         "what lost blocks do: RaptorQ symbols repair them; or what comes before the first one is decoded and "
         "the rest predicted (stop); or they read as zeros and are decoded all the same",
     )
-    repair_share: float = option(
-        0.3, "RaptorQ repair symbols over all symbols, 0 to 0.9; with losses=repair alone"
-    )
+    repair_share: float | None = repair_option("the code, with losses=repair alone")
     training: Training = option(
         "clean", "weights trained without losses, or with 8 % of the latent symbols erased"
     )
@@ -33,11 +32,10 @@ class LicOptions:
     )
 
     def __post_init__(self) -> None:
-        erasure.repair_symbols(1, self.repair_share)
+        erasure.check_share(self.repair_share)
         if not 0 <= self.margin_db <= 40:
             raise HscError(f"the margin of the MCS is {self.margin_db} dB: give 0 to 40")
 
-    @property
-    def share(self) -> float:
+    def share(self, link: Link) -> float:
         """Share of repair symbols that is sent."""
-        return self.repair_share if self.losses == "repair" else 0.0
+        return erasure.share_of(self.repair_share, link) if self.losses == "repair" else 0.0

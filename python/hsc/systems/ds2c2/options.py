@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from ...codecs.options import Ends, option
+from ...codecs.options import Ends, option, repair_option
 from ...coding import erasure
 from ...errors import HscError
 
@@ -38,7 +38,7 @@ class Ds2c2Options:
         "derived",
         "the semantic map: derived from the base layer at both ends, for no bits; or sent, as in the paper",
     )
-    repair_share: float = option(0.4, "RaptorQ repair symbols over all symbols of the base layer, 0 to 0.9")
+    repair_share: float | None = repair_option("the base layer")
     told: bool = option(
         True,
         "whether the decoder of a binary residual knows what was lost; false: lost bits read as zeros, as in "
@@ -51,4 +51,4 @@ class Ds2c2Options:
             raise HscError(f"the base layer has no fineness {self.fineness}: choose one of 0 to {FINEST}")
         if not 0 <= self.steps <= MOST_STEPS:
             raise HscError(f"{self.steps} steps of FineNet: give 0 to {MOST_STEPS}")
-        erasure.repair_symbols(1, self.repair_share)
+        erasure.check_share(self.repair_share)

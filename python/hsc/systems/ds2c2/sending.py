@@ -37,6 +37,7 @@ class Terms:
         shape: (H, W, C).
         uses: complex channel uses of payload.
         base_mcs, residual_mcs: of the two streams.
+        repair_share: repair symbols over all symbols of the base layer.
         options: the codec's.
     """
 
@@ -44,22 +45,24 @@ class Terms:
     uses: int
     base_mcs: str
     residual_mcs: str
+    repair_share: float
     options: Ds2c2Options
 
     @classmethod
     def of(cls, shape: tuple[int, int, int], uses: int, link: Link, options: Ds2c2Options) -> Terms:
         """Those of a link. Raises HscError for an impossible one."""
         margins = (BASE_MARGIN_DB, RESIDUAL_MARGIN_DB)
-        return cls(shape, uses, *(budget.mcs(link, margin) for margin in margins), options)
+        share = erasure.share_of(options.repair_share, link)
+        return cls(shape, uses, *(budget.mcs(link, margin) for margin in margins), share, options)
 
     def protected(self, data: bytes) -> bytes:
         """The base layer with its repair symbols."""
         size = digital.payload_bytes_per_block(self.base_mcs)
-        return erasure.protect(data, self.options.repair_share, size)
+        return erasure.protect(data, self.repair_share, size)
 
     def base_uses(self, n_bytes: int) -> int:
         """Channel uses of so many bytes of the base layer, with its repair symbols."""
-        return budget.protected_uses(n_bytes, self.options.repair_share, self.base_mcs)
+        return budget.protected_uses(n_bytes, self.repair_share, self.base_mcs)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from ...message import Base
-from ...phy.adaptation import LinkSetting
 from ...refiner.codec import Refining
 from .options import HdaOptions
 from .parameters import HdaParameters
@@ -14,11 +13,6 @@ class HdaCodec(Refining):
 
     Options = HdaOptions
     base = Base("digital", "digital base")
-    without_losses = {"repair_share": 0.03}
-
-    def adapted(self, setting: LinkSetting) -> HdaCodec:
-        """With the setting's share of repair symbols."""
-        return self if setting.repair_share is None else self.with_options(repair_share=setting.repair_share)
 
     @classmethod
     def describe(cls, parameters: bytes) -> dict[str, object]:

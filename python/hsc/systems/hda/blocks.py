@@ -28,8 +28,6 @@ from .fusion import Fused, fuse, notices
 from .options import HdaOptions, key_bytes
 from .parameters import HdaParameters
 
-DEFAULT_REPAIR_SHARE = HdaOptions.repair_share
-
 
 class hda_semantic_encoder(LinkBlock):
     """Images to the semantic features z of HDA-DeepSC, eq. (1), for HDA Allocation.
@@ -86,7 +84,8 @@ class hda_allocation(LinkBlock):
         da_ratio: digital over analog channel uses, an upper limit; None to have it chosen.
         key: AES-256 key of the digital part: 64 hexadecimal digits, a file that holds them, or 32 bytes;
             empty for none.
-        repair_share: RaptorQ repair symbols over all symbols of the digital part.
+        repair_share: RaptorQ repair symbols over all symbols of the digital part; None: as many as the
+            losses that a Link Adaptation tells call for, else a tenth.
         snr_db: Es/N0 to count on [dB]; None when unknown.
         cbr: budget of payload channel uses / (C·H·W); None for 1/6.
         mcs_name: MCS of the digital part; empty: the best for the SNR, the most robust when that is unknown.
@@ -99,7 +98,7 @@ class hda_allocation(LinkBlock):
         self,
         da_ratio: float | None = 0.2,
         key: str | bytes | None = None,
-        repair_share: float = DEFAULT_REPAIR_SHARE,
+        repair_share: float | None = None,
         snr_db: float | None = None,
         cbr: float | None = None,
         mcs_name: str = "",
@@ -184,7 +183,7 @@ class hda_transmitter(PartsTransmitter):
         self,
         da_ratio: float | None = 0.2,
         key: str | bytes | None = None,
-        repair_share: float = DEFAULT_REPAIR_SHARE,
+        repair_share: float | None = None,
         snr_db: float | None = None,
         cbr: float | None = None,
         mcs_name: str = "",

@@ -53,7 +53,8 @@ class Terms:
         chosen = mcs.by_name(budget.mcs(link))
         block_bytes, block_uses = digital.payload_bytes_per_block(chosen), digital.symbols_per_block(chosen)
         where = regions(*shape[:2])
-        return cls(where, options.key, options.repair_share, chosen, block_bytes, block_uses)
+        share = erasure.share_of(options.repair_share, link)
+        return cls(where, options.key, share, chosen, block_bytes, block_uses)
 
     @property
     def overhead(self) -> int:

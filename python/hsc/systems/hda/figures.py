@@ -224,7 +224,7 @@ def cliff(images: Sequence[str], say: Say, snrs_db: Sequence[float] = range(21))
 
 def ofdm(images: Sequence[str], say: Say, seeds: Sequence[int] = range(5)) -> Plan:
     """Symbol level against OFDM at 10 dB, and packets lost."""
-    cases = available(SYSTEMS[:7], say, losses=True)
+    cases = available(SYSTEMS[:7], say)
     curves = []
     for case in cases:
         symbols = curve(case, images, [At(0.0, fading("awgn", DESIGN_SNR_DB), CBR)], seeds)

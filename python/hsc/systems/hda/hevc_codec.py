@@ -11,7 +11,8 @@ with the least expected error.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
@@ -117,9 +118,17 @@ def _why_no_base(closed: int) -> str:
 
 
 def _message(image: np.ndarray, z: torch.Tensor, at: Budget) -> Message:
-    """The message with the least expected error. Raises `budget.TooFew` when no base fits."""
+    """The message with the least expected error. Raises `budget.TooFew` when no base fits.
+
+    What share of the channel uses a base should take is found with sketches of it, then the base is made.
+    """
     needed: list[int] = []
-    best = cheapest(_bases(image, z, at, needed))
+    shares = _shares(at)
+    if len(shares) > 1:
+        sketched = cheapest(_allocations(image, z, at, shares, needed, sketched=True))
+        size = len(sketched.split.whole) if sketched else None
+        shares = [share for share in shares if _room(at, share) == size]
+    best = cheapest(_allocations(image, z, at, shares, needed))
     if best is None:
         raise budget.TooFew(
             f"{at.uses} channel uses are too few for {NAME} at {at.terms.mcs.name}", min(needed)
@@ -127,17 +136,28 @@ def _message(image: np.ndarray, z: torch.Tensor, at: Budget) -> Message:
     return message(NAME, 0, best, at)
 
 
-def _bases(image: np.ndarray, z: torch.Tensor, at: Budget, needed: list[int]) -> Iterator[Allocation]:
-    """The best allocation of each base that fits, from the smallest base on; `needed` takes the channel uses
-    that each would have had to have.
+def _allocations(
+    image: np.ndarray,
+    z: torch.Tensor,
+    at: Budget,
+    shares: Sequence[float],
+    needed: list[int],
+    sketched: bool = False,
+) -> Iterator[Allocation]:
+    """The best allocation for each share of the channel uses that a base may take, from the smallest on,
+    where it fits; `needed` takes the channel uses that each would have had to have. A sketch counts as the
+    base that it stands for.
     """
-    for share in _shares(at):
+    for share in shares:
+        room = _room(at, share)
         try:
-            base = hevc.fit(image, int(at.uses * _bytes_per_use(at, share)) - _beside_base(at))
+            base = hevc.sketch(image, room) if sketched else hevc.fit(image, room)
         except budget.TooFew as few:
             needed.append(math.ceil((few.needed + _beside_base(at)) / _bytes_per_use(at, share)))
             continue
         split, finenesses = _split(image, z, base), range(at.fineness, len(activity.STEPS))
+        if sketched:
+            split = replace(split, whole=bytes(room))
         tried = [priced(split, fineness, load(), at) for fineness in finenesses]
         needed += [each.digital_uses + 1 for each in tried]
         fitting = [each for each in tried if each.digital_uses < at.uses]
@@ -162,6 +182,11 @@ def _shares(at: Budget) -> tuple[float, ...]:
         return (ratio / (1 + ratio),)
     usual = next(shares for most, shares in _SHARES if at.terms.mcs.bits_per_use <= most)
     return usual if at.uses > _SMALL else (0.5,)
+
+
+def _room(at: Budget, share: float) -> int:
+    """Bytes for the base where the digital part takes that share of the channel uses."""
+    return int(at.uses * _bytes_per_use(at, share)) - _beside_base(at)
 
 
 def _bytes_per_use(at: Budget, share: float) -> float:

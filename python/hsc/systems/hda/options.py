@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ...codecs.options import Ends, option
+from ...codecs.options import Ends, option, repair_option
 from ...coding import erasure
 from ...errors import HscError
 from ...phy import cipher
@@ -43,11 +43,7 @@ class HdaOptions(RefinerOptions):
         read_key,
         secret=True,
     )
-    repair_share: float = option(
-        0.35,
-        "RaptorQ repair symbols over all symbols of the digital part, 0 to 0.9: lost packets up to that "
-        "share cost no digital information",
-    )
+    repair_share: float | None = repair_option("the digital part")
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -55,4 +51,4 @@ class HdaOptions(RefinerOptions):
             raise HscError(f"the DA ratio is {self.da_ratio}: give 0.05 to 10, or none to have it chosen")
         if self.key is not None and len(self.key) != 32:
             raise HscError(f"the AES key has {len(self.key)} bytes: give 32 (64 hexadecimal digits)")
-        erasure.repair_symbols(1, self.repair_share)
+        erasure.check_share(self.repair_share)

@@ -28,7 +28,6 @@ NAME = LriscCodec.name
 DEFAULT_ROI_WEIGHT = LriscOptions.roi_weight
 DEFAULT_TEXTURE = LriscOptions.texture
 DEFAULT_SIDE_SHARE = LriscOptions.side_share
-DEFAULT_REPAIR_SHARE = LriscOptions.repair_share
 # Regions of single images that wait for them.
 _WAITING = 16
 
@@ -76,7 +75,8 @@ class lrisc_rate_allocation(LinkBlock):
         texture: how much more errors count where the image is calm, 0 (least squared error) to 1 (what looks
             best at the CBR).
         side_share: largest share of the channel uses that y may take, where its coarsest form keeps to it.
-        repair_share: RaptorQ repair symbols over all symbols of the side information.
+        repair_share: RaptorQ repair symbols over all symbols of the side information; None: as many as the
+            losses that a Link Adaptation tells call for, else a tenth.
         snr_db: Es/N0 to count on [dB]; None when unknown.
         cbr: budget of payload channel uses / (C·H·W), which sets β; None for 1/6.
         mcs_name: MCS of the side information; empty: the best for the SNR, the most robust when that is
@@ -92,7 +92,7 @@ class lrisc_rate_allocation(LinkBlock):
         roi_weight: float = DEFAULT_ROI_WEIGHT,
         texture: float = DEFAULT_TEXTURE,
         side_share: float = DEFAULT_SIDE_SHARE,
-        repair_share: float = DEFAULT_REPAIR_SHARE,
+        repair_share: float | None = None,
         snr_db: float | None = None,
         cbr: float | None = None,
         mcs_name: str = "",
@@ -130,14 +130,9 @@ class lrisc_rate_allocation(LinkBlock):
         """Share from the next image on. Raises HscError for an impossible one."""
         self._options = replace(self._options, side_share=side_share)
 
-    def set_repair_share(self, repair_share: float) -> None:
+    def set_repair_share(self, repair_share: float | None) -> None:
         """Share from the next image on. Raises HscError for an impossible one."""
         self._options = replace(self._options, repair_share=repair_share)
-
-    def on_setting(self, setting: pdu.LinkSetting) -> None:
-        super().on_setting(setting)
-        if setting.repair_share is not None:
-            self.set_repair_share(setting.repair_share)
 
     def _region(self, region: pdu.Region) -> None:
         if region.image_id is None:
@@ -219,7 +214,7 @@ class lrisc_transmitter(PartsTransmitter):
         roi_weight: float = DEFAULT_ROI_WEIGHT,
         texture: float = DEFAULT_TEXTURE,
         side_share: float = DEFAULT_SIDE_SHARE,
-        repair_share: float = DEFAULT_REPAIR_SHARE,
+        repair_share: float | None = None,
         snr_db: float | None = None,
         cbr: float | None = None,
         mcs_name: str = "",

@@ -23,7 +23,6 @@ from ...message import DigitalStream, Link, Message, ReceivedAnalog, ReceivedMes
 from ...nn import planes
 from ...nn.transform import pad
 from ...phy import digital
-from ...phy.adaptation import LinkSetting
 from ...refiner import bands
 from ...refiner.codec import Refining
 from . import hyper, literal, roi, side
@@ -51,6 +50,7 @@ class Terms:
         uses: complex channel uses of payload.
         snr_db: Es/N0 that the gains are made for [dB].
         mcs: of the side information.
+        repair_share: repair symbols over all symbols of the side information.
         options: the codec's.
     """
 
@@ -58,13 +58,15 @@ class Terms:
     uses: int
     snr_db: float
     mcs: str
+    repair_share: float
     options: LriscOptions
 
     @classmethod
     def of(cls, shape: tuple[int, int, int], uses: int, link: Link, options: LriscOptions) -> Terms:
         """Those of a link. Raises HscError for an impossible one."""
         snr_db = USUAL_SNR_DB if link.snr_db is None else link.snr_db
-        return cls(shape, uses, snr_db, budget.mcs(link, MARGIN_DB), options)
+        share = erasure.share_of(options.repair_share, link)
+        return cls(shape, uses, snr_db, budget.mcs(link, MARGIN_DB), share, options)
 
     @property
     def cbr(self) -> float:
@@ -83,7 +85,7 @@ class Terms:
 
     def side_uses(self, n_bytes: int) -> int:
         """Channel uses of so many bytes of side information with repair symbols and LDPC."""
-        return budget.protected_uses(n_bytes, self.options.repair_share, self.mcs)
+        return budget.protected_uses(n_bytes, self.repair_share, self.mcs)
 
 
 @dataclass(frozen=True)
@@ -197,7 +199,7 @@ def message(z: torch.Tensor, chosen: Allocation, terms: Terms) -> Message:
     parameters = LriscParameters(
         chosen.fineness, chosen.selection, len(chosen.side), chosen.literal, chosen.texture
     )
-    protected = erasure.protect(chosen.side, terms.options.repair_share, terms.block_bytes)
+    protected = erasure.protect(chosen.side, terms.repair_share, terms.block_bytes)
     streams = (DigitalStream(protected, terms.mcs),)
     return Message(LriscCodec.name, terms.shape, parameters.pack(), values, streams)
 
@@ -263,7 +265,6 @@ class LriscCodec(Refining):
     name = "lrisc"
     Options = LriscOptions
     weights = ("lrisc",)
-    without_losses = {"repair_share": 0.03}
 
     def encode(self, image: np.ndarray, link: Link = Link()) -> Message:  # noqa: B008 - frozen
         """uint8 (H, W, C) → message of one analog and one digital stream. Raises HscError for an image or
@@ -290,10 +291,6 @@ class LriscCodec(Refining):
             return Decoded(np.full(received.shape, _GREY, np.uint8), (lost,))
         network, _ = load_network()
         return decoded(network, known, received.shape)
-
-    def adapted(self, setting: LinkSetting) -> LriscCodec:
-        """With the setting's share of repair symbols."""
-        return self if setting.repair_share is None else self.with_options(repair_share=setting.repair_share)
 
     @classmethod
     def describe(cls, parameters: bytes) -> dict[str, object]:

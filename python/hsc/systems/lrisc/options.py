@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from ...codecs.options import Ends, option
+from ...codecs.options import Ends, option, repair_option
 from ...coding import erasure
 from ...errors import HscError
 from ...refiner.options import RefinerOptions
@@ -43,9 +43,7 @@ class LriscOptions(RefinerOptions):
         "coding lengths: expected from p(z | y), which the receiver knows; or literal, of the values "
         "themselves, which it is told",
     )
-    repair_share: float = option(
-        0.3, "RaptorQ repair symbols over all symbols of the side information, 0 to 0.9"
-    )
+    repair_share: float | None = repair_option("the side information")
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -55,4 +53,4 @@ class LriscOptions(RefinerOptions):
             raise HscError(f"the share of the side information is {self.side_share:g}: give 0.01 to 0.5")
         if not 0 <= self.texture <= 1:
             raise HscError(f"the weight of texture is {self.texture:g}: give 0 (none) to 1")
-        erasure.repair_symbols(1, self.repair_share)
+        erasure.check_share(self.repair_share)

@@ -9,7 +9,6 @@ from ....phy.packets import DEFAULT_PACKET_SYMBOLS
 from .interleaving import ds2c2_bit_deinterleaver, ds2c2_bit_interleaver
 from .parts import (
     DEFAULT_CODING,
-    DEFAULT_REPAIR_SHARE,
     DEFAULT_SEMANTIC,
     DEFAULT_STEPS,
     ds2c2_base_decoder,
@@ -38,7 +37,7 @@ class ds2c2_transmitter(PartsTransmitter):
         rate: str | None = None,
         steps: int = DEFAULT_STEPS,
         semantic: str = DEFAULT_SEMANTIC,
-        repair_share: float = DEFAULT_REPAIR_SHARE,
+        repair_share: float | None = None,
         snr_db: float | None = None,
         cbr: float | None = None,
         mcs_name: str = "",

@@ -31,7 +31,6 @@ from .streams import BASE, RESIDUAL, STREAMS, features_of
 DEFAULT_CODING = Ds2c2Options.coding
 DEFAULT_STEPS = Ds2c2Options.steps
 DEFAULT_SEMANTIC = Ds2c2Options.semantic
-DEFAULT_REPAIR_SHARE = Ds2c2Options.repair_share
 # Images that wait for their base layer.
 _WAITING = 16
 
@@ -45,7 +44,8 @@ class ds2c2_base_encoder(LinkBlock):
     Args:
         fineness: 0 (coarsest) to 4; None for the finest that its share of the budget holds.
         semantic: "derived" or "sent": whether the semantic map is part of the base layer.
-        repair_share: RaptorQ repair symbols over all symbols of the base layer.
+        repair_share: RaptorQ repair symbols over all symbols of the base layer; None: as many as the losses
+            that a Link Adaptation tells call for, else a tenth.
         snr_db: Es/N0 to count on [dB]; None when unknown.
         cbr: budget of payload channel uses / (C·H·W), of both layers together; None for 1/6.
         mcs_name: MCS of the base layer; empty: the best for the SNR with 3 dB to spare, the most robust when
@@ -59,7 +59,7 @@ class ds2c2_base_encoder(LinkBlock):
         self,
         fineness: int | None = None,
         semantic: str = DEFAULT_SEMANTIC,
-        repair_share: float = DEFAULT_REPAIR_SHARE,
+        repair_share: float | None = None,
         snr_db: float | None = None,
         cbr: float | None = None,
         mcs_name: str = "",
@@ -78,14 +78,9 @@ class ds2c2_base_encoder(LinkBlock):
         """Fineness from the next image on. Raises HscError for one that there is not."""
         self._options = replace(self._options, fineness=fineness)
 
-    def set_repair_share(self, repair_share: float) -> None:
+    def set_repair_share(self, repair_share: float | None) -> None:
         """Share from the next image on. Raises HscError for an impossible one."""
         self._options = replace(self._options, repair_share=repair_share)
-
-    def on_setting(self, setting: pdu.LinkSetting) -> None:
-        super().on_setting(setting)
-        if setting.repair_share is not None:
-            self.set_repair_share(setting.repair_share)
 
     def _encode(self, image: pdu.Image) -> None:
         planes.check_shape(image.shape)
