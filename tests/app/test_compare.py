@@ -7,7 +7,6 @@ import pytest
 from click.testing import CliRunner
 from gnuradio.hsc.app import compare, planned, samples
 from gnuradio.hsc.app.cli import main
-from gnuradio.hsc.codecs import registry
 from gnuradio.hsc.errors import HscError
 from gnuradio.hsc.evaluation import curves, detail, plan
 from gnuradio.hsc.images.files import load

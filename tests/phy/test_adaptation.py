@@ -13,7 +13,6 @@ from gnuradio.hsc import metrics
 from gnuradio.hsc.app import samples
 from gnuradio.hsc.blocks import pdu
 from gnuradio.hsc.blocks.base import MessageBlock
-from gnuradio.hsc.codecs import registry
 from gnuradio.hsc.codecs.contract import Codec
 from gnuradio.hsc.errors import HscError
 from gnuradio.hsc.images import files

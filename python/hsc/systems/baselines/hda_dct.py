@@ -25,7 +25,6 @@ from ...message import Base, DigitalStream, Link, Message, ReceivedMessage
 from ...nn.planes import check_shape
 from ...phy import digital
 from . import softcast, softcast_transform
-from .softcast import SoftCastOptions
 
 # In the order of their numbers on the air.
 BASES = {"hevc": hevc, "dct": dct_base}
