@@ -46,6 +46,20 @@ def test_blocks_erased_are_those_of_the_seed():
     assert not np.array_equal(same[0], sent.receive(0.3, np.random.default_rng(6)))
 
 
+def test_all_bits_are_within_what_is_allowed():
+    """Where the base layer counts, it is the finest that leaves room."""
+    most = table1.BITS_PER_PIXEL * PHOTO.shape[0] * PHOTO.shape[1]
+    for sent in (
+        table1.chunks(PHOTO, all_bits=True),
+        table1.binary(PHOTO, "ds2c2-residual-0.13", 0, True, all_bits=True),
+    ):
+        coarsest = 8 * len(table1.base.encode(PHOTO, 0).data)
+        assert sent.base + sent.residual <= most * 1.02 or sent.base == coarsest
+    fineness, coded = table1.within(PHOTO, 0.9)
+    finer = table1.base.encode(PHOTO, fineness + 1)
+    assert 8 * len(finer.data) > 0.9 * most and fineness < 4
+
+
 def test_latents_look_alike_before_and_after_the_channel():
     found = latents_shown.fig4(GIVEN)
     before, after = (np.array(series.y.values) for series in found.series)
