@@ -65,6 +65,13 @@ def test_a_sketch_is_of_the_quality_that_fits():
         hevc.sketch(image, 60)
 
 
+@pytest.mark.parametrize("shape", [(1, 1, 3), (72, 104, 3), (143, 201, 1), (40, 300, 3)])
+@pytest.mark.parametrize("n_bytes", [400, 2500])
+def test_sketches_of_any_size_are_pictures(shape, n_bytes):
+    image = photograph(*shape)
+    assert hevc.decode(hevc.sketch(image, n_bytes), shape).shape == shape
+
+
 def test_hevc_quality_is_monotonous_over_the_halvings_of_the_size():
     image = photograph(256, 256)
     data = [hevc.encode(image, quality) for quality in (-54, -36, -18, 0, 30, 90)]
