@@ -104,7 +104,11 @@ def water_level(log_power: torch.Tensor, snr_db: float) -> int:
     """
     if not log_power.numel():
         return 0
-    values, counts = _counted(log_power)
+    return _water_level(*_counted(log_power), snr_db)
+
+
+def _water_level(values: torch.Tensor, counts: torch.Tensor, snr_db: float) -> int:
+    """The same for log-powers, ascending, and how often each is there."""
     amplitude, weight = (values / (2 * OCTAVE)).exp2().double(), counts.double() / counts.sum()
     # 20 octaves below the weakest, the powers are SoftCast's to a thousandth.
     low, high = int(values[0]) - 20 * OCTAVE, int(values[-1])
@@ -125,8 +129,7 @@ def select(log_power: torch.Tensor, values: int, snr_db: float) -> Selection:
     if not len(fitting):
         return Selection(int(levels[-1]) + 1, 0)
     first = int(fitting[0])
-    sent = levels[first:].repeat_interleave(counts[first:])
-    return Selection(int(levels[first]), water_level(sent, snr_db))
+    return Selection(int(levels[first]), _water_level(levels[first:], counts[first:], snr_db))
 
 
 def expected_error(log_power: torch.Tensor, selection: Selection, snr_db: float) -> float:

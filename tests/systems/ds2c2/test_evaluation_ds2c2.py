@@ -55,7 +55,7 @@ def test_all_bits_are_within_what_is_allowed():
     ):
         coarsest = 8 * len(table1.base.encode(PHOTO, 0).data)
         assert sent.base + sent.residual <= most * 1.02 or sent.base == coarsest
-    fineness, coded = table1.within(PHOTO, 0.9)
+    fineness, coded = table1.base_layer(PHOTO, 0.9)
     finer = table1.base.encode(PHOTO, fineness + 1)
     assert 8 * len(finer.data) > 0.9 * most and fineness < 4
 

@@ -36,16 +36,17 @@ def loss(
     """Every system against the share of packets lost, at equal channel uses with everything, through
     symbols; and ours and HEVC through OFDM.
     """
+    cases = available(SYSTEMS, say)
     curves: list[PlannedCurve] = []
     for end, burst in ((_IID, 1.0), (_BURSTY, BURST)):
         places = [At(share, fading("awgn", SNR_DB, loss=share, burst=burst), CBR) for share in losses]
-        for case in available(SYSTEMS, say):
-            curves.append(_named(curve(case, images, places, seeds), end))
+        curves += [_named(curve(case, images, places, seeds), end) for case in cases]
     few = [share for share in losses if share in (0.0, 0.05, 0.16, 0.3)]
     places = [At(share, fading("awgn", SNR_DB, loss=share, through="ofdm"), CBR) for share in few]
     through = ", through OFDM"
-    for case in available((OURS, BINARY, SEPARATE), lambda text: None):
-        curves.append(_named(curve(case, images, places, seeds[:1]), through))
+    for case in cases:
+        if case in (OURS, BINARY, SEPARATE):
+            curves.append(_named(curve(case, images, places, seeds[:1]), through))
 
     def found(samples: Mapping[str, Samples]) -> dict[str, object]:
         labels = [case.label + end for case in (OURS, BINARY) for end in (_IID, _BURSTY, through)]

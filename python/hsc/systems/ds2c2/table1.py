@@ -71,10 +71,12 @@ class Row:
     send: Callable[[np.ndarray], Sent]
 
 
-def within(image: np.ndarray, share: float) -> tuple[int, base.BaseCode]:
-    """Fineness and code of the finest base layer that takes at most a share of all bits; the coarsest where
-    none does.
+def base_layer(image: np.ndarray, share: float | None) -> tuple[int, base.BaseCode]:
+    """Fineness and code of the finest base layer that takes at most a share of all bits, the coarsest where
+    none does; None: of the one whose bits do not count.
     """
+    if share is None:
+        return _FINENESS, base.encode(image, _FINENESS)
     most = share * BITS_PER_PIXEL * image.shape[0] * image.shape[1]
     for fineness in reversed(range(len(STEPS))):
         coded = base.encode(image, fineness)
@@ -88,9 +90,8 @@ def binary(image: np.ndarray, name: str, level: int, told: bool, all_bits: bool 
     bits count too.
     """
     shape = tuple(image.shape)
-    fineness, coded = _FINENESS, base.encode(image, _FINENESS)
-    if all_bits:
-        fineness, coded = within(image, 1 - float(RATES[level]) / BITS_PER_PIXEL)
+    left = 1 - float(RATES[level]) / BITS_PER_PIXEL
+    fineness, coded = base_layer(image, left if all_bits else None)
     network, latent = residual_network.load_network(name), latent_shape(level, shape)
     prior = base.synthesise(coded.c, fineness, shape, _STEPS).refined
     symbols = symbols_of(pad(planes.to_planes(image), MULTIPLE), prior, name)
@@ -109,11 +110,8 @@ def binary(image: np.ndarray, name: str, level: int, told: bool, all_bits: bool 
 def chunks(image: np.ndarray, all_bits: bool) -> Sent:
     """Our residual, in LDPC blocks; `all_bits`: the base layer's bits count too."""
     shape = tuple(image.shape)
-    fineness, coded = _FINENESS, base.encode(image, _FINENESS)
-    room = BITS_PER_PIXEL * shape[0] * shape[1]
-    if all_bits:
-        fineness, coded = within(image, _LARGEST_BASE)
-        room -= 8 * len(coded.data)
+    fineness, coded = base_layer(image, _LARGEST_BASE if all_bits else None)
+    room = BITS_PER_PIXEL * shape[0] * shape[1] - (8 * len(coded.data) if all_bits else 0)
     prior = base.synthesise(coded.c, fineness, shape, _STEPS).refined
     blocks = max(int(room / 8 / LDPC_BLOCK), 1)
     pixels = pad(planes.to_planes(image), MULTIPLE)

@@ -173,8 +173,9 @@ def over_fading(
         at_each = [At(value, fading(kind, value, judged=judged), cbr) for value in snrs_db]
         curves += [_renamed(curve(case, images, at_each), f", {kind}") for case in cases]
     lossy = [At(loss, fading("awgn", DESIGN_SNR_DB, loss=loss, judged=judged), cbr) for loss in losses]
-    for case in available((*RIVALS, HDA), lambda text: None):
-        curves.append(_renamed(curve(case, images, lossy), _LOST, axis=LOSS_AXIS))
+    for case in cases:
+        if case is not ROBUST:
+            curves.append(_renamed(curve(case, images, lossy), _LOST, axis=LOSS_AXIS))
 
     def found(samples: Mapping[str, Samples]) -> dict[str, object]:
         result = findings.failures(samples)
