@@ -18,7 +18,7 @@ from ...images import datasets
 from ...nn.transform import pad
 from ...perceptual import Lpips
 from ...training.export import ship
-from ...training.loop import Method, Run, accelerator, batches, fit, planes
+from ...training.loop import Method, Run, accelerator, batches, fit, mixed_precision, planes
 from . import base_prior, bits
 from .base_network import WEIGHTS as BASE
 from .binarizer import binarise
@@ -81,6 +81,10 @@ def cross(symbols: torch.Tensor, erasures: Erasures) -> tuple[torch.Tensor, torc
     return came * symbols, came
 
 
+def _mixed(device: torch.device) -> torch.autocast:
+    return torch.autocast(device.type, torch.bfloat16, enabled=mixed_precision(device))
+
+
 @dataclass(frozen=True)
 class Distance:
     """L_d of eq. (4), and the PSNR, of images (B, 3, S, S).
@@ -102,7 +106,8 @@ class Distance:
             total = total + terms.ssim * (1 - ssim(found, images, data_range=1.0))
         if terms.vgg:
             some = slice(int(torch.randint(min(_VGG_SHARE, len(found)), ())), None, _VGG_SHARE)
-            total = total + terms.vgg * self.vgg(found[some], images[some]).mean()
+            with _mixed(images.device):
+                total = total + terms.vgg * self.vgg(found[some], images[some]).mean()
         if terms.psnr:
             squared = (found - images).square().mean((1, 2, 3))
             total = total + terms.psnr * torch.log10(squared + _LEAST_MSE).mean()
@@ -118,10 +123,11 @@ def loss(
     drawn: bool,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """L_BResNet + L_SumNet and the MSE of x̂ for images and x′ (B, 3, S, S). `drawn`: symbols are random, as
-    in `binarise`.
+    in `binarise`. The network is in bfloat16 where that is faster; squared errors are not.
     """
-    symbols = binarise(network.analyse(images, prior), drawn)
-    sums, combined = network.receive(*cross(symbols, erasures), prior)
+    with _mixed(images.device):
+        symbols = binarise(network.analyse(images, prior), drawn)
+        sums, combined = network.receive(*cross(symbols, erasures), prior)
     value = distance(sums, images) + distance(combined, images)
     return value, (combined - images).square().mean()
 
@@ -140,7 +146,7 @@ def train(run: Run, start: dict[str, torch.Tensor] | None) -> dict[str, float]:
         images = next(source)
         fineness = recipe.finenesses[int(torch.randint(len(recipe.finenesses), ()))]
         distance = Distance(recipe.terms.at(fraction), vgg)
-        known = prior(images, fineness)
+        known = prior(images, fineness).contiguous(memory_format=torch.channels_last)
         return loss(model, images, known, distance, recipe.erasures, fraction < recipe.signs_from)
 
     network, steps = fit(network.to(memory_format=torch.channels_last), of_batch, run, METHOD)
