@@ -27,26 +27,24 @@ if TYPE_CHECKING:
 PAPERS = Path(__file__).parent / "papers"  # the numbers that the paper prints, in the form of our results
 _IID, _BURSTY = ", independent losses", ", bursty losses"
 _PICTURE_LOSSES = (0.0, 0.16, 0.3)
-_SEEDS = (0, 1)
 
 
-def loss(
-    images: Sequence[str], say: Say, losses: Sequence[float] = LOSSES, seeds: Sequence[int] = _SEEDS
-) -> Plan:
+def loss(images: Sequence[str], say: Say, losses: Sequence[float] = LOSSES) -> Plan:
     """Every system against the share of packets lost, at equal channel uses with everything, through
     symbols; and ours and HEVC through OFDM.
     """
     cases = available(SYSTEMS, say)
     curves: list[PlannedCurve] = []
     for end, burst in ((_IID, 1.0), (_BURSTY, BURST)):
-        places = [At(share, fading("awgn", SNR_DB, loss=share, burst=burst), CBR) for share in losses]
-        curves += [_named(curve(case, images, places, seeds), end) for case in cases]
+        lost = [(share, {"loss": share, "burst": burst} if share else {}) for share in losses]
+        places = [At(share, fading("awgn", SNR_DB, **how), CBR) for share, how in lost]
+        curves += [_named(curve(case, images, places), end) for case in cases]
     few = [share for share in losses if share in (0.0, 0.05, 0.16, 0.3)]
     places = [At(share, fading("awgn", SNR_DB, loss=share, through="ofdm"), CBR) for share in few]
     through = ", through OFDM"
     for case in cases:
         if case in (OURS, BINARY, SEPARATE):
-            curves.append(_named(curve(case, images, places, seeds[:1]), through))
+            curves.append(_named(curve(case, images, places), through))
 
     def found(samples: Mapping[str, Samples]) -> dict[str, object]:
         labels = [case.label + end for case in (OURS, BINARY) for end in (_IID, _BURSTY, through)]
@@ -141,6 +139,6 @@ FIGURES = (
         images=_PHOTOS,
         plan=loss,
         draw=partial(_drawn, shown=("psnr", "ms_ssim_db"), groups=(_IID, _BURSTY)),
-        quick={"losses": LOSSES[::3], "seeds": (0,)},
+        quick={"losses": LOSSES[::3]},
     ),
 )
