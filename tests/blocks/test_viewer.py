@@ -195,7 +195,7 @@ def test_constellations_hold_the_newest_symbols_of_each_kind():
     assert np.allclose(np.abs(shown.analog), 0.5 * np.sqrt(2)) and np.allclose(
         np.abs(shown.digital), np.sqrt(2)
     )
-    assert shown.mcs == "16QAM-1/2" and shown.bits_per_symbol == (4,)
+    assert shown.mcs == "16QAM-1/2" and shown.constellations == ((4, ()),)
     viewed.add_packet(*received(0, replace(HEADER, message_id=9), variance=np.inf))
     assert np.array_equal(viewed.snapshot().digital, shown.digital)
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from gnuradio.hsc.errors import HscError
 from gnuradio.hsc.phy import ldpc
-from gnuradio.hsc.phy.ldpc_decoder import MinSumDecoder
+from gnuradio.hsc.phy.ldpc_decoder import LayeredDecoder
 from gnuradio.hsc.phy.ldpc_tables import BASE_MATRICES, Z
 
 FROZEN = {"1/2": 0xFA109A84, "5/8": 0x6794C170, "3/4": 0x805DBD29, "13/16": 0x74B12963}
@@ -172,7 +172,7 @@ def test_bad_llrs():
 @pytest.mark.parametrize("rate", RATES)
 def test_8_bits_never_overflow(rate):
     """Posterior = channel + all messages, in exact integers, after many iterations on the hardest input."""
-    decoder = MinSumDecoder(np.array(BASE_MATRICES[rate]), Z)
+    decoder = LayeredDecoder(np.array(BASE_MATRICES[rate]), Z)
     rng = np.random.default_rng(10)
     llr = np.where(rng.random((64, 672)) < 0.1, -1, 1) * rng.choice([0.01, 1, np.inf], (64, 672))
     work = decoder._load(llr)

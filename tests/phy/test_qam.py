@@ -122,6 +122,62 @@ def test_lost_and_absurd_symbols(bits, exact):
     assert (llr[[4, 6]] > 0).all()  # no noise at all: label 0 is all zeros, and certain
 
 
+def mutual_information(levels: tuple[float, ...], snr_db: float) -> float:
+    """Bits per symbol that bit by bit demapping can carry at Es/N0 [dB], Gray labels, by Gauss-Hermite
+    integration over the noise of an axis. Of all levels above 0.
+    """
+    axis = np.array([*(-level for level in levels[::-1]), *levels])
+    axis = axis * np.sqrt(0.5 / np.mean(axis**2))
+    variance = 0.5 * 10 ** (-snr_db / 10)
+    nodes, weights = np.polynomial.hermite.hermgauss(60)
+    received = axis[:, None] + np.sqrt(2 * variance) * nodes
+    likelihood = np.exp(-((received[..., None] - axis) ** 2) / (2 * variance))
+    index = np.arange(len(axis))
+    labels, total = index ^ (index >> 1), 0.0
+    for bit in range(len(axis).bit_length() - 1):
+        same = (labels[:, None] >> bit & 1) == (labels >> bit & 1)
+        right = (likelihood * same[:, None]).sum(-1) / likelihood.sum(-1)
+        total += 1 + float((np.log2(right) * weights).sum(-1).mean() / np.sqrt(np.pi))
+    return 2 * total
+
+
+@pytest.mark.parametrize("name", ["nr:256NUC-0.54", "nr:256NUC-0.66", "nr:256NUC-0.72", "nr:256NUC-0.84"])
+def test_non_uniform_levels_carry_more(name):
+    """More than any evenly spaced constellation, and nearly the most: no small change of a level helps."""
+    entry = mcs.by_name(name)
+    snr = entry.threshold_db
+    carried = mutual_information(entry.levels, snr)
+    even = [mutual_information(tuple(range(1, 1 << bits, 2)), snr) for bits in (2, 3, 4)]
+    assert carried > max(even) + 0.09
+    for index in range(len(entry.levels)):
+        for change in (-0.3, 0.3):
+            levels = list(entry.levels)
+            levels[index] += change
+            assert mutual_information(tuple(levels), snr) < carried + 0.01
+
+
+def test_non_uniform_constellation():
+    """Unit mean power, the given levels, Gray labels; and LLRs of a brute-force demapper."""
+    levels = mcs.by_name("nr:256NUC-0.72").levels
+    points = qam.constellation(8, levels)
+    assert np.mean(np.abs(points) ** 2) == pytest.approx(1, abs=1e-6)
+    places = np.unique(points.real)
+    np.testing.assert_allclose(places[8:] / places[8], np.array(levels) / levels[0], rtol=1e-5)
+    bits = np.array([list(format(value, "08b")) for value in range(256)]).astype(np.uint8)
+    np.testing.assert_array_equal(qam.modulate(bits.ravel(), 8, levels), points)
+    order = np.argsort(points.real + 1e-3 * points.imag)
+    assert (np.abs(np.diff(bits[order][::16, :4].astype(int), axis=0)).sum(1) == 1).all()
+    rng = np.random.default_rng(3)
+    received = rng.choice(points, 500) + awgn(rng, 500, 0.02)
+    llr = qam.demodulate(received, 0.02, 8, True, levels).reshape(-1, 8)
+    metric = -(np.abs(received[:, None] - points) ** 2) / 0.02
+    for bit in range(8):
+        zero, one = (logsumexp(metric[:, bits[:, bit] == value], axis=1) for value in (0, 1))
+        np.testing.assert_allclose(llr[:, bit], zero - one, rtol=2e-3, atol=5e-3)
+    with pytest.raises(HscError, match="8 levels above 0, not 4"):
+        qam.constellation(8, levels[:4])
+
+
 def test_wrong_arguments():
     with pytest.raises(HscError, match="1, 2, 4, 6"):
         qam.modulate(np.zeros(6, dtype=np.uint8), 3)
@@ -131,7 +187,7 @@ def test_wrong_arguments():
 
 
 def test_mcs_table():
-    assert len(mcs.TABLE) == 89
+    assert len(mcs.TABLE) == 109
     for index, (name, entry) in enumerate(mcs.TABLE.items()):
         assert entry is mcs.by_index(index) is mcs.by_name(name)
         assert (entry.name, entry.index) == (name, index)
@@ -140,8 +196,8 @@ def test_mcs_table():
     assert mcs.by_name("16QAM-13/16").bits_per_use == 3.25
     with pytest.raises(HscError, match="choose one of BPSK-1/2, .*64QAM-13/16"):
         mcs.by_name("QPSK-2/3")
-    for index in (-1, 89):
-        with pytest.raises(HscError, match="0 to 88"):
+    for index in (-1, 109):
+        with pytest.raises(HscError, match="0 to 108"):
             mcs.by_index(index)
 
 

@@ -71,7 +71,7 @@ def modulate(data: bytes, mcs: str | Mcs) -> np.ndarray:
     for run, count in _runs(blocks, mcs):
         bits = code_blocks(mcs).encode(payload[run].reshape(count, -1))
         scrambling = interleaver.pn_bits(bits.size, _coded_bits(run.start, mcs))
-        coded = qam.modulate(bits.ravel() ^ scrambling, mcs.bits_per_symbol)
+        coded = qam.modulate(bits.ravel() ^ scrambling, mcs.bits_per_symbol, mcs.levels)
         symbols[run] = coded.reshape(run.stop - run.start, -1)
     return symbols.ravel()
 
@@ -130,7 +130,7 @@ def demodulate(
     exact = code_blocks(mcs).exact if exact is None else exact
     for run, count in _runs(blocks, mcs):
         part = slice(run.start * per_block, run.stop * per_block)
-        llr = qam.demodulate(symbols[part], noise_variance[part], mcs.bits_per_symbol, exact)
+        llr = qam.demodulate(symbols[part], noise_variance[part], mcs.bits_per_symbol, exact, mcs.levels)
         llr *= interleaver.pn_signs(llr.size, _coded_bits(run.start, mcs))
         decoded, ok = code_blocks(mcs).decode(llr.reshape(count, -1), iterations)
         payload[run] = decoded.reshape(-1, payload.shape[1])

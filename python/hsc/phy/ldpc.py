@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import HscError
-from .ldpc_decoder import MinSumDecoder
+from .ldpc_decoder import LayeredDecoder
 from .ldpc_tables import BASE_MATRICES, N, Z
 
 RATES = tuple(BASE_MATRICES)
@@ -36,7 +36,7 @@ class Code:
         self.base = np.array(BASE_MATRICES[rate])
         self.n = N
         self.k = N - len(self.base) * Z
-        self._decoder = MinSumDecoder(self.base, Z)
+        self._decoder = LayeredDecoder(self.base, Z)
 
     @cached_property
     def parity_check_matrix(self) -> np.ndarray:

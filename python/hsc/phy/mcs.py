@@ -1,5 +1,5 @@
 """Modulation and coding schemes: four modulations by the four 802.11ad LDPC rates, and those of 5G NR LDPC,
-which has any rate, in steps of at most half a decibel.
+which has any rate, in steps of at most half a decibel, with the modulations of 5G and one of our own.
 """
 
 from __future__ import annotations
@@ -8,8 +8,17 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from ..errors import HscError
+from .qam import Levels
 
-_MODULATIONS = {"BPSK": 1, "QPSK": 2, "16QAM": 4, "64QAM": 6, "256QAM": 8}
+_MODULATIONS = {"BPSK": 1, "QPSK": 2, "16QAM": 4, "64QAM": 6, "256QAM": 8, "256NUC": 8}
+# Non-uniform constellations: levels of an axis above 0, by the largest threshold [dB] that they are for. They
+# maximise the mutual information of bits and symbols over AWGN at 17, 19.5 and 22 dB
+# (`tools/constellations.py`), and so get back half of what evenly spaced levels cost.
+_NUC_LEVELS: dict[float, Levels] = {
+    18.2: (1.0, 1.11, 3.08, 3.47, 5.44, 6.52, 8.85, 11.77),
+    20.5: (1.0, 2.51, 4.55, 6.36, 8.6, 11.07, 14.14, 18.04),
+    24.0: (1.0, 3.01, 5.1, 7.3, 9.69, 12.34, 15.36, 18.96),
+}
 
 # Es/N0 [dB] from which fewer than one block in a hundred is lost on AWGN (30 iterations, max-log LLRs), rates
 # in rising order. Measured by `./gr-hsc evaluate ldpc`, kept in evaluation/results/ldpc.json, rounded up to
@@ -42,6 +51,11 @@ _NR_THRESHOLDS_DB = {
         0.67 18.6, 0.69 19.1, 0.71 19.7, 0.73 19.9, 0.75 20.3, 0.77 20.8, 0.79 21.4, 0.81 21.7,
         0.83 22.2, 0.85 22.7, 0.87 23.3, 0.89 23.7, 0.90 24.0, 0.91 24.6, 0.93 25.1
     """,
+    "256NUC": """
+        0.50 13.8, 0.52 14.2, 0.54 14.7, 0.56 15.2, 0.58 15.7, 0.60 16.1, 0.62 16.6, 0.64 17.1,
+        0.66 17.6, 0.68 18.1, 0.70 18.6, 0.72 19.1, 0.74 19.6, 0.76 20.1, 0.78 20.4, 0.80 21.0,
+        0.82 21.5, 0.84 22.1, 0.86 22.7, 0.88 23.3
+    """,
 }
 
 
@@ -50,12 +64,13 @@ class Mcs:
     """One modulation and coding scheme.
 
     Attributes:
-        name: such as "16QAM-13/16" or "nr:16QAM-0.51".
+        name: such as "16QAM-13/16" or "nr:16QAM-0.50"; NUC is a non-uniform constellation.
         index: its number on the air, 0 … 254.
         code: "802.11ad" or "nr".
         bits_per_symbol: coded bits per complex channel use.
         rate: LDPC rate: "1/2", "5/8", "3/4" or "13/16"; with NR a decimal, such as "0.51".
         threshold_db: Es/N0 [dB] from which fewer than one block in a hundred is lost on AWGN.
+        levels: of the constellation, as of `qam.modulate`.
     """
 
     name: str
@@ -64,6 +79,7 @@ class Mcs:
     bits_per_symbol: int
     rate: str
     threshold_db: float
+    levels: Levels = ()
 
     @property
     def bits_per_use(self) -> float:
@@ -76,7 +92,8 @@ def _build() -> dict[str, Mcs]:
 
     def add(code: str, modulation: str, rate: str, threshold_db: float) -> None:
         name = f"{modulation}-{rate}" if code == "802.11ad" else f"{code}:{modulation}-{rate}"
-        table[name] = Mcs(name, len(table), code, _MODULATIONS[modulation], rate, threshold_db)
+        bits, levels = _MODULATIONS[modulation], _levels(modulation, threshold_db)
+        table[name] = Mcs(name, len(table), code, bits, rate, threshold_db, levels)
 
     for modulation, thresholds_db in _THRESHOLDS_DB.items():
         for rate, threshold_db in zip(_RATES, thresholds_db, strict=True):
@@ -85,6 +102,12 @@ def _build() -> dict[str, Mcs]:
         for rate, threshold_db in (pair.split() for pair in text.split(",")):
             add("nr", modulation, rate, float(threshold_db))
     return table
+
+
+def _levels(modulation: str, threshold_db: float) -> Levels:
+    if not modulation.endswith("NUC"):
+        return ()
+    return next(levels for most_db, levels in _NUC_LEVELS.items() if threshold_db <= most_db)
 
 
 TABLE: dict[str, Mcs] = _build()

@@ -1,5 +1,5 @@
-"""BPSK, QPSK, 16QAM, 64QAM and 256QAM with IEEE 802.11 Gray mapping (IEEE Std 802.11-2012, clause 18.3.5.8;
-802.11ac-2013, clause 22.3.10.9), unit mean power.
+"""BPSK, QPSK, 16QAM, 64QAM and 256QAM with IEEE 802.11 Gray mapping (IEEE Std 802.11-2012, clause
+18.3.5.8; 802.11ac-2013, clause 22.3.10.9), unit mean power. Levels of an axis are evenly spaced, or given.
 
 The first half of a symbol's bits chooses the real level, the second half the imaginary one; BPSK is real. LLR
 > 0 means bit 0. Noise variance is that of the complex noise, N0 = E|w|²; inf marks a symbol that was lost,
@@ -16,17 +16,19 @@ from ..errors import HscError
 
 # BPSK, QPSK, 16QAM, 64QAM and 256QAM.
 BITS_PER_SYMBOL = (1, 2, 4, 6, 8)
+# Levels of one axis above 0, in rising order and any scale; none: evenly spaced.
+Levels = tuple[float, ...]
 # Least noise variance that a symbol is taken to have: LLRs stay finite.
 _LEAST_NOISE = 1e-6
 # Part of a symbol beyond which more says no more about its bits.
 _LARGEST_SYMBOL = 100.0
 
 
-def modulate(bits: np.ndarray, bits_per_symbol: int) -> np.ndarray:
+def modulate(bits: np.ndarray, bits_per_symbol: int, levels: Levels = ()) -> np.ndarray:
     """Bits, uint8 0/1 (n · bits_per_symbol,) → symbols, complex64 (n,). HscError when the bits do not fill
     whole symbols.
     """
-    points = constellation(bits_per_symbol)
+    points = constellation(bits_per_symbol, levels)
     bits = np.asarray(bits, dtype=np.uint8).ravel()
     if bits.size % bits_per_symbol:
         raise HscError(f"{bits.size} bits do not fill symbols of {bits_per_symbol} bits: pad them first")
@@ -39,7 +41,11 @@ def modulate(bits: np.ndarray, bits_per_symbol: int) -> np.ndarray:
 
 
 def demodulate(
-    symbols: np.ndarray, noise_variance: np.ndarray | float, bits_per_symbol: int, exact: bool = False
+    symbols: np.ndarray,
+    noise_variance: np.ndarray | float,
+    bits_per_symbol: int,
+    exact: bool = False,
+    levels: Levels = (),
 ) -> np.ndarray:
     """Symbols, complex (n,), with noise variance, float (n,) or one for all → LLRs, float32 (n ·
     bits_per_symbol,).
@@ -48,7 +54,7 @@ def demodulate(
     all points. Symbols or noise variances that are NaN or infinite give LLR 0; a noise variance below 1e-6
     counts as 1e-6.
     """
-    levels, labels = _axis(bits_per_symbol)
+    places, labels = _axis(bits_per_symbol, levels)
     symbols = np.asarray(symbols, dtype=np.complex64).ravel()
     noise_variance = np.broadcast_to(np.asarray(noise_variance, dtype=np.float32), symbols.shape)
     usable = np.isfinite(symbols) & np.isfinite(noise_variance)
@@ -60,30 +66,30 @@ def demodulate(
     for axis, part in enumerate(parts):
         scaled = np.clip(part, -_LARGEST_SYMBOL, _LARGEST_SYMBOL) * precision
         # -|y - x|² / N0 without |y|², which is common to all levels
-        metrics = [2 * level * scaled - level * level * precision for level in levels]
+        metrics = [2 * place * scaled - place * place * precision for place in places]
         for bit in range(labels.shape[1]):
             zero, one = ([metrics[i] for i in np.flatnonzero(labels[:, bit] == value)] for value in (0, 1))
             llr[:, axis * labels.shape[1] + bit] = combine(zero) - combine(one)
     return llr.ravel()
 
 
-@lru_cache(maxsize=5)
-def constellation(bits_per_symbol: int) -> np.ndarray:
+@lru_cache(maxsize=32)
+def constellation(bits_per_symbol: int, levels: Levels = ()) -> np.ndarray:
     """All points, complex64 (2^bits_per_symbol,), indexed by the symbol's bits, first bit most significant.
     Read-only.
     """
-    levels, labels = _axis(bits_per_symbol)
+    places, labels = _axis(bits_per_symbol, levels)
     weights = 1 << np.arange(labels.shape[1])[::-1]
-    by_label = np.empty(len(levels), dtype=np.float32)
-    by_label[labels @ weights] = levels
+    by_label = np.empty(len(places), dtype=np.float32)
+    by_label[labels @ weights] = places
     points = by_label if bits_per_symbol == 1 else (by_label[:, None] + 1j * by_label[None, :]).ravel()
     points = points.astype(np.complex64)
     points.flags.writeable = False
     return points
 
 
-@lru_cache(maxsize=5)
-def _axis(bits_per_symbol: int) -> tuple[np.ndarray, np.ndarray]:
+@lru_cache(maxsize=32)
+def _axis(bits_per_symbol: int, levels: Levels = ()) -> tuple[np.ndarray, np.ndarray]:
     """Levels of one axis in rising order, float32 (L,), and their Gray labels, uint8 (L, log2 L)."""
     if bits_per_symbol not in BITS_PER_SYMBOL:
         choices = ", ".join(map(str, BITS_PER_SYMBOL))
@@ -91,11 +97,13 @@ def _axis(bits_per_symbol: int) -> tuple[np.ndarray, np.ndarray]:
     axes = 1 if bits_per_symbol == 1 else 2
     bits = bits_per_symbol // axes
     index = np.arange(1 << bits)
-    levels = 2.0 * index - (len(index) - 1)
-    levels /= np.sqrt(axes * np.mean(levels**2))
+    if levels and 2 * len(levels) != len(index):
+        raise HscError(f"an axis of {bits} bits has {len(index) // 2} levels above 0, not {len(levels)}")
+    places = np.array([*(-level for level in levels[::-1]), *levels] or 2.0 * index - (len(index) - 1))
+    places /= np.sqrt(axes * np.mean(places**2))
     gray = index ^ (index >> 1)
     labels = (gray[:, None] >> np.arange(bits)[::-1]) & 1
-    return levels.astype(np.float32), labels.astype(np.uint8)
+    return places.astype(np.float32), labels.astype(np.uint8)
 
 
 def _maximum(metrics: list[np.ndarray]) -> np.ndarray:

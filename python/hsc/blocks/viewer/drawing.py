@@ -260,8 +260,8 @@ def _analog(painter: QtGui.QPainter, place: Rect, view: View, theme: Theme) -> N
 def _digital(painter: QtGui.QPainter, place: Rect, view: View, theme: Theme) -> None:
     inside = _titled(painter, place, "Digital" + (f", {view.mcs}" if view.mcs else ""), theme)
     _plane(painter, inside, _DIGITAL_LIMIT, theme)
-    for bits in view.bits_per_symbol if view.digital.size else ():
-        sent = qam.constellation(bits)
+    for bits, levels in view.constellations if view.digital.size else ():
+        sent = qam.constellation(bits, levels)
         _points(painter, inside, sent, _DIGITAL_LIMIT, QtGui.QColor(theme.dim), 5.5)
     _symbols(painter, inside, view.digital, _DIGITAL_LIMIT, theme.digital, theme)
 

@@ -18,6 +18,7 @@ from ...codecs import registry
 from ...errors import HscError
 from ...phy import mcs
 from ...phy.header import Header
+from ...phy.qam import Levels
 
 # Longest side of a picture that is kept [pixels]; larger ones are made smaller.
 LARGEST_SIDE = 1024
@@ -91,7 +92,7 @@ class View:
         picture, original: of the message seen last; `original` None when it is not known.
         history: small pictures of former images, newest first.
         analog, digital: equalised symbols seen last, complex64 (at most POINTS,).
-        mcs: MCS of the digital symbols; bits_per_symbol: of their constellations.
+        mcs: MCS of the digital symbols; constellations: arguments of `qam.constellation` for each of theirs.
         snr_db, psnr_db: curves, float64 (n, 2): seconds before now, dB.
         packets: map of the message whose packets came last.
         note: the last thing worth telling; radio: what the radio counts.
@@ -103,7 +104,7 @@ class View:
     analog: np.ndarray = field(default_factory=lambda: np.zeros(0, np.complex64))
     digital: np.ndarray = field(default_factory=lambda: np.zeros(0, np.complex64))
     mcs: str = ""
-    bits_per_symbol: tuple[int, ...] = ()
+    constellations: tuple[tuple[int, Levels], ...] = ()
     snr_db: np.ndarray = field(default_factory=lambda: np.zeros((0, 2)))
     psnr_db: np.ndarray = field(default_factory=lambda: np.zeros((0, 2)))
     packets: PacketMap | None = None
@@ -267,7 +268,7 @@ class ViewerModel:
                 analog=_newest(view.analog, symbols[:analog][usable[:analog]]),
                 digital=_newest(view.digital, symbols[analog:][usable[analog:]]) if schemes else view.digital,
                 mcs=", ".join(schemes) or view.mcs,
-                bits_per_symbol=_bits(schemes) or view.bits_per_symbol,
+                constellations=_constellations(schemes) or view.constellations,
             )
 
     def begin_run(self) -> None:
@@ -322,5 +323,6 @@ def _newest(kept: np.ndarray, symbols: np.ndarray) -> np.ndarray:
     return np.concatenate([kept, thinned.astype(np.complex64)])[-POINTS:]
 
 
-def _bits(schemes: list[str]) -> tuple[int, ...]:
-    return tuple(sorted({mcs.by_name(name).bits_per_symbol for name in schemes}))
+def _constellations(schemes: list[str]) -> tuple[tuple[int, Levels], ...]:
+    found = [mcs.by_name(name) for name in schemes]
+    return tuple(sorted({(each.bits_per_symbol, each.levels) for each in found}))
