@@ -235,11 +235,12 @@ def test_code_blocks_are_lost_as_a_whole_and_lie_in_one_packet():
 
 
 def test_steps_of_the_table():
-    """-6 to 25 dB in steps of about half a decibel, more for more; every threshold above Shannon's."""
+    """-6 to 25 dB in steps of half a decibel, more for more; every threshold above Shannon's."""
     of_5g = [mcs.TABLE[name] for name in NAMES if "NUC" not in name]
-    thresholds = [entry.threshold_db for entry in of_5g]
+    assert min(np.diff([entry.threshold_db for entry in of_5g])) >= 0
+    thresholds = sorted(mcs.TABLE[name].threshold_db for name in NAMES)
     assert thresholds[0] <= -6 and thresholds[-1] >= 25
-    assert min(np.diff(thresholds)) > 0 and max(np.diff(thresholds)) <= 0.71
+    assert max(np.diff([each for each in thresholds if each >= -7])) < 0.51
     assert min(np.diff([entry.bits_per_use for entry in of_5g])) > 0
     for name in NAMES:
         entry = mcs.TABLE[name]

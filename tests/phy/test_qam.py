@@ -187,7 +187,7 @@ def test_wrong_arguments():
 
 
 def test_mcs_table():
-    assert len(mcs.TABLE) == 109
+    assert len(mcs.TABLE) == 121
     for index, (name, entry) in enumerate(mcs.TABLE.items()):
         assert entry is mcs.by_index(index) is mcs.by_name(name)
         assert (entry.name, entry.index) == (name, index)
@@ -196,8 +196,8 @@ def test_mcs_table():
     assert mcs.by_name("16QAM-13/16").bits_per_use == 3.25
     with pytest.raises(HscError, match="choose one of BPSK-1/2, .*64QAM-13/16"):
         mcs.by_name("QPSK-2/3")
-    for index in (-1, 109):
-        with pytest.raises(HscError, match="0 to 108"):
+    for index in (-1, 121):
+        with pytest.raises(HscError, match="0 to 120"):
             mcs.by_index(index)
 
 
