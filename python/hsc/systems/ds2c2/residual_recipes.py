@@ -93,9 +93,10 @@ def _recipe(
 
 
 def _update(samples: int) -> ResidualTraining:
-    """From photographs to street scenes, with so many of these."""
+    """From photographs to street scenes, with so many of these; receivers are told what is lost."""
     return _recipe(
         _STREET,
+        Erasures(untold=0.0),
         end=f"-street-{samples}",
         data="street",
         samples=samples,
