@@ -89,7 +89,7 @@ def pictures_of(given: Given, found: Curves) -> Image.Image:
     """Some channels of each photograph's latent, before and after."""
     rows = []
     for name, sent, came in _latents(given):
-        for what, latent in (("r, before", sent), ("r′, after", came)):
+        for what, latent in (("before the interleaver", sent), ("after the deinterleaver", came)):
             rows.append(
                 [
                     Tile(
