@@ -83,7 +83,7 @@ def test_an_update_is_measured_against_none(monkeypatch):
 
 
 def test_the_plan_of_losses_gives_every_system_the_same_budget_and_losses():
-    plan = figures.loss(list(IMAGES), lambda text: None, (0.0, 0.2), (0,))
+    plan = figures.loss(list(IMAGES), lambda text: None, (0.0, 0.2))
     labels = {each.label for each in plan.curves}
     for case in cases.SYSTEMS:
         assert {f"{case.label}, independent losses", f"{case.label}, bursty losses"} <= labels

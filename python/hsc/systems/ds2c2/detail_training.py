@@ -62,10 +62,11 @@ def send(
     network: DetailNetwork, model: Model, prior: Prior, images: torch.Tensor, fineness: int, step: int
 ) -> torch.Tensor:
     """Images (B, 3, H, W) → x̂ as they arrive, with the losses of training; `step` of the quantiser."""
-    c = prior.code(images.cpu(), fineness)
-    synthesised = prior.synthesise(c, fineness).to(images.device)
+    with torch.autocast(images.device.type, enabled=False):  # as on the air
+        c = prior.code(images.cpu(), fineness)
+        synthesised = prior.synthesise(c, fineness).to(images.device)
+        z = dispersed.analyse(images - synthesised).cpu().numpy()
     weight = network.scale_weight[fineness].cpu().numpy()
-    z = dispersed.analyse(images - synthesised).cpu().numpy()
     found = [
         _crossed(own, dispersed.scales(weight, each, prior.means), step, model)
         for own, each in zip(z, c, strict=True)

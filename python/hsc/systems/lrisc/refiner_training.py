@@ -137,7 +137,7 @@ def loss(
     own = (at < 1) & (torch.rand(batch, device=device) < _OWN_SHARE)
     if own.any():
         with torch.no_grad():
-            begun[own] = diffusion.sample(network, decoded[own], error[own], noise[own], 1)
+            begun[own] = diffusion.sample(network, decoded[own], error[own], noise[own], 1).float()
     found = network(diffusion.shifted(begun, decoded, noise, at), decoded, error, at)
     squared, before = (_squared(each, images) for each in (found, decoded))
     mse, relative = squared.mean(), (squared / before.clamp_min(_LEAST_MSE)).mean()

@@ -152,8 +152,9 @@ def send(
     """Images (B, 3, H, W), sides multiples of 32 → x̃ as they arrive, and the variance of ẑ,
     (B, 120, h, w).
     """
-    z = network.encode(images, links.snr_db, links.cbr)
-    arrived = cross(network, z, links, hazards)
+    with torch.autocast(images.device.type, enabled=False):  # as on the air
+        z = network.encode(images, links.snr_db, links.cbr)
+        arrived = cross(network, z, links, hazards)
     return network.decode(arrived.z, arrived.variance), arrived.variance
 
 
