@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from gnuradio.hsc.errors import HscError
 from gnuradio.hsc.phy import ldpc
-from gnuradio.hsc.phy.ldpc_decoder import LayeredDecoder
+from gnuradio.hsc.phy.ldpc_decoder import LayeredDecoder, ThreeLeast, _Scratch, _three_smallest
 from gnuradio.hsc.phy.ldpc_tables import BASE_MATRICES, Z
 
 FROZEN = {"1/2": 0xFA109A84, "5/8": 0x6794C170, "3/4": 0x805DBD29, "13/16": 0x74B12963}
@@ -265,3 +265,22 @@ def test_wrong_arguments():
         ldpc.shortened("1/2", 337)
     assert code.decode(np.zeros((0, 672)))[0].shape == (0, 336)
     assert code.encode(np.zeros((0, 336), dtype=np.uint8)).shape == (0, 672)
+
+
+@pytest.mark.parametrize("degree", [3, 4, 7, 10, 19])
+def test_checks_from_their_three_least_reliable_bits(degree):
+    """Against belief propagation in floating point: what a check tells its bits is that of its three least
+    reliable ones, times 7/8, within the rounding of 8 bits.
+    """
+    rng, rule = np.random.default_rng(degree), ThreeLeast(nat=4, channel_limit=24, message_limit=31)
+    values = rng.integers(0, 60, (degree, 5, 64)).astype(np.int8)
+    scratch = _Scratch(degree, 5, 64, rule)
+    smallest = np.sort(values, axis=0)[:3]
+    np.testing.assert_array_equal(_three_smallest(values, scratch), smallest)
+    low, least, others = rule.magnitudes(values, scratch)
+    np.testing.assert_array_equal(low, smallest[0])
+    tanh = np.tanh(np.minimum(smallest, 31) / rule.nat / 2)
+    for found, factors in ((least, tanh[1:]), (others, tanh)):
+        exact = 2 * np.arctanh(np.prod(factors, axis=0)) * rule.nat
+        assert np.abs(found - 7 / 8 * exact).max() < 2.2
+        assert (found >= 0).all() and found.max() <= rule.largest_message

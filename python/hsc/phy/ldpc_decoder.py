@@ -67,7 +67,7 @@ class MinSum(Rule):
 
     Attributes:
         mean: |LLR| that the mean of a codeword is scaled to.
-        channel_limit, message_limit, saturates: as of `Rule`.
+        channel_limit, message_limit: as of `Rule`.
         factor, offset, divisor: a message is (factor · magnitude + offset) / divisor, rounded down.
     """
 
@@ -77,7 +77,7 @@ class MinSum(Rule):
     factor: int
     offset: int
     divisor: int
-    saturates: bool = False
+    saturates = False  # sums stay within 8 bits by its limits
 
     @property
     def largest_message(self) -> int:
