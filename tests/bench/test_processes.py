@@ -1,5 +1,6 @@
 """Processes of benches: their lines, their end, and that none is left behind."""
 
+import signal
 import time
 
 import pytest
@@ -46,6 +47,18 @@ def test_a_process_is_told_and_ended():
         assert not process.running
         with pytest.raises(HscError, match="'listener' failed with status 3"):
             process.wait()
+
+
+def test_a_bench_in_the_background_of_a_script_ends_its_processes():
+    """Where SIGINT is ignored, as a shell does for what it starts with &, children inherit that."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with Process("listener", LISTENS) as process:
+            process.tell("hello")
+            process.when("HELLO")
+            assert process.end() == 3
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_what_still_runs_is_killed_at_the_end():

@@ -27,9 +27,11 @@ _LINES = 100_000
 # Between two looks at a condition when no line comes [s].
 _POLL = 0.05
 # It is this very copy of the package that runs, from the source tree or installed. PR_SET_PDEATHSIG (1) gives
-# the process SIGTERM (15) when the bench has been killed.
+# the process SIGTERM (15) when the bench has been killed. SIGINT ends it even where the bench was started in
+# the background of a script, which ignores SIGINT, and so would its children.
 _PROGRAM = (
-    "import ctypes, sys, gnuradio; ctypes.CDLL(None).prctl(1, 15); "
+    "import ctypes, signal, sys, gnuradio; ctypes.CDLL(None).prctl(1, 15); "
+    "signal.signal(signal.SIGINT, signal.default_int_handler); "
     f"gnuradio.__path__ = [{str(PACKAGE.parent)!r}, *gnuradio.__path__]; "
 )
 _COMMAND = "from gnuradio.hsc.app.__main__ import program; program()"
