@@ -71,8 +71,9 @@ def bpsk_point(
 
 
 def block_error_rate(name: str, snr_db: float, blocks: int = 6000, seed: int = 2) -> float:
-    """Share of the blocks of an MCS lost on AWGN at Es/N0 [dB], through `phy.digital` with the LLRs
-    and iterations that are usual there."""
+    """Share of the blocks of an MCS lost on AWGN at Es/N0 [dB], through `phy.digital` with the LLRs and
+    iterations that are usual there.
+    """
     rng = np.random.default_rng(seed)
     data = rng.bytes(blocks * digital.payload_bytes_per_block(name))
     symbols = digital.modulate(data, name)

@@ -13,8 +13,7 @@ from .qam import Levels
 _MODULATIONS = {"BPSK": 1, "QPSK": 2, "16QAM": 4, "64QAM": 6, "256QAM": 8, "256NUC": 8}
 # Non-uniform constellations: levels of an axis above 0, by the largest threshold [dB] that they are for. They
 # maximise the mutual information of bits and symbols over AWGN at 17, 19.5 and 22 dB
-# (`tools/constellations.py`), and so get back up to half of what evenly spaced
-# levels cost.
+# (`tools/constellations.py`), and so get back up to half of what evenly spaced levels cost.
 _NUC_LEVELS: dict[float, Levels] = {
     18.2: (1.0, 1.11, 3.08, 3.47, 5.44, 6.52, 8.85, 11.77),
     20.5: (1.0, 2.51, 4.55, 6.36, 8.6, 11.07, 14.14, 18.04),

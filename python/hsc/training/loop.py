@@ -136,6 +136,11 @@ def mixed_precision(device: torch.device) -> bool:
     return device.type != "cpu" or torch.backends.cpu.get_cpu_capability() not in ("DEFAULT", "AVX2")
 
 
+def mixed(device: torch.device) -> torch.autocast:
+    """A context in which networks are in bfloat16 where that is faster."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=mixed_precision(device))
+
+
 class _Objective(nn.Module):
     """A model with its loss as one module: the processes of a parallel run add up gradients of what its
     `forward` calls.
@@ -211,7 +216,7 @@ def fit_images(
     source, device = batches(run), accelerator().device
 
     def of_batch(model: nn.Module, _: float) -> tuple[torch.Tensor, torch.Tensor]:
-        with torch.autocast(device.type, torch.bfloat16, enabled=mixed_precision(device)):
+        with mixed(device):
             return loss(model, next(source), run.recipe)
 
     method = Method(pace=lambda name: SLOW if name.startswith(slow) else 1.0, average=average)

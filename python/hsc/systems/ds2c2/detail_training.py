@@ -11,7 +11,7 @@ import torch
 
 from ...images import datasets
 from ...training.export import ship
-from ...training.loop import Method, Run, accelerator, batches, fit, mixed_precision, planes
+from ...training.loop import Method, Run, accelerator, batches, fit, mixed, planes
 from . import detail_fit, dispersed, interleaver
 from .detail_network import DetailNetwork
 from .dispersed import Model
@@ -168,7 +168,7 @@ def train(run: Run, start: dict[str, torch.Tensor], prior: Prior) -> dict[str, f
     model, source, device = network.model(), batches(run), accelerator().device
 
     def of_batch(network: DetailNetwork, _: float) -> tuple[torch.Tensor, torch.Tensor]:
-        with torch.autocast(device.type, torch.bfloat16, enabled=mixed_precision(device)):
+        with mixed(device):
             return loss(network, model, prior, next(source))
 
     network, steps = fit(network.to(memory_format=torch.channels_last), of_batch, run, METHOD)

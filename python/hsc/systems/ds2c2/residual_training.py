@@ -18,7 +18,7 @@ from ...images import datasets
 from ...nn.transform import pad
 from ...perceptual import Lpips
 from ...training.export import ship
-from ...training.loop import Method, Run, accelerator, batches, fit, mixed_precision, planes
+from ...training.loop import Method, Run, accelerator, batches, fit, mixed, planes
 from . import base_prior, bits
 from .base_network import WEIGHTS as BASE
 from .binarizer import binarise
@@ -81,10 +81,6 @@ def cross(symbols: torch.Tensor, erasures: Erasures) -> tuple[torch.Tensor, torc
     return came * symbols, came
 
 
-def _mixed(device: torch.device) -> torch.autocast:
-    return torch.autocast(device.type, torch.bfloat16, enabled=mixed_precision(device))
-
-
 @dataclass(frozen=True)
 class Distance:
     """L_d of eq. (4), and the PSNR, of images (B, 3, S, S).
@@ -106,7 +102,7 @@ class Distance:
             total = total + terms.ssim * (1 - ssim(found, images, data_range=1.0))
         if terms.vgg:
             some = slice(int(torch.randint(min(_VGG_SHARE, len(found)), ())), None, _VGG_SHARE)
-            with _mixed(images.device):
+            with mixed(images.device):
                 total = total + terms.vgg * self.vgg(found[some], images[some]).mean()
         if terms.psnr:
             squared = (found - images).square().mean((1, 2, 3))
@@ -125,7 +121,7 @@ def loss(
     """L_BResNet + L_SumNet and the MSE of x̂ for images and x′ (B, 3, S, S). `drawn`: symbols are random, as
     in `binarise`. The network is in bfloat16 where that is faster; squared errors are not.
     """
-    with _mixed(images.device):
+    with mixed(images.device):
         symbols = binarise(network.analyse(images, prior), drawn)
         sums, combined = network.receive(*cross(symbols, erasures), prior)
     value = distance(sums, images) + distance(combined, images)

@@ -25,7 +25,7 @@ from ...refiner import bands, diffusion
 from ...refiner.network import RefinerNetwork
 from ...refiner.options import MOST_STEPS, USUAL_STEPS
 from ...training.export import ship
-from ...training.loop import Method, Progress, Run, accelerator, batches, fit, mixed_precision, planes
+from ...training.loop import Method, Progress, Run, accelerator, batches, fit, mixed, planes
 from .network import MULTIPLE, LriscNetwork
 from .training import CALM, Hazards, Links, draw_links, send
 
@@ -188,7 +188,7 @@ def train(run: Run, start: dict[str, torch.Tensor] | None) -> dict[str, float]:
     judges, source = Judges.load(device), batches(run)
 
     def of_batch(model: RefinerNetwork, _: float) -> tuple[torch.Tensor, torch.Tensor]:
-        with torch.autocast(device.type, torch.bfloat16, enabled=mixed_precision(device)):
+        with mixed(device):
             return loss(model, codec, judges, next(source))
 
     photos = datasets.kodak(run.path)[::4]

@@ -14,7 +14,7 @@ from ...coding import activity
 from ...coding.analog_part import AnalogLayer, analog_layer, llse, select
 from ...images import datasets
 from ...training.export import export
-from ...training.loop import Method, Run, accelerator, batches, fit, mixed_precision, planes
+from ...training.loop import Method, Run, accelerator, batches, fit, mixed, planes
 from . import hyper, means, side
 from .network import MULTIPLE, USUAL_SNR_DB, LriscNetwork
 
@@ -241,7 +241,7 @@ def train(run: Run, start: dict[str, torch.Tensor] | None) -> dict[str, float]:
         if steps_done % REFIT_STEPS == 0:
             some = run.photos().crops(np.random.default_rng(steps_done), FIT_CROPS // 4, FIT_SIZE)
             fit_tables(model, planes(some, device))
-        with torch.autocast(device.type, torch.bfloat16, enabled=mixed_precision(device)):
+        with mixed(device):
             return loss(model, next(source), (recipe.fading.snr_low_db, recipe.fading.snr_high_db))
 
     network, steps = fit(network.to(memory_format=torch.channels_last), of_batch, run, METHOD)
