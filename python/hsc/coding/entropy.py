@@ -157,8 +157,11 @@ class EntropyTables:
                 f"entropy tables {table.min()} to {table.max()} are asked for: "
                 f"there are 0 to {len(self.offset) - 1}"
             )
-        rows, counts = np.unique(table, return_counts=True)
-        return np.argsort(table, kind="stable"), np.concatenate([[0], np.cumsum(counts)]), rows
+        # A stable sort of 16 bits is a radix sort, several times as fast.
+        order = np.argsort(table.astype(np.min_scalar_type(len(self.offset))), kind="stable")
+        ordered = table[order]
+        begins = np.flatnonzero(np.diff(ordered, prepend=-1))
+        return order, np.append(begins, table.size), ordered[begins]
 
 
 def packed(coder: AnsCoder) -> bytes:

@@ -274,7 +274,9 @@ class _Choices:
 
     def best(self, weight: np.ndarray) -> np.ndarray:
         """Index of each symbol's choice, (n,), when bits weigh so much in each chunk, (N,)."""
-        return (self.error + weight[self.chunk] * self.bits).argmin(0)
+        none, less, nearest = self.error + weight[self.chunk] * self.bits
+        # As argmin over three of them, in a third of its time.
+        return np.where(nearest < np.minimum(none, less), 2, less < none)
 
     def lengths(self, chosen: np.ndarray) -> np.ndarray:
         """Bits of every chunk, float (N,)."""

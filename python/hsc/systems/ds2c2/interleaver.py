@@ -26,9 +26,10 @@ _CANDIDATES = 64
 _REACH = 10
 
 
+@lru_cache(maxsize=4)
 def block_of(channels: int, height: int, width: int, blocks: int) -> np.ndarray:
-    """Block of every element of a latent, int64 (channels, height, width), each in 0 … blocks − 1. The first
-    blocks get the one element more.
+    """Block of every element of a latent, int64 (channels, height, width), read-only, each in 0 … blocks − 1.
+    The first blocks get the one element more. Those of the last few latents are kept.
     """
     b, d = steps(channels, blocks)
     channel, i, j = np.ogrid[:channels, :height, :width]
@@ -41,6 +42,7 @@ def block_of(channels: int, height: int, width: int, blocks: int) -> np.ndarray:
     place = np.arange(block.size) - np.repeat(np.cumsum(count) - count, count)
     over = by_block[place >= quota[block[by_block]]]
     block[over] = np.repeat(np.arange(blocks), np.maximum(quota - count, 0))
+    block.setflags(write=False)
     return block.reshape(channels, height, width)
 
 

@@ -65,7 +65,7 @@ def lost_symbols(shape: torch.Size, erasures: Erasures) -> torch.Tensor:
 
 @lru_cache(maxsize=16)
 def _block_of(channels: int, height: int, width: int, blocks: int) -> torch.Tensor:
-    return torch.from_numpy(block_of(channels, height, width, blocks))
+    return torch.tensor(block_of(channels, height, width, blocks))
 
 
 def cross(symbols: torch.Tensor, erasures: Erasures) -> tuple[torch.Tensor, torch.Tensor]:

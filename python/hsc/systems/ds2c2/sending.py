@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +14,7 @@ from ...nn import planes
 from ...nn.transform import pad
 from ...phy import digital
 from . import base, bits, dispersed, residual_network, semantic_coding
-from .base_network import MULTIPLE, STEPS
+from .base_network import MULTIPLE
 from .binarizer import binarise
 from .detail_network import load_detail
 from .latents import latent_shape, scales, weights_of
@@ -59,6 +58,12 @@ class Terms:
         """The base layer with its repair symbols."""
         size = digital.payload_bytes_per_block(self.base_mcs)
         return erasure.protect(data, self.repair_share, size)
+
+    def base_room(self) -> int:
+        """Bytes of the base layer that its share of the budget holds."""
+        room = budget.bytes_in(int(BASE_SHARE * self.uses), self.base_mcs)
+        size = digital.payload_bytes_per_block(self.base_mcs)
+        return erasure.source_room(room, self.repair_share, size)
 
     def base_uses(self, n_bytes: int) -> int:
         """Channel uses of so many bytes of the base layer, with its repair symbols."""
@@ -105,23 +110,18 @@ def base_layer(image: np.ndarray, terms: Terms) -> BaseLayer:
     """The base layer of uint8 (H, W, C), at the finest fineness that its share of the budget holds. Raises
     `budget.TooFew` when even the coarsest does not fit.
     """
-    codec, codes = base.load_base(), {}
+    codec = base.load_base()
     c = codec.compress(image)
     labels = codec.labels(image) if terms.options.semantic == "sent" else None
     semantic_map = b"" if labels is None else semantic_coding.encode(labels)
 
-    def needed(fineness: int) -> int:
-        codes[fineness] = BaseLayer(fineness, codec.code(c, fineness), labels, semantic_map)
-        return terms.base_uses(len(codes[fineness].data))
-
     fineness = terms.options.fineness
     if fineness is None:
-        room = BASE_SHARE * terms.uses
-        # Finer ones take more: the first that is too fine, less one.
-        fineness = max(bisect_right(range(len(STEPS)), room, key=needed) - 1, 0)
-    uses = terms.base_uses(len(codes[fineness].data)) if fineness in codes else needed(fineness)
-    layer = codes[fineness]
-    if uses > terms.uses:
+        fineness, code = codec.finest(c, terms.base_room() - len(semantic_map))
+    else:
+        code = codec.code(c, fineness)
+    layer = BaseLayer(fineness, code, labels, semantic_map)
+    if (uses := terms.base_uses(len(layer.data))) > terms.uses:
         raise budget.TooFew(f"{terms.uses} channel uses do not hold the base layer of DS²C²", uses)
     if len(layer.data) > MOST_BYTES:
         raise HscError(f"the base layer has {len(layer.data)} bytes: send a smaller image")

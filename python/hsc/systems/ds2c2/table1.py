@@ -24,7 +24,7 @@ from ...message import ReceivedDigital
 from ...nn import planes
 from ...nn.transform import pad
 from . import base, bits, lic, lic_coding, lic_network, residual_network
-from .base_network import MULTIPLE, STEPS
+from .base_network import MULTIPLE
 from .latents import latent_shape, weights_of
 from .lic_coding import Reader
 from .parameters import RATES, Ds2c2Parameters
@@ -77,12 +77,9 @@ def base_layer(image: np.ndarray, share: float | None) -> tuple[int, base.BaseCo
     """
     if share is None:
         return _FINENESS, base.encode(image, _FINENESS)
+    codec = base.load_base()
     most = share * BITS_PER_PIXEL * image.shape[0] * image.shape[1]
-    for fineness in reversed(range(len(STEPS))):
-        coded = base.encode(image, fineness)
-        if 8 * len(coded.data) <= most:
-            break
-    return fineness, coded
+    return codec.finest(codec.compress(image), int(most / 8))
 
 
 def binary(image: np.ndarray, name: str, level: int, told: bool, all_bits: bool = False) -> Sent:
