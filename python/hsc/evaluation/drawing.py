@@ -70,6 +70,7 @@ def qualities(
     colours: Mapping[str, str] | None = None,
     paper: Sequence[Series] = (),
     shown: Sequence[str] = ("psnr", "ms_ssim_db", *metrics.PERCEPTUAL),
+    legend_below: bool = False,
 ) -> Drawing:
     """Qualities against x, a panel each.
 
@@ -80,6 +81,7 @@ def qualities(
         colours: by beginning of a label; the longest decides. Others get the colours in turns.
         paper: numbers that the paper prints, drawn as hollow squares, dashed, in the first row.
         shown: columns, of `quality.LABELS`; what was not measured is left out.
+        legend_below: the panels, where curves fill them, in place of inside the first.
     """
     shown = [key for key in shown if any(column(s, key) is not None for s in curves.series)] or shown[:1]
     rows = len(groups) if len(groups) > 1 else -(-len(shown) // _PANELS)
@@ -109,7 +111,11 @@ def qualities(
             axis.grid(alpha=0.3, which="both")
     for empty in axes[len(groups) * len(shown) :]:
         empty.set_axis_off()
-    axes[0].legend(fontsize=7, ncols=2 if len(curves.series) > 6 else 1)
+    if legend_below:
+        handles, labels = axes[0].get_legend_handles_labels()
+        figure.legend(handles, labels, fontsize=7, ncols=2, loc="outside lower center")
+    else:
+        axes[0].legend(fontsize=7, ncols=2 if len(curves.series) > 6 else 1)
     return figure
 
 

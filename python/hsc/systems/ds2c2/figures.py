@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing
 
 PAPERS = Path(__file__).parent / "papers"  # the numbers that the paper prints, in the form of our results
-_IID, _BURSTY = ", independent losses", ", bursty losses"
+_IID, _BURSTY, _THROUGH = ", independent losses", ", bursty losses", ", through OFDM"
 _PICTURE_LOSSES = (0.0, 0.16, 0.3)
 
 
@@ -41,13 +41,12 @@ def loss(images: Sequence[str], say: Say, losses: Sequence[float] = LOSSES) -> P
         curves += [_named(curve(case, images, places), end) for case in cases]
     few = [share for share in losses if share in (0.0, 0.05, 0.16, 0.3)]
     places = [At(share, fading("awgn", SNR_DB, loss=share, through="ofdm"), CBR) for share in few]
-    through = ", through OFDM"
     for case in cases:
         if case in (OURS, BINARY, SEPARATE):
-            curves.append(_named(curve(case, images, places), through))
+            curves.append(_named(curve(case, images, places), _THROUGH))
 
     def found(samples: Mapping[str, Samples]) -> dict[str, object]:
-        labels = [case.label + end for case in (OURS, BINARY) for end in (_IID, _BURSTY, through)]
+        labels = [case.label + end for case in (OURS, BINARY) for end in (_IID, _BURSTY, _THROUGH)]
         others = [case.label for case in SYSTEMS if case is not OURS]
         return (
             findings.steepest(samples, labels)
@@ -83,7 +82,7 @@ def _drawn(found: Curves, **how: object) -> Drawing:
 def _table(found: Curves) -> Drawing:
     """The paper's numbers beside ours where these are of its images."""
     printed = files.load("ds2c2-table1", PAPERS).series if found.name == "ds2c2-table1" else ()
-    return qualities(found, shown=("psnr",), paper=printed)
+    return qualities(found, shown=("psnr",), paper=printed, legend_below=True)
 
 
 _PHOTOS = Images(Source.KODAK, 24)
@@ -138,7 +137,9 @@ FIGURES = (
         summary="every system against packets lost, independently and in bursts, at equal channel uses",
         images=_PHOTOS,
         plan=loss,
-        draw=partial(_drawn, shown=("psnr", "ms_ssim_db"), groups=(_IID, _BURSTY)),
+        draw=partial(
+            _drawn, shown=("psnr", "ms_ssim_db"), groups=(_IID, _BURSTY, _THROUGH), legend_below=True
+        ),
         quick={"losses": LOSSES[::3]},
     ),
 )
