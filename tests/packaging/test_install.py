@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -263,9 +264,10 @@ def test_sudo_is_asked_for_a_password_only_where_it_wants_one(launcher, tmp_path
     assert calls.read_text().split()[:2] == (["-n", "-v"] if asks else ["-n", "env"])
 
 
-def test_set_up_runs_once_then_again_after_a_change(launcher, tmp_path):
-    """With stand-ins for apt, the venv, pip and CMake: what is done on the first use, on the second, and
-    after an edit.
+@pytest.fixture
+def set_up_with_stand_ins(launcher, tmp_path):
+    """The launcher with stand-ins for apt, the venv, pip and CMake; the file of what they were called for;
+    the PATH that has them.
     """
     tools, calls = tmp_path / "tools", tmp_path / "calls"
     tools.mkdir()
@@ -286,10 +288,16 @@ def test_set_up_runs_once_then_again_after_a_change(launcher, tmp_path):
     launcher.write_text(
         launcher.read_text().replace("system_python=/usr/bin/python3", f"system_python='{tools}/python3'")
     )
+    return launcher, calls, f"{tools}:/usr/bin:/bin"
+
+
+def test_set_up_runs_once_then_again_after_a_change(set_up_with_stand_ins, tmp_path):
+    """What is done on the first use, on the second, and after an edit."""
+    launcher, calls, path = set_up_with_stand_ins
 
     def use(*arguments):
         calls.write_text("")
-        done = run([launcher, *arguments], tmp_path, PATH=f"{tools}:/usr/bin:/bin")
+        done = run([launcher, *arguments], tmp_path, PATH=path)
         assert done.returncode == 0, done.stderr
         return calls.read_text().split("\n"), done
 
@@ -309,6 +317,29 @@ def test_set_up_runs_once_then_again_after_a_change(launcher, tmp_path):
     (launcher.parent / "requirements.txt").write_text("numpy==1.26.4\n")
     assert "pip" in use("demo")[0]
     assert use("demo")[0] == [""]
+
+
+def test_the_module_is_not_replaced_under_running_tests(set_up_with_stand_ins, tmp_path):
+    launcher, calls, path = set_up_with_stand_ins
+    assert run([launcher, "version"], tmp_path, PATH=path).returncode == 0
+    fifo, log = tmp_path / "fifo", tmp_path / "log"
+    os.mkfifo(fifo)
+    stub(launcher.parent / ".venv" / "bin", "python", f'case "$*" in *"-m pytest"*) cat "{fifo}";; esac')
+    environment = {key: value for key, value in os.environ.items() if key != "HSC_TEST_INSTALLED"}
+    environment["PATH"] = path
+    tests = subprocess.Popen([launcher, "test", "-q"], env=environment, stderr=subprocess.DEVNULL)
+    with fifo.open("w"):  # opened at both ends: the tests run
+        (launcher.parent / "python" / "new.py").touch()
+        calls.write_text("")
+        with log.open("w") as stderr:
+            other = subprocess.Popen([launcher, "version"], env=environment, stderr=stderr)
+        deadline = time.monotonic() + 20
+        while "waiting for the tests" not in log.read_text() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert log.read_text().count("\n") == 1 and other.poll() is None and calls.read_text() == ""
+        inside = run([launcher, "version"], tmp_path, PATH=path, HSC_TEST_INSTALLED="1")
+        assert inside.returncode == 0 and calls.read_text(), "a part of the tests does not wait for them"
+    assert tests.wait(20) == 0 and other.wait(20) == 0
 
 
 @pytest.mark.parametrize("has_gnuradio", [True, False])
