@@ -113,7 +113,7 @@ def test_without_a_cbr_a_small_image_takes_its_usual_one_or_what_it_needs(name):
     "name", [name for name in registry.names() if name not in ("hsc", "deepjscc", "deepjscc_q")]
 )
 def test_the_least_cbr_is_the_least_within_three_percent(name):
-    image, codec = image_of("ramp", (24, 30, 3)), registry.create(name)
+    image, codec = image_of("ramp", (64, 80, 3)), registry.create(name)
     with pytest.raises(HscError) as error:
         codec.encode(image, Link(10.0, 0.01))
     least = float(str(error.value).split()[-1])

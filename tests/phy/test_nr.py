@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from gnuradio.hsc.errors import HscError
 from gnuradio.hsc.phy import digital, mcs, qam
+from gnuradio.hsc.phy.code_blocks import code_blocks
 from gnuradio.hsc.phy.crc import CRC16, CRC24A, CRC24B
 from gnuradio.hsc.phy.nr import code, graphs, rate_matching, segmentation
 from gnuradio.hsc.phy.nr.segmentation import Segments
@@ -221,17 +222,25 @@ NAMES = [name for name, entry in mcs.TABLE.items() if entry.code == "nr"]
 def test_code_blocks_are_lost_as_a_whole_and_lie_in_one_packet():
     name = "nr:QPSK-0.49"
     size, per_block = digital.payload_bytes_per_block(name), digital.symbols_per_block(name)
-    data = np.random.default_rng(6).bytes(19 * size)  # three code blocks, of 7, 6 and 6 blocks
+    data = np.random.default_rng(6).bytes(67 * size)  # nine code blocks, four of 8 blocks and five of 7
     symbols = digital.modulate(data, name)
     variance = np.full(len(symbols), 0.1, np.float32)
-    variance[8 * per_block : 12 * per_block] = np.inf  # of the second, too much
+    variance[9 * per_block : 14 * per_block] = np.inf  # of the second, too much
     received = digital.demodulate(symbols, variance, len(data), name)
-    assert received.lost_blocks == tuple(range(7, 13)) and received.block_bytes == size
+    assert received.lost_blocks == tuple(range(8, 16)) and received.block_bytes == size
     parts = [digital.symbol_slice(len(data), name, part, 2) for part in range(2)]
     assert [(each.start, each.stop) for each in parts] == [
-        (0, 7 * per_block),
-        (7 * per_block, 19 * per_block),
+        (0, 32 * per_block),
+        (32 * per_block, 67 * per_block),
     ]
+
+
+def test_a_short_stream_is_not_lost_all_at_once():
+    """It lies in eight code blocks where each then has two blocks; as few as possible from 64 on."""
+    form = code_blocks(mcs.by_name("nr:QPSK-0.49"))
+    counts = {1: 1, 3: 1, 4: 2, 15: 7, 16: 8, 19: 8, 64: 8, 65: 9, 800: 100}
+    assert {blocks: form.count(blocks) for blocks in counts} == counts
+    assert np.diff(form.bounds(19, np.arange(9))).tolist() == [3, 3, 3, 2, 2, 2, 2, 2]
 
 
 def test_steps_of_the_table():

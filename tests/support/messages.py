@@ -1,8 +1,10 @@
 """Messages that have crossed a channel, without packets."""
 
 import numpy as np
-from gnuradio.hsc.message import Message, ReceivedAnalog, ReceivedDigital, ReceivedMessage
+from gnuradio.hsc.message import DigitalStream, Message, ReceivedAnalog, ReceivedDigital, ReceivedMessage
 from gnuradio.hsc.phy import analog, digital
+from gnuradio.hsc.phy.code_blocks import code_blocks
+from gnuradio.hsc.phy.mcs import by_name
 
 
 def arrived(message: Message, variance: float = 0.01, seed: int = 1) -> ReceivedMessage:
@@ -21,7 +23,7 @@ def arrived(message: Message, variance: float = 0.01, seed: int = 1) -> Received
 
 
 def modulated(message: Message, snr_db: float, lost: float = 0.0, seed: int = 1) -> ReceivedMessage:
-    """Through modulation, AWGN and LDPC; a share of the symbols and of the LDPC blocks is lost."""
+    """Through modulation, AWGN and LDPC; a share of the symbols and of the code blocks is lost."""
     rng = np.random.default_rng(seed)
     variance = 10 ** (-snr_db / 10)
 
@@ -35,13 +37,20 @@ def modulated(message: Message, snr_db: float, lost: float = 0.0, seed: int = 1)
     streams = []
     for stream in message.digital:
         symbols = digital.modulate(stream.data, stream.mcs)
-        blocks = rng.random(digital.block_count(len(stream.data), stream.mcs)) < lost
-        gone = np.repeat(blocks, digital.symbols_per_block(stream.mcs))
+        gone = gone_symbols(stream, lost, rng)
         noise = np.where(gone, np.inf, variance)
         streams.append(
             digital.demodulate(np.where(gone, 0, noisy(symbols)), noise, len(stream.data), stream.mcs)
         )
     return ReceivedMessage(message.codec, message.shape, message.parameters, values, tuple(streams), snr_db)
+
+
+def gone_symbols(stream: DigitalStream, lost: float, rng: np.random.Generator) -> np.ndarray:
+    """Which symbols of a stream are gone, bool (n,), when a share of its code blocks is lost."""
+    blocks, form = digital.block_count(len(stream.data), stream.mcs), code_blocks(by_name(stream.mcs))
+    count = form.count(blocks)
+    lengths = np.diff(form.bounds(blocks, np.arange(count + 1)))
+    return np.repeat(rng.random(count) < lost, lengths * digital.symbols_per_block(stream.mcs))
 
 
 def _noisy(values: np.ndarray, variance: float, seed: int) -> ReceivedAnalog:

@@ -35,7 +35,8 @@ class Case:
         label: of the curve.
         codec, options: the transmitter's codec.
         receiver: options of the receiver's codec; it is not told the transmitter's.
-        mcs: fixed MCS, or None for the codec's choice.
+        mcs: fixed MCS, or a code whose MCS the codec chooses; None leaves both to the codec. The paper's code
+            where nothing else is said.
         knows: what the transmitter believes of the SNR: its "mean", the "gain" of this very image (a return
             path that is faster than the fading), or "nothing" (a one-way link: one message for every SNR).
         loss: share of the packets that the transmitter expects to lose; None: that of the channel.
@@ -45,7 +46,7 @@ class Case:
     codec: str
     options: Mapping[str, object] = field(default_factory=dict)
     receiver: Mapping[str, object] = field(default_factory=dict)
-    mcs: str | None = None
+    mcs: str | None = "802.11ad"
     knows: str = "mean"
     loss: float | None = None
 

@@ -111,7 +111,7 @@ def _levels(modulation: str, threshold_db: float) -> Levels:
 
 
 TABLE: dict[str, Mcs] = _build()
-# What an MCS may be given as where the SNR is to choose one: the code alone.
+# What an MCS may be given as where the SNR is to choose one: the code alone. The first is the usual one.
 CODES = ("802.11ad", "nr")
 # Threshold of BPSK-1/2 [dB].
 _ROBUST_DB = _THRESHOLDS_DB["BPSK"][0]
@@ -149,14 +149,14 @@ def code_of(given: str | None) -> str:
 
 def chosen(given: str | None, snr_db: float | None, margin_db: float) -> Mcs:
     """The given MCS; of a given code the one that carries most at the SNR less a margin [dB], the robust one
-    where that is unknown. With none given the code is 802.11ad, but 5G NR where the SNR is below all that
-    802.11ad has. HscError for an unknown name.
+    where that is unknown. With none given the code is 802.11ad. Where the SNR is below all that 802.11ad has
+    it is 5G NR. HscError for an unknown name.
     """
     if given is not None and known(given) not in CODES:
         return TABLE[given]
     if snr_db is None:
         return robust(given or CODES[0])
-    return best_for(snr_db, margin_db, given or CODES[snr_db < _ROBUST_DB])
+    return best_for(snr_db, margin_db, "nr" if snr_db < _ROBUST_DB else given or CODES[0])
 
 
 def by_index(index: int) -> Mcs:

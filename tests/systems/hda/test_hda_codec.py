@@ -21,6 +21,7 @@ from gnuradio.hsc.systems.hda.network import LATENTS, HdaNetwork
 from gnuradio.hsc.systems.hda.parameters import HdaParameters
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.messages import gone_symbols
 
 KEY = bytes(range(32))
 CODECS = ("hda_deepsc", "hda_hevc")
@@ -43,7 +44,7 @@ def channel_uses(message: Message) -> int:
 
 
 def cross(message: Message, snr_db: float, lost: float = 0.0, seed: int = 1) -> ReceivedMessage:
-    """AWGN; a share of the symbols and of the LDPC blocks is lost."""
+    """AWGN; a share of the symbols and of the code blocks is lost."""
     rng = np.random.default_rng(seed)
     noise = 10 ** (-snr_db / 10)
 
@@ -59,10 +60,7 @@ def cross(message: Message, snr_db: float, lost: float = 0.0, seed: int = 1) -> 
     streams = []
     for stream in message.digital:
         symbols = digital.modulate(stream.data, stream.mcs)
-        gone = np.repeat(
-            rng.random(digital.block_count(len(stream.data), stream.mcs)) < lost,
-            digital.symbols_per_block(stream.mcs),
-        )
+        gone = gone_symbols(stream, lost, rng)
         variance = np.where(gone, np.inf, noise)
         streams.append(
             digital.demodulate(np.where(gone, 0, noisy(symbols)), variance, len(stream.data), stream.mcs)

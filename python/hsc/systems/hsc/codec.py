@@ -24,6 +24,8 @@ from .parameters import HscParameters
 # SNR [dB] below which the fine-tuned networks give the better images: measured on MNIST's test digits and on
 # the Kodak photographs.
 FEW_SHOT_BELOW_DB = 18.0
+# Code of the paper's MCS: who asks for it asks for nothing else.
+_CODE = mcs_table.by_name(DEFAULT_MCS).code
 
 
 class HscCodec(Codec):
@@ -63,6 +65,8 @@ class HscCodec(Codec):
     def _mcs(self, link: Link) -> str:
         """MCS of the CR: for a target PSNR one that gets through."""
         given = link.mcs or self.options.mcs
+        if given == _CODE:
+            given = None
         if given in mcs_table.CODES:
             return budget.mcs(replace(link, mcs=given))
         if given or self.options.psnr_db is None or link.snr_db is None:
