@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 import torch
 from gnuradio.hsc import weights
+from gnuradio.hsc.app import samples
 from gnuradio.hsc.errors import HscError
+from gnuradio.hsc.images import files
 from gnuradio.hsc.nn.transform import MIDDLE
 from gnuradio.hsc.systems.ds2c2 import base, base_prior
 from gnuradio.hsc.systems.ds2c2.base_network import (
@@ -275,3 +277,23 @@ def test_trainings_stand_behind_what_receivers_make():
     torch.testing.assert_close(frozen.synthesise(found, 1), made.refined, rtol=0, atol=1e-5)
     torch.testing.assert_close(frozen.refined(planes(image[None]), 1), made.refined, rtol=0, atol=1e-5)
     assert (made.refined - made.expanded).abs().max() > 1e-3
+
+
+def test_the_finest_that_fits_is_found_in_few_codes(monkeypatch):
+    """As trying all of them finds; with one code where the length is foretold well, which it mostly is."""
+    codec, made = base.load_base(), []
+    code = type(codec).code
+    monkeypatch.setattr(
+        type(codec), "code", lambda self, c, fineness: made.append(fineness) or code(self, c, fineness)
+    )
+    tries = []
+    for path in samples.photographs():
+        c = codec.compress(files.load(path).pixels[:160, :240])
+        lengths = [len(code(codec, c, fineness).data) for fineness in FINENESSES]
+        for most in (0, lengths[0], 1.2 * lengths[1], lengths[3] - 1, lengths[3], 2 * lengths[-1]):
+            made.clear()
+            fineness, found = codec.finest(c, int(most))
+            assert fineness == max((f for f in FINENESSES if lengths[f] <= int(most)), default=0)
+            assert len(found.data) == lengths[fineness]
+            tries.append(len(made))
+    assert np.mean(tries) < 2 and max(tries) <= 3

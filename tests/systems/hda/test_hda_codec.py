@@ -13,7 +13,7 @@ from gnuradio.hsc.errors import HscError
 from gnuradio.hsc.images.files import load
 from gnuradio.hsc.message import Link, Message, ReceivedDigital, ReceivedMessage
 from gnuradio.hsc.metrics import psnr_db
-from gnuradio.hsc.phy import analog, digital
+from gnuradio.hsc.phy import analog, digital, mcs
 from gnuradio.hsc.systems.hda import digital_part, models
 from gnuradio.hsc.systems.hda.codec import semantic_decode
 from gnuradio.hsc.systems.hda.fusion import fuse
@@ -100,6 +100,18 @@ def test_a_digital_part_that_comes_out_longer_than_foreseen_takes_from_the_analo
     assert message.parameters != usual.parameters
     assert 0.9 * link.cbr * photo.size <= channel_uses(message) <= link.cbr * photo.size
     assert psnr_db(photo, codec.decode(cross(message, 10.0)).image) > 28
+
+
+@pytest.mark.parametrize(("name", "code"), [("hda_deepsc", "802.11ad"), ("hda_hevc", "nr")])
+def test_the_code_is_the_codecs_own_unless_the_link_names_one(photo, name, code):
+    def of(given):
+        (stream,) = registry.create(name).encode(photo, Link(10.0, 1 / 6, given)).digital
+        return mcs.by_name(stream.mcs)
+
+    assert of(None).code == code
+    for named in mcs.CODES:
+        assert of(named).code == named and of(named).threshold_db <= 9
+    assert of("QPSK-1/2").name == "QPSK-1/2"
 
 
 def test_da_ratio_is_an_upper_limit_of_the_true_lengths(photo):
