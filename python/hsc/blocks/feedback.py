@@ -152,7 +152,8 @@ def _refused(socket, address: str, remedy: str) -> Iterator[None]:  # noqa: ANN0
         socket.close(linger=0)
         if error.errno == zmq.EADDRINUSE:
             remedy = "give a free port, is another receiver running?"
-        raise HscError(f"return path '{address}': {error}; {remedy}") from None
+        # The text of the number alone: later versions of pyzmq put the address behind that of the error.
+        raise HscError(f"return path '{address}': {zmq.strerror(error.errno)}; {remedy}") from None
 
 
 def _bind(socket, address: str) -> None:  # noqa: ANN001
