@@ -27,8 +27,8 @@ _NR_BLOCKS = 8
 _NR_BITS = 4000
 _NR_SYMBOLS = 4096
 # Code blocks that a stream of 5G NR lies in, where each then has so many blocks at least: of a short stream
-# not all is lost together. Two blocks need 0.5 dB more than eight for the same losses, within the margin of an
-# MCS that is chosen by the SNR; one would need 1 dB more.
+# not all is lost together. Two blocks need 0.5 dB more than eight for the same losses, within the margin of
+# an MCS that is chosen by the SNR; one would need 1 dB more.
 _NR_COUNT, _NR_SHORTEST = 8, 2
 
 
