@@ -33,8 +33,8 @@ def test_every_check_is_ok_or_says_what_to_do():
     "name",
     [
         "Python",
-        "GNU Radio",
-        "numpy",
+        pytest.param("GNU Radio", marks=pytest.mark.gnuradio),
+        pytest.param("numpy", marks=pytest.mark.gnuradio),
         "torch",
         "safetensors",
         "plug-ins",

@@ -17,6 +17,10 @@ from .segmentation import Segments
 
 # Checks of every code. Chosen by trial: 30 iterations lose about as few blocks as belief propagation.
 RULE = ThreeLeast(nat=4, channel_limit=24, message_limit=31)
+# What the LLRs of a word that was not decoded are multiplied by for a second try, of half as many iterations. A
+# bit that the channel turned round with confidence stays so where messages are cut to 8 bits: far above its
+# threshold QPSK-0.34 lost one block in 3 000, each by one bit to three (measured); with smaller LLRs none.
+_CAUTION = 0.6
 
 
 class BlockCode:
@@ -64,7 +68,10 @@ class BlockCode:
         if llr.ndim != 2 or llr.shape[1] != self.sent:
             raise HscError(f"this code takes rows of {self.sent} LLRs, not an array of shape {llr.shape}")
         blocks = llr.reshape(len(llr) * self.plan.blocks, -1)
-        found = self._decoder.decode(self._combined(blocks), iterations)[0]
+        words = self._combined(blocks)
+        found, ok = self._decoder.decode(words, iterations)
+        if not ok.all():
+            found[~ok] = self._decoder.decode(_CAUTION * words[~ok], iterations // 2)[0]
         bits, good = segmentation.joined(found[:, : self.plan.used], self.plan)
         return bits, good & llr.any(axis=1)
 
