@@ -17,8 +17,8 @@ from .segmentation import Segments
 
 # Checks of every code. Chosen by trial: 30 iterations lose about as few blocks as belief propagation.
 RULE = ThreeLeast(nat=4, channel_limit=24, message_limit=31)
-# What the LLRs of a word that was not decoded are multiplied by for a second try, of half as many iterations. A
-# bit that the channel turned round with confidence stays so where messages are cut to 8 bits: far above its
+# What the LLRs of a word that was not decoded are multiplied by for a second try, of half as many iterations.
+# A bit that the channel turned round with confidence stays so where messages are cut to 8 bits: far above its
 # threshold QPSK-0.34 lost one block in 3 000, each by one bit to three (measured); with smaller LLRs none.
 _CAUTION = 0.6
 

@@ -21,6 +21,7 @@ from ...evaluation.plan import At, Case, Plan, PlannedCurve, Samples, Say, avail
 from ...evaluation.transmission import Point
 from . import drawing, tables
 from .cases import (
+    BY_CODE,
     CBR,
     CBR_AXIS,
     CBRS,
@@ -205,6 +206,28 @@ def table3(images: Sequence[str], say: Say, ratios: Sequence[float] = DA_RATIOS)
     return Plan("hda-table3", text, ("da_ratio", "digital / analog channel uses"), tuple(curves), findings)
 
 
+def codes(images: Sequence[str], say: Say, snrs_db: Sequence[float] = SNRS_DB) -> Plan:
+    """What 5G NR LDPC is worth under the separate design and the hybrids, over AWGN against SNR."""
+    places = [_awgn(snr) for snr in snrs_db]
+    curves = [curve(case, images, places) for case in available([c for pair in BY_CODE for c in pair], say)]
+
+    def findings(samples: Mapping[str, Samples]) -> dict[str, object]:
+        pairs = [(usual, other) for usual, other in BY_CODE if {usual.label, other.label} <= samples.keys()]
+        return {
+            f"{other.label}, above 802.11ad [dB], by SNR": {
+                f"{x:g}": samples[other.label].mean(x) - samples[usual.label].mean(x)
+                for x in samples[usual.label].x
+            }
+            for usual, other in pairs
+        }
+
+    text = (
+        "Kodak, AWGN, CBR 1/6: 802.11ad LDPC and 5G NR LDPC, of each the MCS that suits the SNR, which the "
+        "transmitter knows."
+    )
+    return Plan("hda-codes", text, SNR_AXIS, tuple(curves), findings)
+
+
 def cliff(images: Sequence[str], say: Say, snrs_db: Sequence[float] = range(21)) -> Plan:
     """One-way links with one MCS from 20 dB down to 0 dB in steps of 1 dB."""
     digital = {"source": "hevc"}
@@ -365,6 +388,14 @@ FIGURES = (
             label="codec time / time of HEVC intra (the paper's: BPG), encode + decode",
         ),
         quick={"repeats": 1},
+    ),
+    Figure(
+        name="hda-codes",
+        summary="802.11ad and 5G NR LDPC under the hybrids and the separate design",
+        images=_PHOTOS,
+        plan=codes,
+        draw=drawing.curves,
+        quick={"snrs_db": (0, 10)},
     ),
     Figure(
         name="hda-cliff",
