@@ -103,10 +103,11 @@ def test_a_checkpoint_that_would_run_code_is_refused(tmp_path, harmful):
     assert not mark.exists()
 
 
-def test_arrays_are_read_from_a_checkpoint_and_damage_is_told(tmp_path):
+@pytest.mark.parametrize("protocol", range(3, pickle.HIGHEST_PROTOCOL + 1))
+def test_arrays_are_read_from_a_checkpoint_and_damage_is_told(tmp_path, protocol):
     file = tmp_path / "weights.ckpt"
     kernel = np.arange(6, dtype=np.float32).reshape(1, 2, 3)
-    whole = pickle.dumps({"Conv_0": {"kernel": kernel}})
+    whole = pickle.dumps({"Conv_0": {"kernel": kernel}}, protocol)
     file.write_bytes(whole)
     np.testing.assert_array_equal(perceptual_weights.read_checkpoint(file)["Conv_0"]["kernel"], kernel)
     for damaged in (whole[:-8], b"", b"\x80\x03no pickle"):

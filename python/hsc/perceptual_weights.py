@@ -41,11 +41,14 @@ _FILES = {
     "dists": ("dists-pytorch", "DISTS_pytorch/weights.pt"),
 }
 NAMES = tuple(_FILES)
-# What a pickle of numpy arrays names, and all that one may name here. numpy 2 has another word for the first.
-_RECONSTRUCT = np.empty(0).__reduce__()[0]
+# What a pickle of numpy arrays names, and all that one may name here: the second from protocol 5 on, which is
+# the usual one of Python 3.14. numpy 2 has other words for both.
+_RECONSTRUCT, _FROM_BUFFER = np.empty(0).__reduce__()[0], np.empty(0).__reduce_ex__(5)[0]
 _ALLOWED = {
     ("numpy.core.multiarray", "_reconstruct"): _RECONSTRUCT,
     ("numpy._core.multiarray", "_reconstruct"): _RECONSTRUCT,
+    ("numpy.core.numeric", "_frombuffer"): _FROM_BUFFER,
+    ("numpy._core.numeric", "_frombuffer"): _FROM_BUFFER,
     ("numpy", "ndarray"): np.ndarray,
     ("numpy", "dtype"): np.dtype,
 }
