@@ -392,7 +392,7 @@ FIGURES = (
     Figure(
         name="hda-codes",
         summary="802.11ad and 5G NR LDPC under the hybrids and the separate design",
-        images=_PHOTOS,
+        images=Images(Source.KODAK, 12),
         plan=codes,
         draw=drawing.curves,
         quick={"snrs_db": (0, 10)},
