@@ -70,7 +70,7 @@ def test_a_word_stands_for_a_figure_a_group_or_all():
     }
     assert names["hsc-fig5"] == ["hsc-fig5"]
     assert names["bench"] == ["ldpc", "air-interface", "tracking", "over-the-air"]
-    assert names["hda"] == [name for name in FIGURES if name.startswith("hda-")] and len(names["hda"]) == 12
+    assert names["hda"] == [name for name in FIGURES if name.startswith("hda-")] and len(names["hda"]) == 13
     assert names["all"] == list(FIGURES)
     with pytest.raises(
         HscError, match="no figure 'hda-fig99': choose from all, bench, ds2c2, hda, hsc, lrisc, ldpc"
