@@ -57,6 +57,8 @@ make_debian() {
     mount --bind "$cache/apt" "$target/var/cache/apt/archives"
     mount --bind "$cache/pip" "$target/root/.cache/pip"
     cp /etc/resolv.conf "$target/etc/resolv.conf"
+    # debootstrap of some suites leaves none, which every installed Debian has.
+    [[ -s $target/etc/hosts ]] || printf '127.0.0.1\tlocalhost\n::1\tlocalhost\n' >"$target/etc/hosts"
     echo 'APT::Keep-Downloaded-Packages "true";' >"$target/etc/apt/apt.conf.d/01keep"
     # Certificates that this machine trusts besides Debian's, such as a proxy's.
     cp -r /usr/local/share/ca-certificates/. "$target/usr/local/share/ca-certificates/"

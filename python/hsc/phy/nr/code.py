@@ -70,9 +70,12 @@ class BlockCode:
         blocks = llr.reshape(len(llr) * self.plan.blocks, -1)
         words = self._combined(blocks)
         found, ok = self._decoder.decode(words, iterations)
-        if not ok.all():
-            found[~ok] = self._decoder.decode(_CAUTION * words[~ok], iterations // 2)[0]
         bits, good = segmentation.joined(found[:, : self.plan.used], self.plan)
+        # Where the payload is right, parity bits may be as they like.
+        again = ~ok & ~np.repeat(good, self.plan.blocks)
+        if again.any():
+            found[again] = self._decoder.decode(_CAUTION * words[again], iterations // 2)[0]
+            bits, good = segmentation.joined(found[:, : self.plan.used], self.plan)
         return bits, good & llr.any(axis=1)
 
     @cached_property
