@@ -37,6 +37,10 @@ class Link:
     mcs: str | None = None
     repair_share: float | None = None
 
+    def with_code(self, code: str) -> Link:
+        """With a codec's own LDPC code where neither an MCS nor a code is named."""
+        return replace(self, mcs=self.mcs or code)
+
 
 @dataclass(frozen=True)
 class DigitalStream:

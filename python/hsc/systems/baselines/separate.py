@@ -60,7 +60,7 @@ class SeparateCodec(Refining):
         not hold.
         """
         check_shape(image.shape)
-        mcs = budget.mcs(replace(link, mcs=link.mcs or CODE), self.options.margin_db)
+        mcs = budget.mcs(link.with_code(CODE), self.options.margin_db)
         share = erasure.share_of(self.options.repair_share, link)
         return budget.within(link, image.shape, lambda uses: self._message(image, uses, mcs, share))
 

@@ -101,7 +101,7 @@ class HdaHevcCodec(HdaCodec):
         be served.
         """
         z = semantic_encode(image, load())
-        link = replace(link, mcs=link.mcs or CODE)
+        link = link.with_code(CODE)
 
         def make(uses: int) -> Message:
             return _message(image, z, Budget.of(image.shape, uses, link, self.options))
