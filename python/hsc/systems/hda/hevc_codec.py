@@ -36,9 +36,6 @@ from .models import DECODER, Model
 from .parameters import HdaParameters
 
 NAME, WEIGHTS = "hda_hevc", "hda-hevc"
-# LDPC code where the link names neither code nor MCS: images 0.1 to 1.0 dB better than with 802.11ad
-# (`evaluate hda-codes`).
-CODE = "nr"
 # Digital shares of the channel uses that are tried, by the code and the bits per channel use of the MCS: the
 # dearer a bit, the more it takes; and 5G NR has as many at a lower SNR, where the analog part does less.
 # Chosen by trial.
@@ -101,7 +98,6 @@ class HdaHevcCodec(HdaCodec):
         be served.
         """
         z = semantic_encode(image, load())
-        link = link.with_code(CODE)
 
         def make(uses: int) -> Message:
             return _message(image, z, Budget.of(image.shape, uses, link, self.options))
