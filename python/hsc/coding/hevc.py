@@ -3,8 +3,11 @@ the paper's BPG.
 
 A HEIF file holds some 350 bytes round the picture that the receiver can make again. Sent are
 
-    CRC-32 of the rest | halvings of the size, 1 byte | length of the next field, 1 byte | decoder
-    configuration | the one NAL unit
+    CRC-32 of the rest | form, 1 byte | length of the next field, 1 byte | decoder configuration | the one
+    NAL unit
+
+The form is the halvings of the picture's size; or, for a picture of full size that a post-filter is to go
+over (`nnpf`), 4 and its quality, which that filter is told.
 
 The decoder configuration (hvcC of ISO/IEC 14496-15: VPS, SPS, PPS) is deflated against a typical one, which
 leaves 5 to 45 bytes of it. The receiver writes the boxes of the container anew from the shape it knows. A
@@ -37,6 +40,8 @@ from .budget import TooFew
 _MOST_HALVINGS = 3
 # Qualities below 0 for each halving: six steps of the QP. Chosen by trial.
 _QUALITIES_PER_HALVING = 18
+# Forms below this are halvings, others a quality and this.
+_TOLD = _MOST_HALVINGS + 1
 # Lowest quality: QP 51 at an eighth of the size.
 LOWEST = -_MOST_HALVINGS * _QUALITIES_PER_HALVING
 # Highest quality: three to each of HEVC's 52 QPs.
@@ -91,11 +96,12 @@ _TYPICAL_CONFIGURATION = bytes.fromhex(
 )
 
 
-def encode(image: np.ndarray, quality: int, quick: bool = False) -> bytes:
+def encode(image: np.ndarray, quality: int, told: bool = False, quick: bool = False) -> bytes:
     """uint8 (H, W, C), C = 1 or 3 → bytes.
 
     `quality` 0 (QP 51) to 155 (QP 0); each 18 below 0 halve the picture's size, down to -54. Raises HscError
-    when x265 refuses the image. `quick`: by x265's quickest preset, which takes 10 to 30 % more bytes.
+    when x265 refuses the image. `told`: the code tells its quality, for a post-filter. `quick`: by x265's
+    quickest preset, which takes 10 to 30 % more bytes.
     """
     if not LOWEST <= quality <= HIGHEST:
         raise ValueError(f"HEVC quality is {LOWEST} to {HIGHEST}, not {quality}")
@@ -106,7 +112,8 @@ def encode(image: np.ndarray, quality: int, quick: bool = False) -> bytes:
         encoder = {**_QUICK, "x265:min-cu-size": str(_GRID)}
     configuration, picture = _take_apart(_heif(coded, quality + halvings * _QUALITIES_PER_HALVING, encoder))
     deflated = _deflate(configuration)
-    body = bytes([halvings, len(deflated)]) + deflated + picture
+    form = _TOLD + quality if told and not halvings else halvings
+    body = bytes([form, len(deflated)]) + deflated + picture
     return crc32(body).to_bytes(4, "big") + body
 
 
@@ -114,8 +121,8 @@ def decode(data: bytes, shape: tuple[int, int, int]) -> np.ndarray:
     """Bytes of `encode` → uint8 (H, W, C) of `shape`. Raises HscError for anything else."""
     if len(data) < 9 or crc32(data[4:]) != int.from_bytes(data[:4], "big"):
         raise HscError("the HEVC picture did not arrive whole: use a more robust MCS or send it again")
-    halvings, length = data[4:6]
-    small = _halved(shape, min(halvings, _MOST_HALVINGS))
+    form, length = data[4:6]
+    small = _halved(shape, form if form < _TOLD else 0)
     coded = (_coded_side(small[0]), _coded_side(small[1]), shape[2])
     configuration, picture = _inflate(data[6 : 6 + length]), data[6 + length :]
     intra = len(picture) >= 3 and picture[0] >> 1 in _INTRA_PICTURES
@@ -135,15 +142,22 @@ def decode(data: bytes, shape: tuple[int, int, int]) -> np.ndarray:
     return _resized(np.rint(levels / 257.0).astype(np.uint8).reshape(coded)[: small[0], : small[1]], shape)
 
 
+def quality_told(data: bytes) -> int | None:
+    """The quality that a code tells, 0 to 155; None where it tells none."""
+    quality = data[4] - _TOLD if len(data) > 4 else -1
+    return quality if 0 <= quality <= HIGHEST else None
+
+
 def typical_quality(bytes_per_pixel: float) -> int:
     """Quality that gives photographs about that size."""
     steps = math.log(bytes_per_pixel / _TYPICAL_BYTES) / _LOG_BYTES_PER_QUALITY
     return min(max(round(_TYPICAL_QUALITY + steps), LOWEST), HIGHEST)
 
 
-def fit(image: np.ndarray, n_bytes: int) -> bytes:
+def fit(image: np.ndarray, n_bytes: int, told: bool = False) -> bytes:
     """uint8 (H, W, C) → a code of at most `n_bytes` and of at least 97 % of them; where no quality gives
-    that, of the largest quality that fits. Raises `budget.TooFew` when the lowest needs more.
+    that, of the largest quality that fits. Raises `budget.TooFew` when the lowest needs more. `told`: as in
+    `encode`.
 
     Quick codes say where to look. The two qualities next to it are made at once: x265 leaves Python's lock,
     so that a second core does the second.
@@ -152,7 +166,7 @@ def fit(image: np.ndarray, n_bytes: int) -> bytes:
     best = b""
     with ThreadPoolExecutor(2) as pool:
         while len(best) < max(_FULL * n_bytes, 1) and (trials := search.trials(2)):
-            for trial, data in zip(trials, pool.map(partial(encode, image), trials), strict=True):
+            for trial, data in zip(trials, pool.map(partial(encode, image, told=told), trials), strict=True):
                 if search.learn(trial, len(data)) <= 0 and len(data) > len(best):
                     best = data
     if not best:

@@ -14,6 +14,7 @@ from torch import nn
 from torch.nn import functional
 
 from .. import weights
+from ..nn.residual import Blocks, telling
 from .bands import BANDS
 
 WEIGHTS = "refiner"
@@ -23,8 +24,6 @@ PATCH, CELL = 4, 8
 # what two processor cores can train and run.
 FINE, COARSE = 96, 160
 BLOCKS = (1, 3, 2)
-# Width of what the blocks are told of the step.
-TOLD = 64
 # Pixels have about this standard deviation around mid-grey.
 _PIXEL_DEVIATION = 0.25
 # What 1 at the end of the network adds to a pixel in [0, 1]: about an error, so that the first steps of
@@ -35,43 +34,13 @@ _ERROR = 0.05
 _LOG_VARIANCE = (-20.0, 0.0)
 
 
-class ResidualBlock(nn.Module):
-    """x + two 3 × 3 convolutions, the features between them scaled and shifted by what is told."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.first, self.second = (nn.Conv2d(width, width, 3, padding=1) for _ in range(2))
-        self.told = nn.Linear(TOLD, 2 * width)
-        nn.init.zeros_(self.told.weight)
-        nn.init.zeros_(self.told.bias)
-
-    def forward(self, features: torch.Tensor, told: torch.Tensor) -> torch.Tensor:
-        """Features (B, width, h, w) and what is told (B, 64) → features."""
-        scale, shift = self.told(told)[..., None, None].chunk(2, 1)
-        inner = functional.leaky_relu(self.first(features) * (1 + scale) + shift, 0.1)
-        return features + self.second(inner)
-
-
-class Blocks(nn.ModuleList):
-    """Residual blocks in a row."""
-
-    def __init__(self, width: int, count: int) -> None:
-        super().__init__(ResidualBlock(width) for _ in range(count))
-
-    def forward(self, features: torch.Tensor, told: torch.Tensor) -> torch.Tensor:
-        """As each block."""
-        for block in self:
-            features = block(features, told)
-        return features
-
-
 class RefinerNetwork(nn.Module):
     """x̂₀ of a noisy image x_t, the decoded image x̃ and the bands of its error."""
 
     def __init__(self) -> None:
         super().__init__()
         before, at, behind = BLOCKS
-        self.told = nn.Sequential(nn.Linear(2, TOLD), nn.SiLU(), nn.Linear(TOLD, TOLD), nn.SiLU())
+        self.told = telling(2)
         self.enter = nn.Conv2d(6 * PATCH**2, FINE, 3, padding=1)
         self.trust_fine = nn.Conv2d(BANDS, FINE, 1)
         self.trust_coarse = nn.Conv2d(BANDS, COARSE, 1)

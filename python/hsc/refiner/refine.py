@@ -9,6 +9,7 @@ import torch
 from torch.nn import functional
 
 from ..nn import planes
+from ..nn.tiles import tiles
 from ..nn.transform import BLOCK, COLOUR, dct_matrix, pad, zigzag
 from . import bands, diffusion
 from .network import RefinerNetwork, load_network
@@ -59,29 +60,17 @@ def tiled(network: RefinerNetwork) -> diffusion.Network:
         noisy: torch.Tensor, decoded: torch.Tensor, error: torch.Tensor, level: torch.Tensor
     ) -> torch.Tensor:
         found = torch.empty_like(decoded)
-        height, width = decoded.shape[-2:]
-        for top in range(0, height, TILE):
-            for left in range(0, width, TILE):
-                rows, columns = _around(top, height), _around(left, width)
-                part = network(
-                    *(each[..., rows, columns] for each in (noisy, decoded)),
-                    error[..., _blocks(rows), _blocks(columns)],
-                    level,
-                )
-                inner = (slice(top, min(top + TILE, height)), slice(left, min(left + TILE, width)))
-                found[..., *inner] = part[
-                    ...,
-                    inner[0].start - rows.start : inner[0].stop - rows.start,
-                    inner[1].start - columns.start : inner[1].stop - columns.start,
-                ]
+        for tile in tiles(*decoded.shape[-2:], TILE, REACH):
+            rows, columns = tile.around
+            part = network(
+                *(each[..., rows, columns] for each in (noisy, decoded)),
+                error[..., _blocks(rows), _blocks(columns)],
+                level,
+            )
+            found[..., *tile.place] = part[..., *tile.within]
         return found
 
     return apply
-
-
-def _around(first: int, side: int) -> slice:
-    """A tile and what the network sees beyond it."""
-    return slice(max(first - REACH, 0), min(first + TILE + REACH, side))
 
 
 def _blocks(pixels: slice) -> slice:

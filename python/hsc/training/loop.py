@@ -21,6 +21,7 @@ from torch import nn
 from .. import weights
 from ..errors import HscError
 from ..images import datasets
+from ..nn.precision import mixed
 from .recipe import Recipe
 
 WARM_UP = 100
@@ -127,18 +128,6 @@ class Method:
 def accelerator() -> Accelerator:
     """This process's device and its place among those of a parallel run."""
     return Accelerator(kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)])
-
-
-def mixed_precision(device: torch.device) -> bool:
-    """Whether bfloat16 is faster there than float32: on a CPU without AVX-512 it is ten times slower
-    (measured).
-    """
-    return device.type != "cpu" or torch.backends.cpu.get_cpu_capability() not in ("DEFAULT", "AVX2")
-
-
-def mixed(device: torch.device) -> torch.autocast:
-    """A context in which networks are in bfloat16 where that is faster."""
-    return torch.autocast(device.type, torch.bfloat16, enabled=mixed_precision(device))
 
 
 class _Objective(nn.Module):

@@ -13,6 +13,7 @@ SYSTEM = System(
         CodecEntry("softcast", 3, f"{__name__}.softcast:SoftCastCodec", colour="#17becf"),
         CodecEntry("hda_dct", 4, f"{__name__}.hda_dct:HdaDctCodec", colour="#9467bd"),
     ),
+    recipes=f"{__name__}.recipes:RECIPES",
     shorthands=SHORTHANDS,
     page="docs/systems/baselines.md",
 )

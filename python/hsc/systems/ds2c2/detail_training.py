@@ -10,8 +10,9 @@ import numpy as np
 import torch
 
 from ...images import datasets
+from ...nn.precision import mixed
 from ...training.export import ship
-from ...training.loop import Method, Run, accelerator, batches, fit, mixed, planes
+from ...training.loop import Method, Run, accelerator, batches, fit, planes
 from . import detail_fit, dispersed, interleaver
 from .detail_network import DetailNetwork
 from .dispersed import Model

@@ -15,10 +15,11 @@ from torch import nn
 
 from ...channel import erase_blocks
 from ...images import datasets
+from ...nn.precision import mixed
 from ...nn.transform import pad
 from ...perceptual import Lpips
 from ...training.export import ship
-from ...training.loop import Method, Run, accelerator, batches, fit, mixed, planes
+from ...training.loop import Method, Run, accelerator, batches, fit, planes
 from . import base_prior, bits
 from .base_network import WEIGHTS as BASE
 from .binarizer import binarise

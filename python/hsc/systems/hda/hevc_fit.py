@@ -12,9 +12,10 @@ import torch
 from ...coding import activity, hevc
 from ...coding.budget import TooFew
 from ...images.datasets import Photos
+from ...nn.precision import mixed_precision
 from ...phy import mcs
 from ...training.export import export
-from ...training.loop import Run, accelerator, fit, mixed_precision, planes
+from ...training.loop import Run, accelerator, fit, planes
 from . import models
 from .fit import activity_tables, power_tables
 from .hevc_codec import residual_class

@@ -14,8 +14,9 @@ import numpy as np
 import torch
 
 from ...images import datasets
+from ...nn.precision import mixed_precision
 from ...training.export import export
-from ...training.loop import Loss, Method, Progress, Run, accelerator, batches, fit, mixed_precision, planes
+from ...training.loop import Loss, Method, Progress, Run, accelerator, batches, fit, planes
 from ...training.recipe import Recipe
 from .fit import initialise, refit, refit_power, set_deviation, shipped_state
 from .models import DECODER, PROFILES, Profile

@@ -20,12 +20,13 @@ from ...errors import HscError
 from ...evaluation.transmission import carry
 from ...images import datasets
 from ...message import Link
+from ...nn.precision import mixed
 from ...perceptual import Lpips
 from ...refiner import bands, diffusion
 from ...refiner.network import RefinerNetwork
 from ...refiner.options import MOST_STEPS, USUAL_STEPS
 from ...training.export import ship
-from ...training.loop import Method, Progress, Run, accelerator, batches, fit, mixed, planes
+from ...training.loop import Method, Progress, Run, accelerator, batches, fit, planes
 from .network import MULTIPLE, LriscNetwork
 from .training import CALM, Hazards, Links, draw_links, send
 

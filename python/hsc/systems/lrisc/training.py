@@ -13,8 +13,9 @@ from ...channel import gain, torch_normal
 from ...coding import activity
 from ...coding.analog_part import AnalogLayer, analog_layer, llse, select
 from ...images import datasets
+from ...nn.precision import mixed
 from ...training.export import export
-from ...training.loop import Method, Run, accelerator, batches, fit, mixed, planes
+from ...training.loop import Method, Run, accelerator, batches, fit, planes
 from . import hyper, means, side
 from .network import MULTIPLE, USUAL_SNR_DB, LriscNetwork
 

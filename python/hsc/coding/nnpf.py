@@ -1,0 +1,101 @@
+"""A neural-network post-filter (NNPF, as SEI messages of ITU-T H.274 carry them) behind HEVC intra: it takes
+away some of what quantisation did. HEVC decoder ─▶ x̂ ─▶ x̂ + f(x̂, quality).
+
+A small U-Net on cells of 2 × 2 pixels and of 4 × 4, in dense 3 × 3 convolutions: nothing in it depends on the
+size of the picture, so that tiles give what the whole gives. It is told the quality of the code
+(`hevc.encode`), which the code carries.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional
+
+from .. import weights
+from ..nn import planes
+from ..nn.precision import mixed
+from ..nn.residual import Blocks, telling
+from ..nn.tiles import tiles
+from ..nn.transform import pad
+from . import hevc
+
+WEIGHTS = "hevc-nnpf"
+# Finest quality that is filtered: beyond it the network was not trained, and there is nothing to gain.
+FINEST = 120
+# Sides of the cells whose pixels are the channels of the finer and of the coarser level [pixels].
+FINE_CELL, CELL = 2, 4
+# Channels of the two levels, and residual blocks: before, at and behind the coarser one. Chosen for what two
+# processor cores can train and run.
+FINE, COARSE = 96, 160
+BLOCKS = (1, 3, 1)
+# Side of a tile, and what the network sees beyond a pixel: six convolutions on the finer cells and as many on
+# the coarser ones, rounded up [pixels].
+TILE, REACH = 1024, 40
+# Pixels have about this standard deviation around mid-grey.
+_PIXEL_DEVIATION = 0.25
+# What 1 at the end of the network adds to a pixel in [0, 1]: about an error, so that the first steps of
+# training do not add more of it than they take away.
+_ERROR = 0.05
+
+
+class PostFilter(nn.Module):
+    """x̂ and its quality → the filtered picture."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        before, at, behind = BLOCKS
+        self.told = telling(1)
+        self.enter = nn.Conv2d(3 * FINE_CELL**2, FINE, 3, padding=1)
+        self.before, self.at, self.behind = Blocks(FINE, before), Blocks(COARSE, at), Blocks(FINE, behind)
+        self.down, self.up = nn.Conv2d(4 * FINE, COARSE, 1), nn.Conv2d(COARSE, 4 * FINE, 1)
+        self.leave = nn.Conv2d(FINE, 3 * FINE_CELL**2, 3, padding=1)
+        nn.init.zeros_(self.leave.weight)
+        nn.init.zeros_(self.leave.bias)
+
+    def forward(self, decoded: torch.Tensor, quality: torch.Tensor) -> torch.Tensor:
+        """x̂ (B, 3, H, W) in [0, 1], H and W multiples of 4, and the qualities (B,), 0 to 155 → pictures,
+        not clamped; untrained x̂ itself.
+        """
+        told = self.told(quality[:, None] / hevc.HIGHEST * 2 - 1)
+        fine = self.enter(functional.pixel_unshuffle((decoded - 0.5) / _PIXEL_DEVIATION, FINE_CELL))
+        fine = self.before(fine, told)
+        coarse = self.at(self.down(functional.pixel_unshuffle(fine, 2)), told)
+        fine = self.behind(fine + functional.pixel_shuffle(self.up(coarse), 2), told)
+        return decoded + _ERROR * functional.pixel_shuffle(self.leave(fine), FINE_CELL)
+
+
+@lru_cache(maxsize=1)
+def load_network() -> PostFilter:
+    """The network with its shipped weights. Raises HscError when they are missing or damaged."""
+    network = PostFilter()
+    network.load_state_dict(weights.load(WEIGHTS))
+    return network.eval().requires_grad_(False).to(memory_format=torch.channels_last)
+
+
+def decode(data: bytes, shape: tuple[int, int, int]) -> np.ndarray:
+    """Bytes of `hevc.encode` → uint8 (H, W, C) behind the filter; as it was decoded where the code tells no
+    quality, or one that leaves nothing to do. Raises HscError as `hevc.decode`, and when the weights are
+    missing.
+    """
+    image, quality = hevc.decode(data, shape), hevc.quality_told(data)
+    if quality is None or quality > FINEST:
+        return image
+    return filtered(load_network(), image, quality)
+
+
+@torch.inference_mode()
+def filtered(network: PostFilter, image: np.ndarray, quality: int) -> np.ndarray:
+    """A decoded picture uint8 (H, W, C) and the quality of its code → the filtered one, with a network of
+    one's own.
+    """
+    decoded = pad(planes.to_planes(image), CELL).contiguous(memory_format=torch.channels_last)
+    found, told = torch.empty_like(decoded), torch.tensor([float(quality)])
+    for tile in tiles(*decoded.shape[-2:], TILE, REACH):
+        with mixed(decoded.device):
+            part = network(decoded[..., *tile.around], told)
+        found[..., *tile.place] = part[..., *tile.within]
+    return planes.to_image(found, image.shape)
