@@ -1,5 +1,5 @@
-"""Stills as source coders make them, HEVC intra (BPG in the papers) or JPEG 2000, by bytes, and at Shannon's
-limit.
+"""Stills as source coders make them, HEVC intra (BPG in the papers), with a neural post-filter behind it or
+without, or JPEG 2000, by bytes, and at Shannon's limit.
 """
 
 from __future__ import annotations
@@ -10,23 +10,29 @@ import numpy as np
 
 from ..errors import HscError
 from ..message import Link, ReceivedDigital
-from . import budget, hevc, jpeg2000
+from . import budget, hevc, jpeg2000, nnpf
 
-Source = Literal["hevc", "jpeg2000"]
+# A source coder's place among them is its number on the air.
+Source = Literal["hevc", "jpeg2000", "hevc_nnpf"]
 SOURCES: tuple[str, ...] = get_args(Source)
 
 
 def fit(image: np.ndarray, n_bytes: int, source: str) -> bytes:
     """uint8 (H, W, C) → the best code of at most so many bytes. Raises `budget.TooFew`: there is none."""
-    return hevc.fit(image, n_bytes) if source == "hevc" else jpeg2000.encode_image(image, n_bytes)
+    if source == "jpeg2000":
+        return jpeg2000.encode_image(image, n_bytes)
+    return hevc.fit(image, n_bytes, told=source == "hevc_nnpf")
 
 
 def decode(stream: ReceivedDigital, shape: tuple[int, int, int], source: str) -> np.ndarray:
     """A code as far as it arrived → uint8 (H, W, C). Raises HscError when nothing usable did, with HEVC when
     anything is missing.
     """
+    # The CRC of HEVC's codes finds lost blocks.
     if source == "hevc":
-        return hevc.decode(stream.data, shape)  # its CRC finds lost blocks
+        return hevc.decode(stream.data, shape)
+    if source == "hevc_nnpf":
+        return nnpf.decode(stream.data, shape)
     image = jpeg2000.decode_image(stream.data, stream.received, shape)
     if image is None:
         raise HscError("nothing usable of the JPEG2000 image arrived: use a more robust MCS or send it again")
@@ -45,7 +51,7 @@ def capacity_image(image: np.ndarray, cbr: float | None, snr_db: float, source: 
         image: uint8 (H, W, C).
         cbr: complex channel uses / (C·H·W); None for 1/6.
         snr_db: Es/N0 [dB], |h|² included.
-        source: "hevc" or "jpeg2000".
+        source: one of `SOURCES`.
 
     Returns:
         uint8 (H, W, C) as a receiver would have it. Raises HscError when not even the lowest quality fits.

@@ -15,7 +15,7 @@ import numpy as np
 
 from ...codecs.contract import Decoded
 from ...codecs.options import option, repair_option
-from ...coding import budget, erasure, stills
+from ...coding import budget, erasure, nnpf, stills
 from ...coding.stills import SOURCES, Source
 from ...errors import HscError
 from ...message import DigitalStream, Link, Message, ReceivedMessage
@@ -35,7 +35,7 @@ _LENGTH = 3
 class SeparateOptions(RefinerOptions):
     """Options of separate coding; the receiver's are those of the refiner."""
 
-    source: Source = option("hevc", "source coder")
+    source: Source = option("hevc", "source coder; hevc_nnpf: HEVC with a neural post-filter at the receiver")
     margin_db: float = option(
         1.0, "with the MCS left to the codec: how far its threshold stays below the link's SNR [dB]"
     )
@@ -52,7 +52,12 @@ class SeparateCodec(Refining):
     """One still as one digital stream. Keyword arguments are the fields of `SeparateOptions`."""
 
     name = "separate"
-    variants = {"separate HEVC": {"source": "hevc"}, "separate JPEG2000": {"source": "jpeg2000"}}
+    variants = {
+        "separate HEVC": {"source": "hevc"},
+        "separate HEVC, NNPF": {"source": "hevc_nnpf"},
+        "separate JPEG2000": {"source": "jpeg2000"},
+    }
+    weights = (nnpf.WEIGHTS,)
     Options = SeparateOptions
 
     def encode(self, image: np.ndarray, link: Link = Link()) -> Message:  # noqa: B008 - frozen
