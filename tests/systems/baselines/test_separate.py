@@ -43,8 +43,8 @@ def test_hevc_keeps_any_size_and_reaches_high_quality(shape):
 def test_hevc_fit_fills_the_bytes_in_few_encodes(n_bytes, monkeypatch):
     tried, encode = {}, hevc.encode
 
-    def counted(image, quality, quick=False):
-        code = encode(image, quality, quick)
+    def counted(image, quality, told=False, quick=False):
+        code = encode(image, quality, told, quick)
         return code if quick else tried.setdefault(quality, code)
 
     monkeypatch.setattr(hevc, "encode", counted)

@@ -1,8 +1,8 @@
 """A hybrid that the papers lack: an HEVC-intra base, and HDA-DeepSC's analog layer and semantic decoder for
 what it leaves over.
 
-    image ─┬─▶ HEVC intra ─▶ base ─▶ semantic encoder ─▶ z̃ ─┐
-           └─▶ semantic encoder ─▶ z ────────────────────────┴─▶ z_A = z − z̃ ─▶ analog
+    image ─┬─▶ HEVC intra, post-filter ─▶ base ─▶ semantic encoder ─▶ z̃ ─┐
+           └─▶ semantic encoder ─▶ z ─────────────────────────────────────┴─▶ z_A = z − z̃ ─▶ analog
 
 The base and the activity of z_A are the digital part. The split of the channel uses follows the SNR: the one
 with the least expected error.
@@ -20,7 +20,7 @@ import torch
 
 from ... import weights
 from ...codecs.contract import Decoded
-from ...coding import activity, budget, hevc
+from ...coding import activity, budget, hevc, nnpf
 from ...coding.regions import grid
 from ...coding.stored_tables import unpack_tables
 from ...errors import HscError
@@ -91,7 +91,7 @@ class HdaHevcCodec(HdaCodec):
     """The codec; options as in `HdaOptions`. `da_ratio` None chooses the split by the SNR."""
 
     name = NAME
-    weights = (models.COMMON, WEIGHTS)
+    weights = (models.COMMON, WEIGHTS, nnpf.WEIGHTS)
 
     def encode(self, image: np.ndarray, link: Link = Link()) -> Message:  # noqa: B008 - frozen
         """uint8 (H, W, C) → message within the link's CBR. Raises HscError for an image or a CBR that cannot
@@ -113,7 +113,7 @@ class HdaHevcCodec(HdaCodec):
         came = digital_part.receive(received, known.source_bytes, key, entropy, activity.LATENTS, whole=True)
         if came.whole is None:
             raise HscError(f"{NAME}: {_why_no_base(came.closed)}")
-        base = semantic_encode(hevc.decode(came.whole, received.shape), model)  # z̃
+        base = semantic_encode(nnpf.decode(came.whole, received.shape), model)  # z̃
         table = model.log_power[known.quality, known.fineness]
         log_power = activity.log_powers(table, came.coded[None], known.fineness)[0]
         alone = Fused(base, _LEFT_OVER * model.network.deviation.square()[:, None, None])
@@ -165,7 +165,7 @@ def _allocations(
     for share in shares:
         room = _room(at, share)
         try:
-            base = hevc.sketch(image, room) if sketched else hevc.fit(image, room)
+            base = hevc.sketch(image, room) if sketched else hevc.fit(image, room, told=True)
         except budget.TooFew as few:
             needed.append(math.ceil((few.needed + _beside_base(at)) / _bytes_per_use(at, share)))
             continue
@@ -183,7 +183,7 @@ def _allocations(
 def _split(image: np.ndarray, z: torch.Tensor, data: bytes) -> Split:
     """An image, its z and the HEVC code of its base → the two parts."""
     model = load()
-    base = semantic_encode(hevc.decode(data, image.shape), model)  # z̃
+    base = semantic_encode(nnpf.decode(data, image.shape), model)  # z̃
     features = model.network.channel_encode((z - base)[None])[0]  # u = C(z_A) of z_A = z − z̃, eqs. (15), (3)
     no_indices = torch.zeros((0, *grid(*image.shape[:2])), dtype=torch.int64)
     return Split(residual_class(features, energies()), no_indices, features, data)
