@@ -136,9 +136,7 @@ def test_a_few_steps_lower_the_error(photo):
     torch.manual_seed(0)
     network = nnpf.PostFilter()
     decoded = hevc.decode(hevc.encode(photo, 10), photo.shape)
-    pair = [
-        torch.from_numpy(each[None, :96, :96]).permute(0, 3, 1, 2).float() / 255 for each in (photo, decoded)
-    ]
+    pair = [planes(each[None, :96, :96]) for each in (photo, decoded)]
     optimizer, found = torch.optim.Adam(network.parameters(), 1e-3), []
     for _ in range(8):
         optimizer.zero_grad()

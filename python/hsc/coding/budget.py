@@ -118,9 +118,9 @@ def channel_uses(link: Link, shape: tuple[int, int, int], usual: float = DEFAULT
     return int(cbr * shape[0] * shape[1] * shape[2] * (1 + 1e-9))
 
 
-def mcs(link: Link, margin_db: float = 1.0) -> str:
-    """The link's MCS; else the one of its code that carries most at its SNR less a margin [dB]; else, the SNR
-    being unknown, the robust one.
+def mcs(link: Link, margin_db: float | None = None) -> str:
+    """The link's MCS; else the one of its code that carries most at its SNR less a margin [dB], the code's
+    own where none is given; else, the SNR being unknown, the robust one.
     """
     return mcs_table.chosen(link.mcs, link.snr_db, margin_db).name
 

@@ -32,14 +32,14 @@ FINE_CELL, CELL = 2, 4
 # processor cores can train and run.
 FINE, COARSE = 96, 160
 BLOCKS = (1, 3, 1)
-# Side of a tile, and what the network sees beyond a pixel: six convolutions on the finer cells and as many on
-# the coarser ones, rounded up [pixels].
-TILE, REACH = 1024, 40
-# Pixels have about this standard deviation around mid-grey.
-_PIXEL_DEVIATION = 0.25
-# What 1 at the end of the network adds to a pixel in [0, 1]: about an error, so that the first steps of
-# training do not add more of it than they take away.
-_ERROR = 0.05
+# Side of a tile, and what the network sees beyond a pixel: the mean, six convolutions on the finer cells and
+# as many on the coarser ones, rounded up [pixels].
+TILE, REACH = 1024, 44
+# Pixels have about this standard deviation around the mean of what surrounds them, this wide [pixels]. The
+# network sees that difference alone: bfloat16 would not keep fine detail on top of the whole brightness.
+_PIXEL_DEVIATION, _AROUND = 0.08, 9
+# RMS error of pixels in [0, 1] at quality 0, roughly, and how many qualities halve it.
+_ERROR, _HALVED = 0.08, 26.0
 
 
 class PostFilter(nn.Module):
@@ -61,11 +61,20 @@ class PostFilter(nn.Module):
         not clamped; untrained x̂ itself.
         """
         told = self.told(quality[:, None] / hevc.HIGHEST * 2 - 1)
-        fine = self.enter(functional.pixel_unshuffle((decoded - 0.5) / _PIXEL_DEVIATION, FINE_CELL))
+        mean = functional.avg_pool2d(decoded, _AROUND, 1, _AROUND // 2, count_include_pad=False)
+        fine = self.enter(functional.pixel_unshuffle((decoded - mean) / _PIXEL_DEVIATION, FINE_CELL))
         fine = self.before(fine, told)
         coarse = self.at(self.down(functional.pixel_unshuffle(fine, 2)), told)
         fine = self.behind(fine + functional.pixel_shuffle(self.up(coarse), 2), told)
-        return decoded + _ERROR * functional.pixel_shuffle(self.leave(fine), FINE_CELL)
+        error = typical_error(quality)[:, None, None, None]
+        return decoded + error * functional.pixel_shuffle(self.leave(fine), FINE_CELL)
+
+
+def typical_error(quality: torch.Tensor) -> torch.Tensor:
+    """RMS error of HEVC at some qualities, roughly, for pixels in [0, 1]; same shape. What 1 at the end of the
+    network adds, so that every quality teaches alike.
+    """
+    return _ERROR * torch.exp2(-quality / _HALVED)
 
 
 @lru_cache(maxsize=1)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from ...coding import hevc
-from ...coding.nnpf import FINEST, PostFilter, filtered
+from ...coding.nnpf import FINEST, PostFilter, filtered, typical_error
 from ...images import datasets
 from ...images.datasets import Photos
 from ...metrics import psnr_db
@@ -23,11 +23,9 @@ SIDE = 256
 FIRST, MOST = 64, 4000
 # Share of the pictures that are grey.
 _GREY = 0.05
-# MSE per pixel value that is added before the logarithm: 60 dB.
-_LEAST_MSE = 1e-6
 # Qualities of the figures on the card: QP 41, 34, 27 and 21.
 _QUALITIES = (30, 51, 72, 90)
-_REPORT_STEPS = 1000
+_REPORT_STEPS = 500
 METHOD = Method(clip=5.0, betas=(0.9, 0.99), average=0.999)
 
 
@@ -90,11 +88,11 @@ class Pool:
 def loss(
     network: PostFilter, originals: torch.Tensor, decoded: torch.Tensor, qualities: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Loss and mean MSE of a batch: the mean of the logarithms, so that every quality counts alike, as it
-    does in PSNR.
+    """Loss and mean MSE of a batch. The loss is relative to what HEVC leaves typically, so that every quality
+    counts alike, as it does in PSNR.
     """
     mse = (network(decoded, qualities) - originals).square().mean((1, 2, 3))
-    return (mse + _LEAST_MSE).log().mean(), mse.mean().detach()
+    return (mse / typical_error(qualities).square()).mean(), mse.mean().detach()
 
 
 @dataclass(frozen=True)

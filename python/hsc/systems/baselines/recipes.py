@@ -27,5 +27,5 @@ class PostFilterRecipe(Recipe):
 
 
 RECIPES = (
-    PostFilterRecipe(name=WEIGHTS, data="photos", steps=60_000, batch=16, learning_rate=6e-4, crop=96),
+    PostFilterRecipe(name=WEIGHTS, data="photos", steps=60_000, batch=16, learning_rate=1e-3, crop=96),
 )

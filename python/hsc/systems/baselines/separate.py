@@ -21,6 +21,7 @@ from ...errors import HscError
 from ...message import DigitalStream, Link, Message, ReceivedMessage
 from ...nn.planes import check_shape
 from ...phy import digital
+from ...phy.mcs import MARGINS_DB
 from ...refiner.codec import Refining
 from ...refiner.options import RefinerOptions
 
@@ -36,15 +37,17 @@ class SeparateOptions(RefinerOptions):
     """Options of separate coding; the receiver's are those of the refiner."""
 
     source: Source = option("hevc", "source coder; hevc_nnpf: HEVC with a neural post-filter at the receiver")
-    margin_db: float = option(
-        1.0, "with the MCS left to the codec: how far its threshold stays below the link's SNR [dB]"
+    margin_db: float | None = option(
+        None,
+        "with the MCS left to the codec: how far its threshold stays below the link's SNR [dB]; if left out "
+        + " and ".join(f"{margin:g} with {code}" for code, margin in MARGINS_DB.items()),
     )
     repair_share: float | None = repair_option("the still")
 
     def __post_init__(self) -> None:
         super().__post_init__()
         erasure.check_share(self.repair_share)
-        if not 0 <= self.margin_db <= 40:
+        if self.margin_db is not None and not 0 <= self.margin_db <= 40:
             raise HscError(f"the margin of the MCS is {self.margin_db} dB: give 0 to 40")
 
 

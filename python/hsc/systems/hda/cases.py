@@ -43,15 +43,18 @@ GAIN_KNOWN = (
     Case("hda_deepsc, AMC on the gain", "hda_deepsc", MIXED_DA, knows="gain"),
     Case("separate HEVC, AMC on the gain", "separate", {"source": "hevc"}, knows="gain"),
 )
-# The same systems with either LDPC code.
-BY_CODE = tuple(
-    (Case(f"{name}, 802.11ad", codec, options), Case(f"{name}, 5G NR", codec, options, mcs="nr"))
-    for name, codec, options in (
+# What is best today, with 5G NR LDPC: classical, with a neural post-filter, hybrid; and the bounds of the
+# first two.
+LIMIT = tuple(
+    Case(label, codec, options, mcs="nr")
+    for label, codec, options in (
         ("separate HEVC", "separate", {"source": "hevc"}),
+        ("separate HEVC, NNPF", "separate", {"source": "hevc_nnpf"}),
         ("hda_hevc", "hda_hevc", {}),
         ("hda_deepsc, ratio chosen", "hda_deepsc", {"da_ratio": None}),
     )
 )
+LIMIT_BOUNDS = (BOUND, Case("HEVC, NNPF, at capacity (bound)", CAPACITY, {"source": "hevc_nnpf"}))
 # As in the paper, whose decoder knows nothing of the noise; and our receiver, whose decoder is told its
 # variance.
 UNTOLD = {"informed": False}
