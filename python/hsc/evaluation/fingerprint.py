@@ -48,9 +48,13 @@ def of_refiner() -> str:
 
 
 @functools.cache
-def of_module(name: str) -> str:
-    """Fingerprint of a module of this package and what it uses; such as "coding.stills"."""
-    return _digest(_texts(sources(f"{_PACKAGE}.{name}")))
+def of_stills() -> str:
+    """Fingerprint of the source coders behind the bounds: their programs, and the post-filter's weights."""
+    from .. import weights
+    from ..coding import nnpf
+
+    programs = sources(f"{_PACKAGE}.coding.stills")
+    return _digest([*_texts(programs), *_sums((nnpf.WEIGHTS,), weights.FOLDER)])
 
 
 def _sums(patterns: Sequence[str], folder: Path) -> list[str]:

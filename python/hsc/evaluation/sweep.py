@@ -304,7 +304,7 @@ def key(point: Point) -> str:
     work.
     """
     codec = point.sending.codec
-    made_of = fingerprint.of_module("coding.stills") if codec == CAPACITY else fingerprint.of_codec(codec)
+    made_of = fingerprint.of_stills() if codec == CAPACITY else fingerprint.of_codec(codec)
     if codec != CAPACITY and _refined(codec, point.reception):
         made_of += fingerprint.of_refiner()
     text = json.dumps([FORMAT, _plain(point), made_of], sort_keys=True, ensure_ascii=False)
