@@ -71,8 +71,8 @@ class PostFilter(nn.Module):
 
 
 def typical_error(quality: torch.Tensor) -> torch.Tensor:
-    """RMS error of HEVC at some qualities, roughly, for pixels in [0, 1]; same shape. What 1 at the end of the
-    network adds, so that every quality teaches alike.
+    """RMS error of HEVC at some qualities, roughly, for pixels in [0, 1]; same shape. It is what 1 at the end
+    of the network adds, so that every quality teaches alike.
     """
     return _ERROR * torch.exp2(-quality / _HALVED)
 
