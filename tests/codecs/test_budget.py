@@ -13,6 +13,7 @@ from gnuradio.hsc.codecs import registry
 from gnuradio.hsc.coding import budget
 from gnuradio.hsc.errors import HscError
 from gnuradio.hsc.message import DigitalStream, Link, Message
+from gnuradio.hsc.phy import mcs
 from gnuradio.hsc.phy.ledger import Ledger
 from gnuradio.hsc.phy.numerology import preset
 from gnuradio.hsc.systems.hsc import complementary
@@ -166,3 +167,20 @@ def test_an_image_that_no_cbr_serves_is_refused():
 def test_impossible_cbr(cbr):
     with pytest.raises(HscError, match="give a number above 0"):
         registry.create("softcast").encode(image_of("dot", (8, 8, 1)), Link(cbr=cbr))
+
+
+def test_the_margin_of_the_mcs_is_the_codes_own_and_less_for_a_long_stream_of_5g_nr():
+    """Within what the codes need: tests/phy/test_digital.py has their losses."""
+
+    def threshold(link, *margin, **uses):
+        return mcs.by_name(budget.mcs(link, *margin, **uses)).threshold_db
+
+    for snr_db in (5.0, 10.0, 20.0):
+        assert threshold(Link(snr_db), uses=1e6) == mcs.best_for(snr_db, 1.0).threshold_db
+        nr = Link(snr_db, mcs="nr")
+        assert threshold(nr) == threshold(nr, uses=3000) == mcs.best_for(snr_db, 1.0, "nr").threshold_db
+        assert threshold(nr, uses=1e5) == mcs.best_for(snr_db, 0.4, "nr").threshold_db
+        assert threshold(nr, 0.0, uses=1e5) == mcs.best_for(snr_db, 0.0, "nr").threshold_db
+    assert budget.mcs(Link(10.0, mcs="QPSK-1/2"), uses=1e6) == "QPSK-1/2"
+    assert budget.mcs(Link(mcs="nr"), uses=1e6) == mcs.robust("nr").name
+    assert budget.mcs(Link(-3.0), uses=1e6) == mcs.chosen(None, -3.0, 1.0).name

@@ -72,6 +72,19 @@ def test_thresholds(name):
     assert lost[1] > 0.06
 
 
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in WIGIG])
+def test_a_stream_of_5g_nr_is_whole_within_its_margin(name):
+    """That of a long stream is less than that of a short one, whose code blocks are short."""
+    rng = np.random.default_rng(3)
+    size, of_block = digital.payload_bytes_per_block(name), digital.symbols_per_block(name)
+    data = rng.bytes(300 * size)
+    margin = digital.margin_db(300 * of_block, name)
+    assert 0 < margin < digital.margin_db(16 * of_block, name) <= 1
+    snr_db = mcs.by_name(name).threshold_db + margin
+    symbols = digital.modulate(data, name)
+    assert digital.demodulate(*through_awgn(rng, symbols, snr_db), len(data), name).complete
+
+
 def test_exact_llrs_are_no_worse():
     rng = np.random.default_rng(3)
     data = rng.bytes(400 * 40)

@@ -198,7 +198,6 @@ def test_chosen():
     assert mcs.chosen(None, -20, 1).threshold_db == min(entry.threshold_db for entry in mcs.TABLE.values())
     robust = mcs.chosen("nr", None, 1)
     assert robust.code == "nr" and -1.5 < robust.threshold_db <= mcs.TABLE["BPSK-1/2"].threshold_db
-    assert mcs.chosen("nr", 10) == mcs.chosen("nr", 10, 0.4) and mcs.chosen(None, 9) == mcs.chosen(None, 9, 1)
     assert mcs.chosen("nr", 10, 1).bits_per_use > mcs.chosen("802.11ad", 10, 1).bits_per_use
     assert [mcs.code_of(given) for given in (None, "nr", "BPSK-1/2", "nr:QPSK-0.10")] == [
         "802.11ad", "nr", "802.11ad", "nr",

@@ -13,6 +13,7 @@ from ..errors import HscError
 from ..message import Link, Message
 from ..phy import analog, digital
 from ..phy import mcs as mcs_table
+from ..phy.code_blocks import MARGIN_DB
 from . import erasure
 
 # CBR of an image where nothing else is asked for [channel uses / (C·H·W)]; usual in the field.
@@ -118,11 +119,21 @@ def channel_uses(link: Link, shape: tuple[int, int, int], usual: float = DEFAULT
     return int(cbr * shape[0] * shape[1] * shape[2] * (1 + 1e-9))
 
 
-def mcs(link: Link, margin_db: float | None = None) -> str:
-    """The link's MCS; else the one of its code that carries most at its SNR less a margin [dB], the code's
-    own where none is given; else, the SNR being unknown, the robust one.
+def mcs(link: Link, margin_db: float | None = None, uses: float = 0.0) -> str:
+    """The link's MCS; else the one of its code that carries most at its SNR less a margin [dB]; else, the SNR
+    being unknown, the robust one.
+
+    Args:
+        link: says what is known.
+        margin_db: None for the one that the code needs.
+        uses: channel uses that the stream will take, roughly: 5G NR needs less margin for a long one.
     """
-    return mcs_table.chosen(link.mcs, link.snr_db, margin_db).name
+    if margin_db is not None:
+        return mcs_table.chosen(link.mcs, link.snr_db, margin_db).name
+    careful = mcs_table.chosen(link.mcs, link.snr_db, MARGIN_DB)
+    if mcs_table.code_of(link.mcs) != careful.code:
+        return careful.name  # the SNR is below all that the code has
+    return mcs_table.chosen(link.mcs, link.snr_db, digital.margin_db(uses, careful)).name
 
 
 def robust_mcs(link: Link) -> str:

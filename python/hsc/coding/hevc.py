@@ -154,15 +154,15 @@ def typical_quality(bytes_per_pixel: float) -> int:
     return min(max(round(_TYPICAL_QUALITY + steps), LOWEST), HIGHEST)
 
 
-def fit(image: np.ndarray, n_bytes: int, told: bool = False) -> bytes:
+def fit(image: np.ndarray, n_bytes: int, told: bool = False, near: Sketch | None = None) -> bytes:
     """uint8 (H, W, C) → a code of at most `n_bytes` and of at least 97 % of them; where no quality gives
     that, of the largest quality that fits. Raises `budget.TooFew` when the lowest needs more. `told`: as in
-    `encode`.
+    `encode`. `near`: the sketch of as many bytes, where there is one.
 
     Quick codes say where to look. The two qualities next to it are made at once: x265 leaves Python's lock,
     so that a second core does the second.
     """
-    search = _Search(n_bytes, _sketched(image, n_bytes).promising)
+    search = _Search(n_bytes, near.quality if near else _sketched(image, n_bytes).promising)
     best = b""
     with ThreadPoolExecutor(2) as pool:
         while len(best) < max(_FULL * n_bytes, 1) and (trials := search.trials(2)):
@@ -180,10 +180,12 @@ class Sketch(NamedTuple):
     Attributes:
         code: what `decode` takes.
         excess: ln of the bytes that a code of this quality has, typically, over those that were asked for.
+        quality: the one that is most promising by it.
     """
 
     code: bytes
     excess: float
+    quality: float
 
 
 def sketch(image: np.ndarray, n_bytes: int) -> Sketch:
@@ -193,7 +195,7 @@ def sketch(image: np.ndarray, n_bytes: int) -> Sketch:
     found = _sketched(image, n_bytes)
     if found.trial == LOWEST and found.expected > n_bytes:
         raise TooFew(f"{n_bytes} bytes do not hold this image in HEVC", math.ceil(found.expected))
-    return Sketch(found.code, math.log(found.expected / max(n_bytes, 1)))
+    return Sketch(found.code, math.log(found.expected / max(n_bytes, 1)), found.promising)
 
 
 class _Sketched(NamedTuple):

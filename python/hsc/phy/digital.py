@@ -39,6 +39,13 @@ def symbols_per_block(mcs: str | Mcs) -> int:
     return _code_blocks(mcs).block_symbols
 
 
+def margin_db(uses: float, mcs: str | Mcs) -> float:
+    """How far the threshold of an MCS should stay below an SNR that is known, for a stream that takes about
+    so many channel uses [dB].
+    """
+    return _code_blocks(mcs).margin_db(int(uses // symbols_per_block(mcs)))
+
+
 def symbol_count(n_bytes: int, mcs: str | Mcs) -> int:
     """Complex channel uses of a stream of `n_bytes`."""
     return block_count(n_bytes, mcs) * symbols_per_block(mcs)

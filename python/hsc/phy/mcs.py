@@ -113,10 +113,6 @@ def _levels(modulation: str, threshold_db: float) -> Levels:
 TABLE: dict[str, Mcs] = _build()
 # What an MCS may be given as where the SNR is to choose one: the code alone. The first is the usual one.
 CODES = ("802.11ad", "nr")
-# How far a threshold stays below the SNR that is known, where nothing else is asked [dB]. 5G NR's blocks end
-# to fail within less: through OFDM, with offsets of carrier and clock, 2 % of them are lost 0.2 dB above a
-# threshold and none of 3104 at 0.4 dB, from 5 to 20 dB.
-MARGINS_DB = {"802.11ad": 1.0, "nr": 0.4}
 # Threshold of BPSK-1/2 [dB].
 _ROBUST_DB = _THRESHOLDS_DB["BPSK"][0]
 
@@ -151,17 +147,16 @@ def code_of(given: str | None) -> str:
     return TABLE[given].code if given in TABLE else given or CODES[0]
 
 
-def chosen(given: str | None, snr_db: float | None, margin_db: float | None = None) -> Mcs:
-    """The given MCS; of a given code the one that carries most at the SNR less a margin [dB], the code's own
-    where none is given; the robust one where the SNR is unknown. With none given the code is 802.11ad. Where
-    the SNR is below all that 802.11ad has it is 5G NR. HscError for an unknown name.
+def chosen(given: str | None, snr_db: float | None, margin_db: float) -> Mcs:
+    """The given MCS; of a given code the one that carries most at the SNR less a margin [dB], the robust one
+    where that is unknown. With none given the code is 802.11ad. Where the SNR is below all that 802.11ad has
+    it is 5G NR. HscError for an unknown name.
     """
     if given is not None and known(given) not in CODES:
         return TABLE[given]
     code = given or CODES[0]
     if snr_db is None:
         return robust(code)
-    margin_db = MARGINS_DB[code] if margin_db is None else margin_db
     return best_for(snr_db, margin_db, "nr" if snr_db < _ROBUST_DB else code)
 
 

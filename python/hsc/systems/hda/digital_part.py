@@ -26,6 +26,8 @@ from .stream import OpenedParts, RegionPart
 # LDPC code where the link names neither code nor MCS: at every SNR of 0 to 20 dB images of `hda_hevc` are 0.1
 # to 1.0 dB better than with 802.11ad, those of `hda_deepsc` 0.1 to 0.5 dB (`evaluate hda-codes`).
 CODE = "nr"
+# Share of a message's channel uses that a digital part takes at least, typically.
+_LEAST_SHARE = 0.1
 # Bytes that an entropy coder's last state takes, in each region: two words.
 _CODER_BYTES = 8
 
@@ -53,7 +55,8 @@ class Terms:
     @classmethod
     def of(cls, shape: tuple[int, int, int], link: Link, options: HdaOptions) -> Terms:
         """Those of an image (H, W, C) on a link. Raises HscError for an impossible link."""
-        chosen = mcs.by_name(budget.mcs(link.with_code(CODE)))
+        uses = _LEAST_SHARE * budget.channel_uses(link, shape)
+        chosen = mcs.by_name(budget.mcs(link.with_code(CODE), uses=uses))
         block_bytes, block_uses = digital.payload_bytes_per_block(chosen), digital.symbols_per_block(chosen)
         where = regions(*shape[:2])
         share = erasure.share_of(options.repair_share, link)

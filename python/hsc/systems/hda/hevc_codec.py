@@ -140,12 +140,12 @@ def _message(image: np.ndarray, z: torch.Tensor, at: Budget) -> Message:
     What share of the channel uses a base should take is found with sketches of it, then the base is made.
     """
     needed: list[int] = []
-    shares = _shares(at)
+    shares, sketches = _shares(at), {}
     if len(shares) > 1:
-        sketched = cheapest(_allocations(image, z, at, shares, needed, sketched=True))
+        sketched = cheapest(_allocations(image, z, at, shares, needed, sketches, sketched=True))
         size = len(sketched.split.whole) if sketched else None
         shares = [share for share in shares if _room(at, share) == size]
-    best = cheapest(_allocations(image, z, at, shares, needed))
+    best = cheapest(_allocations(image, z, at, shares, needed, sketches))
     if best is None:
         raise budget.TooFew(
             f"{at.uses} channel uses are too few for {NAME} at {at.terms.mcs.name}", min(needed)
@@ -159,16 +159,20 @@ def _allocations(
     at: Budget,
     shares: Sequence[float],
     needed: list[int],
+    sketches: dict[int, hevc.Sketch],
     sketched: bool = False,
 ) -> Iterator[Allocation]:
     """The best allocation for each share of the channel uses that a base may take, from the smallest on,
     where it fits; `needed` takes the channel uses that each would have had to have. A sketch counts as the
-    base that it stands for.
+    base that it stands for; `sketches` keeps it by its bytes, and says where to look for the base.
     """
     for share in shares:
         room = _room(at, share)
         try:
-            base, excess = hevc.sketch(image, room) if sketched else (hevc.fit(image, room, told=True), 0.0)
+            if sketched:
+                base, excess, _ = sketches[room] = hevc.sketch(image, room)
+            else:
+                base, excess = hevc.fit(image, room, told=True, near=sketches.get(room)), 0.0
         except budget.TooFew as few:
             needed.append(math.ceil((few.needed + _beside_base(at)) / _bytes_per_use(at, share)))
             continue
