@@ -100,7 +100,7 @@ def test_the_image_builds_up_packet_by_packet(codec, always):
     """
     image = photo()
     packets = received(
-        codec, image, **({"repair_share": 0.05, "da_ratio": 0.2} if codec == "hda_deepsc" else {})
+        codec, image, **({"repair_share": 0.3, "da_ratio": 0.2} if codec == "hda_deepsc" else {})
     )
     alone = registry.create(codec).decode(modem.demodulate(join(packets))).image
     quality = []
