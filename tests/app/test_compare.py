@@ -202,4 +202,9 @@ def test_a_photograph_gets_a_grid_with_details(tmp_path):
 
 def test_separate_designs_are_compared_with_every_source_coder():
     cases = plan.available(compare.Comparison((0.0,), 1 / 6, ("separate", "hsc")).cases, print)
-    assert [case.label for case in cases] == ["separate HEVC", "separate HEVC, NNPF", "separate JPEG2000", "hsc"]
+    assert [case.label for case in cases] == [
+        "separate HEVC",
+        "separate HEVC, NNPF",
+        "separate JPEG2000",
+        "hsc",
+    ]

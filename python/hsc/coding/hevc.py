@@ -113,7 +113,10 @@ def encode(image: np.ndarray, quality: int, told: bool = False, quick: bool = Fa
     configuration, picture = _take_apart(_heif(coded, quality + halvings * _QUALITIES_PER_HALVING, encoder))
     deflated = _deflate(configuration)
     form = _TOLD + quality if told and not halvings else halvings
-    body = bytes([form, len(deflated)]) + deflated + picture
+    return _checked(bytes([form, len(deflated)]) + deflated + picture)
+
+
+def _checked(body: bytes) -> bytes:
     return crc32(body).to_bytes(4, "big") + body
 
 
@@ -146,6 +149,11 @@ def quality_told(data: bytes) -> int | None:
     """The quality that a code tells, 0 to 155; None where it tells none."""
     quality = data[4] - _TOLD if len(data) > 4 else -1
     return quality if 0 <= quality <= HIGHEST else None
+
+
+def untold(data: bytes) -> bytes:
+    """A code that tells its quality → the same that does not."""
+    return _checked(bytes([0]) + data[5:])
 
 
 def typical_quality(bytes_per_pixel: float) -> int:

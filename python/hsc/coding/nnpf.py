@@ -85,15 +85,40 @@ def load_network() -> PostFilter:
     return network.eval().requires_grad_(False).to(memory_format=torch.channels_last)
 
 
+def fit(image: np.ndarray, n_bytes: int, near: hevc.Sketch | None = None) -> tuple[bytes, np.ndarray]:
+    """uint8 (H, W, C) → a code as of `hevc.fit`, and the picture that `decode` makes of it.
+
+    The filter is left out where it would take the picture away from the image: of one that was a JPEG file
+    once, at a high quality. Raises `budget.TooFew`, and HscError when the weights are missing.
+    """
+    code = hevc.fit(image, n_bytes, told=True, near=near)
+    plain = hevc.decode(code, image.shape)
+    quality = _filtered_at(code)
+    if quality is None:
+        return code, plain
+    picture = filtered(load_network(), plain, quality)
+    if _error(picture, image) < _error(plain, image):
+        return code, picture
+    return hevc.untold(code), plain
+
+
+def _error(picture: np.ndarray, image: np.ndarray) -> float:
+    return float(np.square(picture.astype(np.float32) - image).mean())
+
+
+def _filtered_at(data: bytes) -> int | None:
+    """The quality that the filter is told; None where it does not go over the picture."""
+    quality = hevc.quality_told(data)
+    return None if quality is None or quality > FINEST else quality
+
+
 def decode(data: bytes, shape: tuple[int, int, int]) -> np.ndarray:
     """Bytes of `hevc.encode` → uint8 (H, W, C) behind the filter; as it was decoded where the code tells no
     quality, or one that leaves nothing to do. Raises HscError as `hevc.decode`, and when the weights are
     missing.
     """
-    image, quality = hevc.decode(data, shape), hevc.quality_told(data)
-    if quality is None or quality > FINEST:
-        return image
-    return filtered(load_network(), image, quality)
+    image, quality = hevc.decode(data, shape), _filtered_at(data)
+    return image if quality is None else filtered(load_network(), image, quality)
 
 
 @torch.inference_mode()

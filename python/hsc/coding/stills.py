@@ -21,7 +21,7 @@ def fit(image: np.ndarray, n_bytes: int, source: str) -> bytes:
     """uint8 (H, W, C) → the best code of at most so many bytes. Raises `budget.TooFew`: there is none."""
     if source == "jpeg2000":
         return jpeg2000.encode_image(image, n_bytes)
-    return hevc.fit(image, n_bytes, told=source == "hevc_nnpf")
+    return hevc.fit(image, n_bytes) if source == "hevc" else nnpf.fit(image, n_bytes)[0]
 
 
 def decode(stream: ReceivedDigital, shape: tuple[int, int, int], source: str) -> np.ndarray:

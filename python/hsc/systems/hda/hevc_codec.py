@@ -171,12 +171,14 @@ def _allocations(
         try:
             if sketched:
                 base, excess, _ = sketches[room] = hevc.sketch(image, room)
+                picture = hevc.decode(base, image.shape)
             else:
-                base, excess = hevc.fit(image, room, told=True, near=sketches.get(room)), 0.0
+                base, picture = nnpf.fit(image, room, sketches.get(room))
+                excess = 0.0
         except budget.TooFew as few:
             needed.append(math.ceil((few.needed + _beside_base(at)) / _bytes_per_use(at, share)))
             continue
-        split, finenesses = _split(image, z, base), range(at.fineness, len(activity.STEPS))
+        split, finenesses = _split(z, base, picture), range(at.fineness, len(activity.STEPS))
         if sketched:
             split = replace(split, whole=bytes(room))
         tried = [priced(split, fineness, load(), at) for fineness in finenesses]
@@ -188,12 +190,12 @@ def _allocations(
 
 
 @torch.inference_mode()
-def _split(image: np.ndarray, z: torch.Tensor, data: bytes) -> Split:
-    """An image, its z and the HEVC code of its base → the two parts."""
+def _split(z: torch.Tensor, data: bytes, picture: np.ndarray) -> Split:
+    """z of an image, the code of its base and the picture that is → the two parts."""
     model = load()
-    base = semantic_encode(nnpf.decode(data, image.shape), model)  # z̃
+    base = semantic_encode(picture, model)  # z̃
     features = model.network.channel_encode((z - base)[None])[0]  # u = C(z_A) of z_A = z − z̃, eqs. (15), (3)
-    no_indices = torch.zeros((0, *grid(*image.shape[:2])), dtype=torch.int64)
+    no_indices = torch.zeros((0, *grid(*picture.shape[:2])), dtype=torch.int64)
     return Split(residual_class(features, energies()), no_indices, features, data)
 
 
