@@ -11,8 +11,8 @@ with the least expected error.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -134,6 +134,21 @@ def _why_no_base(closed: int) -> str:
     return "the digital base did not arrive: send at a more robust MCS, or with a larger repair share"
 
 
+@dataclass(frozen=True)
+class _Base:
+    """A base, or a sketch that stands for one.
+
+    Attributes:
+        code: as long as the one that is sent.
+        picture: uint8 (H, W, C).
+        excess: ln of the bytes that a code of the sketch's quality has, typically, over those of the base.
+    """
+
+    code: bytes
+    picture: np.ndarray
+    excess: float = 0.0
+
+
 def _message(image: np.ndarray, z: torch.Tensor, at: Budget) -> Message:
     """The message with the least expected error. Raises `budget.TooFew` when no base fits.
 
@@ -141,11 +156,19 @@ def _message(image: np.ndarray, z: torch.Tensor, at: Budget) -> Message:
     """
     needed: list[int] = []
     shares, sketches = _shares(at), {}
+
+    def sketch(room: int) -> _Base:
+        made = sketches[room] = hevc.sketch(image, room)
+        return _Base(bytes(room), hevc.decode(made.code, image.shape), made.excess)
+
     if len(shares) > 1:
-        sketched = cheapest(_allocations(image, z, at, shares, needed, sketches, sketched=True))
-        size = len(sketched.split.whole) if sketched else None
+        found = cheapest(_allocations(z, at, shares, needed, sketch))
+        size = len(found.split.whole) if found else None
         shares = [share for share in shares if _room(at, share) == size]
-    best = cheapest(_allocations(image, z, at, shares, needed, sketches))
+    bases = _allocations(
+        z, at, shares, needed, lambda room: _Base(*nnpf.fit(image, room, sketches.get(room)))
+    )
+    best = cheapest(bases)
     if best is None:
         raise budget.TooFew(
             f"{at.uses} channel uses are too few for {NAME} at {at.terms.mcs.name}", min(needed)
@@ -154,49 +177,39 @@ def _message(image: np.ndarray, z: torch.Tensor, at: Budget) -> Message:
 
 
 def _allocations(
-    image: np.ndarray,
     z: torch.Tensor,
     at: Budget,
     shares: Sequence[float],
     needed: list[int],
-    sketches: dict[int, hevc.Sketch],
-    sketched: bool = False,
+    make: Callable[[int], _Base],
 ) -> Iterator[Allocation]:
     """The best allocation for each share of the channel uses that a base may take, from the smallest on,
-    where it fits; `needed` takes the channel uses that each would have had to have. A sketch counts as the
-    base that it stands for; `sketches` keeps it by its bytes, and says where to look for the base.
+    where it fits; `needed` takes the channel uses that each would have had to have. `make`: a base of so many
+    bytes, or a sketch of it.
     """
     for share in shares:
-        room = _room(at, share)
         try:
-            if sketched:
-                base, excess, _ = sketches[room] = hevc.sketch(image, room)
-                picture = hevc.decode(base, image.shape)
-            else:
-                base, picture = nnpf.fit(image, room, sketches.get(room))
-                excess = 0.0
+            base = make(_room(at, share))
         except budget.TooFew as few:
             needed.append(math.ceil((few.needed + _beside_base(at)) / _bytes_per_use(at, share)))
             continue
-        split, finenesses = _split(z, base, picture), range(at.fineness, len(activity.STEPS))
-        if sketched:
-            split = replace(split, whole=bytes(room))
+        split, finenesses = _split(z, base), range(at.fineness, len(activity.STEPS))
         tried = [priced(split, fineness, load(), at) for fineness in finenesses]
         needed += [each.digital_uses + 1 for each in tried]
         fitting = [each for each in tried if each.digital_uses < at.uses]
         if fitting:
             best = min(fitting, key=lambda each: each.error)
-            yield replace(best, error=best.error * math.exp(_BY_EXCESS * excess))
+            yield replace(best, error=best.error * math.exp(_BY_EXCESS * base.excess))
 
 
 @torch.inference_mode()
-def _split(z: torch.Tensor, data: bytes, picture: np.ndarray) -> Split:
-    """z of an image, the code of its base and the picture that is → the two parts."""
+def _split(z: torch.Tensor, base: _Base) -> Split:
+    """z of an image and its base → the two parts."""
     model = load()
-    base = semantic_encode(picture, model)  # z̃
-    features = model.network.channel_encode((z - base)[None])[0]  # u = C(z_A) of z_A = z − z̃, eqs. (15), (3)
-    no_indices = torch.zeros((0, *grid(*picture.shape[:2])), dtype=torch.int64)
-    return Split(residual_class(features, energies()), no_indices, features, data)
+    known = semantic_encode(base.picture, model)  # z̃
+    features = model.network.channel_encode((z - known)[None])[0]  # u = C(z_A) of z_A = z − z̃, eqs. (15), (3)
+    no_indices = torch.zeros((0, *grid(*base.picture.shape[:2])), dtype=torch.int64)
+    return Split(residual_class(features, energies()), no_indices, features, base.code)
 
 
 def _shares(at: Budget) -> tuple[float, ...]:
