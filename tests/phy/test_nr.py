@@ -252,6 +252,14 @@ def test_bits_that_are_wrong_with_confidence_do_not_stay_so():
     assert good.all() and np.array_equal(bits, stuck["payload"])
 
 
+def test_two_bits_wrong_with_confidence_do_not_cost_a_block_of_256nuc():
+    """256NUC-0.74 at 20 dB: LLRs of a block of `hda_hevc` that ended twelve bits short with 1 and 0.6."""
+    stuck = np.load(TESTS / "data" / "nr" / "stuck_256nuc.npz")
+    made = code.block_code(8 * stuck["payload"].shape[1], stuck["llr"].shape[1], 8)
+    bits, good = made.decode(stuck["llr"].astype(np.float32), 30)
+    assert good.all() and np.array_equal(np.packbits(bits, axis=1), stuck["payload"])
+
+
 def test_steps_of_the_table():
     """-6 to 25 dB in steps of half a decibel, more for more; every threshold above Shannon's."""
     of_5g = [mcs.TABLE[name] for name in NAMES if "NUC" not in name]
