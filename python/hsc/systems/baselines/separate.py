@@ -24,8 +24,8 @@ from ...phy import digital
 from ...refiner.codec import Refining
 from ...refiner.options import RefinerOptions
 
-# LDPC code where the link names neither code nor MCS: 1 to 2 dB better images than with 802.11ad
-# (`evaluate hda-codes`).
+# LDPC code where the link names neither code nor MCS: images are 1 to 2 dB better than with 802.11ad
+# (`evaluate hda-limit`, `hda-fig4`).
 CODE = "nr"
 # Bytes of the length of a still that has repair symbols, in the parameters; none or 0 without them.
 _LENGTH = 3

@@ -23,8 +23,8 @@ from . import stream
 from .options import HdaOptions
 from .stream import OpenedParts, RegionPart
 
-# LDPC code where the link names neither code nor MCS: at every SNR of 0 to 20 dB images of `hda_hevc` are 0.1
-# to 1.0 dB better than with 802.11ad, those of `hda_deepsc` 0.1 to 0.5 dB (`evaluate hda-codes`).
+# LDPC code where the link names neither code nor MCS: images are 0.1 to 1 dB better than with 802.11ad at
+# every SNR of 0 to 20 dB (`evaluate hda-limit`, `hda-fig4`).
 CODE = "nr"
 # Share of a message's channel uses that a digital part takes at least, typically.
 _LEAST_SHARE = 0.1
