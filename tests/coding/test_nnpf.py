@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from gnuradio.hsc import metrics, weights
-from gnuradio.hsc.app import samples
+from gnuradio.hsc.app import samples, train
 from gnuradio.hsc.codecs import registry
 from gnuradio.hsc.coding import hevc, nnpf
 from gnuradio.hsc.errors import HscError
@@ -17,7 +17,9 @@ from gnuradio.hsc.systems.baselines import nnpf_training
 from gnuradio.hsc.training.loop import planes
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.fields import data_folder, smooth_photos
 from support.messages import modulated
+from support.recipes import shrink
 
 
 @pytest.fixture(scope="module")
@@ -156,3 +158,17 @@ def test_a_few_steps_lower_the_error(photo):
         optimizer.step()
         found.append(float(mse))
     assert found[-1] < 0.98 * found[0]
+
+
+def test_the_recipe_trains_exports_and_goes_on(tmp_path, monkeypatch):
+    folder = data_folder(tmp_path, smooth_photos(2, 288, 288), smooth_photos(1, 96, 96)[0])
+    monkeypatch.setattr(nnpf_training, "FIRST", 3)
+    shrink(monkeypatch, nnpf.WEIGHTS, steps=2, batch=2, crop=32)
+    figures = train.train(nnpf.WEIGHTS, folder, out=tmp_path / "runs")
+    assert len(figures) == 8 and all(20 < value < 70 for value in figures.values())
+    shrink(monkeypatch, nnpf.WEIGHTS, steps=4, batch=2, crop=32)
+    train.train(nnpf.WEIGHTS, folder, resume=True, out=tmp_path / "runs")
+    assert weights.card(nnpf.WEIGHTS, tmp_path / "runs")["steps"] == 4
+    network = nnpf.PostFilter()
+    network.load_state_dict(weights.load(nnpf.WEIGHTS, tmp_path / "runs"))
+    assert network.leave.weight.any()
