@@ -12,7 +12,6 @@ from gnuradio.hsc.images.files import load
 from gnuradio.hsc.message import Link
 from gnuradio.hsc.nn.precision import mixed_precision
 from gnuradio.hsc.nn.tiles import tiles
-from gnuradio.hsc.phy.crc import crc32
 from gnuradio.hsc.systems.baselines import nnpf_training
 from gnuradio.hsc.training.loop import planes
 from hypothesis import given, settings
@@ -20,6 +19,7 @@ from hypothesis import strategies as st
 from support.fields import data_folder, smooth_photos
 from support.messages import modulated
 from support.recipes import shrink
+from support.stills import altered
 
 
 @pytest.fixture(scope="module")
@@ -96,11 +96,8 @@ _CODED = hevc.encode(np.full((96, 128, 3), 90, np.uint8), 40, told=True)
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 10_000), st.integers(0, 255), st.integers(0, 100))
 def test_damage_that_the_crc_does_not_see_gives_an_error_or_an_image(place, value, cut):
-    body = bytearray(_CODED[4:])
-    body[place % len(body)] = value
-    body = bytes(body[: len(body) - cut])
     try:
-        decoded = nnpf.decode(crc32(body).to_bytes(4, "big") + body, (96, 128, 3))
+        decoded = nnpf.decode(altered(_CODED, place, value, cut), (96, 128, 3))
     except HscError:
         return
     assert decoded.shape == (96, 128, 3) and decoded.dtype == np.uint8

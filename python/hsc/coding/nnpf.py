@@ -16,6 +16,7 @@ from torch import nn
 from torch.nn import functional
 
 from .. import weights
+from ..metrics import psnr_db
 from ..nn import planes
 from ..nn.precision import mixed
 from ..nn.residual import Blocks, telling
@@ -97,13 +98,9 @@ def fit(image: np.ndarray, n_bytes: int, near: hevc.Sketch | None = None) -> tup
     if quality is None:
         return code, plain
     picture = filtered(load_network(), plain, quality)
-    if _error(picture, image) < _error(plain, image):
+    if psnr_db(picture, image) > psnr_db(plain, image):
         return code, picture
     return hevc.untold(code), plain
-
-
-def _error(picture: np.ndarray, image: np.ndarray) -> float:
-    return float(np.square(picture.astype(np.float32) - image).mean())
 
 
 def _filtered_at(data: bytes) -> int | None:

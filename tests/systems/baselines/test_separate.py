@@ -14,6 +14,7 @@ from gnuradio.hsc.phy.crc import crc32
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.messages import modulated
+from support.stills import altered
 
 
 def photograph(height=96, width=128, channels=3, seed=3):
@@ -117,11 +118,8 @@ def test_hevc_any_bytes_give_an_error_or_an_image(body, right_crc):
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 10_000), st.integers(0, 255), st.integers(0, 400))
 def test_hevc_damage_that_the_crc_does_not_see(place, value, cut):
-    body = bytearray(_CODED[4:])
-    body[place % len(body)] = value
-    body = bytes(body[: len(body) - cut])
     try:
-        decoded = hevc.decode(crc32(body).to_bytes(4, "big") + body, (96, 128, 3))
+        decoded = hevc.decode(altered(_CODED, place, value, cut), (96, 128, 3))
     except HscError:
         return
     assert decoded.shape == (96, 128, 3) and decoded.dtype == np.uint8
