@@ -73,6 +73,15 @@ class BlockTransform(nn.Module):
         return functional.pixel_shuffle(self.synthesis(coefficients), BLOCK) + MIDDLE
 
 
+def beyond(images: torch.Tensor) -> torch.Tensor:
+    """What the kept coefficients leave out, fine colour: images (B, 3, H, W), sides multiples of 8, → their
+    part in the null space of the linear start's transform, same shape.
+    """
+    kernels = torch.from_numpy(basis()).to(images)
+    kept = functional.conv2d(images, kernels, stride=BLOCK)
+    return images - functional.conv_transpose2d(kept, kernels, stride=BLOCK)
+
+
 def pad(images: torch.Tensor, multiple: int) -> torch.Tensor:
     """Extend (B, 3, H, W) below and to the right to multiples of `multiple`: by reflection, or by repetition
     where it is too small.

@@ -87,12 +87,16 @@ class Split:
         indices: int64 (rows, h/4, w/4), z_D as integers; no rows where another code stands for it.
         features: float (120, h, w), u = C(z_A).
         whole: bytes that serve the image as a whole.
+        fine_colour: of `hda_hevc`: level of the base's fine colour that is added to what z gives.
+        left: error that neither z nor the base's fine colour can mend, summed over all pixels.
     """
 
     quality: int
     indices: torch.Tensor
     features: torch.Tensor
     whole: bytes = b""
+    fine_colour: int = 0
+    left: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -145,7 +149,7 @@ def cheapest(candidates: Iterable[Allocation]) -> Allocation | None:
 
 
 def message(codec: str, profile: int, chosen: Allocation, at: Budget) -> Message:
-    """An allocation → the message, within the budget; `profile`: number of the weights that suit it. Raises
+    """An allocation → the message, within the budget; `profile`: as in `HdaParameters`. Raises
     `budget.TooFew` when the digital part alone is beyond the budget.
     """
     split, log_power, selection, terms = chosen.split, chosen.log_power, chosen.selection, at.terms

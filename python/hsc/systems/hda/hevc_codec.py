@@ -5,7 +5,8 @@ what it leaves over.
            └─▶ semantic encoder ─▶ z ─────────────────────────────────────┴─▶ z_A = z − z̃ ─▶ analog
 
 The base and the activity of z_A are the digital part. The split of the channel uses follows the SNR: the one
-with the least expected error.
+with the least expected error. z leaves out the finest colour; the receiver takes it from the base, as much of
+it as does good: range-null-space recomposition, as HSC's.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ from ...coding.regions import grid
 from ...coding.stored_tables import unpack_tables
 from ...errors import HscError
 from ...message import Link, Message, ReceivedMessage
-from ...nn.planes import check_shape
+from ...nn.planes import check_shape, to_planes
+from ...nn.transform import beyond, pad
 from ...refiner import bands
 from . import digital_part, models
 from .allocation import Allocation, Budget, Split, cheapest, message, priced
@@ -33,6 +35,7 @@ from .base import HdaCodec
 from .codec import semantic_decode, semantic_encode
 from .fusion import Fused, join, notices
 from .models import DECODER, Model
+from .network import MULTIPLE
 from .parameters import HdaParameters
 
 NAME, WEIGHTS = "hda_hevc", "hda-hevc"
@@ -53,6 +56,12 @@ _SHARES = {
         (9.9, (0.05, 0.1, 0.2)),
     ),
 }
+# Digital share that is tried as well where fine colour that z leaves out is more than so much of the error.
+# Chosen by trial.
+_LARGE_SHARE, _MUCH = 0.9, 0.3
+# Levels of the base's fine colour that the receiver adds, from none to all of it: as many as an older receiver
+# takes for a number of weights.
+FINE_COLOUR = 6
 # Channel uses below which an HEVC picture takes about half of them. Chosen by trial.
 _SMALL = 8000
 # Bytes of the activity of a latent position by fineness, typically. Chosen by trial.
@@ -100,10 +109,10 @@ class HdaHevcCodec(HdaCodec):
         """uint8 (H, W, C) → message within the link's CBR. Raises HscError for an image or a CBR that cannot
         be served.
         """
-        z = semantic_encode(image, load())
+        source = _Source(image, semantic_encode(image, load()), _fine_colour(image))
 
         def make(uses: int) -> Message:
-            return _message(image, z, Budget.of(image.shape, uses, link, self.options))
+            return _message(source, Budget.of(image.shape, uses, link, self.options))
 
         return budget.within(link, image.shape, make)
 
@@ -116,22 +125,35 @@ class HdaHevcCodec(HdaCodec):
         came = digital_part.receive(received, known.source_bytes, key, entropy, activity.LATENTS, whole=True)
         if came.whole is None:
             raise HscError(f"{NAME}: {_why_no_base(came.closed)}")
-        base = semantic_encode(nnpf.decode(came.whole, received.shape), model)  # z̃
+        picture = nnpf.decode(came.whole, received.shape)
+        base = semantic_encode(picture, model)  # z̃
         table = model.log_power[known.quality, known.fineness]
         log_power = activity.log_powers(table, came.coded[None], known.fineness)[0]
         alone = Fused(base, _LEFT_OVER * model.network.deviation.square()[:, None, None])
         fused = join(base, log_power, came, received, known.selection, model.network, alone)
-        image, error = (
-            semantic_decode(fused, received.shape, model),
-            bands.of_image(fused.variance, received.shape),
-        )
-        return Decoded(image, notices(fused.closed), error)
+        beside = known.profile / FINE_COLOUR * _fine_colour(picture) if known.profile else 0.0
+        image = semantic_decode(fused, received.shape, model, beside)
+        return Decoded(image, notices(fused.closed), bands.of_image(fused.variance, received.shape))
 
 
 def _why_no_base(closed: int) -> str:
     if closed:
         return notices(closed)[0]
     return "the digital base did not arrive: send at a more robust MCS, or with a larger repair share"
+
+
+def _fine_colour(image: np.ndarray) -> torch.Tensor:
+    """What z leaves out of an image uint8 (H, W, C): planes (1, 3, 8h, 8w)."""
+    return beyond(pad(to_planes(image), MULTIPLE))
+
+
+@dataclass(frozen=True)
+class _Source:
+    """An image uint8 (H, W, C), its z (120, h, w), and the fine colour that z leaves out (1, 3, 8h, 8w)."""
+
+    image: np.ndarray
+    z: torch.Tensor
+    fine_colour: torch.Tensor
 
 
 @dataclass(frozen=True)
@@ -149,35 +171,38 @@ class _Base:
     excess: float = 0.0
 
 
-def _message(image: np.ndarray, z: torch.Tensor, at: Budget) -> Message:
+def _message(source: _Source, at: Budget) -> Message:
     """The message with the least expected error. Raises `budget.TooFew` when no base fits.
 
     What share of the channel uses a base should take is found with sketches of it, then the base is made.
     """
     needed: list[int] = []
-    shares, sketches = _shares(at), {}
+    shares, sketches, image = _shares(at), {}, source.image
 
     def sketch(room: int) -> _Base:
         made = sketches[room] = hevc.sketch(image, room)
         return _Base(bytes(room), hevc.decode(made.code, image.shape), made.excess)
 
+    def base(room: int) -> _Base:
+        return _Base(*nnpf.fit(image, room, sketches.get(room)))
+
     if len(shares) > 1:
-        found = cheapest(_allocations(z, at, shares, needed, sketch))
+        found = cheapest(_allocations(source, at, shares, needed, sketch))
+        if found and found.split.left > _MUCH * found.error:
+            shares = *shares, _LARGE_SHARE
+            found = cheapest([found, *_allocations(source, at, shares[-1:], needed, sketch)])
         size = len(found.split.whole) if found else None
         shares = [share for share in shares if _room(at, share) == size]
-    bases = _allocations(
-        z, at, shares, needed, lambda room: _Base(*nnpf.fit(image, room, sketches.get(room)))
-    )
-    best = cheapest(bases)
+    best = cheapest(_allocations(source, at, shares, needed, base))
     if best is None:
         raise budget.TooFew(
             f"{at.uses} channel uses are too few for {NAME} at {at.terms.mcs.name}", min(needed)
         )
-    return message(NAME, 0, best, at)
+    return message(NAME, best.split.fine_colour, best, at)
 
 
 def _allocations(
-    z: torch.Tensor,
+    source: _Source,
     at: Budget,
     shares: Sequence[float],
     needed: list[int],
@@ -193,23 +218,35 @@ def _allocations(
         except budget.TooFew as few:
             needed.append(math.ceil((few.needed + _beside_base(at)) / _bytes_per_use(at, share)))
             continue
-        split, finenesses = _split(z, base), range(at.fineness, len(activity.STEPS))
+        split, finenesses = _split(source, base), range(at.fineness, len(activity.STEPS))
         tried = [priced(split, fineness, load(), at) for fineness in finenesses]
         needed += [each.digital_uses + 1 for each in tried]
         fitting = [each for each in tried if each.digital_uses < at.uses]
         if fitting:
             best = min(fitting, key=lambda each: each.error)
-            yield replace(best, error=best.error * math.exp(_BY_EXCESS * base.excess))
+            yield replace(best, error=best.error * math.exp(_BY_EXCESS * base.excess) + split.left)
 
 
 @torch.inference_mode()
-def _split(z: torch.Tensor, base: _Base) -> Split:
-    """z of an image and its base → the two parts."""
+def _split(source: _Source, base: _Base) -> Split:
+    """An image and its base → the two parts."""
     model = load()
     known = semantic_encode(base.picture, model)  # z̃
-    features = model.network.channel_encode((z - known)[None])[0]  # u = C(z_A) of z_A = z − z̃, eqs. (15), (3)
+    analog = source.z - known  # z_A, eq. (15)
+    features = model.network.channel_encode(analog[None])[0]  # u = C(z_A), eq. (3)
     no_indices = torch.zeros((0, *grid(*base.picture.shape[:2])), dtype=torch.int64)
-    return Split(residual_class(features, energies()), no_indices, features, base.code)
+    quality = residual_class(features, energies())
+    return Split(quality, no_indices, features, base.code, *_added(source.fine_colour, base.picture))
+
+
+def _added(fine_colour: torch.Tensor, picture: np.ndarray) -> tuple[int, float]:
+    """Level of a base's fine colour that comes nearest to an image's, and the squared error that is left, summed
+    over all pixels.
+    """
+    own = _fine_colour(picture)
+    gain = float((fine_colour * own).sum() / own.square().sum().clamp_min(1e-9))
+    level = round(FINE_COLOUR * min(max(gain, 0.0), 1.0))
+    return level, float((fine_colour - level / FINE_COLOUR * own).square().sum())
 
 
 def _shares(at: Budget) -> tuple[float, ...]:

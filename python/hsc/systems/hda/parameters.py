@@ -21,7 +21,8 @@ class HdaParameters:
     """What a receiver has to know before it can read either part.
 
     Attributes:
-        profile: number of the weights that suit the message, 4 bits.
+        profile: 4 bits; number of the weights that suit the message, of `hda_hevc` the share of the base's
+            fine colour that the receiver adds (`hevc_codec.FINE_COLOUR`).
         quality: of the digital part, 4 bits.
         fineness: of the activity, 2 bits.
         selection: of the analog values, two int16.
