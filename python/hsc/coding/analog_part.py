@@ -132,12 +132,20 @@ def select(log_power: torch.Tensor, values: int, snr_db: float) -> Selection:
     return Selection(int(levels[first]), _water_level(levels[first:], counts[first:], snr_db))
 
 
-def expected_error(log_power: torch.Tensor, selection: Selection, snr_db: float) -> float:
-    """Sum of the LLSE errors over all coefficients that the tables predict at an SNR [dB]."""
+def expected_error(
+    features: torch.Tensor, log_power: torch.Tensor, selection: Selection, snr_db: float
+) -> float:
+    """Sum of the squared errors that the receiver's LLSE estimates, eq. (8), of u (120, h, w) will have at an
+    SNR [dB]: of what is sent, the part that the estimate shrinks away and noise; all of what is not.
+    """
     layer = analog_layer(log_power, selection)
+    noise = (layer.gain * features).square().sum() / layer.sent.sum().clamp_min(1) * 10 ** (-snr_db / 10)
     signal = layer.gain.square() * layer.power
-    noise = signal.sum() / layer.sent.sum().clamp_min(1) * 10 ** (-snr_db / 10)
-    return float((layer.power * (1 - signal / (signal + noise).clamp_min(1e-30))).sum())
+    weight = signal / (signal + noise).clamp_min(1e-30)
+    error = ((1 - weight) * features).square() + weight.square() * noise / layer.gain.square().clamp_min(
+        1e-30
+    )
+    return float(torch.where(layer.sent, error, features.square()).sum())
 
 
 def length(log_power: torch.Tensor, selection: Selection, regions: list[Region]) -> int:

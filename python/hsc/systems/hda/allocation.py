@@ -22,7 +22,7 @@ from ...coding.entropy import EntropyTables
 from ...errors import HscError
 from ...message import Link, Message
 from . import models
-from .digital_part import Terms
+from .digital_part import LEAST_SHARE, Terms
 from .models import Model
 from .network import QUALITIES, dequantise, quantise
 from .options import HdaOptions
@@ -54,12 +54,19 @@ class Budget:
     terms: Terms
 
     @classmethod
-    def of(cls, shape: tuple[int, int, int], uses: int, link: Link, options: HdaOptions) -> Budget:
-        """The budget of an image (H, W, C) that may take so many channel uses of a link. Raises HscError for
-        an impossible link.
+    def of(
+        cls,
+        shape: tuple[int, int, int],
+        uses: int,
+        link: Link,
+        options: HdaOptions,
+        share: float = LEAST_SHARE,
+    ) -> Budget:
+        """The budget of an image (H, W, C) that may take so many channel uses of a link; `share`: as in
+        `Terms.of`. Raises HscError for an impossible link.
         """
         snr_db = _ONE_WAY_SNR_DB if link.snr_db is None else link.snr_db
-        return cls(shape, uses, snr_db, options.da_ratio, Terms.of(shape, link, options))
+        return cls(shape, uses, snr_db, options.da_ratio, Terms.of(shape, link, options, share))
 
     @property
     def most_digital(self) -> int:
@@ -111,7 +118,7 @@ class Allocation:
         log_power: int64 (120, h, w), what both ends know of the power of u.
         selection: of the analog values that fit beside the digital part.
         digital_uses: channel uses of the digital part, nearly.
-        error: that the tables predict, summed over all coefficients.
+        error: that is to be expected, summed over all coefficients.
     """
 
     split: Split
@@ -132,7 +139,7 @@ def priced(split: Split, fineness: int, model: Model, at: Budget) -> Allocation:
     tables = model.entropy[split.quality][fineness]
     uses = at.terms.price(coded, tables, split.whole)
     selection = analog_part.select(log_power, at.values_beside(uses), at.snr_db)
-    error = analog_part.expected_error(log_power, selection, at.snr_db)
+    error = analog_part.expected_error(split.features, log_power, selection, at.snr_db)
     return Allocation(split, fineness, coded, tables, log_power, selection, uses, error)
 
 

@@ -27,7 +27,7 @@ from .stream import OpenedParts, RegionPart
 # every SNR of 0 to 20 dB (`evaluate hda-limit`, `hda-fig4`).
 CODE = "nr"
 # Share of a message's channel uses that a digital part takes at least, typically.
-_LEAST_SHARE = 0.1
+LEAST_SHARE = 0.1
 # Bytes that an entropy coder's last state takes, in each region: two words.
 _CODER_BYTES = 8
 
@@ -53,14 +53,18 @@ class Terms:
     block_uses: int
 
     @classmethod
-    def of(cls, shape: tuple[int, int, int], link: Link, options: HdaOptions) -> Terms:
-        """Those of an image (H, W, C) on a link. Raises HscError for an impossible link."""
-        uses = _LEAST_SHARE * budget.channel_uses(link, shape)
+    def of(
+        cls, shape: tuple[int, int, int], link: Link, options: HdaOptions, share: float = LEAST_SHARE
+    ) -> Terms:
+        """Those of an image (H, W, C) on a link, for a digital part that takes a share of the channel uses at
+        least: a long stream needs less margin. Raises HscError for an impossible link.
+        """
+        uses = share * budget.channel_uses(link, shape)
         chosen = mcs.by_name(budget.mcs(link.with_code(CODE), uses=uses))
         block_bytes, block_uses = digital.payload_bytes_per_block(chosen), digital.symbols_per_block(chosen)
         where = regions(*shape[:2])
-        share = erasure.share_of(options.repair_share, link)
-        return cls(where, options.key, share, chosen, block_bytes, block_uses)
+        repair_share = erasure.share_of(options.repair_share, link)
+        return cls(where, options.key, repair_share, chosen, block_bytes, block_uses)
 
     @property
     def overhead(self) -> int:
@@ -72,6 +76,12 @@ class Terms:
         """Channel uses of so many bytes with repair symbols and LDPC."""
         protected = erasure.protected_bytes(n_bytes, self.repair_share, self.block_bytes)
         return -(-protected // self.block_bytes) * self.block_uses
+
+    def room(self, uses: int, chunks: int) -> int:
+        """Bytes of code that so many channel uses hold, in so many chunks."""
+        whole = budget.bytes_in(uses, self.mcs.name)
+        protected = erasure.source_room(whole, self.repair_share, self.block_bytes)
+        return protected - stream.overhead(chunks, self.key)
 
     def price(self, coded: torch.Tensor, tables: EntropyTables, whole: bytes = b"") -> int:
         """Channel uses of maps, nearly, and of a chunk for the whole image."""

@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import numpy as np
 import torch
@@ -22,6 +22,7 @@ import torch
 from ... import weights
 from ...codecs.contract import Decoded
 from ...coding import activity, budget, hevc, nnpf
+from ...coding.analog_part import Selection
 from ...coding.regions import grid
 from ...coding.stored_tables import unpack_tables
 from ...errors import HscError
@@ -59,9 +60,13 @@ _SHARES = {
 # Digital share that is tried as well where fine colour that z leaves out is more than so much of the error.
 # Chosen by trial.
 _LARGE_SHARE, _MUCH = 0.9, 0.3
-# Levels of the base's fine colour that the receiver adds, from none to all of it: as many as an older receiver
-# takes for a number of weights.
-FINE_COLOUR = 6
+# `HdaParameters.profile`: levels of the base's fine colour that the receiver adds, from none to all of it;
+# and the base alone, as it is.
+FINE_COLOUR, ALONE = 5, 6
+# A base alone is made where its sketch promises an error of at most so many times the hybrid's, and is sent
+# where it has less than so many times that; and ln of its error for each ln of the bytes that the sketch is
+# longer: 7 dB. Chosen by trial.
+_PROMISING, _BETTER, _ALONE_BY_EXCESS = 1.12, 0.98, 1.7
 # Channel uses below which an HEVC picture takes about half of them. Chosen by trial.
 _SMALL = 8000
 # Bytes of the activity of a latent position by fineness, typically. Chosen by trial.
@@ -112,7 +117,8 @@ class HdaHevcCodec(HdaCodec):
         source = _Source(image, semantic_encode(image, load()), _fine_colour(image))
 
         def make(uses: int) -> Message:
-            return _message(source, Budget.of(image.shape, uses, link, self.options))
+            of_share = partial(Budget.of, image.shape, uses, link, self.options)
+            return _message(source, of_share(min(_shares(of_share()))), of_share(1.0))
 
         return budget.within(link, image.shape, make)
 
@@ -126,6 +132,8 @@ class HdaHevcCodec(HdaCodec):
         if came.whole is None:
             raise HscError(f"{NAME}: {_why_no_base(came.closed)}")
         picture = nnpf.decode(came.whole, received.shape)
+        if known.profile == ALONE:
+            return Decoded(picture, notices(came.closed))
         base = semantic_encode(picture, model)  # z̃
         table = model.log_power[known.quality, known.fineness]
         log_power = activity.log_powers(table, came.coded[None], known.fineness)[0]
@@ -171,10 +179,12 @@ class _Base:
     excess: float = 0.0
 
 
-def _message(source: _Source, at: Budget) -> Message:
-    """The message with the least expected error. Raises `budget.TooFew` when no base fits.
+def _message(source: _Source, at: Budget, all_digital: Budget) -> Message:
+    """The message with the least expected error, within a budget for both parts or one for the digital part
+    alone. Raises `budget.TooFew` when no base fits.
 
     What share of the channel uses a base should take is found with sketches of it, then the base is made.
+    Where it is better still alone, without an analog part, it gets everything.
     """
     needed: list[int] = []
     shares, sketches, image = _shares(at), {}, source.image
@@ -186,6 +196,7 @@ def _message(source: _Source, at: Budget) -> Message:
     def base(room: int) -> _Base:
         return _Base(*nnpf.fit(image, room, sketches.get(room)))
 
+    found = None
     if len(shares) > 1:
         found = cheapest(_allocations(source, at, shares, needed, sketch))
         if found and found.split.left > _MUCH * found.error:
@@ -193,12 +204,43 @@ def _message(source: _Source, at: Budget) -> Message:
             found = cheapest([found, *_allocations(source, at, shares[-1:], needed, sketch)])
         size = len(found.split.whole) if found else None
         shares = [share for share in shares if _room(at, share) == size]
+    alone = None if at.da_ratio else _alone(image, all_digital, found.error if found else math.inf)
+    if alone and found:
+        return alone[0]
     best = cheapest(_allocations(source, at, shares, needed, base))
+    if alone and (best is None or alone[1] < best.error):
+        return alone[0]
     if best is None:
         raise budget.TooFew(
             f"{at.uses} channel uses are too few for {NAME} at {at.terms.mcs.name}", min(needed)
         )
     return message(NAME, best.split.fine_colour, best, at)
+
+
+def _alone(image: np.ndarray, at: Budget, error: float) -> tuple[Message, float] | None:
+    """The message of a base that has all channel uses, and its squared error summed over all pixels; None
+    where that is not less than `error`, or no base fits.
+    """
+    terms = at.terms
+    room = terms.room(at.uses, len(terms.regions) + 1)
+    try:
+        sketch = hevc.sketch(image, room)
+        promised = _error(hevc.decode(sketch.code, image.shape), image)
+        if promised * math.exp(_ALONE_BY_EXCESS * sketch.excess) > _PROMISING * error:
+            return None
+        code, picture = nnpf.fit(image, room, sketch)
+    except budget.TooFew:
+        return None
+    codes, left = [*[b""] * len(terms.regions), code], _error(picture, image)
+    if left >= _BETTER * error:
+        return None
+    parameters = HdaParameters(ALONE, 0, 0, Selection(0, 0), terms.length(codes)).pack()
+    return Message(NAME, at.shape, parameters, None, (terms.sealed(codes, [0] * len(terms.regions)),)), left
+
+
+def _error(picture: np.ndarray, image: np.ndarray) -> float:
+    """Squared error summed over all pixels in [0, 1]."""
+    return float(np.square(picture.astype(np.float32) - image).sum()) / 255**2
 
 
 def _allocations(
@@ -240,8 +282,8 @@ def _split(source: _Source, base: _Base) -> Split:
 
 
 def _added(fine_colour: torch.Tensor, picture: np.ndarray) -> tuple[int, float]:
-    """Level of a base's fine colour that comes nearest to an image's, and the squared error that is left, summed
-    over all pixels.
+    """Level of a base's fine colour that comes nearest to an image's, and the squared error that is left,
+    summed over all pixels.
     """
     own = _fine_colour(picture)
     gain = float((fine_colour * own).sum() / own.square().sum().clamp_min(1e-9))
