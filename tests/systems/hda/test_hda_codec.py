@@ -8,13 +8,13 @@ import pytest
 import torch
 from gnuradio.hsc.app import samples
 from gnuradio.hsc.codecs import registry
-from gnuradio.hsc.coding import activity, analog_part
+from gnuradio.hsc.coding import activity, analog_part, budget
 from gnuradio.hsc.errors import HscError
 from gnuradio.hsc.images.files import load
 from gnuradio.hsc.message import Link, Message, ReceivedDigital, ReceivedMessage
 from gnuradio.hsc.metrics import psnr_db
 from gnuradio.hsc.phy import analog, digital, mcs
-from gnuradio.hsc.systems.hda import digital_part, models
+from gnuradio.hsc.systems.hda import allocation, digital_part, hevc_codec, models
 from gnuradio.hsc.systems.hda.codec import semantic_decode
 from gnuradio.hsc.systems.hda.fusion import fuse
 from gnuradio.hsc.systems.hda.network import LATENTS, HdaNetwork
@@ -37,12 +37,6 @@ def sample_photo():
     return load(samples.photographs()[0]).pixels[:256, :384]
 
 
-def channel_uses(message: Message) -> int:
-    return analog.symbol_count(len(message.analog)) + sum(
-        digital.symbol_count(len(s.data), s.mcs) for s in message.digital
-    )
-
-
 def cross(message: Message, snr_db: float, lost: float = 0.0, seed: int = 1) -> ReceivedMessage:
     """AWGN; a share of the symbols and of the code blocks is lost."""
     rng = np.random.default_rng(seed)
@@ -55,8 +49,10 @@ def cross(message: Message, snr_db: float, lost: float = 0.0, seed: int = 1) -> 
             * (noise / 2) ** 0.5
         )
 
-    symbols, scale = analog.modulate(message.analog)
-    received = analog.demodulate(noisy(symbols), noise, rng.random(len(symbols)) >= lost, scale)
+    received = None
+    if message.analog is not None:
+        symbols, scale = analog.modulate(message.analog)
+        received = analog.demodulate(noisy(symbols), noise, rng.random(len(symbols)) >= lost, scale)
     streams = []
     for stream in message.digital:
         symbols = digital.modulate(stream.data, stream.mcs)
@@ -82,7 +78,7 @@ def cross(message: Message, snr_db: float, lost: float = 0.0, seed: int = 1) -> 
 def test_message_keeps_to_the_budget_and_arrives(name, link, photo):
     codec = registry.create(name, repair_share=0.1)
     message = codec.encode(photo, link)
-    uses = channel_uses(message)
+    uses = budget.spent(message)
     assert 0.93 * link.cbr * photo.size <= uses <= link.cbr * photo.size
     found = codec.decode(cross(message, 10.0 if link.snr_db is None else link.snr_db)).image
     least = 24 if link.snr_db == 0 else 28
@@ -102,7 +98,7 @@ def test_a_digital_part_that_comes_out_longer_than_foreseen_takes_from_the_analo
     monkeypatch.setattr(digital_part, "_CODER_BYTES", -300)
     message = codec.encode(photo, link)
     assert chosen  # and here one more was made of what was left
-    assert 0.9 * link.cbr * photo.size <= channel_uses(message) <= link.cbr * photo.size
+    assert 0.9 * link.cbr * photo.size <= budget.spent(message) <= link.cbr * photo.size
     assert psnr_db(photo, codec.decode(cross(message, 10.0)).image) > 28
 
 
@@ -121,7 +117,7 @@ def test_the_code_is_5g_nr_unless_the_link_names_one(photo, name):
 def test_da_ratio_is_an_upper_limit_of_the_true_lengths(photo):
     for ratio in (0.4, 1.5, 3.0):
         message = registry.create("hda_deepsc", da_ratio=ratio).encode(photo, Link(10.0, 1 / 6))
-        digital_uses = channel_uses(dataclasses.replace(message, analog=np.zeros(0)))
+        digital_uses = budget.spent(dataclasses.replace(message, analog=np.zeros(0)))
         assert digital_uses <= ratio / (1 + ratio) * photo.size / 6 + 1
         assert digital_uses >= 0.4 * ratio / (1 + ratio) * photo.size / 6
 
@@ -268,3 +264,59 @@ def test_golden_code_of_golden_latents():
     code = model.entropy[6][1].encode(values.ravel(), rows)
     assert (model.entropy[6][1].decode(code, rows) == values.ravel()).all()
     assert hashlib.sha256(code).hexdigest()[:16] == "a8b60bc39e6e8ec2"
+
+
+@pytest.fixture(scope="module")
+def coloured(sample_photo):
+    """A photograph whose colour changes from pixel to pixel, smoothly else: z leaves out most of that."""
+    stripes = np.where(np.indices(sample_photo.shape[:2]).sum(0) % 2, 24, -24)[..., None] * np.array(
+        [1, 0, -1]
+    )
+    return (sample_photo.astype(int) // 2 + 64 + stripes).clip(0, 255).astype(np.uint8)
+
+
+def test_fine_colour_that_z_leaves_out_comes_from_the_base(coloured):
+    codec = registry.create("hda_hevc", da_ratio=1.5)
+    message = codec.encode(coloured, Link(16.0, 1 / 4))
+    parameters = HdaParameters.unpack(message.parameters)
+    assert 0 < parameters.profile <= hevc_codec.FINE_COLOUR
+    without = dataclasses.replace(parameters, profile=0).pack()
+    found, coarse = (
+        codec.decode(cross(dataclasses.replace(message, parameters=own), 16.0)).image
+        for own in (message.parameters, without)
+    )
+    assert psnr_db(coloured, found) > psnr_db(coloured, coarse) + 3
+
+
+def test_the_expected_error_is_the_one_that_arrives(sample_photo, monkeypatch):
+    """Of linear decoding, in which nothing comes after the estimate."""
+    expected = []
+    monkeypatch.setattr(
+        hevc_codec, "message", lambda *of: expected.append(of[2].error) or allocation.message(*of)
+    )
+    network = hevc_codec.load().network
+    monkeypatch.setattr(network, "decode", lambda z, _: network.transform.inverse(z))
+    codec = registry.create("hda_hevc", da_ratio=0.5)
+    for snr_db in (2.0, 12.0):
+        found = codec.decode(cross(codec.encode(sample_photo, Link(snr_db, 1 / 6)), snr_db)).image
+        promised_db = -10 * np.log10(expected.pop() / sample_photo.size)
+        assert abs(psnr_db(sample_photo, found) - promised_db) < 0.3
+
+
+@pytest.mark.parametrize("snr_db", [0.0, 20.0])
+def test_a_base_that_is_better_alone_gets_all_channel_uses(snr_db):
+    """A smooth photograph, which HEVC codes far better than a block transform."""
+    image = load(samples.photographs()[3]).pixels
+    codec, link = registry.create("hda_hevc", key=KEY, repair_share=0.1), Link(snr_db, 1 / 6)
+    message = codec.encode(image, link)
+    assert HdaParameters.unpack(message.parameters).profile == hevc_codec.ALONE and message.analog is None
+    assert 0.9 * image.size / 6 < budget.spent(message) <= image.size / 6
+    other = registry.create("separate", source="hevc_nnpf", repair_share=0.1)
+    ours, theirs = (
+        psnr_db(image, of.decode(cross(sent, snr_db)).image)
+        for of, sent in ((codec, message), (other, other.encode(image, link)))
+    )
+    assert ours > theirs - 0.3
+    with pytest.raises(HscError, match="do not open"):
+        registry.create("hda_hevc").decode(cross(message, snr_db))
+    assert registry.create("hda_hevc", da_ratio=0.2).encode(image, link).analog is not None

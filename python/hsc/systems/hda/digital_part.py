@@ -70,7 +70,7 @@ class Terms:
     def overhead(self) -> int:
         """Bytes of the regions' chunks beyond the bits of their values, nearly."""
         count = len(self.regions)
-        return stream.overhead(count, self.key) + _CODER_BYTES * count
+        return self.beside(count) + _CODER_BYTES * count
 
     def uses(self, n_bytes: int) -> int:
         """Channel uses of so many bytes with repair symbols and LDPC."""
@@ -81,7 +81,11 @@ class Terms:
         """Bytes of code that so many channel uses hold, in so many chunks."""
         whole = budget.bytes_in(uses, self.mcs.name)
         protected = erasure.source_room(whole, self.repair_share, self.block_bytes)
-        return protected - stream.overhead(chunks, self.key)
+        return protected - self.beside(chunks)
+
+    def beside(self, chunks: int) -> int:
+        """Bytes of the stream beyond the code of so many chunks."""
+        return stream.overhead(chunks, self.key)
 
     def price(self, coded: torch.Tensor, tables: EntropyTables, whole: bytes = b"") -> int:
         """Channel uses of maps, nearly, and of a chunk for the whole image."""
@@ -96,7 +100,7 @@ class Terms:
 
     def length(self, codes: list[bytes]) -> int:
         """Bytes of the stream before repair symbols are added."""
-        return stream.overhead(len(codes), self.key) + sum(map(len, codes))
+        return self.beside(len(codes)) + sum(map(len, codes))
 
     def sealed(self, codes: list[bytes], first: list[int]) -> DigitalStream:
         """The codes of all chunks, and the place of each region's first analog value → the stream."""

@@ -204,7 +204,7 @@ def _message(source: _Source, at: Budget, all_digital: Budget) -> Message:
             found = cheapest([found, *_allocations(source, at, shares[-1:], needed, sketch)])
         size = len(found.split.whole) if found else None
         shares = [share for share in shares if _room(at, share) == size]
-    alone = None if at.da_ratio else _alone(image, all_digital, found.error if found else math.inf)
+    alone = None if at.da_ratio else _alone(image, all_digital, found.error if found else math.inf, needed)
     if alone and found:
         return alone[0]
     best = cheapest(_allocations(source, at, shares, needed, base))
@@ -217,19 +217,21 @@ def _message(source: _Source, at: Budget, all_digital: Budget) -> Message:
     return message(NAME, best.split.fine_colour, best, at)
 
 
-def _alone(image: np.ndarray, at: Budget, error: float) -> tuple[Message, float] | None:
+def _alone(image: np.ndarray, at: Budget, error: float, needed: list[int]) -> tuple[Message, float] | None:
     """The message of a base that has all channel uses, and its squared error summed over all pixels; None
-    where that is not less than `error`, or no base fits.
+    where that is not less than `error`, or where no base fits: `needed` takes the channel uses that one would
+    have to have.
     """
-    terms = at.terms
-    room = terms.room(at.uses, len(terms.regions) + 1)
+    terms, chunks = at.terms, len(at.terms.regions) + 1
+    room = terms.room(at.uses, chunks)
     try:
         sketch = hevc.sketch(image, room)
         promised = _error(hevc.decode(sketch.code, image.shape), image)
         if promised * math.exp(_ALONE_BY_EXCESS * sketch.excess) > _PROMISING * error:
             return None
         code, picture = nnpf.fit(image, room, sketch)
-    except budget.TooFew:
+    except budget.TooFew as few:
+        needed.append(terms.uses(few.needed + terms.beside(chunks)))
         return None
     codes, left = [*[b""] * len(terms.regions), code], _error(picture, image)
     if left >= _BETTER * error:
