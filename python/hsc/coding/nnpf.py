@@ -1,9 +1,8 @@
 """A neural-network post-filter (NNPF, as SEI messages of ITU-T H.274 carry them) behind HEVC intra: it takes
 away some of what quantisation did. HEVC decoder ─▶ x̂ ─▶ x̂ + f(x̂, quality).
 
-A small U-Net on cells of 2 × 2 pixels and of 4 × 4, in dense 3 × 3 convolutions: nothing in it depends on the
-size of the picture, so that tiles give what the whole gives. It is told the quality of the code
-(`hevc.encode`), which the code carries.
+A small U-Net on cells of 2 × 2 pixels and of 4 × 4. It is told the quality of the code (`hevc.encode`), which
+the code carries.
 """
 
 from __future__ import annotations
@@ -12,16 +11,14 @@ from functools import lru_cache
 
 import numpy as np
 import torch
-from torch import nn
-from torch.nn import functional
 
 from .. import weights
 from ..metrics import psnr_db
 from ..nn import planes
 from ..nn.precision import mixed
-from ..nn.residual import Blocks, telling
-from ..nn.tiles import tiles
+from ..nn.tiles import tiled
 from ..nn.transform import pad
+from ..nn.unet import UNet, detail, reach, surroundings
 from . import hevc
 
 WEIGHTS = "hevc-nnpf"
@@ -31,44 +28,25 @@ FINEST = 120
 FINE_CELL, CELL = 2, 4
 # Channels of the two levels, and residual blocks: before, at and behind the coarser one. Chosen for what two
 # processor cores can train and run.
-FINE, COARSE = 96, 160
-BLOCKS = (1, 3, 1)
-# Side of a tile, and what the network sees beyond a pixel: the mean, six convolutions on the finer cells and
-# as many on the coarser ones, rounded up [pixels].
-TILE, REACH = 1024, 44
-# Pixels have about this standard deviation around the mean of what surrounds them, this wide [pixels]. The
-# network sees that difference alone: bfloat16 would not keep fine detail on top of the whole brightness.
-_PIXEL_DEVIATION, _AROUND = 0.08, 9
+WIDTHS, BLOCKS = (96, 160), (1, 3, 1)
+# Side of a tile, and what the network sees beyond it [pixels].
+TILE, REACH = 1024, reach(FINE_CELL, BLOCKS)
 # RMS error of pixels in [0, 1] at quality 0, roughly, and how many qualities halve it.
 _ERROR, _HALVED = 0.08, 26.0
 
 
-class PostFilter(nn.Module):
+class PostFilter(UNet):
     """x̂ and its quality → the filtered picture."""
 
     def __init__(self) -> None:
-        super().__init__()
-        before, at, behind = BLOCKS
-        self.told = telling(1)
-        self.enter = nn.Conv2d(3 * FINE_CELL**2, FINE, 3, padding=1)
-        self.before, self.at, self.behind = Blocks(FINE, before), Blocks(COARSE, at), Blocks(FINE, behind)
-        self.down, self.up = nn.Conv2d(4 * FINE, COARSE, 1), nn.Conv2d(COARSE, 4 * FINE, 1)
-        self.leave = nn.Conv2d(FINE, 3 * FINE_CELL**2, 3, padding=1)
-        nn.init.zeros_(self.leave.weight)
-        nn.init.zeros_(self.leave.bias)
+        super().__init__(3, FINE_CELL, WIDTHS, BLOCKS, told=1)
 
     def forward(self, decoded: torch.Tensor, quality: torch.Tensor) -> torch.Tensor:
         """x̂ (B, 3, H, W) in [0, 1], H and W multiples of 4, and the qualities (B,), 0 to 155 → pictures,
         not clamped; untrained x̂ itself.
         """
-        told = self.told(quality[:, None] / hevc.HIGHEST * 2 - 1)
-        mean = functional.avg_pool2d(decoded, _AROUND, 1, _AROUND // 2, count_include_pad=False)
-        fine = self.enter(functional.pixel_unshuffle((decoded - mean) / _PIXEL_DEVIATION, FINE_CELL))
-        fine = self.before(fine, told)
-        coarse = self.at(self.down(functional.pixel_unshuffle(fine, 2)), told)
-        fine = self.behind(fine + functional.pixel_shuffle(self.up(coarse), 2), told)
-        error = typical_error(quality)[:, None, None, None]
-        return decoded + error * functional.pixel_shuffle(self.leave(fine), FINE_CELL)
+        pixels, told = detail(decoded, surroundings(decoded)), quality[:, None] / hevc.HIGHEST * 2 - 1
+        return decoded + typical_error(quality)[:, None, None, None] * self.residual(pixels, told)
 
 
 def typical_error(quality: torch.Tensor) -> torch.Tensor:
@@ -124,9 +102,7 @@ def filtered(network: PostFilter, image: np.ndarray, quality: int) -> np.ndarray
     one's own.
     """
     decoded = pad(planes.to_planes(image), CELL).contiguous(memory_format=torch.channels_last)
-    found, told = torch.empty_like(decoded), torch.tensor([float(quality)])
-    for tile in tiles(*decoded.shape[-2:], TILE, REACH):
-        with mixed(decoded.device):
-            part = network(decoded[..., *tile.around], told)
-        found[..., *tile.place] = part[..., *tile.within]
+    told = torch.tensor([float(quality)])
+    with mixed(decoded.device):
+        found = tiled(lambda part: network(part, told), TILE, REACH, decoded)
     return planes.to_image(found, image.shape)

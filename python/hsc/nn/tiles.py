@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+
+import torch
 
 # Rows and columns of an image.
 Area = tuple[slice, ...]
@@ -42,3 +44,25 @@ def tiles(height: int, width: int, side: int, reach: int) -> Iterator[Tile]:
                 for own, out in zip(place, around, strict=True)
             )
             yield Tile(around, within, place)
+
+
+def tiled(
+    network: Callable[..., torch.Tensor], side: int, reach: int, images: torch.Tensor, *maps: torch.Tensor
+) -> torch.Tensor:
+    """A network, applied tile by tile: the same image in less memory.
+
+    Args:
+        network: of parts of the images and of the maps.
+        side, reach: as in `tiles`.
+        images: (B, C, H, W), as the network's result.
+        maps: of the same size, or smaller by a whole number that divides all sides, side and reach.
+    """
+    found = torch.empty_like(images)
+    for tile in tiles(*images.shape[-2:], side, reach):
+        parts = (each[..., *_scaled(tile.around, images.shape[-2] // each.shape[-2])] for each in maps)
+        found[..., *tile.place] = network(images[..., *tile.around], *parts)[..., *tile.within]
+    return found
+
+
+def _scaled(area: Area, cell: int) -> Area:
+    return tuple(slice(of.start // cell, -(-of.stop // cell)) for of in area)

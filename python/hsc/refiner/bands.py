@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from ..codecs.contract import MOST_ERROR, error_shape
-from ..nn.transform import KEPT
+from ..nn.transform import BLOCK, KEPT
 
 # First place of each band along the zigzag: a diagonal of the block each, but for the last two of luma and
 # the last one of colour, which take what is left.
@@ -18,6 +18,9 @@ _LUMA = (0, 1, 3, 6, 10, 15, 21, 28, 36, 45)
 _COLOUR = (0, 1, 3, 6, 10, 15)
 # Bands.
 BANDS = len(_LUMA) + len(_COLOUR)
+# Logarithm (base 2) of the least and the largest variance that networks tell apart, a coefficient of the
+# orthonormal DCT of pixels in [0, 1]: −60 dB and 0 dB.
+_LOG_VARIANCE = (-20.0, 0.0)
 
 
 def _band_of_coefficient() -> torch.Tensor:
@@ -43,6 +46,21 @@ def of_coefficients(variance: torch.Tensor) -> torch.Tensor:
 def to_coefficients(bands: torch.Tensor) -> torch.Tensor:
     """Bands (…, 16, h, w) → a variance for each coefficient, (…, 120, h, w)."""
     return bands.index_select(-3, BAND.to(bands.device))
+
+
+def of_pixels(error: torch.Tensor) -> torch.Tensor:
+    """Bands (B, 16, h, w) → the mean error of the pixels of each block, (B, 1, h, w)."""
+    total = (error * _COUNTS.to(error)[:, None, None]).sum(1, keepdim=True)
+    return total / (3 * BLOCK**2)
+
+
+def told(error: torch.Tensor) -> torch.Tensor:
+    """Variances → their logarithms as networks are told them, about −1 … 1; −1.5 where a variance is not
+    known (negative).
+    """
+    low, high = _LOG_VARIANCE
+    level = error.clamp(2.0**low, 2.0**high).log2()
+    return torch.where(error < 0, -1.5, (level - low) / (high - low) * 2 - 1)
 
 
 def of_image(variance: torch.Tensor, shape: tuple[int, int, int]) -> np.ndarray:

@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from .. import weights
 from ..nn.residual import Blocks, telling
-from .bands import BANDS
+from . import bands
 
 WEIGHTS = "refiner"
 # Side of the patches whose pixels are the channels of the finer level; a cell has twice that side.
@@ -29,9 +29,6 @@ _PIXEL_DEVIATION = 0.25
 # What 1 at the end of the network adds to a pixel in [0, 1]: about an error, so that the first steps of
 # training do not add more of it than they take away.
 _ERROR = 0.05
-# Logarithm (base 2) of the least and the largest variance that the network tells apart, a coefficient of the
-# orthonormal DCT of pixels in [0, 1]: −60 dB and 0 dB.
-_LOG_VARIANCE = (-20.0, 0.0)
 
 
 class RefinerNetwork(nn.Module):
@@ -42,8 +39,8 @@ class RefinerNetwork(nn.Module):
         before, at, behind = BLOCKS
         self.told = telling(2)
         self.enter = nn.Conv2d(6 * PATCH**2, FINE, 3, padding=1)
-        self.trust_fine = nn.Conv2d(BANDS, FINE, 1)
-        self.trust_coarse = nn.Conv2d(BANDS, COARSE, 1)
+        self.trust_fine = nn.Conv2d(bands.BANDS, FINE, 1)
+        self.trust_coarse = nn.Conv2d(bands.BANDS, COARSE, 1)
         self.before, self.at, self.behind = Blocks(FINE, before), Blocks(COARSE, at), Blocks(FINE, behind)
         self.down, self.up = nn.Conv2d(4 * FINE, COARSE, 1), nn.Conv2d(COARSE, 4 * FINE, 1)
         self.leave = nn.Conv2d(FINE, 3 * PATCH**2, 3, padding=1)
@@ -62,7 +59,7 @@ class RefinerNetwork(nn.Module):
             level: √η_t (B,), 1 at the start of the diffusion.
         """
         told = self.told(torch.stack([level, level.clamp_min(1e-3).log2() / 3 + 0.5], 1))
-        trust = known(error)
+        trust = bands.told(error)
         pixels = torch.cat([noisy, decoded], 1).sub(0.5).div(_PIXEL_DEVIATION)
         fine = self.enter(functional.pixel_unshuffle(pixels, PATCH))
         fine = fine + functional.interpolate(self.trust_fine(trust), scale_factor=2)
@@ -70,13 +67,6 @@ class RefinerNetwork(nn.Module):
         coarse = self.down(functional.pixel_unshuffle(fine, 2)) + self.trust_coarse(trust)
         fine = fine + functional.pixel_shuffle(self.up(self.at(coarse, told)), 2)
         return decoded + _ERROR * functional.pixel_shuffle(self.leave(self.behind(fine, told)), PATCH)
-
-
-def known(error: torch.Tensor) -> torch.Tensor:
-    """Variances → their logarithms, about −1 … 1; −1.5 where a variance is not known (negative)."""
-    low, high = _LOG_VARIANCE
-    level = error.clamp(2.0**low, 2.0**high).log2()
-    return torch.where(error < 0, -1.5, (level - low) / (high - low) * 2 - 1)
 
 
 @lru_cache(maxsize=2)

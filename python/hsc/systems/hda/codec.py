@@ -36,13 +36,9 @@ def semantic_encode(image: np.ndarray, model: Model) -> torch.Tensor:
 
 
 @torch.inference_mode()
-def semantic_decode(
-    fused: Fused, shape: tuple[int, int, int], model: Model, beside: torch.Tensor | float = 0.0
-) -> np.ndarray:
-    """Eq. (12): ẑ → uint8 (H, W, C). `beside`: planes (1, 3, 8h, 8w) that are added, where something is known
-    beside ẑ.
-    """
-    return to_image(model.network.decode(fused.z[None], fused.variance[None]) + beside, shape)
+def semantic_decode(fused: Fused, shape: tuple[int, int, int], model: Model) -> np.ndarray:
+    """Eq. (12): ẑ → uint8 (H, W, C)."""
+    return to_image(model.network.decode(fused.z[None], fused.variance[None]), shape)
 
 
 class HdaDeepScCodec(HdaCodec):

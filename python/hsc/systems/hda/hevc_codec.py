@@ -4,6 +4,8 @@ what it leaves over.
     image ─┬─▶ HEVC intra, post-filter ─▶ base ─▶ semantic encoder ─▶ z̃ ─┐
            └─▶ semantic encoder ─▶ z ─────────────────────────────────────┴─▶ z_A = z − z̃ ─▶ analog
 
+    base, analog ─▶ fusion ─▶ ẑ ─▶ inverse transform ─▶ restorer, which sees the base too ─▶ image
+
 The base and the activity of z_A are the digital part. The split of the channel uses follows the SNR: the one
 with the least expected error. z leaves out the finest colour; the receiver takes it from the base, as much of
 it as does good: range-null-space recomposition, as HSC's.
@@ -27,19 +29,22 @@ from ...coding.regions import grid
 from ...coding.stored_tables import unpack_tables
 from ...errors import HscError
 from ...message import Link, Message, ReceivedMessage
-from ...nn.planes import check_shape, to_planes
+from ...nn.planes import check_shape, to_image, to_planes
 from ...nn.transform import beyond, pad
 from ...refiner import bands
 from . import digital_part, models
 from .allocation import Allocation, Budget, Split, cheapest, message, priced
 from .base import HdaCodec
-from .codec import semantic_decode, semantic_encode
+from .codec import semantic_encode
 from .fusion import Fused, join, notices
-from .models import DECODER, Model
+from .models import Model
 from .network import MULTIPLE
 from .parameters import HdaParameters
+from .restorer import Restorer, restored
 
 NAME, WEIGHTS = "hda_hevc", "hda-hevc"
+# Beginning of the names of the restorer's weights.
+RESTORER = "restorer."
 # Digital shares of the channel uses that are tried, by the code and the bits per channel use of the MCS: the
 # dearer a bit, the more it takes; and 5G NR has as many at a lower SNR, where the analog part does less.
 # Chosen by trial.
@@ -83,14 +88,26 @@ _LEFT_OVER = 0.01
 
 @lru_cache(maxsize=1)
 def load() -> Model:
-    """HDA-DeepSC's networks with a decoder for these bases, and tables fitted to what HEVC leaves over. They
-    are for 12 classes of residual, weak to strong, in place of the qualities, and have the activity's rows
-    alone. Raises HscError when weights are missing or damaged.
+    """HDA-DeepSC's networks, and tables fitted to what HEVC leaves over. They are for 12 classes of residual,
+    weak to strong, in place of the qualities, and have the activity's rows alone. Raises HscError when
+    weights are missing or damaged.
     """
     state = weights.load(WEIGHTS)
-    own = {key: value for key, value in state.items() if key.startswith(DECODER)}
     entropy = tuple(tuple(map(unpack_tables, parts)) for parts in state["tables"])
-    return Model(models.network(own), state["log_power"].long(), entropy)
+    return Model(models.network({}), state["log_power"].long(), entropy)
+
+
+@lru_cache(maxsize=1)
+def load_restorer() -> Restorer:
+    """The receiver's last stage. Raises HscError as `load`."""
+    own = {
+        key[len(RESTORER) :]: value
+        for key, value in weights.load(WEIGHTS).items()
+        if key.startswith(RESTORER)
+    }
+    network = Restorer(based=True)
+    network.load_state_dict(own)
+    return network.eval().requires_grad_(False).to(memory_format=torch.channels_last)
 
 
 @lru_cache(maxsize=1)
@@ -139,9 +156,15 @@ class HdaHevcCodec(HdaCodec):
         log_power = activity.log_powers(table, came.coded[None], known.fineness)[0]
         alone = Fused(base, _LEFT_OVER * model.network.deviation.square()[:, None, None])
         fused = join(base, log_power, came, received, known.selection, model.network, alone)
-        beside = known.profile / FINE_COLOUR * _fine_colour(picture) if known.profile else 0.0
-        image = semantic_decode(fused, received.shape, model, beside)
+        image = to_image(_decode(fused, picture, known.profile), received.shape)
         return Decoded(image, notices(fused.closed), bands.of_image(fused.variance, received.shape))
+
+
+def _decode(fused: Fused, picture: np.ndarray, level: int) -> torch.Tensor:
+    """Eq. (12): ẑ and the base's picture → planes (1, 3, 8h, 8w); `level` of the base's fine colour."""
+    base = pad(to_planes(picture), MULTIPLE)
+    image = load().network.transform.inverse(fused.z[None]) + level / FINE_COLOUR * beyond(base)
+    return restored(load_restorer(), image, fused.variance[None], base)
 
 
 def _why_no_base(closed: int) -> str:
@@ -284,13 +307,24 @@ def _split(source: _Source, base: _Base) -> Split:
 
 
 def _added(fine_colour: torch.Tensor, picture: np.ndarray) -> tuple[int, float]:
-    """Level of a base's fine colour that comes nearest to an image's, and the squared error that is left,
-    summed over all pixels.
+    """Level of a base's fine colour that comes nearest to an image's (1, 3, 8h, 8w), and the squared error
+    that is left, summed over all pixels.
     """
     own = _fine_colour(picture)
-    gain = float((fine_colour * own).sum() / own.square().sum().clamp_min(1e-9))
-    level = round(FINE_COLOUR * min(max(gain, 0.0), 1.0))
-    return level, float((fine_colour - level / FINE_COLOUR * own).square().sum())
+    (level,) = _levels(fine_colour, own).tolist()
+    return int(level), float((fine_colour - level / FINE_COLOUR * own).square().sum())
+
+
+def _levels(fine_colour: torch.Tensor, own: torch.Tensor) -> torch.Tensor:
+    """Levels (B,) of fine colours of bases that come nearest to those of images, (B, 3, 8h, 8w) both."""
+    gain = (fine_colour * own).sum((1, 2, 3)) / own.square().sum((1, 2, 3)).clamp_min(1e-9)
+    return gain.clamp(0, 1).mul(FINE_COLOUR).round()
+
+
+def fine_colour_added(images: torch.Tensor, bases: torch.Tensor) -> torch.Tensor:
+    """What a receiver adds of the fine colour of bases, as it is told; both (B, 3, 8h, 8w)."""
+    own = beyond(bases)
+    return (_levels(beyond(images), own) / FINE_COLOUR)[:, None, None, None] * own
 
 
 def _shares(at: Budget) -> tuple[float, ...]:

@@ -1,4 +1,4 @@
-"""What the codec `hda_hevc` has of its own: tables fitted to what HEVC intra leaves over, and a decoder
+"""What the codec `hda_hevc` has of its own: tables fitted to what HEVC intra leaves over, and a restorer
 trained behind such bases.
 """
 
@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -15,13 +15,14 @@ import torch
 from ...coding import activity, hevc, nnpf
 from ...coding.budget import TooFew
 from ...images.datasets import Photos
-from ...nn.precision import mixed_precision
+from ...nn.precision import mixed
 from ...phy import mcs
+from ...refiner import bands
 from ...training.export import export
-from ...training.loop import Run, accelerator, fit, planes
-from . import models
+from ...training.loop import Method, Run, accelerator, fit, planes
+from . import digital_part, models
 from .fit import activity_tables, power_tables
-from .hevc_codec import residual_class
+from .hevc_codec import RESTORER, fine_colour_added, residual_class
 from .network import QUALITIES, HdaNetwork
 from .objective import (
     FINENESS,
@@ -33,34 +34,33 @@ from .objective import (
     semantic_distortion,
     values_per_token,
 )
-from .training import METHOD, learn_decoder
+from .restorer import Restorer
 
 # Bytes of a base per pixel for classes 0 (finest) to 11. Chosen by trial.
 BYTES_PER_PIXEL = 0.30 * 2.0 ** (-0.6 * np.arange(QUALITIES))
 # Crops that the tables are fitted to, their side, and the seed that picks them.
 CROPS, SIZE, SEED = 40, 256, 3
-# Crops that the decoder is trained on.
-PAIRS = 600
-# What the decoder is trained for.
-CBR = 1 / 6
+# Crops that the restorer is trained on.
+PAIRS = 800
+# CBRs that the restorer is trained for, and how often each.
+CBRS, _OFTEN = (1 / 6, 1 / 12, 1 / 24), (0.7, 0.2, 0.1)
 # Least and largest share of the channel uses that a base takes in training.
 DIGITAL_SHARE = 0.1, 0.9
 # Share of a digital part's channel uses that are the base's, beside activity and headers. Chosen by trial.
 _BASE_SHARE = 0.8
-# Decay of the moving average of the weights. Chosen by trial.
-_AVERAGE = 0.998
+METHOD = Method(clip=1.0, betas=(0.9, 0.99), average=0.998)
 
 
 def train(run: Run) -> dict[str, float]:
-    """Fit the tables to the shipped network, whatever the start, train its decoder, export both; returns the
+    """Fit the tables to the shipped network, whatever the start, train the restorer, export both; returns the
     figures on the card.
     """
     photos, network = run.photos(), models.network({})
     state, figures = fit_tables(photos, network)
     pairs = Pairs.make(photos, network, state, run)
-    network, steps = train_decoder(network, pairs, run)
-    state |= {key: value for key, value in network.state_dict().items() if key.startswith(models.DECODER)}
-    export(run, state, steps, figures, f": {CROPS} of seed {SEED} for the tables, {PAIRS} for the decoder")
+    restorer, steps = train_restorer(network, pairs, run)
+    state |= {RESTORER + key: value for key, value in restorer.state_dict().items()}
+    export(run, state, steps, figures, f": {CROPS} of seed {SEED} for the tables, {PAIRS} for the restorer")
     return figures
 
 
@@ -133,46 +133,49 @@ def _log_powers(features: torch.Tensor, network: HdaNetwork, tables: dict[str, t
 
 
 def draw(rng: np.random.Generator, batch: int) -> Conditions:
-    """Random conditions: SNR −2 to 22 dB, the classes whose base takes a tenth to nine tenths of the channel
-    uses there.
+    """Random conditions: SNR −2 to 22 dB, a CBR, the classes whose base takes a tenth to nine tenths of the
+    channel uses there.
     """
-    snr_db = rng.uniform(*SNRS_DB)
-    uses = 8 * BYTES_PER_PIXEL / mcs.best_for(snr_db).bits_per_use / _BASE_SHARE
-    share = uses / (3 * CBR)
+    snr_db, cbr = rng.uniform(*SNRS_DB), rng.choice(CBRS, p=_OFTEN)
+    uses = 8 * BYTES_PER_PIXEL / mcs.chosen(digital_part.CODE, snr_db, 0.0).bits_per_use / _BASE_SHARE
+    share = uses / (3 * cbr)
     fitting = np.flatnonzero((share > DIGITAL_SHARE[0]) & (share < DIGITAL_SHARE[1]))
-    quality = int(rng.choice(fitting))
-    values = values_per_token(CBR, share[quality])
+    quality = int(rng.choice(fitting)) if len(fitting) else QUALITIES - 1
+    values = values_per_token(cbr, min(share[quality], DIGITAL_SHARE[1]))
     return Conditions(quality, np.full(batch, snr_db), losses(rng, batch), values, snr_db)
 
 
 def loss_of(
-    network: HdaNetwork, images: torch.Tensor, bases: torch.Tensor, log_power: torch.Tensor, at: Conditions
+    restorer: Restorer,
+    network: HdaNetwork,
+    images: torch.Tensor,
+    bases: torch.Tensor,
+    log_power: torch.Tensor,
+    at: Conditions,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Loss of the decoder, eq. (18), and the images' mean MSE."""
-    with torch.no_grad():
+    """Loss of the restorer, eq. (18), and the images' mean MSE."""
+    with torch.no_grad(), torch.autocast(images.device.type, enabled=False):  # as on the air
         z, base = network.encode(images), network.encode(bases)
         estimate, variance = analog_link(network.channel_encode(z - base), log_power, at)
         restored = base + network.channel_decode(estimate)  # eq. (16)
-    decoded = network.decode(restored, variance)
-    mse = (images - decoded.detach().clamp(0, 1)).square().mean()
-    return balanced(semantic_distortion(images, decoded)), mse
+        decoded = network.transform.inverse(restored) + fine_colour_added(images, bases)
+        error = bands.of_coefficients(variance)
+    found = restorer(decoded, error, bases)
+    mse = (images - found.detach().clamp(0, 1)).square().mean()
+    return balanced(semantic_distortion(images, found.float())), mse
 
 
-def train_decoder(network: HdaNetwork, pairs: Pairs, run: Run) -> tuple[HdaNetwork, int]:
-    """Train the decoder of `network` behind HEVC bases; returns the moving average of the network, and the
-    steps.
-    """
-    network.mixed_precision = mixed_precision(accelerator().device)
-    learn_decoder(network)
+def train_restorer(network: HdaNetwork, pairs: Pairs, run: Run) -> tuple[Restorer, int]:
+    """Train a restorer behind HEVC bases; returns its moving average, and the steps."""
     rng, batch, device = np.random.default_rng(), run.recipe.batch, accelerator().device
+    network, restorer = network.to(device), run.recipe.build().to(memory_format=torch.channels_last)
 
-    def loss(network: HdaNetwork, _: float) -> tuple[torch.Tensor, torch.Tensor]:
+    def loss(restorer: Restorer, _: float) -> tuple[torch.Tensor, torch.Tensor]:
         at = draw(rng, batch)
-        return loss_of(network, *pairs.batch(rng, batch, at.quality, device), at)
+        with mixed(device):
+            return loss_of(restorer, network, *pairs.batch(rng, batch, at.quality, device), at)
 
-    network, steps = fit(network, loss, run, replace(METHOD, average=_AVERAGE))
-    network.mixed_precision = False
-    return network, steps
+    return fit(restorer, loss, run, METHOD)
 
 
 def _bases(images: np.ndarray, code: Callable[[np.ndarray], bytes]) -> np.ndarray:

@@ -11,18 +11,18 @@ import torch
 from ...training.loop import Run
 from ...training.recipe import Recipe
 from .models import COMMON, PROFILES
-from .network import HdaNetwork
 from .objective import Stage
+from .restorer import Restorer
 from .training import ProfileDecoder, SemanticCodec, WholeCodec
 
 
 @dataclass(frozen=True, kw_only=True)
 class HevcTables(Recipe):
-    """What `hda_hevc` has of its own: tables fitted to what HEVC leaves over, and a decoder."""
+    """What `hda_hevc` has of its own: tables fitted to what HEVC leaves over, and a restorer."""
 
-    def build(self) -> HdaNetwork:
+    def build(self) -> Restorer:
         """The untrained network."""
-        return HdaNetwork()
+        return Restorer(based=True)
 
     def train(self, run: Run, start: dict[str, torch.Tensor] | None) -> dict[str, float]:
         """As `Recipe.train`; from the shipped network whatever the start."""
@@ -51,5 +51,5 @@ RECIPES = (
     SemanticCodec(name="hda-semantic-mse", steps=20_000, fourier=0.0, **_USUAL),
     SemanticCodec(name="hda-semantic-fourier", steps=20_000, **_USUAL),
     SemanticCodec(name="hda-semantic-module", steps=20_000, fourier=0.0, spectral=True, **_USUAL),
-    HevcTables(name="hda-hevc", start=COMMON, steps=20_000, **_USUAL),
+    HevcTables(name="hda-hevc", data="photos", steps=40_000, batch=8, learning_rate=6e-4, crop=128),
 )
