@@ -49,10 +49,14 @@ class hda_semantic_decoder(MessageBlock):
     """Received features of HDA-DeepSC to the image, eq. (12).
 
     Message ports: in `features` (`Features`, from HDA Fusion); out `images` (`Image`).
+
+    Args:
+        restorer: take away some of the error by a last stage that the paper lacks.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, restorer: bool = True) -> None:
         super().__init__("Semantic Decoder")
+        self._restorer = models.load_restorer() if restorer else None
         self.open_ports({"features": {pdu.Features: self._decode}}, ("images",))
         limit_torch_threads()
 
@@ -62,8 +66,8 @@ class hda_semantic_decoder(MessageBlock):
         variance = np.zeros_like(features.values) if features.variance is None else features.variance
         z = features_map(features.values, features.shape)
         fused = Fused(z, features_map(variance, features.shape))
-        image = semantic_decode(fused, features.shape, model)
         known = features.variance is not None
+        image = semantic_decode(fused, features.shape, model, self._restorer if known else None)
         error = bands.of_image(fused.variance, features.shape) if known else None
         link = {
             "snr_db": features.snr_db,
@@ -219,16 +223,21 @@ class hda_receiver(PartsReceiver):
         key: the transmitter's; without it, or with another, the image is what the analog part alone gives.
         numerology: preset of `phy.ofdm`, or "auto" for any.
         hold: patience with a message of which packets are missing [samples].
+        restorer: as of `hda_semantic_decoder`.
 
     Raises:
         HscError: unknown numerology, or what is no key.
     """
 
     def __init__(
-        self, key: str | bytes | None = None, numerology: str = AUTO, hold: int = DEFAULT_HOLD
+        self,
+        key: str | bytes | None = None,
+        numerology: str = AUTO,
+        hold: int = DEFAULT_HOLD,
+        restorer: bool = True,
     ) -> None:
         super().__init__("HDA Receiver", numerology, hold)
-        self.fusion, self.semantic_decoder = hda_fusion(key), hda_semantic_decoder()
+        self.fusion, self.semantic_decoder = hda_fusion(key), hda_semantic_decoder(restorer)
         connections = (
             ((self.demux, "snr"), (self, "snr")),
             ((self.fusion, "features"), (self.semantic_decoder, "features")),

@@ -2,7 +2,7 @@
 
     image ─▶ semantic encoder ─▶ z ─▶ HDA allocation ─┬─▶ z_D (digital) ─┬─▶ HDA fusion ─▶ ẑ
                                                       └─▶ z_A (analog) ──┘
-    ẑ ─▶ semantic decoder ─▶ image
+    ẑ ─▶ semantic decoder, restorer ─▶ image
 
 The boxes of the paper's figure 2 are functions: `semantic_encode` and `semantic_decode` here,
 `allocation.allocate`, `fusion.fuse`. `HdaDeepScCodec` is the whole system.
@@ -10,10 +10,13 @@ The boxes of the paper's figure 2 are functions: `semantic_encode` and `semantic
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 
 from ...codecs.contract import Decoded
+from ...codecs.options import Ends, option
 from ...message import Link, Message, ReceivedMessage
 from ...nn.planes import check_shape, to_image, to_planes
 from ...nn.transform import pad
@@ -24,7 +27,9 @@ from .base import HdaCodec
 from .fusion import Fused, fuse, notices
 from .models import Model
 from .network import MULTIPLE
+from .options import HdaOptions
 from .parameters import HdaParameters
+from .restorer import Restorer, restored
 
 
 @torch.inference_mode()
@@ -36,16 +41,31 @@ def semantic_encode(image: np.ndarray, model: Model) -> torch.Tensor:
 
 
 @torch.inference_mode()
-def semantic_decode(fused: Fused, shape: tuple[int, int, int], model: Model) -> np.ndarray:
-    """Eq. (12): ẑ → uint8 (H, W, C)."""
-    return to_image(model.network.decode(fused.z[None], fused.variance[None]), shape)
+def semantic_decode(
+    fused: Fused, shape: tuple[int, int, int], model: Model, restorer: Restorer | None = None
+) -> np.ndarray:
+    """Eq. (12): ẑ → uint8 (H, W, C); `restorer`: the last stage, which the paper lacks."""
+    decoded = model.network.decode(fused.z[None], fused.variance[None])
+    return to_image(restored(restorer, decoded, fused.variance[None]) if restorer else decoded, shape)
+
+
+@dataclass(frozen=True)
+class HdaDeepScOptions(HdaOptions):
+    """Options of HDA-DeepSC."""
+
+    restorer: bool = option(
+        True,
+        "take away some of the decoded image's error by a last stage that the paper lacks",
+        Ends.RECEIVER,
+    )
 
 
 class HdaDeepScCodec(HdaCodec):
-    """The codec; options as in `HdaOptions`."""
+    """The codec; options as in `HdaDeepScOptions`."""
 
     name = NAME
-    weights = (models.COMMON, *(profile.name for profile in models.PROFILES))
+    weights = (models.COMMON, models.RESTORER, *(profile.name for profile in models.PROFILES))
+    Options = HdaDeepScOptions
 
     def encode(self, image: np.ndarray, link: Link = Link()) -> Message:  # noqa: B008 - frozen
         """uint8 (H, W, C) → message within the link's CBR. Raises HscError for an image or a CBR that cannot
@@ -60,8 +80,6 @@ class HdaDeepScCodec(HdaCodec):
         parameters = HdaParameters.unpack(received.parameters)
         model = models.load(models.PROFILES[parameters.profile])
         fused = fuse(received, self.options.key, model, parameters)
-        image, error = (
-            semantic_decode(fused, received.shape, model),
-            bands.of_image(fused.variance, received.shape),
-        )
-        return Decoded(image, notices(fused.closed), error)
+        restorer = models.load_restorer() if self.options.restorer else None
+        image = semantic_decode(fused, received.shape, model, restorer)
+        return Decoded(image, notices(fused.closed), bands.of_image(fused.variance, received.shape))

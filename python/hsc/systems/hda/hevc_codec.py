@@ -40,7 +40,7 @@ from .fusion import Fused, join, notices
 from .models import Model
 from .network import MULTIPLE
 from .parameters import HdaParameters
-from .restorer import Restorer, restored
+from .restorer import Restorer, ready, restored
 
 NAME, WEIGHTS = "hda_hevc", "hda-hevc"
 # Beginning of the names of the restorer's weights.
@@ -100,14 +100,8 @@ def load() -> Model:
 @lru_cache(maxsize=1)
 def load_restorer() -> Restorer:
     """The receiver's last stage. Raises HscError as `load`."""
-    own = {
-        key[len(RESTORER) :]: value
-        for key, value in weights.load(WEIGHTS).items()
-        if key.startswith(RESTORER)
-    }
-    network = Restorer(based=True)
-    network.load_state_dict(own)
-    return network.eval().requires_grad_(False).to(memory_format=torch.channels_last)
+    state = weights.load(WEIGHTS)
+    return ready(True, {key[len(RESTORER) :]: state[key] for key in state if key.startswith(RESTORER)})
 
 
 @lru_cache(maxsize=1)

@@ -19,7 +19,7 @@ from ...nn.precision import mixed
 from ...phy import mcs
 from ...refiner import bands
 from ...training.export import export
-from ...training.loop import Method, Run, accelerator, fit, planes
+from ...training.loop import Run, accelerator, fit, planes
 from . import digital_part, models
 from .fit import activity_tables, power_tables
 from .hevc_codec import RESTORER, fine_colour_added, residual_class
@@ -35,6 +35,7 @@ from .objective import (
     values_per_token,
 )
 from .restorer import Restorer
+from .training import RESTORER_METHOD
 
 # Bytes of a base per pixel for classes 0 (finest) to 11. Chosen by trial.
 BYTES_PER_PIXEL = 0.30 * 2.0 ** (-0.6 * np.arange(QUALITIES))
@@ -48,7 +49,6 @@ CBRS, _OFTEN = (1 / 6, 1 / 12, 1 / 24), (0.7, 0.2, 0.1)
 DIGITAL_SHARE = 0.1, 0.9
 # Share of a digital part's channel uses that are the base's, beside activity and headers. Chosen by trial.
 _BASE_SHARE = 0.8
-METHOD = Method(clip=1.0, betas=(0.9, 0.99), average=0.998)
 
 
 def train(run: Run) -> dict[str, float]:
@@ -175,7 +175,7 @@ def train_restorer(network: HdaNetwork, pairs: Pairs, run: Run) -> tuple[Restore
         with mixed(device):
             return loss_of(restorer, network, *pairs.batch(rng, batch, at.quality, device), at)
 
-    return fit(restorer, loss, run, METHOD)
+    return fit(restorer, loss, run, RESTORER_METHOD)
 
 
 def _bases(images: np.ndarray, code: Callable[[np.ndarray], bytes]) -> np.ndarray:

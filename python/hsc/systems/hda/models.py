@@ -16,6 +16,7 @@ from ...coding.entropy import EntropyTables
 from ...coding.stored_tables import unpack_tables
 from ...errors import HscError
 from .network import HdaNetwork
+from .restorer import Restorer, ready
 
 COMMON = "hda-deepsc"
 # Beginnings of the names of what a profile has of its own. One transmitter serves all.
@@ -46,6 +47,8 @@ class Profile:
         return self.da_ratio / (1 + self.da_ratio)
 
 
+# Weights of the restorer.
+RESTORER = "hda-deepsc-restorer"
 # DA ratios of section V-E of the paper at its CBR of 1/6, and the smaller CBRs of figure 6.
 PROFILES = (
     Profile(0, "hda-deepsc-da0.2", 1 / 6, 0.2),
@@ -83,6 +86,14 @@ def nearest(cbr: float, da_ratio: float) -> Profile:
 def common() -> Model:
     """The model of the transmitter. Raises HscError when weights are missing or damaged."""
     return _with_tables(network({}))
+
+
+@lru_cache(maxsize=1)
+def load_restorer() -> Restorer:
+    """The last stage of a receiver, for all profiles. Raises HscError when its weights are missing or
+    damaged.
+    """
+    return ready(False, weights.load(RESTORER))
 
 
 @lru_cache(maxsize=len(PROFILES))

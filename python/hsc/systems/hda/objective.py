@@ -10,8 +10,10 @@ import torch
 
 from ...coding import activity
 from ...coding.analog_part import Selection, analog_layer, llse, water_level
+from ...refiner import bands
 from .models import Profile
 from .network import QUALITIES, HdaNetwork, dequantise, quantise, step_size
+from .restorer import Restorer
 
 # λ_F of eq. (18) for pixel values of 0 to 1. The paper's 0.1 (section V-A) is taken for 0 to 255.
 FOURIER_WEIGHT = 0.1 / 255
@@ -28,6 +30,8 @@ LEAST_MSE = 1e-6
 SNRS_DB = (-2.0, 22.0)
 # Share of the batches and most of the values of an image that are lost there.
 LOSSY_SHARE, LARGEST_LOSS = 0.25, 0.35
+# Share of the images of which half is lost.
+HALF_LOST_SHARE = 0.03
 # Channel uses of a token at a CBR of 1, in analog values: 8 × 8 × 3 pixel values, two values a use.
 _VALUES_PER_TOKEN = 384
 
@@ -154,6 +158,41 @@ def stage_loss(
         distortion = balanced(semantic_distortion(images, decoded, fourier_weight))
     rate = 0.0 if stage == Stage.DECODER else rate_weight(at.design_snr_db) * sent.bits / images.numel()
     return distortion + rate, _log_mse(images, decoded)
+
+
+@torch.no_grad()
+def decoded(
+    network: HdaNetwork, images: torch.Tensor, at: Conditions, half_lost: float = 0.0
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Images (B, 3, H, W) as the decoder of `network` makes them, for the restorer, and the bands of their
+    error; of a share of them half is lost.
+    """
+    with torch.autocast(images.device.type, enabled=False):  # as on the air
+        sent = _transceive(network, network.encode(images), at)
+        restored, variance = _some_lost(network, sent, half_lost)
+        return network.decode(restored, variance), bands.of_coefficients(variance)
+
+
+def restorer_loss(
+    restorer: Restorer, network: HdaNetwork, images: torch.Tensor, at: Conditions
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Loss of the restorer behind the decoder of `network`, eq. (18), and the mean MSE, images
+    (B, 3, H, W).
+    """
+    found = restorer(*decoded(network, images, at, HALF_LOST_SHARE)).float()
+    mse = (images - found.detach().clamp(0, 1)).square().mean()
+    return balanced(semantic_distortion(images, found)), mse
+
+
+def _some_lost(network: HdaNetwork, sent: _Sent, share: float) -> tuple[torch.Tensor, torch.Tensor]:
+    """ẑ and its variance where nothing came of half of an image, as of a region whose packets are lost: of a
+    share of the images.
+    """
+    lost = torch.rand(len(sent.restored), 1, 1, 1, device=sent.restored.device) < share
+    half = torch.arange(sent.restored.shape[-1], device=lost.device) < sent.restored.shape[-1] // 2
+    unknown = lost & half
+    prior = network.deviation.square()[:, None, None]
+    return torch.where(unknown, 0, sent.restored), torch.where(unknown, prior, sent.variance)
 
 
 @dataclass(frozen=True)

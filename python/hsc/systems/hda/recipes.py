@@ -10,10 +10,10 @@ import torch
 
 from ...training.loop import Run
 from ...training.recipe import Recipe
-from .models import COMMON, PROFILES
+from .models import COMMON, PROFILES, RESTORER
 from .objective import Stage
 from .restorer import Restorer
-from .training import ProfileDecoder, SemanticCodec, WholeCodec
+from .training import ProfileDecoder, RestorerTraining, SemanticCodec, WholeCodec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +48,7 @@ RECIPES = (
         ProfileDecoder(name=profile.name, start=COMMON, steps=20_000, profile=profile, **_USUAL)
         for profile in PROFILES
     ),
+    RestorerTraining(name=RESTORER, data="photos", steps=40_000, batch=8, learning_rate=6e-4, crop=128),
     SemanticCodec(name="hda-semantic-mse", steps=20_000, fourier=0.0, **_USUAL),
     SemanticCodec(name="hda-semantic-fourier", steps=20_000, **_USUAL),
     SemanticCodec(name="hda-semantic-module", steps=20_000, fourier=0.0, spectral=True, **_USUAL),

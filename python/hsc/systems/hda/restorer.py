@@ -8,6 +8,8 @@ there is one.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch.nn import functional
 
@@ -60,6 +62,13 @@ class Restorer(UNet):
             pixels = torch.cat([pixels, apart], 1)
         told = local.mean((2, 3)).log2() / 4 + 1.5
         return decoded + scale * self.residual(pixels, told, bands.told(error))
+
+
+def ready(based: bool, state: Mapping[str, torch.Tensor]) -> Restorer:
+    """A trained restorer, for `restored`."""
+    network = Restorer(based)
+    network.load_state_dict(state)
+    return network.eval().requires_grad_(False).to(memory_format=torch.channels_last)
 
 
 @torch.inference_mode()

@@ -14,14 +14,16 @@ import numpy as np
 import torch
 
 from ...images import datasets
-from ...nn.precision import mixed_precision
-from ...training.export import export
+from ...nn.precision import mixed, mixed_precision
+from ...training.export import export, ship
 from ...training.loop import Loss, Method, Progress, Run, accelerator, batches, fit, planes
 from ...training.recipe import Recipe
+from . import models
 from .fit import initialise, refit, refit_power, set_deviation, shipped_state
 from .models import DECODER, PROFILES, Profile
 from .network import HdaNetwork
-from .objective import Conditions, Stage, draw, stage_loss, usual
+from .objective import Conditions, Stage, decoded, draw, restorer_loss, stage_loss, usual
+from .restorer import Restorer
 
 Stages = tuple[tuple[Stage, float], ...]
 
@@ -49,6 +51,7 @@ LINEAR_RATE = 0.05
 METHOD = Method(
     clip=5.0, betas=(0.9, 0.99), average=0.999, pace=lambda name: RATES.get(name.split(".")[0], LINEAR_RATE)
 )
+RESTORER_METHOD = Method(clip=1.0, betas=(0.9, 0.99), average=0.998)
 # Seconds between two reports on Kodak images, and their SNRs [dB].
 KODAK_SECONDS = 1800.0
 KODAK_SNRS_DB = (0.0, 10.0, 20.0)
@@ -191,6 +194,49 @@ class ProfileDecoder(HdaTraining):
 
     def shipped(self, network: HdaNetwork, run: Run) -> dict[str, torch.Tensor]:
         return _parts(network, DECODER)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RestorerTraining(Recipe):
+    """The restorer, behind the decoders of all profiles as they are."""
+
+    def build(self) -> Restorer:
+        """The untrained network."""
+        return Restorer(based=False)
+
+    def train(self, run: Run, start: dict[str, torch.Tensor] | None) -> dict[str, float]:
+        """As `Recipe.train`."""
+        restorer, rng, device = self.build(), np.random.default_rng(), accelerator().device
+        if start is not None:
+            restorer.load_state_dict(start)
+        networks = [models.load(profile).network.to(device) for profile in PROFILES]
+        source = batches(run)
+
+        def loss(restorer: Restorer, _: float) -> tuple[torch.Tensor, torch.Tensor]:
+            profile = PROFILES[int(rng.integers(len(PROFILES)))]
+            at = draw(rng, self.batch, profile)
+            with mixed(device):
+                return restorer_loss(restorer, networks[profile.number], next(source), at)
+
+        restorer, steps = fit(restorer.to(memory_format=torch.channels_last), loss, run, RESTORER_METHOD)
+        return ship(run, restorer, steps, lambda: restorer_figures(restorer, run.path))
+
+
+@torch.no_grad()
+def restorer_figures(restorer: Restorer, path: str | Path | None) -> dict[str, float]:
+    """Mean PSNR over Kodak images before and behind the restorer [dB], AWGN, no packets."""
+    found, network = {}, models.load(PROFILES[0]).network.cpu()
+    for snr_db in KODAK_SNRS_DB:
+        torch.manual_seed(1)
+        rows = []
+        for photo in datasets.kodak(path)[::4]:
+            image, at = planes(photo[None]), usual(PROFILES[0], snr_db)
+            before, error = decoded(network, image, at)
+            both = before, restorer(before, error)
+            rows.append([-10 * (x.clamp(0, 1) - image).square().mean().log10().item() for x in both])
+        for name, value in zip(("decoded", "restored"), np.mean(rows, 0).tolist(), strict=True):
+            found[f"kodak, AWGN {snr_db:g} dB: PSNR {name} [dB]"] = value
+    return found
 
 
 @dataclass(frozen=True, kw_only=True)
