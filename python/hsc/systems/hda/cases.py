@@ -19,9 +19,11 @@ FADES = 1  # gains of an image over a fading channel: with 24 photographs 24 gai
 SNR_AXIS = "snr", "mean Es/N0 [dB]"
 CBR_AXIS = "cbr", "budget of payload channel uses / (C·H·W)"
 MIXED_DA = {"da_ratio": DA_RATIOS[0]}
-HDA = Case("hda_deepsc, AMC", "hda_deepsc", MIXED_DA)
-HDA_CHOSEN = Case("hda_deepsc, ratio chosen, AMC", "hda_deepsc", {"da_ratio": None})
-HDA_ONE_WAY = Case("hda_deepsc, one-way", "hda_deepsc", MIXED_DA, knows="nothing")
+# The paper's receiver has no restorer.
+PAPERS = {"restorer": False}
+HDA = Case("hda_deepsc, AMC", "hda_deepsc", MIXED_DA, PAPERS)
+HDA_CHOSEN = Case("hda_deepsc, ratio chosen, AMC", "hda_deepsc", {"da_ratio": None}, PAPERS)
+HDA_ONE_WAY = Case("hda_deepsc, one-way", "hda_deepsc", MIXED_DA, PAPERS, knows="nothing")
 SEPARATE = Case("separate HEVC, AMC", "separate", {"source": "hevc"})
 SEPARATE_FIXED = Case(
     f"separate HEVC, {FIXED_MCS}", "separate", {"source": "hevc"}, mcs=FIXED_MCS, knows="nothing"
@@ -40,19 +42,22 @@ SYSTEMS = (
     BOUND,
 )
 GAIN_KNOWN = (
-    Case("hda_deepsc, AMC on the gain", "hda_deepsc", MIXED_DA, knows="gain"),
+    Case("hda_deepsc, AMC on the gain", "hda_deepsc", MIXED_DA, PAPERS, knows="gain"),
     Case("separate HEVC, AMC on the gain", "separate", {"source": "hevc"}, knows="gain"),
 )
-# What is best today, with 5G NR LDPC: classical, with a neural post-filter, hybrid; and the bounds of the
-# first two.
-LIMIT = tuple(
-    Case(label, codec, options, mcs="nr")
-    for label, codec, options in (
-        ("separate HEVC", "separate", {"source": "hevc"}),
-        ("separate HEVC, NNPF", "separate", {"source": "hevc_nnpf"}),
-        ("hda_hevc", "hda_hevc", {}),
-        ("hda_deepsc, ratio chosen", "hda_deepsc", {"da_ratio": None}),
-    )
+# What is best today, with 5G NR LDPC: classical, with a neural post-filter, hybrid; HDA-DeepSC at the paper's
+# setting, with a restorer; and the bounds of the first two.
+LIMIT = (
+    *(
+        Case(label, codec, options, mcs="nr")
+        for label, codec, options in (
+            ("separate HEVC", "separate", {"source": "hevc"}),
+            ("separate HEVC, NNPF", "separate", {"source": "hevc_nnpf"}),
+            ("hda_hevc", "hda_hevc", {}),
+            ("hda_deepsc, ratio chosen", "hda_deepsc", {"da_ratio": None}),
+        )
+    ),
+    Case("hda_deepsc, DA ratio 0.2, 802.11ad", "hda_deepsc", MIXED_DA),
 )
 LIMIT_BOUNDS = (BOUND, Case("HEVC, NNPF, at capacity (bound)", CAPACITY, {"source": "hevc_nnpf"}))
 # As in the paper, whose decoder knows nothing of the noise; and our receiver, whose decoder is told its

@@ -37,6 +37,7 @@ from .cases import (
     LIMIT,
     LIMIT_BOUNDS,
     LOSSES,
+    PAPERS,
     SEPARATE_FIXED,
     SNR_AXIS,
     SNRS_DB,
@@ -151,7 +152,10 @@ def fig8(
     curves = []
     for snr in snrs_db:
         places = [At(r, fading("awgn", snr), CBR, {"da_ratio": r}) for r in ratios]
-        curves += [curve(case, images, places) for case in available((Case(f"{snr} dB", "hda_deepsc"),), say)]
+        curves += [
+            curve(case, images, places)
+            for case in available((Case(f"{snr} dB", "hda_deepsc", receiver=PAPERS),), say)
+        ]
     text = (
         "Kodak, AWGN, CBR 1/6, AMC: hda_deepsc against the ratio L_D / L_A of digital to analog channel "
         "uses asked for."
@@ -188,8 +192,8 @@ def table1(images: Sequence[str], say: Say, steps: Sequence[int] = STEPS) -> Pla
 def table3(images: Sequence[str], say: Say, ratios: Sequence[float] = DA_RATIOS) -> Plan:
     """Receiver with the key and eavesdropper without it, against the DA ratio."""
     places = [At(r, fading("awgn", DESIGN_SNR_DB), CBR, {"da_ratio": r}) for r in ratios]
-    keyed = Case("hda_deepsc, with the key", "hda_deepsc", {"key": KEY}, {"key": KEY})
-    cases = (keyed, Case("hda_deepsc, without the key", "hda_deepsc", {"key": KEY}))
+    keyed = Case("hda_deepsc, with the key", "hda_deepsc", {"key": KEY}, {"key": KEY, **PAPERS})
+    cases = (keyed, Case("hda_deepsc, without the key", "hda_deepsc", {"key": KEY}, PAPERS))
 
     def findings(samples: Mapping[str, Samples]) -> dict[str, object]:
         if len(samples) < 2:
@@ -208,13 +212,13 @@ def table3(images: Sequence[str], say: Say, ratios: Sequence[float] = DA_RATIOS)
 
 
 def limit(images: Sequence[str], say: Say, snrs_db: Sequence[float] = SNRS_DB) -> Plan:
-    """The best systems that there are, each with 5G NR LDPC, over AWGN against SNR; and their bounds."""
+    """The best systems that there are, most with 5G NR LDPC, over AWGN against SNR; and their bounds."""
     places = [_awgn(snr) for snr in snrs_db]
     curves = [curve(case, images, places) for case in available((*LIMIT, *LIMIT_BOUNDS), say)]
     text = (
-        "Kodak, AWGN, CBR 1/6, 5G NR LDPC; the transmitter knows the SNR, and takes the MCS for it. NNPF: a "
-        "neural post-filter behind HEVC, which hda_hevc has too. The bounds code the image at log2(1 + SNR) "
-        "bits for each channel use, without any loss."
+        "Kodak, AWGN, CBR 1/6, 5G NR LDPC where nothing else is said; the transmitter knows the SNR, and "
+        "takes the MCS for it. NNPF: a neural post-filter behind HEVC, which hda_hevc has too. The bounds "
+        "code the image at log2(1 + SNR) bits for each channel use, without any loss."
     )
 
     def findings(samples: Mapping[str, Samples]) -> dict[str, object]:
@@ -274,7 +278,12 @@ def eavesdropper_points(image: str, say: Say) -> dict[str, Point]:
     cases = [SEPARATE_FIXED]
     for word, receiver, ratios in (("with", {"key": KEY}, DA_RATIOS[:1]), ("without", {}, (0.2, 0.875, 3.0))):
         cases += [
-            Case(f"{word} the key, DA {ratio:g}", "hda_deepsc", {"key": KEY, "da_ratio": ratio}, receiver)
+            Case(
+                f"{word} the key, DA {ratio:g}",
+                "hda_deepsc",
+                {"key": KEY, "da_ratio": ratio},
+                {**receiver, **PAPERS},
+            )
             for ratio in ratios
         ]
     at = At(DESIGN_SNR_DB, fading("awgn", DESIGN_SNR_DB), CBR)
