@@ -289,13 +289,12 @@ def test_fine_colour_that_z_leaves_out_comes_from_the_base(coloured):
 
 
 def test_the_expected_error_is_the_one_that_arrives(sample_photo, monkeypatch):
-    """Of linear decoding, in which nothing comes after the estimate."""
+    """Without the restorer, which comes after the estimate."""
     expected = []
     monkeypatch.setattr(
         hevc_codec, "message", lambda *of: expected.append(of[2].error) or allocation.message(*of)
     )
-    network = hevc_codec.load().network
-    monkeypatch.setattr(network, "decode", lambda z, _: network.transform.inverse(z))
+    monkeypatch.setattr(hevc_codec, "restored", lambda _, image, *known: image)
     codec = registry.create("hda_hevc", da_ratio=0.5)
     for snr_db in (2.0, 12.0):
         found = codec.decode(cross(codec.encode(sample_photo, Link(snr_db, 1 / 6)), snr_db)).image

@@ -5,7 +5,8 @@ import pytest
 import torch
 from gnuradio.hsc import weights
 from gnuradio.hsc.app import train
-from gnuradio.hsc.systems.hda import fit, hevc_fit, models, training
+from gnuradio.hsc.refiner import bands
+from gnuradio.hsc.systems.hda import fit, hevc_fit, models, objective, training
 from gnuradio.hsc.systems.hda.fourier import SpectralTransform
 from gnuradio.hsc.systems.hda.network import QUALITIES, WIDTH, HdaNetwork, dequantise, quantise
 from gnuradio.hsc.systems.hda.objective import (
@@ -145,7 +146,7 @@ def test_recipes_of_parts_save_these_parts(folder, tmp_path, monkeypatch, name):
         assert models.network(weights.load(name, tmp_path / "runs")).decoder.convolution.weight.any()
 
 
-def test_decoder_behind_hevc_bases_trains_and_tables_are_fitted(folder, tmp_path, monkeypatch):
+def test_restorer_behind_hevc_bases_trains_and_tables_are_fitted(folder, tmp_path, monkeypatch):
     for constant, value in (("CROPS", 2), ("SIZE", 64), ("PAIRS", 3)):
         monkeypatch.setattr(hevc_fit, constant, value)
     shrink(monkeypatch, "hda-hevc", steps=3, batch=2, crop=64)
@@ -153,20 +154,34 @@ def test_decoder_behind_hevc_bases_trains_and_tables_are_fitted(folder, tmp_path
     assert energies[0] < energies[3] - 1 and energies[3] < energies[6] - 1, "coarser bases leave more over"
     state, shipped = weights.load("hda-hevc", tmp_path / "runs"), weights.load("hda-deepsc")
     assert state["tables"].shape == (12, 4, 32, 82) and state["log_power"].shape == shipped["log_power"].shape
-    assert not torch.allclose(
-        state["decoder.convolution.bias"], shipped["decoder.convolution.bias"], atol=1e-7
-    )
+    assert state["restorer.leave.bias"].any() and not any(key.startswith("decoder.") for key in state)
 
 
-def test_an_interrupted_decoder_behind_hevc_bases_goes_on_where_it_stopped(tmp_path, monkeypatch):
+def test_the_restorer_of_hda_deepsc_trains_behind_all_profiles(folder, tmp_path, monkeypatch):
+    name, seen, draw = models.RESTORER, set(), training.draw
+    monkeypatch.setattr(training, "draw", lambda rng, batch, of: seen.add(of.name) or draw(rng, batch, of))
+    shrink(monkeypatch, name, steps=12, batch=2, crop=64)
+    figures = train.train(name, folder, out=tmp_path / "runs")
+    assert len(figures) == 6 and all(np.isfinite(value) for value in figures.values()) and len(seen) > 3
+    assert weights.load(name, tmp_path / "runs")["leave.bias"].any()
+
+
+def test_where_half_of_an_image_is_lost_the_restorer_is_told(images):
+    network, images = models.load(models.PROFILES[0]).network, images[:3, :, :64, :64]
+    at = objective.usual(models.PROFILES[0], 10.0)
+    _, error = objective.decoded(network, images, at, half_lost=1.0)
+    prior = bands.of_coefficients(network.deviation.square()[:, None, None].expand(-1, 8, 4))
+    torch.testing.assert_close(error[..., :4], prior.expand(3, -1, -1, -1))
+    assert (error[..., 4:].mean((1, 2, 3)) < 0.1 * error[..., :4].mean((1, 2, 3))).all()
+
+
+def test_an_interrupted_restorer_behind_hevc_bases_goes_on_where_it_stopped(tmp_path, monkeypatch):
     monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", 0.0)
     rng = np.random.default_rng(1)
     images = smooth_photos(3, 64)
     bases = np.clip(images + rng.normal(0, 8, (QUALITIES, *images.shape)), 0, 255).astype(np.uint8)
     pairs = hevc_fit.Pairs(images, bases, torch.zeros(QUALITIES, 3, WIDTH, 8, 8, dtype=torch.int16))
-    network = models.network({})
-    before = {name: value.clone() for name, value in network.state_dict().items()}
-    seen = []
+    network, seen = models.network({}), []
 
     def report(at):
         seen.append(at.step)
@@ -175,19 +190,11 @@ def test_an_interrupted_decoder_behind_hevc_bases_goes_on_where_it_stopped(tmp_p
 
     run = loop.Run(recipe("hda-hevc", steps=5, batch=2, crop=64), tmp_path, report=report)
     with pytest.raises(KeyboardInterrupt):
-        hevc_fit.train_decoder(network, pairs, run)
+        hevc_fit.train_restorer(network, pairs, run)
     kept = torch.load(run.checkpoint, weights_only=True)
-    assert kept["step"] == 2 and not torch.equal(
-        kept["model"]["decoder.convolution.bias"], kept["average"]["decoder.convolution.bias"]
-    )
-    network, steps = hevc_fit.train_decoder(models.network({}), pairs, run)
-    assert seen == [1, 2, 3, 3, 4, 5] and steps == 5
-    changed = {
-        name.split(".")[0]
-        for name, value in network.state_dict().items()
-        if not torch.equal(value, before[name])
-    }
-    assert changed == {"decoder", "reliability"}
+    assert kept["step"] == 2 and not torch.equal(kept["model"]["leave.bias"], kept["average"]["leave.bias"])
+    restorer, steps = hevc_fit.train_restorer(network, pairs, run)
+    assert seen == [1, 2, 3, 3, 4, 5] and steps == 5 and restorer.leave.bias.any()
 
 
 def test_the_fourier_module_adds_nothing_at_first_and_then_sees_the_whole_image():
