@@ -9,15 +9,17 @@ import torch
 from torch.nn import functional
 
 from ..nn import planes
-from ..nn.tiles import tiles
+from ..nn.precision import mixed
+from ..nn.tiles import tiled
 from ..nn.transform import BLOCK, COLOUR, dct_matrix, pad, zigzag
+from ..nn.unet import reach
 from . import bands, diffusion
-from .network import RefinerNetwork, load_network
+from .network import BLOCKS, FINE_CELL, RefinerNetwork, load_network
 from .options import RefinerOptions
 
-# Side of a tile, and what the network sees beyond a pixel, rounded up to blocks [pixels]: eight convolutions
-# at H/4, six at H/8, and the block itself. A tile with that much around it gives what the whole image gives.
-TILE, REACH = 1024, 8 * 4 + 6 * 8 + BLOCK
+# Side of a tile, and what the network sees beyond it [pixels]. A tile with that much around it gives what the
+# whole image gives.
+TILE, REACH = 1024, reach(FINE_CELL, BLOCKS)
 # λ of the guard at a realism of 1/2, variance of a coefficient of pixels in [0, 1].
 _GUARD = 1e-4
 
@@ -49,32 +51,20 @@ def refined(
     generator = torch.Generator().manual_seed(settings.refiner_seed)
     normal = torch.randn((1, len(bands.BAND), down, across), generator=generator)
     noise = diffusion.posterior_noise(known, normal)
-    found = diffusion.sample(tiled(network), decoded, known, noise, settings.refiner_steps)
+    found = diffusion.sample(in_tiles(network), decoded, known, noise, settings.refiner_steps)
     return planes.to_image(guarded(found, decoded, known, settings.realism), image.shape)
 
 
-def tiled(network: RefinerNetwork) -> diffusion.Network:
-    """The network, applied tile by tile: the same image in less memory."""
+def in_tiles(network: RefinerNetwork) -> diffusion.Network:
+    """The network, applied tile by tile."""
 
     def apply(
         noisy: torch.Tensor, decoded: torch.Tensor, error: torch.Tensor, level: torch.Tensor
     ) -> torch.Tensor:
-        found = torch.empty_like(decoded)
-        for tile in tiles(*decoded.shape[-2:], TILE, REACH):
-            rows, columns = tile.around
-            part = network(
-                *(each[..., rows, columns] for each in (noisy, decoded)),
-                error[..., _blocks(rows), _blocks(columns)],
-                level,
-            )
-            found[..., *tile.place] = part[..., *tile.within]
-        return found
+        with mixed(decoded.device):
+            return tiled(lambda *parts: network(*parts, level), TILE, REACH, noisy, decoded, error)
 
     return apply
-
-
-def _blocks(pixels: slice) -> slice:
-    return slice(pixels.start // BLOCK, -(-pixels.stop // BLOCK))
 
 
 def guarded(found: torch.Tensor, decoded: torch.Tensor, error: torch.Tensor, realism: float) -> torch.Tensor:

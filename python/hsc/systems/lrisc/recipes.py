@@ -64,9 +64,8 @@ RECIPES = (
     RefinerTraining(
         name="refiner",
         data="photos",
-        steps=20_000,
+        steps=40_000,
         batch=8,
-        accumulate=2,
         learning_rate=6e-4,
         crop=128,
     ),
