@@ -9,7 +9,7 @@ import torch
 from gnuradio.hsc.codecs.contract import error_shape
 from gnuradio.hsc.nn import planes
 from gnuradio.hsc.nn.transform import dct_matrix, zigzag
-from gnuradio.hsc.refiner import bands, diffusion, network, refine
+from gnuradio.hsc.refiner import bands, diffusion, refine
 from gnuradio.hsc.refiner.network import RefinerNetwork
 from gnuradio.hsc.refiner.options import RefinerOptions
 from support.pixel_codec import picture
@@ -180,7 +180,7 @@ def test_what_is_not_known_is_told_apart_from_what_is_known(trained):
     assert np.array_equal(unknown, told)
     known = refine.refined(trained, image, np.full(error_shape(image.shape), 1e-4, np.float32), options())
     assert not np.array_equal(known, unknown)
-    scale = network.known(torch.tensor([-1.0, 0.0, 2.0**-20, 1.0, 1e9]))
+    scale = bands.told(torch.tensor([-1.0, 0.0, 2.0**-20, 1.0, 1e9]))
     torch.testing.assert_close(scale, torch.tensor([-1.5, -1.0, -1.0, 1.0, 1.0]))
 
 
