@@ -14,7 +14,7 @@ from gnuradio.hsc.images.files import load
 from gnuradio.hsc.message import Link, Message, ReceivedDigital, ReceivedMessage
 from gnuradio.hsc.metrics import psnr_db
 from gnuradio.hsc.phy import analog, digital, mcs
-from gnuradio.hsc.systems.hda import allocation, digital_part, hevc_codec, models
+from gnuradio.hsc.systems.hda import allocation, digital_part, hevc_codec, hevc_model, hevc_split, models
 from gnuradio.hsc.systems.hda.codec import semantic_decode
 from gnuradio.hsc.systems.hda.fusion import fuse
 from gnuradio.hsc.systems.hda.network import LATENTS, HdaNetwork
@@ -279,7 +279,7 @@ def test_fine_colour_that_z_leaves_out_comes_from_the_base(coloured):
     codec = registry.create("hda_hevc", da_ratio=1.5)
     message = codec.encode(coloured, Link(16.0, 1 / 4))
     parameters = HdaParameters.unpack(message.parameters)
-    assert 0 < parameters.profile <= hevc_codec.FINE_COLOUR
+    assert 0 < parameters.profile <= hevc_model.FINE_COLOUR
     without = dataclasses.replace(parameters, profile=0).pack()
     found, coarse = (
         codec.decode(cross(dataclasses.replace(message, parameters=own), 16.0)).image
@@ -292,7 +292,7 @@ def test_the_expected_error_is_the_one_that_arrives(sample_photo, monkeypatch):
     """Without the restorer, which comes after the estimate."""
     expected = []
     monkeypatch.setattr(
-        hevc_codec, "message", lambda *of: expected.append(of[2].error) or allocation.message(*of)
+        hevc_split, "message", lambda *of: expected.append(of[2].error) or allocation.message(*of)
     )
     monkeypatch.setattr(hevc_codec, "restored", lambda _, image, *known: image)
     codec = registry.create("hda_hevc", da_ratio=0.5)
@@ -308,7 +308,7 @@ def test_a_base_that_is_better_alone_gets_all_channel_uses(snr_db):
     image = load(samples.photographs()[3]).pixels
     codec, link = registry.create("hda_hevc", key=KEY, repair_share=0.1), Link(snr_db, 1 / 6)
     message = codec.encode(image, link)
-    assert HdaParameters.unpack(message.parameters).profile == hevc_codec.ALONE and message.analog is None
+    assert HdaParameters.unpack(message.parameters).profile == hevc_model.ALONE and message.analog is None
     assert 0.9 * image.size / 6 < budget.spent(message) <= image.size / 6
     other = registry.create("separate", source="hevc_nnpf", repair_share=0.1)
     ours, theirs = (

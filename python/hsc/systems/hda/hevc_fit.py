@@ -22,7 +22,7 @@ from ...training.export import export
 from ...training.loop import Run, accelerator, fit, planes
 from . import digital_part, models
 from .fit import activity_tables, power_tables
-from .hevc_codec import RESTORER, fine_colour_added, residual_class
+from .hevc_model import RESTORER, fine_colour_added, residual_class
 from .network import QUALITIES, HdaNetwork
 from .objective import (
     FINENESS,

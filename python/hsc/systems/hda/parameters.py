@@ -22,7 +22,7 @@ class HdaParameters:
 
     Attributes:
         profile: 4 bits; number of the weights that suit the message, of `hda_hevc` the share of the base's
-            fine colour that the receiver adds (`hevc_codec.FINE_COLOUR`).
+            fine colour that the receiver adds (`hevc_model.FINE_COLOUR`).
         quality: of the digital part, 4 bits.
         fineness: of the activity, 2 bits.
         selection: of the analog values, two int16.
