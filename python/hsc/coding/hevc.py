@@ -68,10 +68,11 @@ _QUICK_EXCESS = (10, 120), (0.26, 0.09)
 _QUICK_GRID = 16
 # A quick code's ln(bytes) is near enough to what is wanted within this: four qualities.
 _NEAR = 0.15
-# Share of the bytes that a code fills at least: 3 % of them are 0.1 dB.
-_FULL = 0.97
-# Change of ln(bytes) from one quality to the next, typical of photographs.
-_LOG_BYTES_PER_QUALITY = 0.045
+# Share of the bytes that a code fills at least: 3 % of them are 0.1 dB. The last quality of a QP is full
+# enough with less, because the next one has 7 to 12 % more.
+_FULL, _FULL_LAST = 0.97, 0.945
+# Change of ln(bytes) from one quality to the next, typical of photographs, and between what limits.
+_LOG_BYTES_PER_QUALITY, _SLOPES = 0.045, (0.02, 0.08)
 # Where the search for a quality begins: bytes per pixel of a typical photograph, and the quality that gives
 # them.
 _TYPICAL_BYTES = 0.25
@@ -164,19 +165,20 @@ def typical_quality(bytes_per_pixel: float) -> int:
 
 def fit(image: np.ndarray, n_bytes: int, told: bool = False, near: Sketch | None = None) -> bytes:
     """uint8 (H, W, C) → a code of at most `n_bytes` and of at least 97 % of them; where no quality gives
-    that, of the largest quality that fits. Raises `budget.TooFew` when the lowest needs more. `told`: as in
-    `encode`. `near`: the sketch of as many bytes, where there is one.
+    that, of the largest quality that fits, most likely. Raises `budget.TooFew` when the lowest needs more.
+    `told`: as in `encode`. `near`: the sketch of as many bytes, where there is one.
 
     Quick codes say where to look. The two qualities next to it are made at once: x265 leaves Python's lock,
     so that a second core does the second.
     """
-    search = _Search(n_bytes, near.quality if near else _sketched(image, n_bytes).promising)
-    best = b""
+    near = near or _sketched(image, n_bytes).sketch(n_bytes)
+    search = _Search(n_bytes, near.quality, near.slope)
+    best, full = b"", 1.0
     with ThreadPoolExecutor(2) as pool:
-        while len(best) < max(_FULL * n_bytes, 1) and (trials := search.trials(2)):
+        while len(best) < max(full * n_bytes, 1) and (trials := search.trials(2)):
             for trial, data in zip(trials, pool.map(partial(encode, image, told=told), trials), strict=True):
                 if search.learn(trial, len(data)) <= 0 and len(data) > len(best):
-                    best = data
+                    best, full = data, _FULL_LAST if trial % 3 == 2 else _FULL
     if not best:
         raise TooFew(f"{n_bytes} bytes do not hold this image in HEVC", search.least)
     return best
@@ -189,11 +191,13 @@ class Sketch(NamedTuple):
         code: what `decode` takes.
         excess: ln of the bytes that a code of this quality has, typically, over those that were asked for.
         quality: the one that is most promising by it.
+        slope: change of ln(bytes) from one quality to the next, there.
     """
 
     code: bytes
     excess: float
     quality: float
+    slope: float
 
 
 def sketch(image: np.ndarray, n_bytes: int) -> Sketch:
@@ -203,18 +207,23 @@ def sketch(image: np.ndarray, n_bytes: int) -> Sketch:
     found = _sketched(image, n_bytes)
     if found.trial == LOWEST and found.expected > n_bytes:
         raise TooFew(f"{n_bytes} bytes do not hold this image in HEVC", math.ceil(found.expected))
-    return Sketch(found.code, math.log(found.expected / max(n_bytes, 1)), found.promising)
+    return found.sketch(n_bytes)
 
 
 class _Sketched(NamedTuple):
-    """A quick code, its quality, the bytes that a code of that quality has, typically, and the quality that
-    is most promising by it.
+    """A quick code, its quality, the bytes that a code of that quality has, typically, the quality that is
+    most promising by it, and the slope there.
     """
 
     code: bytes
     trial: int
     expected: float
     promising: float
+    slope: float
+
+    def sketch(self, n_bytes: int) -> Sketch:
+        """As for so many bytes."""
+        return Sketch(self.code, math.log(self.expected / max(n_bytes, 1)), self.promising, self.slope)
 
 
 def _sketched(image: np.ndarray, n_bytes: int) -> _Sketched:
@@ -226,7 +235,7 @@ def _sketched(image: np.ndarray, n_bytes: int) -> _Sketched:
         expected = len(code) * math.exp(-np.interp(trial, *_QUICK_EXCESS))
         near = abs(search.learn(trial, expected)) < _NEAR
         if near or not search.trials(1):
-            return _Sketched(code, trial, expected, search.quality)
+            return _Sketched(code, trial, expected, search.quality, search.slope)
 
 
 class _Search:
@@ -234,11 +243,13 @@ class _Search:
 
     Attributes:
         quality: the most promising one by all that was learned.
+        slope: change of ln(bytes) from one quality to the next, by what was learned last.
         least: bytes of the lowest quality that was seen not to fit.
     """
 
-    def __init__(self, n_bytes: int, quality: float) -> None:
-        self.quality, self.least = quality, 0
+    def __init__(self, n_bytes: int, quality: float, slope: float = _LOG_BYTES_PER_QUALITY) -> None:
+        self.quality, self.slope, self.least = quality, slope, 0
+        self._last: tuple[int, float] | None = None
         self._wanted = math.log(max(n_bytes, 1))
         # quality, ln(bytes) - wanted; None: not tried
         self._low: tuple[int, float | None] = (LOWEST - 1, None)
@@ -256,7 +267,11 @@ class _Search:
             self._low = max(self._low, (quality, excess))
         elif quality < self._high[0]:
             self._high, self.least = (quality, excess), math.ceil(n_bytes)
-        self.quality = quality - excess / _LOG_BYTES_PER_QUALITY
+        if self._last and abs(quality - self._last[0]) > 2:  # three qualities of a QP are not even
+            slope = (excess - self._last[1]) / (quality - self._last[0])
+            self.slope = min(max(slope, _SLOPES[0]), _SLOPES[1])
+        self._last = quality, excess
+        self.quality = quality - excess / self.slope
         (low, under), (high, over) = self._low, self._high
         if under is not None and over is not None:
             self.quality = low + (high - low) * under / (under - over)
