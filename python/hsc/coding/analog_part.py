@@ -155,6 +155,45 @@ def length(log_power: torch.Tensor, selection: Selection, regions: list[Region])
     return sum(map(whitening.mixed_length, counts))
 
 
+def mix(
+    features: torch.Tensor,
+    log_power: torch.Tensor,
+    ranked: torch.Tensor,
+    selection: Selection,
+    spare: int = 1,
+) -> torch.Tensor:
+    """Coefficients u, any shape → analog values (n,), eq. (3), whitened. `ranked`: as in `analog_layer`;
+    `spare`: as in `whitening.mix`.
+    """
+    layer = analog_layer(log_power, selection, ranked)
+    order = whitening.order(ranked[layer.sent])
+    return whitening.mix((layer.gain * features)[layer.sent][order], spare)
+
+
+def unmix(
+    received: ReceivedAnalog,
+    first: int,
+    log_power: torch.Tensor,
+    ranked: torch.Tensor,
+    selection: Selection,
+    spare: int = 1,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Values from `first` on → LLSE estimates of what `mix` was given and the variance of their error,
+    eq. (8). What is beyond the stream counts as lost.
+    """
+    layer = analog_layer(log_power, selection, ranked)
+    order = whitening.order(ranked[layer.sent])
+    gain, power = layer.gain[layer.sent][order], layer.power[layer.sent][order]
+    values, noise = _slice(received, first, whitening.mixed_length(len(order), spare))
+    found, error = whitening.unmix(values, noise, gain.square() * power)
+    estimate, variance = torch.zeros(log_power.shape), layer.power.clone()
+    for target, part in ((estimate, found / gain), (variance, error / gain.square())):
+        filled = torch.empty(len(order))
+        filled[order] = part
+        target[layer.sent] = filled
+    return estimate, variance
+
+
 def gather(
     features: torch.Tensor,
     log_power: torch.Tensor,
@@ -162,16 +201,11 @@ def gather(
     regions: list[Region],
     ranked: torch.Tensor | None = None,
 ) -> tuple[np.ndarray, list[int]]:
-    """Coefficients u (120, h, w) → analog values float32 (n,), eq. (3), region by region, whitened; and each
-    region's first place among them. `ranked`: as in `analog_layer`.
+    """Coefficients u (120, h, w) → analog values float32 (n,), region by region (`mix`); and each region's
+    first place among them. `ranked`: as in `analog_layer`.
     """
-    layer = analog_layer(log_power, selection, ranked)
-    rank = log_power if ranked is None else ranked
-    scaled, parts = layer.gain * features, []
-    for region in regions:
-        sent = _tokens_first(layer.sent, region)
-        order = whitening.order(_tokens_first(rank, region)[sent])
-        parts.append(whitening.mix(_tokens_first(scaled, region)[sent][order]))
+    maps = features, log_power, log_power if ranked is None else ranked
+    parts = [mix(*(_tokens_first(each, region) for each in maps), selection) for region in regions]
     first = np.concatenate([[0], np.cumsum([len(part) for part in parts])[:-1]])
     return torch.cat(parts).numpy().astype(np.float32), first.astype(int).tolist()
 
@@ -183,8 +217,8 @@ def scatter(
     placed: list[tuple[Region, int]],
     ranked: torch.Tensor | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Received values → LLSE estimates of the coefficients and the variance of their error, (120, h, w) each,
-    eq. (8).
+    """Received values → LLSE estimates of the coefficients and the variance of their error, (120, h, w) each
+    (`unmix`).
 
     Args:
         received: the analog stream.
@@ -192,23 +226,12 @@ def scatter(
         placed: known regions with their first place.
         ranked: as in `analog_layer`.
     """
-    layer = analog_layer(log_power, selection, ranked)
-    rank = log_power if ranked is None else ranked
-    estimate, variance = torch.zeros(log_power.shape), layer.power.clone()
+    maps = log_power, log_power if ranked is None else ranked
+    estimate, variance = torch.zeros(log_power.shape), (log_power / OCTAVE).exp2()
     for region, first in placed:
-        where = (slice(None), *region.tokens)
-        sent = _tokens_first(layer.sent, region)
-        order = whitening.order(_tokens_first(rank, region)[sent])
-        gain = _tokens_first(layer.gain, region)[sent][order]
-        power = _tokens_first(layer.power, region)[sent][order]
-        values, noise = _slice(received, first, whitening.mixed_length(len(order)))
-        found, error = whitening.unmix(values, noise, gain.square() * power)
-        for target, part in ((estimate, found / gain), (variance, error / gain.square())):
-            tokens = _tokens_first(target, region)
-            filled = torch.empty(len(order))
-            filled[order] = part
-            tokens[sent] = filled
-            target[where] = tokens.permute(2, 0, 1)
+        found = unmix(received, first, *(_tokens_first(each, region) for each in maps), selection)
+        for target, part in zip((estimate, variance), found, strict=True):
+            target[(slice(None), *region.tokens)] = part.permute(2, 0, 1)
     return estimate, variance
 
 

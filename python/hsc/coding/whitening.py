@@ -25,16 +25,17 @@ def order(strength: torch.Tensor) -> torch.Tensor:
     return torch.argsort(strength, descending=True, stable=True)
 
 
-def mixed_length(count: int) -> int:
+def mixed_length(count: int, spare: int = 1) -> int:
     """Values that `mix` makes of `count`."""
-    return -(-count // GROUP) * GROUP
+    return -(-spare * count // GROUP) * GROUP
 
 
-def mix(values: torch.Tensor) -> torch.Tensor:
+def mix(values: torch.Tensor, spare: int = 1) -> torch.Tensor:
     """Values in `order`, float (n,) → as sent, float (16·ceil(n/16),): a group is every (n/16)-th value;
-    neighbours are of two groups.
+    neighbours are of two groups. `spare`: so many times as many are sent, zeros mixed in: of values that are
+    all strong, a group then bears the loss of some.
     """
-    padded = torch.zeros(mixed_length(len(values)))
+    padded = torch.zeros(mixed_length(len(values), spare))
     padded[: len(values)] = values
     return (_matrix() @ padded.reshape(GROUP, -1)).flatten()
 
@@ -45,7 +46,7 @@ def unmix(
     """LLSE of mixed values.
 
     Args:
-        received: float (16·ceil(n/16),), unbiased; noise: variances of their errors, inf where lost.
+        received: float, as `mix` makes them, unbiased; noise: variances of their errors, inf where lost.
         power: float (n,), prior powers of the values before mixing, in `order`.
 
     Returns:

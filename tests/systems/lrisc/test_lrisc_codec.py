@@ -184,13 +184,38 @@ def test_repair_symbols_bring_side_information_back(photo):
 
 
 @pytest.mark.parametrize("refiner", [False, True])
-def test_without_side_information_the_image_is_grey_and_says_so(photo, refiner):
+def test_without_anything_the_image_is_grey_and_says_so(photo, refiner):
     """And no refiner makes something of nothing."""
     arrived = modulated(PLAIN.encode(photo, Link(10.0, 1 / 6)), 10.0).only("analog")
-    found = LriscCodec(refiner=refiner).receive(arrived)
+    found = LriscCodec(refiner=refiner).receive(replace(arrived, analog=None))
     assert found.image.shape == photo.shape and (found.image == 128).all() and found.error is None
     (notice,) = found.notices
     assert notice.startswith("the side information is lost") and "\n" not in notice
+
+
+@pytest.mark.parametrize(("snr_db", "lost"), [(0.0, 0.0), (10.0, 0.0), (10.0, 0.2)])
+@pytest.mark.parametrize("cbr", [1 / 24, 1 / 6])
+def test_without_side_information_the_image_has_mean_colours(photographs, snr_db, lost, cbr):
+    """Of every 32 × 32 pixels, nearly, as they are smooth between; with a fifth of the packets lost too."""
+    image = photographs["kitten"]
+    message = LriscCodec().encode(image, Link(snr_db, cbr))
+    found = PLAIN.decode(modulated(message, snr_db, lost).only("analog"))
+    means = [
+        each[:320, :480].astype(float).reshape(10, 32, 15, 32, 3).mean((1, 3))
+        for each in (found.image, image)
+    ]
+    assert np.abs(means[0] - means[1]).mean() < (7 if snr_db < 5 or lost else 4)
+    assert np.abs(means[0].mean((0, 1)) - means[1].mean((0, 1))).max() < 4
+    (notice,) = found.notices
+    assert notice.startswith("the side information is lost") and "mean colour" in notice
+
+
+def test_the_waves_lie_all_over_a_message():
+    for count, total in ((0, 16), (3, 16), (16, 16), (100, 1616)):
+        found = lrisc.places(count, total)
+        assert found.sum() == count and len(found) == total
+        if count:
+            assert np.ptp(np.diff(np.flatnonzero(found), prepend=-total / count)) <= 2
 
 
 def test_without_values_the_image_is_a_coarse_one(photo):

@@ -107,10 +107,7 @@ def test_weights_of_tokens_are_those_of_their_cells_low_channels():
     assert (found[HIGH] == log_weight).all()
     wanted = log_weight.clone()
     wanted[:4, :4] = 256
-    waves = torch.zeros(120, 8, 12, dtype=torch.bool)
-    waves[list(hyper.MEAN_CHANNELS), ::4, ::4] = True  # 17 tokens of 96: two halvings less than the largest
-    assert (found[waves] == 256 - 2 * 64).all()
-    assert (found[LOW] == wanted)[~waves[LOW]].all()
+    assert (found[LOW] == wanted).all()
 
 
 @pytest.mark.parametrize("eighths", [0, 3, 8])
@@ -133,9 +130,24 @@ def test_textures_of_a_cell_weigh_as_their_mean_in_its_low_channels():
     found = (hyper.textured(log_power, torch.from_numpy(weights)) - log_power).numpy()
     assert (found[HIGH] == weights).all()
     cells = np.floor(weights.reshape(2, 4, 3, 4).mean((1, 3))).repeat(4, 0).repeat(4, 1)
-    cells[::4, ::4] = np.floor(weights.mean())
-    for channel in hyper.MEAN_CHANNELS:
+    for channel in hyper.LOW:
         assert (found[channel] == cells).all()
+
+
+def test_what_decides_of_the_waves_needs_neither_y_nor_region():
+    _, model = load_network()
+    generator = torch.Generator().manual_seed(1)
+    told = [torch.randint(-6, 7, (32, 2, 3), generator=generator) for _ in range(2)]
+    weights = [torch.zeros(8, 12, dtype=torch.int64), torch.full((8, 12), 256)]
+    found = []
+    for y, weight in zip(told, weights, strict=True):
+        log_power = hyper.log_variances(model, y[None], 2)[0]
+        ranks = hyper.ranks(log_power, y, 2, 5, weight)
+        found.append([hyper.waves_of(each[None])[0] for each in (log_power, ranks)])
+    (power, ranks), others = found
+    assert torch.equal(power, others[0]) and torch.equal(ranks, others[1])
+    assert torch.equal(power, hyper.wave_log_powers(model, 2, 3))
+    assert torch.equal(ranks, hyper.wave_ranks(power, 5))
 
 
 @pytest.mark.parametrize(

@@ -172,7 +172,8 @@ def test_a_receiver_knows_the_variance_of_its_error(photo, region, lost):
     squared, variance, generator = 0.0, 0.0, torch.Generator().manual_seed(1)
     for seed in range(4):
         low = deviation * torch.randn(z.shape, generator=generator)
-        ranked = hyper.weighted(plain.log_power, region.log_weight())
+        weighted, waves = hyper.weighted(plain.log_power, region.log_weight()), plain.log_power[None]
+        ranked = hyper.with_waves(weighted[None], hyper.wave_ranks(hyper.waves_of(waves)[0], 0))[0]
         told = lrisc._Told(plain.fineness, torch.zeros(0), plain.side)
         chosen = lrisc._literally(low, told, plain.log_power, ranked, terms)
         drawn_z = hyper.gather_low(low[None], inverse=True)[0]

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch.nn import functional
 
 from ...codecs.contract import Decoded
 from ...coding import activity, analog_part, budget, erasure, whitening
@@ -21,7 +22,7 @@ from ...coding.analog_part import Selection
 from ...errors import HscError
 from ...message import DigitalStream, Link, Message, ReceivedAnalog, ReceivedMessage
 from ...nn import planes
-from ...nn.transform import pad
+from ...nn.transform import WIDTH, pad
 from ...phy import digital
 from ...refiner import bands
 from ...refiner.codec import Refining
@@ -32,11 +33,15 @@ from .parameters import MOST_BYTES, MOST_TEXTURE, LriscParameters
 
 # How far below the link's SNR the MCS of the side information is chosen [dB]: nothing is decoded without it.
 MARGIN_DB = 3.0
-# Channel uses of analog values for each cell of 32 × 32 pixels at least: one group of the whitening. Without
-# values an image is grey.
-LEAST_USES = whitening.GROUP // 2
+# Channel uses of analog values at least: one group of the whitening for each cell of 32 × 32 pixels, and two
+# more, which the waves and all others may leave half empty. Without values an image is grey.
+LEAST_USES_OF_CELL, LEAST_USES = whitening.GROUP // 2, whitening.GROUP
 # Every value of an image of which nothing is known.
 _GREY = 128
+# How many times their number of values the waves take: they are all strong, and none may be lost.
+SPARE = 2
+# What decides of a value that is never sent.
+_NEVER = -(1 << 20)
 # An analog stream of a message whose budget held none.
 _NO_VALUES = ReceivedAnalog(np.zeros(0, np.float32), np.zeros(0, np.float32), np.zeros(0, bool))
 
@@ -132,14 +137,15 @@ def allocate(z: torch.Tensor, region: roi.Region, terms: Terms) -> Allocation:
     told = next(each for each in told if each.fineness == last or terms.side_uses(len(each.side)) <= most)
     side_uses = terms.side_uses(len(told.side))
     log_power = hyper.log_variances(model, told.y, told.fineness)[0]
-    needed = side_uses + LEAST_USES * log_power[0].numel() // activity.SIDE**2
+    cells = told.y[0, 0].numel()
+    needed = side_uses + LEAST_USES_OF_CELL * cells + LEAST_USES
     if needed > terms.uses:
         raise budget.TooFew(f"{terms.uses} channel uses do not hold the least of LRISC", needed)
-    calm = hyper.texture(told.y, told.fineness, terms.texture)[0]
-    ranked = hyper.textured(hyper.weighted(log_power, region.log_weight()), calm)
+    ranked = hyper.ranks(log_power, told.y[0], told.fineness, terms.texture, region.log_weight())
     if terms.options.lengths == literal.NAME:
         return _literally(hyper.gather_low(z[None])[0], told, log_power, ranked, terms)
-    selection = analog_part.select(ranked, most_values(terms.uses - side_uses), terms.snr_db)
+    values = most_values(terms.uses - side_uses, cells)
+    selection = analog_part.select(ranked, values, terms.snr_db)
     return Allocation(told.fineness, told.side, log_power, ranked, selection, terms.texture)
 
 
@@ -162,9 +168,10 @@ def _literally(
     low: torch.Tensor, told: _Told, log_power: torch.Tensor, ranked: torch.Tensor, terms: Terms
 ) -> Allocation:
     """An allocation with the literal lengths of coefficients behind `hyper.gather_low`, and their mask."""
+    cells = low[0].numel() // activity.SIDE**2
 
     def room(mask_bytes: int) -> int:
-        return most_values(terms.uses - terms.side_uses(len(told.side) + mask_bytes))
+        return most_values(terms.uses - terms.side_uses(len(told.side) + mask_bytes), cells)
 
     threshold = literal.longest(low, log_power, ranked, room)
     row = literal.rows(ranked, threshold)
@@ -176,9 +183,12 @@ def _literally(
     )
 
 
-def most_values(uses: int) -> int:
-    """Coefficients that fit into so many channel uses, whatever the last group of the whitening takes."""
-    return max(2 * uses // whitening.GROUP * whitening.GROUP, 0)
+def most_values(uses: int, cells: int) -> int:
+    """Coefficients of an image of so many cells that fit into so many channel uses, whatever the last groups
+    of the whitening take: of the waves, which take twice their number, and of all other values.
+    """
+    spare = (SPARE - 1) * len(hyper.MEAN_CHANNELS) * cells
+    return max(((2 * uses - spare) // whitening.GROUP - 1) * whitening.GROUP, 0)
 
 
 def whole(log_power: torch.Tensor) -> list[coding_regions.Region]:
@@ -193,15 +203,34 @@ def message(z: torch.Tensor, chosen: Allocation, terms: Terms) -> Message:
     if len(chosen.side) > MOST_BYTES:
         raise HscError(f"the side information has {len(chosen.side)} bytes: send a smaller image")
     low = hyper.gather_low(z[None])[0]
-    values, _ = analog_part.gather(
-        low, chosen.log_power, chosen.selection, whole(chosen.log_power), chosen.ranked
+    maps = low, chosen.log_power, chosen.ranked
+    waves = analog_part.mix(*(hyper.waves_of(each[None])[0] for each in maps), chosen.selection, SPARE)
+    others, _ = analog_part.gather(
+        low, chosen.log_power, chosen.selection, whole(chosen.log_power), without_waves(chosen.ranked)
     )
     parameters = LriscParameters(
         chosen.fineness, chosen.selection, len(chosen.side), chosen.literal, chosen.texture
     )
     protected = erasure.protect(chosen.side, terms.repair_share, terms.block_bytes)
     streams = (DigitalStream(protected, terms.mcs),)
+    values = np.empty(len(waves) + len(others), np.float32)
+    of_waves = places(len(waves), len(values))
+    values[of_waves], values[~of_waves] = waves.numpy(), others
     return Message(LriscCodec.name, terms.shape, parameters.pack(), values, streams)
+
+
+def places(count: int, total: int) -> np.ndarray:
+    """Where so many values of the waves lie among all of a message, bool (total,): all over it, so that no
+    packet holds many of them.
+    """
+    found = np.zeros(total, bool)
+    found[np.arange(count) * total // max(count, 1)] = True
+    return found
+
+
+def without_waves(ranked: torch.Tensor) -> torch.Tensor:
+    """What decides of all values but the waves, which are mixed by themselves."""
+    return hyper.with_waves(ranked[None], _NEVER)[0]
 
 
 @dataclass(frozen=True)
@@ -238,17 +267,63 @@ def estimate(received: ReceivedMessage) -> Latent | None:
     region, code = roi.unpack(told, coding_regions.token_grid(*received.shape[:2]))
     y = side.decode(code, coding_regions.grid(*received.shape[:2]), model.entropy[parameters.fineness])
     log_power = hyper.log_variances(model, y[None], parameters.fineness)[0]
-    calm = hyper.texture(y[None], parameters.fineness, parameters.texture)[0]
-    ranked = hyper.textured(hyper.weighted(log_power, region.log_weight()), calm)
+    ranked = hyper.ranks(log_power, y, parameters.fineness, parameters.texture, region.log_weight())
     if parameters.literal:
         sent = literal.unpack(mask, literal.rows(ranked, parameters.selection.threshold))
         known = literal.known(log_power, ranked, sent, parameters.selection.threshold)
         log_power, ranked = known.log_power, known.ranked
+    parts = _Parts.of(received.analog or _NO_VALUES, hyper.waves_of(ranked[None]), parameters.selection)
+    waves = parts.of_waves(hyper.waves_of(log_power[None])[0], hyper.waves_of(ranked[None])[0])
     placed = [(each, 0) for each in whole(log_power)]
-    analog = received.analog or _NO_VALUES
-    found, variance = analog_part.scatter(analog, log_power, parameters.selection, placed, ranked)
-    z = hyper.gather_low(found[None], inverse=True)[0]
-    return Latent(z, hyper.spread_variance(variance[None])[0], region)
+    others = analog_part.scatter(parts.others, log_power, parameters.selection, placed, without_waves(ranked))
+    found, variance = (hyper.with_waves(each[None], own) for each, own in zip(others, waves, strict=True))
+    z = hyper.gather_low(found, inverse=True)[0]
+    return Latent(z, hyper.spread_variance(variance)[0], region)
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """The values of a message: those of the waves, and all others."""
+
+    waves: ReceivedAnalog
+    others: ReceivedAnalog
+    selection: Selection
+
+    @classmethod
+    def of(cls, analog: ReceivedAnalog, ranked: torch.Tensor, selection: Selection) -> _Parts:
+        """Values as they lie in a message, and what decides of the waves."""
+        count = whitening.mixed_length(int((ranked >= selection.threshold).sum()), SPARE)
+        total = len(analog.values)
+        of_waves = places(min(count, total), total)
+        fields = analog.values, analog.noise_variance, analog.received
+        return cls(*(ReceivedAnalog(*(f[part] for f in fields)) for part in (of_waves, ~of_waves)), selection)
+
+    def of_waves(self, log_power: torch.Tensor, ranked: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """The waves and the variance of their error; all (3, h/4, w/4)."""
+        return analog_part.unmix(self.waves, 0, log_power, ranked, self.selection, SPARE)
+
+
+@torch.inference_mode()
+def thumbnail(received: ReceivedMessage) -> np.ndarray | None:
+    """A coarse image uint8 (H, W, C) from the waves alone, which need no side information: the mean colour of
+    every cell of 32 × 32 pixels, smooth between them. None where none arrived, or where literal lengths say
+    which are sent.
+    """
+    parameters, (network, model) = LriscParameters.unpack(received.parameters), load_network()
+    if parameters.literal or received.analog is None:
+        return None
+    down, across = coding_regions.grid(*received.shape[:2])
+    log_power = hyper.wave_log_powers(model, down, across)
+    ranked = hyper.wave_ranks(log_power, parameters.texture)
+    parts = _Parts.of(received.analog, ranked, parameters.selection)
+    if not np.isfinite(parts.waves.noise_variance).any():
+        return None
+    waves, _ = parts.of_waves(log_power, ranked)
+    low = torch.zeros(1, WIDTH, activity.SIDE * down, activity.SIDE * across)
+    z = hyper.gather_low(hyper.with_waves(low, waves), inverse=True)
+    cells = functional.avg_pool2d(network.transform.inverse(z), MULTIPLE)
+    smooth = functional.interpolate(cells, scale_factor=MULTIPLE, mode="bicubic", align_corners=False)
+    return planes.to_image(smooth, received.shape)
 
 
 @torch.inference_mode()
@@ -284,13 +359,17 @@ class LriscCodec(Refining):
         return budget.within(link, shape, made)
 
     def decode(self, received: ReceivedMessage) -> Decoded:
-        """Received message → x̃, from whatever arrived: grey when the side information is lost."""
+        """Received message → x̃, from whatever arrived: mean colours when the side information is lost, grey
+        when they are too.
+        """
         known = estimate(received)
-        if known is None:
-            lost = "the side information is lost, and nothing can be decoded without it: the image is grey"
-            return Decoded(np.full(received.shape, _GREY, np.uint8), (lost,))
-        network, _ = load_network()
-        return decoded(network, known, received.shape)
+        if known is not None:
+            network, _ = load_network()
+            return decoded(network, known, received.shape)
+        coarse = thumbnail(received)
+        what = "grey" if coarse is None else "the mean colour of every 32 × 32 pixels"
+        lost = f"the side information is lost, and little can be decoded without it: the image is {what}"
+        return Decoded(np.full(received.shape, _GREY, np.uint8) if coarse is None else coarse, (lost,))
 
     @classmethod
     def describe(cls, parameters: bytes) -> dict[str, object]:

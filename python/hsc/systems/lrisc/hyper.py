@@ -36,6 +36,8 @@ LOW = (0, 1, 2, 64, 92)
 MEANS = (0, SIDE * SIDE)
 # Those of LOW whose means over a cell are waves over the image: luma and both colour differences.
 MEAN_CHANNELS = (0, 64, 92)
+# Weight of texture for each of its eighths that photographs have in the mean [1/64 octave].
+_USUAL_TEXTURE = 15
 # Row of the activity below which no place counts as calmer: what is flat needs little.
 CALMEST = activity.OFFSET - 10
 
@@ -66,15 +68,15 @@ def gather_low(z: torch.Tensor, inverse: bool = False) -> torch.Tensor:
     """
     matrix = _cell_dct().to(z.device)
     if inverse:
-        z = _with_means(z, means.waves(_means(z), inverse=True))
+        z = with_waves(z, means.waves(waves_of(z), inverse=True))
         return _with_low(z, _cells(z[:, list(LOW)]) @ matrix)
     z = _with_low(z, _cells(z[:, list(LOW)]) @ matrix.T)
-    return _with_means(z, means.waves(_means(z)))
+    return with_waves(z, means.waves(waves_of(z)))
 
 
 def spread_variance(variance: torch.Tensor) -> torch.Tensor:
     """Variances of errors that are independent behind `gather_low` → those of the tokens, (B, 120, h, w)."""
-    variance = _with_means(variance, means.waves(_means(variance), inverse=True, squared=True))
+    variance = with_waves(variance, means.waves(waves_of(variance), inverse=True, squared=True))
     squares = _cell_dct().to(variance.device).square()
     return _with_low(variance, _cells(variance[:, list(LOW)]) @ squares)
 
@@ -83,12 +85,13 @@ def _with_low(z: torch.Tensor, cells: torch.Tensor) -> torch.Tensor:
     return z.index_copy(1, torch.tensor(LOW, device=z.device), _tokens(cells))
 
 
-def _means(z: torch.Tensor) -> torch.Tensor:
-    """The place of the means of the cells, (B, 3, h/4, w/4)."""
+def waves_of(z: torch.Tensor) -> torch.Tensor:
+    """The place of the means of the cells, or of the waves that they are, (B, 3, h/4, w/4)."""
     return z[:, list(MEAN_CHANNELS), ::SIDE, ::SIDE]
 
 
-def _with_means(z: torch.Tensor, maps: torch.Tensor) -> torch.Tensor:
+def with_waves(z: torch.Tensor, maps: torch.Tensor | int) -> torch.Tensor:
+    """A map with others at the place of the waves, (B, 120, h, w)."""
     found = z.clone()
     found[:, list(MEAN_CHANNELS), ::SIDE, ::SIDE] = maps
     return found
@@ -134,7 +137,7 @@ def log_variances(model: Model, y: torch.Tensor, fineness: int) -> torch.Tensor:
     mean = cell_rows(rows)
     low = [model.low_power[fineness, :, place][mean[:, group]] for place, group in enumerate(_group_of_low())]
     found[:, list(LOW)] = _tokens(torch.stack(low, 1))
-    return _with_means(found, means.log_variances(model.mean_power, *mean.shape[2:]).to(found.device))
+    return with_waves(found, wave_log_powers(model, *mean.shape[2:]).to(found.device))
 
 
 def best_texture(cbr: float) -> int:
@@ -159,20 +162,48 @@ def texture(y: torch.Tensor, fineness: int, eighths: int) -> torch.Tensor:
     return torch.div((9 * activity.OFFSET - around) * (OCTAVE // 2) * eighths, 9 * 8, rounding_mode="floor")
 
 
+def ranks(
+    log_power: torch.Tensor, y: torch.Tensor, fineness: int, eighths: int, log_weight: torch.Tensor
+) -> torch.Tensor:
+    """What decides of every coefficient behind `gather_low`, int64 (120, h, w): its log-power times the
+    weights of errors there. Exact.
+
+    Args:
+        log_power: of `log_variances`, (120, h, w).
+        y: int64 (32, h/4, w/4), at a fineness.
+        eighths: of `texture`.
+        log_weight: of a region of interest, int64 (h, w) [1/64 octave].
+    """
+    found = textured(weighted(log_power, log_weight), texture(y[None], fineness, eighths)[0])
+    return with_waves(found[None], wave_ranks(waves_of(log_power[None])[0], eighths))[0]
+
+
+def wave_log_powers(model: Model, height: int, width: int) -> torch.Tensor:
+    """log2 of the variance of the waves of so many cells, int64 (3, height, width) [1/64 octave]: y does not
+    matter.
+    """
+    return means.log_variances(model.mean_power, height, width)
+
+
+def wave_ranks(log_power: torch.Tensor, eighths: int) -> torch.Tensor:
+    """What decides of the waves, from their log-powers and the weight of texture alone, so that a receiver
+    without y has them: errors on them are everywhere in the image, and weigh what is usual there.
+    """
+    return log_power + _USUAL_TEXTURE * eighths
+
+
 def weighted(log_power: torch.Tensor, log_weight: torch.Tensor) -> torch.Tensor:
     """Log-powers behind `gather_low`, int64 (120, h, w), and those of the tokens' weights in a region of
     interest, (h, w) → what decides, (120, h, w). A cell's low channels have the largest weight of its tokens,
-    which share them; the waves of the means, whose errors are everywhere, about the mean of all.
+    which share them.
     """
-    return _weighed(log_power, log_weight, _of_cells(log_weight).amax(-1), _mean_weight(log_weight))
+    return _weighed(log_power, log_weight, _of_cells(log_weight).amax(-1))
 
 
 def textured(log_power: torch.Tensor, log_weight: torch.Tensor) -> torch.Tensor:
-    """As `weighted`, for the weights of `texture`: low channels have the mean of their cell, the waves of the
-    means that of the image.
-    """
+    """As `weighted`, for the weights of `texture`: low channels have the mean of their cell."""
     cells = torch.div(_of_cells(log_weight).sum(-1), SIDE * SIDE, rounding_mode="floor")
-    return _weighed(log_power, log_weight, cells, int(log_weight.sum()) // log_weight.numel())
+    return _weighed(log_power, log_weight, cells)
 
 
 def _of_cells(tokens: torch.Tensor) -> torch.Tensor:
@@ -180,22 +211,11 @@ def _of_cells(tokens: torch.Tensor) -> torch.Tensor:
     return _cells(tokens[None, None])[0, 0]
 
 
-def _weighed(log_power: torch.Tensor, tokens: torch.Tensor, cells: torch.Tensor, image: int) -> torch.Tensor:
-    """Log-powers (120, h, w) and the weights of tokens (h, w), of the low channels of cells (h/4, w/4), and
-    of the waves.
-    """
+def _weighed(log_power: torch.Tensor, tokens: torch.Tensor, cells: torch.Tensor) -> torch.Tensor:
+    """Log-powers (120, h, w) and the weights of tokens (h, w) and of the low channels of cells (h/4, w/4)."""
     found, low = log_power + tokens, list(LOW)
     found[low] = log_power[low] + cells.repeat_interleave(SIDE, 0).repeat_interleave(SIDE, 1)
-    return _with_means(found[None], _means(log_power[None]) + image)[0]
-
-
-def _mean_weight(log_weight: torch.Tensor) -> int:
-    """log2 of the mean weight [1/64 octave], at least 0, in integers: the largest, less an octave for every
-    halving of the image that brings it down to the tokens inside.
-    """
-    inside = int(log_weight.count_nonzero())
-    halvings = (log_weight.numel() // inside).bit_length() - 1 if inside else 0
-    return max(0, int(log_weight.max()) - OCTAVE * halvings)
+    return found
 
 
 def cell_rows(rows: torch.Tensor) -> torch.Tensor:

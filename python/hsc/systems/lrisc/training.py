@@ -106,8 +106,7 @@ def _layers(log_power: torch.Tensor, y: torch.Tensor, links: Links, hazards: Haz
     layers, snrs_db, cbrs = [], links.snr_db.tolist(), links.cbr.tolist()
     for image, own, snr_db, cbr in zip(log_power, y, snrs_db, cbrs, strict=True):
         eighths = 0 if torch.rand(()) < hazards.alike else hyper.best_texture(cbr)
-        calm = hyper.texture(own[None], links.fineness, eighths)[0]
-        ranked = hyper.textured(hyper.weighted(image, _region(image, hazards)), calm)
+        ranked = hyper.ranks(image, own, links.fineness, eighths, _region(image, hazards))
         values = analog_values(image[0].numel(), cbr)
         layers.append(analog_layer(image, select(ranked, values, snr_db), ranked))
     power, sent, gain = zip(*((each.power, each.sent, each.gain) for each in layers), strict=True)
