@@ -180,7 +180,7 @@ class lrisc_latent_decoder(PartsBlock):
 
     Message ports: in `analog` (`Analog`) and `digital` (`Digital`); out `images` (`Image`, with the error
     that the refiner wants to know, and the region of interest). Of a message whose side information is lost
-    the image is grey, and that is a failure of this block.
+    the image is coarse, and that is a failure of this block.
     """
 
     def __init__(self) -> None:
