@@ -16,13 +16,15 @@ from gnuradio.hsc.message import Link, ReceivedAnalog, ReceivedDigital, Received
 from gnuradio.hsc.metrics import psnr_db
 from gnuradio.hsc.phy import digital
 from gnuradio.hsc.phy import mcs as mcs_table
-from gnuradio.hsc.systems.lrisc import codec as lrisc
+from gnuradio.hsc.systems.lrisc import allocation as lrisc
 from gnuradio.hsc.systems.lrisc import hyper, roi
 from gnuradio.hsc.systems.lrisc import side as coding
-from gnuradio.hsc.systems.lrisc.codec import LriscCodec, Terms
+from gnuradio.hsc.systems.lrisc.allocation import Terms
+from gnuradio.hsc.systems.lrisc.codec import LriscCodec
 from gnuradio.hsc.systems.lrisc.network import load_network
 from gnuradio.hsc.systems.lrisc.options import LriscOptions
 from gnuradio.hsc.systems.lrisc.parameters import LriscParameters
+from gnuradio.hsc.systems.lrisc.reception import estimate
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.messages import modulated
@@ -263,7 +265,7 @@ def test_texture_gives_calm_places_more(photo):
 
 def test_the_receiver_is_told_the_region(photo):
     message = LriscCodec(roi="20,30,50,60;100,100,9,9").encode(photo, Link(10.0, 1 / 6))
-    region = lrisc.estimate(modulated(message, 10.0)).region
+    region = estimate(modulated(message, 10.0)).region
     wanted = roi.read("20,30,50,60;100,100,9,9", photo.shape, region.tokens.shape, 4.0)
     assert np.array_equal(region.tokens, wanted.tokens) and region.weight == 16
 
@@ -287,7 +289,7 @@ def test_y_is_the_finest_that_its_share_holds(photo):
 
 
 def _known(z, chosen, terms, lost=0.0, seed=1):
-    return lrisc.estimate(modulated(lrisc.message(z, chosen, terms), terms.snr_db, lost, seed))
+    return estimate(modulated(lrisc.message(z, chosen, terms), terms.snr_db, lost, seed))
 
 
 @pytest.mark.parametrize("region", [None, "20,30,90,60"])

@@ -13,11 +13,13 @@ from gnuradio.hsc.errors import HscError
 from gnuradio.hsc.images.files import load
 from gnuradio.hsc.message import Link, ReceivedDigital, ReceivedMessage
 from gnuradio.hsc.metrics import psnr_db
-from gnuradio.hsc.systems.lrisc import codec as lrisc
+from gnuradio.hsc.systems.lrisc import allocation as lrisc
 from gnuradio.hsc.systems.lrisc import hyper, literal, roi
-from gnuradio.hsc.systems.lrisc.codec import LriscCodec, Terms
+from gnuradio.hsc.systems.lrisc.allocation import Terms
+from gnuradio.hsc.systems.lrisc.codec import LriscCodec
 from gnuradio.hsc.systems.lrisc.options import LriscOptions
 from gnuradio.hsc.systems.lrisc.parameters import LriscParameters
+from gnuradio.hsc.systems.lrisc.reception import estimate
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.messages import modulated
@@ -177,7 +179,7 @@ def test_a_receiver_knows_the_variance_of_its_error(photo, region, lost):
         told = lrisc._Told(plain.fineness, torch.zeros(0), plain.side)
         chosen = lrisc._literally(low, told, plain.log_power, ranked, terms)
         drawn_z = hyper.gather_low(low[None], inverse=True)[0]
-        known = lrisc.estimate(modulated(lrisc.message(drawn_z, chosen, terms), 12.0, lost, seed))
+        known = estimate(modulated(lrisc.message(drawn_z, chosen, terms), 12.0, lost, seed))
         squared += float((known.z - drawn_z).square().sum())
         variance += float(known.variance.sum())
     assert squared / variance == pytest.approx(1, rel=0.1)

@@ -21,10 +21,10 @@ from ...phy.numerology import AUTO
 from ...phy.packets import DEFAULT_PACKET_SYMBOLS
 from ...refiner.options import USUAL_STEPS
 from . import roi
-from .codec import LriscCodec, Terms, allocate, latent, message
+from .allocation import NAME, Terms, allocate, latent, message
+from .codec import LriscCodec
 from .options import LriscOptions
 
-NAME = LriscCodec.name
 DEFAULT_ROI_WEIGHT = LriscOptions.roi_weight
 DEFAULT_TEXTURE = LriscOptions.texture
 DEFAULT_SIDE_SHARE = LriscOptions.side_share
