@@ -16,7 +16,7 @@ from gnuradio.hsc.phy.assembly import join
 from gnuradio.hsc.phy.mcs import best_for
 from gnuradio.hsc.phy.packets import split
 from gnuradio.hsc.symbol_link import cross
-from gnuradio.hsc.systems.lrisc import allocation
+from gnuradio.hsc.systems.lrisc.allocation import MARGIN_DB
 from PIL import Image
 from support import pictures
 from support.flowgraphs import Eraser, between, run, silence
@@ -154,7 +154,7 @@ def test_hierarchical_blocks_through_ofdm_with_the_way_back_again_and_again(crop
     assert told == {(1, 0.5)}
     measured = [snr.snr_db for snr in top.kept.got["snr"]]
     assert measured == pytest.approx([11] * 4, abs=0.7)
-    robust, adapted = best_for(-10).name, best_for(11, allocation.MARGIN_DB).name
+    robust, adapted = best_for(-10).name, best_for(11, MARGIN_DB).name
     used = [sent.header.digital[0][0] for sent in top.kept.got["sent"]]
     assert used[0] == robust != adapted and used[-1] == adapted
     blocks = (
