@@ -40,10 +40,11 @@ _SHARES = {
 # Digital share that is tried as well where fine colour that z leaves out is more than so much of the error.
 # Chosen by trial.
 _LARGE_SHARE, _MUCH = 0.9, 0.3
-# A base alone is made where its sketch promises an error of at most so many times the hybrid's, and is sent
-# where it has less than so many times that, because the restorer takes about 0.2 dB of the hybrid's; and ln of
-# its error for each ln of the bytes that the sketch is longer: 7 dB. Chosen by trial.
-_PROMISING, _BETTER, _ALONE_BY_EXCESS = 1.05, 0.945, 1.7
+# A base alone is made where its sketch promises an error of at most so many times that of the hybrid's sketch;
+# it is sent where it has clearly less, else where it has less than so many times that of the hybrid itself, of
+# which the restorer takes about 0.2 dB. And ln of its error for each ln of the bytes that the sketch is longer:
+# 7 dB. Chosen by trial.
+_PROMISING, _CLEARLY, _BETTER, _ALONE_BY_EXCESS = 1.05, 0.88, 0.945, 1.7
 # Channel uses below which an HEVC picture takes about half of them. Chosen by trial.
 _SMALL = 8000
 # Bytes of the activity of a latent position by fineness, typically. Chosen by trial.
@@ -111,10 +112,10 @@ def best_message(source: Source, at: Budget, all_digital: Budget) -> Message:
         size = len(found.split.whole) if found else None
         shares = [share for share in shares if _room(at, share) == size]
     alone = None if at.da_ratio else _alone(image, all_digital, found.error if found else math.inf, needed)
-    if alone and found:
+    if alone and found and alone[1] < _CLEARLY * found.error:
         return alone[0]
     best = cheapest(_allocations(source, at, shares, needed, base))
-    if alone and (best is None or alone[1] < best.error):
+    if alone and (best is None or alone[1] < _BETTER * best.error):
         return alone[0]
     if best is None:
         raise budget.TooFew(
@@ -140,7 +141,7 @@ def _alone(image: np.ndarray, at: Budget, error: float, needed: list[int]) -> tu
         needed.append(terms.uses(few.needed + terms.beside(chunks)))
         return None
     codes, left = [*[b""] * len(terms.regions), code], _error(picture, image)
-    if left >= _BETTER * error:
+    if left >= error:
         return None
     parameters = HdaParameters(ALONE, 0, 0, Selection(0, 0), terms.length(codes)).pack()
     return Message(NAME, at.shape, parameters, None, (terms.sealed(codes, [0] * len(terms.regions)),)), left
