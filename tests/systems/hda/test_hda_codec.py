@@ -302,7 +302,7 @@ def test_the_expected_error_is_the_one_that_arrives(sample_photo, monkeypatch):
         assert abs(psnr_db(sample_photo, found) - promised_db) < 0.3
 
 
-@pytest.mark.parametrize("snr_db", [0.0, 20.0])
+@pytest.mark.parametrize("snr_db", [16.0, 20.0])
 def test_a_base_that_is_better_alone_gets_all_channel_uses(snr_db):
     """A smooth photograph, which HEVC codes far better than a block transform."""
     image = load(samples.photographs()[3]).pixels
