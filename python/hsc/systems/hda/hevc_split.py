@@ -44,7 +44,7 @@ _LARGE_SHARE, _MUCH = 0.9, 0.3
 # sketch; it is sent where it has clearly less, else where it has less than so many times that of the hybrid
 # itself, of which the restorer takes about 0.2 dB. And ln of its error for each ln of the bytes that the
 # sketch is longer: 7 dB. Chosen by trial.
-_PROMISING, _CLEARLY, _BETTER, _ALONE_BY_EXCESS = 1.05, 0.88, 0.945, 1.7
+_PROMISING, _CLEARLY, _BETTER, _ALONE_BY_EXCESS = 1.2, 0.88, 0.945, 1.7
 # Channel uses below which an HEVC picture takes about half of them. Chosen by trial.
 _SMALL = 8000
 # Bytes of the activity of a latent position by fineness, typically. Chosen by trial.
