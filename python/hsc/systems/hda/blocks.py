@@ -54,7 +54,7 @@ class hda_semantic_decoder(MessageBlock):
         restorer: take away some of the error by a last stage that the paper lacks.
     """
 
-    def __init__(self, restorer: bool = True) -> None:
+    def __init__(self, restorer: bool = False) -> None:
         super().__init__("Semantic Decoder")
         self._restorer = models.load_restorer() if restorer else None
         self.open_ports({"features": {pdu.Features: self._decode}}, ("images",))
@@ -234,7 +234,7 @@ class hda_receiver(PartsReceiver):
         key: str | bytes | None = None,
         numerology: str = AUTO,
         hold: int = DEFAULT_HOLD,
-        restorer: bool = True,
+        restorer: bool = False,
     ) -> None:
         super().__init__("HDA Receiver", numerology, hold)
         self.fusion, self.semantic_decoder = hda_fusion(key), hda_semantic_decoder(restorer)

@@ -54,7 +54,7 @@ class HdaDeepScOptions(HdaOptions):
     """Options of HDA-DeepSC."""
 
     restorer: bool = option(
-        True,
+        False,
         "take away some of the decoded image's error by a last stage that the paper lacks",
         Ends.RECEIVER,
     )
