@@ -183,7 +183,7 @@ def test_every_recipe_builds_and_starts_from_a_recipe():
     for chosen in map(recipe, names()):
         assert not chosen.start or chosen.start in names()
         size = sum(p.numel() for p in chosen.build().parameters())
-        assert size < 5e6, "weights are to stay below 10 MB as float16"
+        assert size < 5.5e6, "weights are to stay below 6 MB as they are stored, in int8 nearly all"
 
 
 def test_crops_have_the_size_and_come_from_the_photographs(folder, tmp_path):
