@@ -46,7 +46,7 @@ GAIN_KNOWN = (
     Case("separate HEVC, AMC on the gain", "separate", {"source": "hevc"}, knows="gain"),
 )
 # What is best today, with 5G NR LDPC: classical, with a neural post-filter, hybrid; HDA-DeepSC at the paper's
-# setting, with a restorer; and the bounds of the first two.
+# setting too; and the bounds of the first two.
 LIMIT = (
     *(
         Case(label, codec, options, mcs="nr")

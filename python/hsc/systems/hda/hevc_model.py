@@ -58,9 +58,9 @@ def fine_colour(image: np.ndarray) -> torch.Tensor:
     return beyond(pad(to_planes(image), MULTIPLE))
 
 
-def levels(fine_colour: torch.Tensor, own: torch.Tensor) -> torch.Tensor:
+def levels(wanted: torch.Tensor, own: torch.Tensor) -> torch.Tensor:
     """Levels (B,) of fine colours of bases that come nearest to those of images, (B, 3, 8h, 8w) both."""
-    gain = (fine_colour * own).sum((1, 2, 3)) / own.square().sum((1, 2, 3)).clamp_min(1e-9)
+    gain = (wanted * own).sum((1, 2, 3)) / own.square().sum((1, 2, 3)).clamp_min(1e-9)
     return gain.clamp(0, 1).mul(FINE_COLOUR).round()
 
 

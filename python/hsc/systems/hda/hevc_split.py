@@ -15,6 +15,7 @@ from ...coding import activity, budget, hevc, nnpf
 from ...coding.analog_part import Selection
 from ...coding.regions import grid
 from ...message import Message
+from ...metrics import mse
 from .allocation import Allocation, Budget, Split, cheapest, message, priced
 from .codec import semantic_encode
 from .hevc_model import ALONE, FINE_COLOUR, NAME, energies, fine_colour, levels, load, residual_class
@@ -133,23 +134,18 @@ def _alone(image: np.ndarray, at: Budget, error: float, needed: list[int]) -> tu
     room = min(terms.room(at.uses, chunks), MOST_BYTES - terms.beside(chunks))
     try:
         sketch = hevc.sketch(image, room)
-        promised = _error(hevc.decode(sketch.code, image.shape), image)
+        promised = image.size * mse(hevc.decode(sketch.code, image.shape), image)
         if promised * math.exp(_ALONE_BY_EXCESS * sketch.excess) > _PROMISING * error:
             return None
         code, picture = nnpf.fit(image, room, sketch)
     except budget.TooFew as few:
         needed.append(terms.uses(few.needed + terms.beside(chunks)))
         return None
-    codes, left = [*[b""] * len(terms.regions), code], _error(picture, image)
+    codes, left = [*[b""] * len(terms.regions), code], image.size * mse(picture, image)
     if left >= error:
         return None
     parameters = HdaParameters(ALONE, 0, 0, Selection(0, 0), terms.length(codes)).pack()
     return Message(NAME, at.shape, parameters, None, (terms.sealed(codes, [0] * len(terms.regions)),)), left
-
-
-def _error(picture: np.ndarray, image: np.ndarray) -> float:
-    """Squared error summed over all pixels in [0, 1]."""
-    return float(np.square(picture.astype(np.float32) - image).sum()) / 255**2
 
 
 def _allocations(
