@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from gnuradio.hsc.errors import HscError
 from gnuradio.hsc.phy import crc, digital, mcs
+from gnuradio.hsc.phy.code_blocks import code_blocks
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -54,22 +55,25 @@ def test_block_is_what_the_documentation_says():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_thresholds(name):
-    """At the table's threshold about one block in a hundred is lost or fewer; 1 dB below, many."""
+    """At the table's threshold about one block in a hundred is lost or fewer; 1 dB below, many. Of 5G NR,
+    whose losses rise faster, one code block in fifty at most 0.1 dB above it, and many 0.6 dB below.
+    """
     rng = np.random.default_rng(2)
     threshold = mcs.by_name(name).threshold_db
-    count = 2000 if name in WIGIG else 800
+    wigig, most = name in WIGIG, code_blocks(mcs.by_name(name)).most
+    count = 2000 if wigig else 50 * most
     data = rng.bytes(count * digital.payload_bytes_per_block(name))
     symbols = digital.modulate(data, name)
     lost = []
-    for snr_db in (threshold, threshold - 1):
+    for snr_db in (threshold, threshold - 1) if wigig else (threshold + 0.1, threshold - 0.6):
         received = digital.demodulate(*through_awgn(rng, symbols, snr_db), len(data), name)
         lost.append(len(received.lost_blocks) / count)
         truth = np.frombuffer(data, dtype=np.uint8)
         assert np.array_equal(
             np.frombuffer(received.data, dtype=np.uint8)[received.received], truth[received.received]
         )
-    assert lost[0] < 0.02
-    assert lost[1] > 0.06
+    assert lost[0] <= 0.02
+    assert lost[1] > (0.06 if wigig else 0.3)
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name not in WIGIG])

@@ -220,7 +220,7 @@ NAMES = [name for name, entry in mcs.TABLE.items() if entry.code == "nr"]
 
 
 def test_code_blocks_are_lost_as_a_whole_and_lie_in_one_packet():
-    name = "nr:QPSK-0.49"
+    name = "nr:QPSK-0.50"
     size, per_block = digital.payload_bytes_per_block(name), digital.symbols_per_block(name)
     data = np.random.default_rng(6).bytes(67 * size)  # nine code blocks, four of 8 blocks and five of 7
     symbols = digital.modulate(data, name)
@@ -237,7 +237,7 @@ def test_code_blocks_are_lost_as_a_whole_and_lie_in_one_packet():
 
 def test_a_short_stream_is_not_lost_all_at_once():
     """It lies in eight code blocks where each then has two blocks; as few as possible from 64 on."""
-    form = code_blocks(mcs.by_name("nr:QPSK-0.49"))
+    form = code_blocks(mcs.by_name("nr:QPSK-0.50"))
     counts = {1: 1, 3: 1, 4: 2, 15: 7, 16: 8, 19: 8, 64: 8, 65: 9, 800: 100}
     assert {blocks: form.count(blocks) for blocks in counts} == counts
     assert np.diff(form.bounds(19, np.arange(9))).tolist() == [3, 3, 3, 2, 2, 2, 2, 2]
@@ -248,8 +248,9 @@ def test_bits_that_are_wrong_with_confidence_do_not_stay_so():
     their payload (bits drawn and sent with seed 5 by `phy.digital`'s steps, one block in 3 000).
     """
     stuck = np.load(TESTS / "data" / "nr" / "stuck.npz")
-    bits, good = code_blocks(mcs.by_name("nr:QPSK-0.34")).decode(stuck["llr"] / np.float32(8), 30)
-    assert good.all() and np.array_equal(bits, stuck["payload"])
+    made = code.block_code(8 * stuck["payload"].shape[1], stuck["llr"].shape[1], 2)
+    bits, good = made.decode(stuck["llr"] / np.float32(8), 30)
+    assert good.all() and np.array_equal(np.packbits(bits, axis=1), stuck["payload"])
 
 
 def test_two_bits_wrong_with_confidence_do_not_cost_a_block_of_256nuc():
@@ -260,13 +261,41 @@ def test_two_bits_wrong_with_confidence_do_not_cost_a_block_of_256nuc():
     assert good.all() and np.array_equal(np.packbits(bits, axis=1), stuck["payload"])
 
 
+def test_code_blocks_are_long_and_fit_a_packet():
+    """The longest of graph 1 where 4096 symbols hold it, else of graph 2 up to its rate of 0.67."""
+    wanted = {"QPSK-0.08": (2, 576), "QPSK-0.50": (2, 3776), "QPSK-0.66": (2, 3776), "QPSK-0.69": (1, 5544)}
+    wanted |= {"16QAM-0.51": (2, 3776), "16QAM-0.54": (1, 8320), "256NUC-0.88": (1, 8320)}
+    for name, (graph, bits) in wanted.items():
+        form = code_blocks(mcs.by_name(f"nr:{name}"))
+        assert 8 * form.most * form.block_bytes == bits
+        assert segmentation.graph_of(bits, float(name.split("-")[1])) == graph
+    assert max(form.most * form.block_symbols for form in map(code_blocks, map(mcs.by_name, NAMES))) <= 4096
+
+
+def test_the_margin_follows_the_length_of_the_code_blocks():
+    """0.4 dB for whole ones, 0.2 dB more for half the length, 1 dB at most."""
+    form = code_blocks(mcs.by_name("nr:16QAM-0.66"))
+    assert form.most == 16
+    margins = {1600: 0.4, 128: 0.4, 64: 0.6, 32: 0.8, 16: 1.0, 1: 1.0, 0: 1.0}
+    assert {blocks: round(form.margin_db(blocks), 6) for blocks in margins} == margins
+
+
+def test_numbers_of_versions_before_are_refused_with_a_reason():
+    for index in (16, 120):
+        with pytest.raises(HscError, match="of a version before"):
+            mcs.by_index(index)
+
+
 def test_steps_of_the_table():
-    """-6 to 25 dB in steps of half a decibel, more for more; every threshold above Shannon's."""
+    """-6 to 25 dB in steps of half a decibel, 0.3 dB in the mean where most links are, more for more; every
+    threshold above Shannon's.
+    """
     of_5g = [mcs.TABLE[name] for name in NAMES if "NUC" not in name]
     assert min(np.diff([entry.threshold_db for entry in of_5g])) >= 0
     thresholds = sorted(mcs.TABLE[name].threshold_db for name in NAMES)
     assert thresholds[0] <= -6 and thresholds[-1] >= 25
     assert max(np.diff([each for each in thresholds if each >= -7])) < 0.51
+    assert len({each for each in thresholds if -2 <= each < 20}) > 22 / 0.3
     assert min(np.diff([entry.bits_per_use for entry in of_5g])) > 0
     for name in NAMES:
         entry = mcs.TABLE[name]
@@ -291,4 +320,4 @@ def test_the_table_carries_what_an_independent_implementation_does():
         best = max(
             mcs.TABLE[name].bits_per_use for name in NAMES if mcs.TABLE[name].threshold_db <= snr_db + 0.1
         )
-        assert best >= 0.98 * reference
+        assert best >= reference

@@ -1,5 +1,5 @@
 """Error rates of the LDPC codes and the thresholds of the MCS table, on AWGN. `phy/mcs.py` holds these
-thresholds, rounded up to 0.1 dB.
+thresholds, rounded up to 0.1 dB, of 5G NR rounded to 0.05 dB.
 """
 
 from __future__ import annotations
@@ -9,11 +9,14 @@ import numpy as np
 from ..evaluation.curves import Axis, Curves, Series
 from ..evaluation.figure import Given
 from ..phy import digital, ldpc, mcs
+from ..phy.code_blocks import code_blocks
 
 EBN0_DB = (1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0)
 LARGEST_RUN = 40_000  # codewords a point: error rates down to 1e-4
 ENOUGH_ERRORS = 200  # wrong codewords, after which a rate is known to 14 % (95 %)
-_GRID_DB = 0.07  # between the two points that a threshold is read off
+# Blocks, and code blocks of 5G NR, that a point of a threshold is measured with; distance of points [dB].
+_BLOCKS, _CODE_BLOCKS = 6000, 750
+_GRID_DB = 0.1
 TARGET = 1e-2  # share of blocks lost at the threshold of an MCS
 _DESCRIPTION = (
     "802.11ad LDPC, n = 672, layered min-sum, 30 iterations, BPSK on AWGN, information bits; "
@@ -70,11 +73,12 @@ def bpsk_point(
     return word_errors / words, bit_errors / words / code.k, float(words)
 
 
-def block_error_rate(name: str, snr_db: float, blocks: int = 6000, seed: int = 2) -> float:
+def block_error_rate(name: str, snr_db: float, seed: int = 2) -> float:
     """Share of the blocks of an MCS lost on AWGN at Es/N0 [dB], through `phy.digital` with the LLRs and
     iterations that are usual there.
     """
     rng = np.random.default_rng(seed)
+    blocks = max(_BLOCKS, _CODE_BLOCKS * code_blocks(mcs.by_name(name)).most)
     data = rng.bytes(blocks * digital.payload_bytes_per_block(name))
     symbols = digital.modulate(data, name)
     n0 = 10 ** (-snr_db / 10)
@@ -84,20 +88,15 @@ def block_error_rate(name: str, snr_db: float, blocks: int = 6000, seed: int = 2
 
 
 def threshold_db(name: str) -> float:
-    """Es/N0 [dB] at which an MCS loses one block in a hundred: log-linear between the last two points of a
-    bisection, which begins with steps of 0.25 dB from the table's threshold.
+    """Es/N0 [dB] at which an MCS loses one block in a hundred: log-linear between two points 0.1 dB apart,
+    which are looked for from the table's threshold.
     """
     snr_db = mcs.by_name(name).threshold_db
     rate = block_error_rate(name, snr_db)
-    step = 0.25 if rate > TARGET else -0.25
-    low, high = (snr_db, rate), (snr_db, rate)  # points below and above the threshold
-    while low[1] <= TARGET or high[1] > TARGET:
-        snr_db += step
-        point = snr_db, block_error_rate(name, snr_db)
-        low, high = (high, point) if step > 0 else (point, low)
-    while high[0] - low[0] > _GRID_DB:
-        snr_db = (low[0] + high[0]) / 2
-        point = snr_db, block_error_rate(name, snr_db)
-        low, high = (point, high) if point[1] > TARGET else (low, point)
-    ends = [np.log(max(rate, 1e-5)) for _, rate in (low, high)]
-    return float(low[0] + (high[0] - low[0]) * (np.log(TARGET) - ends[0]) / (ends[1] - ends[0]))
+    step = _GRID_DB if rate > TARGET else -_GRID_DB
+    while True:
+        before, (snr_db, rate) = (snr_db, rate), (snr_db + step, block_error_rate(name, snr_db + step))
+        if (before[1] > TARGET) != (rate > TARGET):
+            break
+    logs = [np.log(max(each, 1e-5)) for each in (before[1], rate)]
+    return float(before[0] + step * (np.log(TARGET) - logs[0]) / (logs[1] - logs[0]))

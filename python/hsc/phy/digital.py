@@ -107,7 +107,7 @@ def demodulate(
     n_bytes: int,
     mcs: str | Mcs,
     *,
-    iterations: int = 30,
+    iterations: int | None = None,
     exact: bool | None = None,
 ) -> ReceivedDigital:
     """Received symbols → the stream, with its lost blocks named.
@@ -117,7 +117,7 @@ def demodulate(
         noise_variance: N0 of each symbol, float (n,) or one for all; inf for symbols that never came.
         n_bytes: length of the stream.
         mcs: its MCS.
-        iterations: most iterations of the LDPC decoder.
+        iterations: most iterations of the LDPC decoder; None: as suits the code.
         exact: exact LLRs instead of max-log; None: as suits the code.
 
     Returns:
@@ -134,12 +134,14 @@ def demodulate(
     noise_variance = np.broadcast_to(np.asarray(noise_variance, dtype=np.float32), symbols.shape)
     payload = np.empty((blocks, payload_bytes_per_block(mcs)), dtype=np.uint8)
     good = np.empty(blocks, dtype=bool)
-    exact = code_blocks(mcs).exact if exact is None else exact
+    form = code_blocks(mcs)
+    exact = form.exact if exact is None else exact
+    iterations = form.iterations if iterations is None else iterations
     for run, count in _runs(blocks, mcs):
         part = slice(run.start * per_block, run.stop * per_block)
         llr = qam.demodulate(symbols[part], noise_variance[part], mcs.bits_per_symbol, exact, mcs.levels)
         llr *= interleaver.pn_signs(llr.size, _coded_bits(run.start, mcs))
-        decoded, ok = code_blocks(mcs).decode(llr.reshape(count, -1), iterations)
+        decoded, ok = form.decode(llr.reshape(count, -1), iterations)
         payload[run] = decoded.reshape(-1, payload.shape[1])
         good[run] = np.repeat(ok, (run.stop - run.start) // count)
     payload[~good] = 0

@@ -30,31 +30,39 @@ _THRESHOLDS_DB = {
     "64QAM": (12.2, 14.3, 16.5, 18.0),
 }
 _RATES = ("1/2", "5/8", "3/4", "13/16")
-# The same of 5G NR, with exact LLRs: rate and threshold.
+# Numbers of the MCS of 5G NR: the first, and the first of a version before, whose code blocks had up to 4000
+# bits.
+_NR_FIRST, _FIRST_OLD = 121, 16
+# The same of 5G NR, with exact LLRs, 50 iterations and whole code blocks, rounded to 0.05 dB: rate and
+# threshold, a quarter of a decibel or less from one to the next from -2 to 22 dB.
 _NR_THRESHOLDS_DB = {
     "QPSK": """
-        0.08 -7.6, 0.09 -7.0, 0.10 -6.6, 0.11 -6.2, 0.12 -5.8, 0.13 -5.5, 0.14 -5.2, 0.16 -4.7,
-        0.18 -4.2, 0.20 -3.8, 0.22 -3.3, 0.235 -3.0, 0.25 -2.6, 0.28 -2.2, 0.295 -1.9, 0.31 -1.6,
-        0.34 -1.1, 0.37 -0.8, 0.39 -0.4, 0.41 -0.2, 0.43 0.1, 0.45 0.4, 0.49 0.9, 0.51 1.2,
-        0.53 1.4, 0.55 1.7, 0.57 2.0, 0.61 2.4, 0.65 2.9, 0.67 3.2, 0.69 3.5, 0.73 3.9
+        0.08 -7.6, 0.09 -7.1, 0.10 -6.7, 0.11 -6.25, 0.12 -5.9, 0.13 -5.6, 0.14 -5.25, 0.15 -4.85,
+        0.16 -4.75, 0.17 -4.55, 0.18 -4.25, 0.20 -3.85, 0.22 -3.45, 0.235 -3.05, 0.25 -2.75, 0.265 -2.55,
+        0.28 -2.25, 0.295 -2.0, 0.31 -1.7, 0.325 -1.55, 0.34 -1.3, 0.355 -1.1, 0.37 -0.85, 0.385 -0.65,
+        0.40 -0.4, 0.42 -0.15, 0.44 0.15, 0.46 0.4, 0.48 0.7, 0.50 0.95, 0.52 1.15, 0.54 1.45,
+        0.56 1.75, 0.58 2.0, 0.60 2.2, 0.62 2.45, 0.64 2.7, 0.66 2.9, 0.69 3.35, 0.71 3.55
     """,
     "16QAM": """
-        0.38 4.3, 0.395 4.7, 0.41 4.9, 0.425 5.2, 0.44 5.5, 0.47 5.9, 0.485 6.2, 0.50 6.5,
-        0.53 6.9, 0.56 7.2, 0.59 7.7, 0.62 8.1, 0.65 8.6, 0.68 9.1, 0.71 9.6, 0.74 10.0,
-        0.77 10.5, 0.80 11.0, 0.83 11.5
+        0.36 3.85, 0.375 4.15, 0.39 4.4, 0.405 4.55, 0.42 4.9, 0.435 5.05, 0.45 5.25, 0.465 5.55,
+        0.48 5.9, 0.495 6.05, 0.51 6.25, 0.525 6.5, 0.54 6.7, 0.555 6.95, 0.57 7.15, 0.585 7.35,
+        0.60 7.55, 0.615 7.85, 0.63 8.15, 0.645 8.3, 0.66 8.55, 0.675 8.8, 0.69 9.1, 0.705 9.3,
+        0.72 9.5, 0.725 9.6, 0.735 9.7, 0.75 10.0, 0.765 10.2, 0.78 10.45, 0.795 10.75, 0.81 11.0
     """,
     "64QAM": """
-        0.56 11.8, 0.585 12.2, 0.61 12.6, 0.625 12.9, 0.635 13.2, 0.66 13.6, 0.685 14.1, 0.71 14.6,
-        0.735 15.0, 0.75 15.3, 0.76 15.5, 0.785 16.2, 0.81 16.6, 0.835 17.1, 0.86 17.7, 0.885 18.4
+        0.545 11.2, 0.56 11.45, 0.575 11.75, 0.59 12.05, 0.605 12.3, 0.62 12.55, 0.635 12.9, 0.65 13.2,
+        0.665 13.4, 0.70 14.15, 0.735 14.75, 0.77 15.55, 0.81 16.3, 0.85 17.05, 0.885 17.85
     """,
     "256QAM": """
-        0.67 18.4, 0.69 18.9, 0.71 19.4, 0.73 19.8, 0.75 20.2, 0.77 20.7, 0.81 21.6, 0.83 22.2,
-        0.85 22.6, 0.86 23.1, 0.87 23.3, 0.89 23.6, 0.90 24.1, 0.91 24.5, 0.93 24.9, 0.94 25.4
+        0.67 18.1, 0.71 19.15, 0.75 20.1, 0.79 21.05, 0.83 21.95, 0.87 23.1, 0.89 23.4, 0.905 23.8,
+        0.91 24.25, 0.93 24.7, 0.94 25.2
     """,
     "256NUC": """
-        0.50 13.7, 0.52 14.2, 0.54 14.6, 0.56 15.0, 0.58 15.5, 0.59 15.8, 0.60 16.1, 0.62 16.5,
-        0.64 17.0, 0.66 17.4, 0.68 17.9, 0.70 18.6, 0.72 19.1, 0.74 19.6, 0.76 20.0, 0.77 20.3,
-        0.785 20.9, 0.80 21.2, 0.82 21.5, 0.84 22.1, 0.86 22.7, 0.88 23.4
+        0.50 13.35, 0.51 13.65, 0.52 13.8, 0.53 14.1, 0.54 14.3, 0.55 14.5, 0.56 14.7, 0.57 14.95,
+        0.58 15.2, 0.59 15.45, 0.60 15.7, 0.61 15.95, 0.62 16.1, 0.63 16.4, 0.64 16.75, 0.65 16.85,
+        0.66 17.2, 0.67 17.35, 0.68 17.7, 0.69 17.95, 0.70 18.25, 0.71 18.7, 0.72 18.85, 0.73 19.0,
+        0.74 19.2, 0.745 19.45, 0.75 19.65, 0.76 19.85, 0.775 20.1, 0.785 20.4, 0.80 20.85, 0.82 21.35,
+        0.835 21.65, 0.85 22.15, 0.865 22.5, 0.88 22.8
     """,
 }
 
@@ -90,17 +98,18 @@ class Mcs:
 def _build() -> dict[str, Mcs]:
     table = {}
 
-    def add(code: str, modulation: str, rate: str, threshold_db: float) -> None:
+    def add(code: str, modulation: str, rate: str, threshold_db: float, first: int = 0) -> None:
         name = f"{modulation}-{rate}" if code == "802.11ad" else f"{code}:{modulation}-{rate}"
         bits, levels = _MODULATIONS[modulation], _levels(modulation, threshold_db)
-        table[name] = Mcs(name, len(table), code, bits, rate, threshold_db, levels)
+        index = max([first, *(mcs.index + 1 for mcs in table.values())])
+        table[name] = Mcs(name, index, code, bits, rate, threshold_db, levels)
 
     for modulation, thresholds_db in _THRESHOLDS_DB.items():
         for rate, threshold_db in zip(_RATES, thresholds_db, strict=True):
             add("802.11ad", modulation, rate, threshold_db)
     for modulation, text in _NR_THRESHOLDS_DB.items():
         for rate, threshold_db in (pair.split() for pair in text.split(",")):
-            add("nr", modulation, rate, float(threshold_db))
+            add("nr", modulation, rate, float(threshold_db), _NR_FIRST)
     return table
 
 
@@ -111,6 +120,7 @@ def _levels(modulation: str, threshold_db: float) -> Levels:
 
 
 TABLE: dict[str, Mcs] = _build()
+_BY_INDEX = {mcs.index: mcs for mcs in TABLE.values()}
 # What an MCS may be given as where the SNR is to choose one: the code alone. The first is the usual one.
 CODES = ("802.11ad", "nr")
 # Threshold of BPSK-1/2 [dB].
@@ -162,9 +172,15 @@ def chosen(given: str | None, snr_db: float | None, margin_db: float) -> Mcs:
 
 def by_index(index: int) -> Mcs:
     """The MCS of a number in a packet header. HscError for a number that there is not."""
-    if not 0 <= index < len(TABLE):
-        raise HscError(f"unknown MCS number {index}: it is 0 to {len(TABLE) - 1}")
-    return list(TABLE.values())[index]
+    found = _BY_INDEX.get(index)
+    if found is None and _FIRST_OLD <= index < _NR_FIRST:
+        raise HscError(
+            f"MCS number {index} is 5G NR of a version before, with other code blocks: bring transmitter and "
+            "receiver to the same version"
+        )
+    if found is None:
+        raise HscError(f"unknown MCS number {index}: the last is {max(_BY_INDEX)}")
+    return found
 
 
 def best_for(snr_db: float, margin_db: float = 1.0, code: str = "802.11ad") -> Mcs:

@@ -22,21 +22,21 @@ CASES = (
 BLOCKS, BATCH = 500, 250
 STEP_DB = 0.1
 TARGET = 1e-2
-OUR_ITERATIONS, THEIR_ITERATIONS = 30, 50
+ITERATIONS = 50
 
 
 def rates(payload: int, sent: int, snr_db: float) -> tuple[float, float]:
     """Share of the blocks lost with QPSK at Es/N0 [dB]: by ours and by Sionna's."""
     ours = BlockCode(payload, sent, 2)
     encoder = LDPC5GEncoder(ours.plan.used, sent, num_bits_per_symbol=2)
-    theirs = LDPC5GDecoder(encoder, num_iter=THEIR_ITERATIONS, return_infobits=True)
+    theirs = LDPC5GDecoder(encoder, num_iter=ITERATIONS, return_infobits=True)
     rng, lost = np.random.default_rng(1), np.zeros(2)
     variance = 10 ** (-snr_db / 10)  # of one axis, where a bit has the amplitude 1
     for _ in range(BLOCKS // BATCH):
         bits = rng.integers(0, 2, (BATCH, payload), dtype=np.uint8)
         soft = 1 - 2.0 * ours.encode(bits) + np.sqrt(variance) * rng.standard_normal((BATCH, sent))
         llr = (2 / variance * soft).astype(np.float32)
-        found = ours.decode(llr, OUR_ITERATIONS)[0], theirs(torch.tensor(-llr)).numpy()[:, :payload]
+        found = ours.decode(llr, ITERATIONS)[0], theirs(torch.tensor(-llr)).numpy()[:, :payload]
         lost += [(each.astype(np.uint8) != bits).any(axis=1).sum() for each in found]
     return tuple((lost / BLOCKS).tolist())
 
@@ -72,7 +72,7 @@ def measured(payload: int, sent: int) -> dict[str, object]:
 def main(path: str) -> None:
     """Write what was measured of every case."""
     cases = [measured(*case) for case in CASES]
-    how = {"blocks": BLOCKS, "iterations": {"ours": OUR_ITERATIONS, "sionna": THEIR_ITERATIONS}}
+    how = {"blocks": BLOCKS, "iterations": ITERATIONS}
     with open(path, "w", encoding="utf-8") as file:
         json.dump({**how, "cases": cases}, file, indent=1)
         file.write("\n")

@@ -15,7 +15,7 @@ from .graphs import LARGEST_LIFTING, LIFTING_SIZES, base_graph
 # Longest code block of each base graph [bits].
 LARGEST_BLOCK = {1: 8448, 2: 3840}
 # Longest transport block that has 16 check bits, and that any base graph may carry [bits].
-_SHORT = 3824
+SHORT = 3824
 
 
 @dataclass(frozen=True)
@@ -46,14 +46,19 @@ class Segments:
 
 def graph_of(payload: int, rate: float) -> int:
     """The base graph of a transport block of `payload` bits (A) at a code rate R, clause 7.2.2."""
-    return 2 if payload <= 292 or rate <= 0.25 or (payload <= _SHORT and rate <= 0.67) else 1
+    return 2 if payload <= 292 or rate <= 0.25 or (payload <= SHORT and rate <= 0.67) else 1
+
+
+def crc_of(payload: int) -> Crc:
+    """The CRC of a transport block of `payload` bits, clause 7.2.1."""
+    return CRC24A if payload > SHORT else CRC16
 
 
 def segments(payload: int, graph: int) -> Segments:
     """Cut a transport block of `payload` bits, clause 5.2.2. Raises HscError for fewer than one bit."""
     if payload < 1:
         raise HscError(f"a transport block has at least one bit, not {payload}")
-    crc = CRC24A if payload > _SHORT else CRC16
+    crc = crc_of(payload)
     total, largest = payload + crc.length, LARGEST_BLOCK[graph]
     blocks = 1 if total <= largest else -(-total // (largest - CRC24B.length))
     used = -(-(total + (blocks > 1) * blocks * CRC24B.length) // blocks)
