@@ -34,7 +34,7 @@ _RATES = ("1/2", "5/8", "3/4", "13/16")
 # bits.
 _NR_FIRST, _FIRST_OLD = 121, 16
 # The same of 5G NR, with exact LLRs, 50 iterations and whole code blocks, rounded to 0.05 dB: rate and
-# threshold, a quarter of a decibel or less from one to the next from -2 to 22 dB.
+# threshold, mostly 0.3 dB or less from one to the next.
 _NR_THRESHOLDS_DB = {
     "QPSK": """
         0.08 -7.6, 0.09 -7.1, 0.10 -6.7, 0.11 -6.25, 0.12 -5.9, 0.13 -5.6, 0.14 -5.25, 0.15 -4.85,
@@ -98,10 +98,10 @@ class Mcs:
 def _build() -> dict[str, Mcs]:
     table = {}
 
-    def add(code: str, modulation: str, rate: str, threshold_db: float, first: int = 0) -> None:
+    def add(code: str, modulation: str, rate: str, threshold_db: float) -> None:
         name = f"{modulation}-{rate}" if code == "802.11ad" else f"{code}:{modulation}-{rate}"
         bits, levels = _MODULATIONS[modulation], _levels(modulation, threshold_db)
-        index = max([first, *(mcs.index + 1 for mcs in table.values())])
+        index = len(table) + (_NR_FIRST - _FIRST_OLD) * (code == "nr")
         table[name] = Mcs(name, index, code, bits, rate, threshold_db, levels)
 
     for modulation, thresholds_db in _THRESHOLDS_DB.items():
@@ -109,7 +109,7 @@ def _build() -> dict[str, Mcs]:
             add("802.11ad", modulation, rate, threshold_db)
     for modulation, text in _NR_THRESHOLDS_DB.items():
         for rate, threshold_db in (pair.split() for pair in text.split(",")):
-            add("nr", modulation, rate, float(threshold_db), _NR_FIRST)
+            add("nr", modulation, rate, float(threshold_db))
     return table
 
 
