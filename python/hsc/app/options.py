@@ -58,7 +58,7 @@ _MCS = click.option(
     "--mcs",
     type=MCS(),
     metavar="NAME",
-    help="MCS of the digital streams, such as 16QAM-1/2 or nr:16QAM-0.50; nr or 802.11ad: the one of that "
+    help="MCS of the digital streams, such as 16QAM-1/2 or nr:16QAM-0.60; nr or 802.11ad: the one of that "
     "code that the SNR asks for; the codec chooses if left out.",
 )
 _EXPECTED_SNR = click.option(

@@ -72,7 +72,7 @@ class Mcs:
     """One modulation and coding scheme.
 
     Attributes:
-        name: such as "16QAM-13/16" or "nr:16QAM-0.50"; NUC is a non-uniform constellation.
+        name: such as "16QAM-13/16" or "nr:16QAM-0.60"; NUC is a non-uniform constellation.
         index: its number on the air, 0 … 254.
         code: "802.11ad" or "nr".
         bits_per_symbol: coded bits per complex channel use.
