@@ -131,20 +131,21 @@ class ThreeLeast(Rule):
         """The sum of the next two for the least, of all three for the others."""
         least = _three_smallest(values, scratch)
         low, middle, high = (np.minimum(each, scratch.limit) for each in least)
-        rest = self._sum(middle, high)
-        return least[0], self._message(rest), self._message(self._sum(low, rest))
+        rest = self._sum(middle, high, scratch.zero)
+        return least[0], self._message(rest), self._message(self._sum(low, rest, scratch.zero))
 
-    def _sum(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    def _sum(self, a: np.ndarray, b: np.ndarray, zero: np.ndarray) -> np.ndarray:
         """Magnitude of the LLR of two bits' sum: min(a, b) − ln(1 + e^−|a − b|) + ln(1 + e^−(a + b))."""
-        found = np.minimum(a, b) - self._correction(np.abs(a - b)) + self._correction(a + b)
-        return np.maximum(found, 0)
+        found = np.minimum(a, b) - self._correction(np.abs(a - b), zero) + self._correction(a + b, zero)
+        return np.maximum(found, zero)
 
-    def _correction(self, x: np.ndarray) -> np.ndarray:
+    def _correction(self, x: np.ndarray, zero: np.ndarray) -> np.ndarray:
         """ln(1 + e^−x), as a line that is right at 0: max(0, ln 2 − x / 4)."""
-        return np.maximum(round(4 * np.log(2) * self.nat) - x, 0) >> 2
+        # numpy's maximum with a number is ten times slower than with an array, and >> takes twice as long as //
+        return np.maximum(round(4 * np.log(2) * self.nat) - x, zero) // 4
 
     def _message(self, x: np.ndarray | int) -> np.ndarray | int:
-        return x - ((x + 4) >> 3)
+        return x - (x + 4) // 8
 
 
 # For column weights up to 4: |posterior| ≤ 19 + 4 · 25 = 119. Chosen by trial: with limits of 31 and 30 and a
@@ -327,6 +328,9 @@ class _Scratch:
         self.extrinsic, self.magnitude = (np.empty((degree, checks, batch), dtype=np.int8) for _ in range(2))
         self.halves = np.empty((9, (degree + 1) // 2, checks, batch), dtype=np.int8)
         self.limit = np.full((checks, batch), rule.message_limit, dtype=np.int8)
+        self.zero = np.zeros((checks, batch), dtype=np.int8)
+        self.lowest = np.full((checks, batch), -rule.extrinsic_limit, dtype=np.int8)
+        self.highest = -self.lowest
         self.scaled = np.empty((2, checks, batch), dtype=np.int8)
         self.product = np.empty((checks, batch), dtype=np.int8)
 
@@ -339,9 +343,9 @@ def _update(posterior: np.ndarray, messages: np.ndarray, layer: Layer, scratch: 
     message = messages[layer.start : layer.start + len(layer.rows)].reshape(shape)
     np.take(posterior, layer.rows, axis=0, out=extrinsic.reshape(-1, shape[2]), mode="clip")
     np.subtract(extrinsic, message, out=extrinsic)
-    if scratch.rule.saturates:
-        limit = scratch.rule.extrinsic_limit
-        np.clip(extrinsic, -limit, limit, out=extrinsic)
+    if scratch.rule.saturates:  # twice as fast as clip, and not in place for the reason below
+        np.minimum(extrinsic, scratch.highest, out=magnitude)
+        np.maximum(magnitude, scratch.lowest, out=extrinsic)
     np.abs(extrinsic, out=magnitude)
     low, difference, usual = scratch.rule.magnitudes(magnitude, scratch)
     is_low = np.equal(magnitude, low, out=message.view(bool)).view(np.int8)
