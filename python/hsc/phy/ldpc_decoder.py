@@ -141,7 +141,7 @@ class ThreeLeast(Rule):
 
     def _correction(self, x: np.ndarray, zero: np.ndarray) -> np.ndarray:
         """ln(1 + e^−x), as a line that is right at 0: max(0, ln 2 − x / 4)."""
-        # numpy's maximum with a number is ten times slower than with an array, and >> than // twice
+        # numpy's maximum takes ten times as long with a number as with an array, and >> twice as long as //
         return np.maximum(round(4 * np.log(2) * self.nat) - x, zero) // 4
 
     def _message(self, x: np.ndarray | int) -> np.ndarray | int:
