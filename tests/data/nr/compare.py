@@ -7,6 +7,7 @@ which sums LLRs by belief propagation: the same soft bits to both.
 
 import json
 import sys
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -69,14 +70,16 @@ def measured(payload: int, sent: int) -> dict[str, object]:
     }
 
 
-def main(path: str) -> None:
-    """Write what was measured of every case."""
-    cases = [measured(*case) for case in CASES]
-    how = {"blocks": BLOCKS, "iterations": ITERATIONS}
-    with open(path, "w", encoding="utf-8") as file:
-        json.dump({**how, "cases": cases}, file, indent=1)
-        file.write("\n")
+def main(path: Path) -> None:
+    """Write what was measured of every case as soon as it is there; cases that are there already stay."""
+    cases = json.loads(path.read_text())["cases"] if path.exists() else []
+    known = {(case["payload"], case["sent"]) for case in cases}
+    for case in CASES:
+        if case not in known:
+            cases.append(measured(*case))
+            text = json.dumps({"blocks": BLOCKS, "iterations": ITERATIONS, "cases": cases}, indent=1)
+            path.write_text(text + "\n")
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(Path(sys.argv[1]))
