@@ -67,12 +67,11 @@ class SeparateCodec(Refining):
         not hold.
         """
         check_shape(image.shape)
-        uses = budget.channel_uses(link, image.shape)
+        return budget.within(link, image.shape, lambda uses: self._message(image, uses, link))
+
+    def _message(self, image: np.ndarray, uses: int, link: Link) -> Message:
         mcs = budget.mcs(link.with_code(CODE), self.options.margin_db, uses)
         share = erasure.share_of(self.options.repair_share, link)
-        return budget.within(link, image.shape, lambda uses: self._message(image, uses, mcs, share))
-
-    def _message(self, image: np.ndarray, uses: int, mcs: str, share: float) -> Message:
         size = digital.payload_bytes_per_block(mcs)
         room = erasure.source_room(budget.bytes_in(uses, mcs), share, size)
         try:

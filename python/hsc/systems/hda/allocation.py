@@ -66,7 +66,7 @@ class Budget:
         `Terms.of`. Raises HscError for an impossible link.
         """
         snr_db = _ONE_WAY_SNR_DB if link.snr_db is None else link.snr_db
-        return cls(shape, uses, snr_db, options.da_ratio, Terms.of(shape, link, options, share))
+        return cls(shape, uses, snr_db, options.da_ratio, Terms.of(shape, uses, link, options, share))
 
     @property
     def most_digital(self) -> int:

@@ -54,13 +54,17 @@ class Terms:
 
     @classmethod
     def of(
-        cls, shape: tuple[int, int, int], link: Link, options: HdaOptions, share: float = LEAST_SHARE
+        cls,
+        shape: tuple[int, int, int],
+        uses: int,
+        link: Link,
+        options: HdaOptions,
+        share: float = LEAST_SHARE,
     ) -> Terms:
-        """Those of an image (H, W, C) on a link, for a digital part that takes a share of the channel uses at
-        least: a long stream needs less margin. Raises HscError for an impossible link.
+        """Those of an image (H, W, C) on a link, for a digital part that takes a share of so many channel
+        uses at least: a long stream needs less margin. Raises HscError for an impossible link.
         """
-        uses = share * budget.channel_uses(link, shape)
-        chosen = mcs.by_name(budget.mcs(link.with_code(CODE), uses=uses))
+        chosen = mcs.by_name(budget.mcs(link.with_code(CODE), uses=share * uses))
         block_bytes, block_uses = digital.payload_bytes_per_block(chosen), digital.symbols_per_block(chosen)
         where = regions(*shape[:2])
         repair_share = erasure.share_of(options.repair_share, link)
