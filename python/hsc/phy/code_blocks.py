@@ -30,16 +30,17 @@ _NR_BITS = {1: LARGEST_BLOCK[1] - CRC24A.length, 2: SHORT}
 # Blocks in such a code block: at least so many, and of about so many bits, which a repair symbol has too.
 _NR_BLOCKS, _NR_BLOCK_BITS = 8, 500
 # Code blocks that a stream of 5G NR lies in, where each then has so many blocks at least: of a short stream
-# not all is lost together. One block would need half a decibel more than two.
-_NR_COUNT, _NR_SHORTEST = 8, 2
+# not all is lost together. Eight of two blocks, as one alone would need half a decibel more; sixteen of as
+# many as a full code block has at least.
+_NR_COUNTS = ((8, 2), (16, _NR_BLOCKS))
 # How far an MCS's threshold stays below an SNR that is known, where nothing else is asked [dB]; and with
 # whole code blocks of 5G NR, which end to fail within less: with those of 8000 bits or more, and with others.
 # Through OFDM, with offsets of carrier and clock, 2 of 1600 of the former were lost 0.3 dB above their
 # thresholds, 2 of 400 of the latter 0.4 dB above theirs.
 MARGIN_DB = 1.0
 _NR_LONG_BITS, _NR_LONG_MARGIN_DB, _NR_MARGIN_DB = 8000, 0.3, 0.4
-# What half the length costs [dB]: measured, 0.15 to 0.19 dB of threshold, and a slower fall of the losses.
-_NR_HALVING_DB = 0.2
+# What half the length costs [dB]: measured, 0.15 to 0.3 dB of threshold, and a slower fall of the losses.
+_NR_HALVING_DB = 0.25
 
 
 @dataclass(frozen=True)
@@ -169,15 +170,15 @@ class NrBlocks(CodeBlocks):
 
     def count(self, blocks: int) -> int:
         """As of `CodeBlocks`; more of a short stream."""
-        return max(super().count(blocks), min(_NR_COUNT, blocks // _NR_SHORTEST))
+        return max(super().count(blocks), *(min(most, blocks // least) for most, least in _NR_COUNTS))
 
     def margin_db(self, blocks: int) -> float:
         """As of `CodeBlocks`; less the longer the code blocks are."""
-        length = blocks / max(self.count(blocks), 1)
-        shorter = math.log2(self.most / max(length, 1.0))
+        longest = max(-(-blocks // max(self.count(blocks), 1)), 1)
+        shorter = math.log2(self.most / longest)
         long = 8 * self.most * self.block_bytes >= _NR_LONG_BITS
         whole = _NR_LONG_MARGIN_DB if long else _NR_MARGIN_DB
-        return min(whole + _NR_HALVING_DB * shorter, MARGIN_DB)
+        return whole + _NR_HALVING_DB * shorter
 
     def _code(self, n_bytes: int) -> BlockCode:
         symbols = n_bytes // self.block_bytes * self.block_symbols

@@ -147,7 +147,7 @@ def carried(message, lost_from=None):
 @pytest.mark.parametrize(
     ("link", "mcs"),
     [
-        (Link(10.0, 1 / 8), "nr:16QAM-0.705"),
+        (Link(10.0, 1 / 8), "nr:16QAM-0.69"),
         (Link(10.0, mcs="802.11ad"), "16QAM-1/2"),
         (Link(), "nr:QPSK-0.37"),
         (Link(15.0, 1 / 12, "QPSK-3/4"), "QPSK-3/4"),
