@@ -6,7 +6,7 @@ import torch
 from gnuradio.hsc import metrics, weights
 from gnuradio.hsc.app import samples, train
 from gnuradio.hsc.codecs import registry
-from gnuradio.hsc.coding import hevc, nnpf
+from gnuradio.hsc.coding import hevc, hevc_rate, nnpf
 from gnuradio.hsc.errors import HscError
 from gnuradio.hsc.images.files import load
 from gnuradio.hsc.message import Link
@@ -49,10 +49,10 @@ def test_the_filter_takes_error_away(photo, quality, least_db):
 @pytest.mark.parametrize(("n_bytes", "helps"), [(3000, True), (10_000, True), (40_000, False)])
 def test_the_transmitter_leaves_the_filter_out_where_it_does_harm(photo, n_bytes, helps):
     """The photograph was a JPEG file, whose last bits the filter takes for HEVC's errors."""
-    code, picture = nnpf.fit(photo, n_bytes)
+    code, picture = nnpf.fit(hevc_rate.Coder(photo), n_bytes)
     plain = hevc.decode(code, photo.shape)
     assert len(code) <= n_bytes and np.array_equal(nnpf.decode(code, photo.shape), picture)
-    told = hevc.fit(photo, n_bytes, told=True)
+    told = hevc_rate.Coder(photo).fit(n_bytes, told=True)
     quality = [metrics.psnr_db(each, photo) for each in (nnpf.decode(told, photo.shape), plain)]
     assert (quality[0] > quality[1]) == helps and code == (told if helps else hevc.untold(told))
 

@@ -13,20 +13,16 @@ The decoder configuration (hvcC of ISO/IEC 14496-15: VPS, SPS, PPS) is deflated 
 leaves 5 to 45 bytes of it. The receiver writes the boxes of the container anew from the shape it knows. A
 size that came through the channel is compared with that shape before anything is decoded. Where the coarsest
 quantiser still gives too many bytes the picture is coded at 1/2, 1/4 or 1/8 of its size; above that full size
-is always better (measured on Kodak).
+is always better (measured on Kodak). `hevc_rate` finds the code of a length.
 """
 
 from __future__ import annotations
 
 import io
-import math
 import struct
 import warnings
 import zlib
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
-from typing import NamedTuple
 
 import numpy as np
 import pillow_heif
@@ -34,7 +30,6 @@ from PIL import Image
 
 from ..errors import HscError
 from ..phy.crc import crc32
-from .budget import TooFew
 
 # Halvings of a picture's size at most.
 _MOST_HALVINGS = 3
@@ -60,23 +55,10 @@ _ENCODER = {
     "x265:pools": "none",
     "x265:frame-threads": "1",
 }
-# x265's quickest preset takes a sixth of the time. ln of its bytes over those of the encoder's, by quality,
-# typical of photographs.
+# x265's quickest preset takes a sixth of the time.
 _QUICK = {**_ENCODER, "preset": "ultrafast"}
-_QUICK_EXCESS = (10, 120), (0.26, 0.09)
 # Its smallest blocks [pixels]: sides that are no multiple of them need those of `_GRID`, for twice the time.
 _QUICK_GRID = 16
-# A quick code's ln(bytes) is near enough to what is wanted within this: four qualities.
-_NEAR = 0.15
-# Share of the bytes that a code fills at least: 3 % of them are 0.1 dB. The last quality of a QP is full
-# enough with less, because the next one has 7 to 12 % more.
-_FULL, _FULL_LAST = 0.97, 0.945
-# Change of ln(bytes) from one quality to the next, typical of photographs, and between what limits.
-_LOG_BYTES_PER_QUALITY, _SLOPES = 0.045, (0.02, 0.08)
-# Where the search for a quality begins: bytes per pixel of a typical photograph, and the quality that gives
-# them.
-_TYPICAL_BYTES = 0.25
-_TYPICAL_QUALITY = 75
 # Sides are filled up to a multiple of this [pixels]: libheif would do so itself, and add a box that says it.
 _GRID = 8
 # Smallest side that is coded [pixels], for the same reason.
@@ -155,127 +137,6 @@ def quality_told(data: bytes) -> int | None:
 def untold(data: bytes) -> bytes:
     """A code that tells its quality → the same that does not."""
     return _checked(bytes([0]) + data[5:])
-
-
-def typical_quality(bytes_per_pixel: float) -> int:
-    """Quality that gives photographs about that size."""
-    steps = math.log(bytes_per_pixel / _TYPICAL_BYTES) / _LOG_BYTES_PER_QUALITY
-    return min(max(round(_TYPICAL_QUALITY + steps), LOWEST), HIGHEST)
-
-
-def fit(image: np.ndarray, n_bytes: int, told: bool = False, near: Sketch | None = None) -> bytes:
-    """uint8 (H, W, C) → a code of at most `n_bytes` and of at least 97 % of them; where no quality gives
-    that, of the largest quality that fits, most likely. Raises `budget.TooFew` when the lowest needs more.
-    `told`: as in `encode`. `near`: the sketch of as many bytes, where there is one.
-
-    Quick codes say where to look. The two qualities next to it are made at once: x265 leaves Python's lock,
-    so that a second core does the second.
-    """
-    near = near or _sketched(image, n_bytes).sketch(n_bytes)
-    search = _Search(n_bytes, near.quality, near.slope)
-    best, full = b"", 1.0
-    with ThreadPoolExecutor(2) as pool:
-        while len(best) < max(full * n_bytes, 1) and (trials := search.trials(2)):
-            for trial, data in zip(trials, pool.map(partial(encode, image, told=told), trials), strict=True):
-                if search.learn(trial, len(data)) <= 0 and len(data) > len(best):
-                    best, full = data, _FULL_LAST if trial % 3 == 2 else _FULL
-    if not best:
-        raise TooFew(f"{n_bytes} bytes do not hold this image in HEVC", search.least)
-    return best
-
-
-class Sketch(NamedTuple):
-    """A code of about the quality that `fit` would give. It is longer than asked for: not for sending.
-
-    Attributes:
-        code: what `decode` takes.
-        excess: ln of the bytes that a code of this quality has, typically, over those that were asked for.
-        quality: the one that is most promising by it.
-        slope: change of ln(bytes) from one quality to the next, there.
-    """
-
-    code: bytes
-    excess: float
-    quality: float
-    slope: float
-
-
-def sketch(image: np.ndarray, n_bytes: int) -> Sketch:
-    """uint8 (H, W, C) → what `fit` would give, nearly, in a fifth of its time. Raises `budget.TooFew` where
-    `fit` most likely would.
-    """
-    found = _sketched(image, n_bytes)
-    if found.trial == LOWEST and found.expected > n_bytes:
-        raise TooFew(f"{n_bytes} bytes do not hold this image in HEVC", math.ceil(found.expected))
-    return found.sketch(n_bytes)
-
-
-class _Sketched(NamedTuple):
-    """A quick code, its quality, the bytes that a code of that quality has, typically, the quality that is
-    most promising by it, and the slope there.
-    """
-
-    code: bytes
-    trial: int
-    expected: float
-    promising: float
-    slope: float
-
-    def sketch(self, n_bytes: int) -> Sketch:
-        """As for so many bytes."""
-        return Sketch(self.code, math.log(self.expected / max(n_bytes, 1)), self.promising, self.slope)
-
-
-def _sketched(image: np.ndarray, n_bytes: int) -> _Sketched:
-    """The quick code whose quality is near the one that has `n_bytes`."""
-    search = _Search(n_bytes, typical_quality(max(n_bytes, 1) / (image.shape[0] * image.shape[1])))
-    while True:
-        (trial,) = search.trials(1)
-        code = encode(image, trial, quick=True)
-        expected = len(code) * math.exp(-np.interp(trial, *_QUICK_EXCESS))
-        near = abs(search.learn(trial, expected)) < _NEAR
-        if near or not search.trials(1):
-            return _Sketched(code, trial, expected, search.quality, search.slope)
-
-
-class _Search:
-    """Regula falsi for the largest quality whose code has at most `n_bytes`, in the logarithm of the bytes.
-
-    Attributes:
-        quality: the most promising one by all that was learned.
-        slope: change of ln(bytes) from one quality to the next, by what was learned last.
-        least: bytes of the lowest quality that was seen not to fit.
-    """
-
-    def __init__(self, n_bytes: int, quality: float, slope: float = _LOG_BYTES_PER_QUALITY) -> None:
-        self.quality, self.slope, self.least = quality, slope, 0
-        self._last: tuple[int, float] | None = None
-        self._wanted = math.log(max(n_bytes, 1))
-        # quality, ln(bytes) - wanted; None: not tried
-        self._low: tuple[int, float | None] = (LOWEST - 1, None)
-        self._high: tuple[int, float | None] = (HIGHEST + 1, None)
-
-    def trials(self, count: int) -> list[int]:
-        """Qualities to try next, from the most promising one up; none when the largest that fits is known."""
-        first = min(max(math.floor(self.quality), self._low[0] + 1), self._high[0] - 1)
-        return [first + i for i in range(count) if self._low[0] < first + i < self._high[0]]
-
-    def learn(self, quality: int, n_bytes: float) -> float:
-        """Take in what a quality gave; returns ln(bytes) less what is wanted."""
-        excess = math.log(n_bytes) - self._wanted
-        if excess <= 0:
-            self._low = max(self._low, (quality, excess))
-        elif quality < self._high[0]:
-            self._high, self.least = (quality, excess), math.ceil(n_bytes)
-        if self._last and abs(quality - self._last[0]) > 2:  # three qualities of a QP are not even
-            slope = (excess - self._last[1]) / (quality - self._last[0])
-            self.slope = min(max(slope, _SLOPES[0]), _SLOPES[1])
-        self._last = quality, excess
-        self.quality = quality - excess / self.slope
-        (low, under), (high, over) = self._low, self._high
-        if under is not None and over is not None:
-            self.quality = low + (high - low) * under / (under - over)
-        return excess
 
 
 def _halved(shape: tuple[int, int, int], times: int) -> tuple[int, int, int]:

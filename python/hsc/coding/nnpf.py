@@ -19,7 +19,7 @@ from ..nn.precision import mixed
 from ..nn.tiles import tiled
 from ..nn.transform import pad
 from ..nn.unet import UNet, detail, reach, surroundings
-from . import hevc
+from . import hevc, hevc_rate
 
 WEIGHTS = "hevc-nnpf"
 # Finest quality that is filtered: beyond it the network was not trained, and there is nothing to gain.
@@ -64,13 +64,13 @@ def load_network() -> PostFilter:
     return network.eval().requires_grad_(False).to(memory_format=torch.channels_last)
 
 
-def fit(image: np.ndarray, n_bytes: int, near: hevc.Sketch | None = None) -> tuple[bytes, np.ndarray]:
-    """uint8 (H, W, C) → a code as of `hevc.fit`, and the picture that `decode` makes of it.
+def fit(coder: hevc_rate.Coder, n_bytes: int) -> tuple[bytes, np.ndarray]:
+    """A code as of `hevc_rate.Coder.fit`, and the picture uint8 (H, W, C) that `decode` makes of it.
 
     The filter is left out where it would take the picture away from the image: of one that was a JPEG file
     once, at a high quality. Raises `budget.TooFew`, and HscError when the weights are missing.
     """
-    code = hevc.fit(image, n_bytes, told=True, near=near)
+    image, code = coder.image, coder.fit(n_bytes, told=True)
     plain = hevc.decode(code, image.shape)
     quality = _filtered_at(code)
     if quality is None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..errors import HscError
 from ..message import Link, ReceivedDigital
-from . import budget, hevc, jpeg2000, nnpf
+from . import budget, hevc, hevc_rate, jpeg2000, nnpf
 
 # A source coder's place among them is its number on the air.
 Source = Literal["hevc", "jpeg2000", "hevc_nnpf"]
@@ -21,7 +21,8 @@ def fit(image: np.ndarray, n_bytes: int, source: str) -> bytes:
     """uint8 (H, W, C) → the best code of at most so many bytes. Raises `budget.TooFew`: there is none."""
     if source == "jpeg2000":
         return jpeg2000.encode_image(image, n_bytes)
-    return hevc.fit(image, n_bytes) if source == "hevc" else nnpf.fit(image, n_bytes)[0]
+    coder = hevc_rate.Coder(image)
+    return coder.fit(n_bytes) if source == "hevc" else nnpf.fit(coder, n_bytes)[0]
 
 
 def decode(stream: ReceivedDigital, shape: tuple[int, int, int], source: str) -> np.ndarray:

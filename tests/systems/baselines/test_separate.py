@@ -5,7 +5,7 @@ import pillow_heif
 import pytest
 from gnuradio.hsc import metrics
 from gnuradio.hsc.codecs import registry
-from gnuradio.hsc.coding import budget, erasure, hevc, stills
+from gnuradio.hsc.coding import budget, erasure, hevc, hevc_rate, stills
 from gnuradio.hsc.coding.chunks import frame
 from gnuradio.hsc.errors import HscError
 from gnuradio.hsc.message import Link, ReceivedDigital, ReceivedMessage
@@ -50,7 +50,7 @@ def test_hevc_fit_fills_the_bytes_in_few_encodes(n_bytes, monkeypatch):
 
     monkeypatch.setattr(hevc, "encode", counted)
     image = photograph()
-    best = hevc.fit(image, n_bytes)
+    best = hevc_rate.Coder(image).fit(n_bytes)
     quality = next(q for q, data in tried.items() if data == best)
     assert len(best) <= n_bytes
     assert len(best) >= 0.97 * n_bytes or quality == hevc.HIGHEST or n_bytes < len(encode(image, quality + 1))
@@ -62,18 +62,40 @@ def test_a_sketch_is_of_the_quality_that_fits():
     for n_bytes in (600, 3000, 12000):
         psnr = [
             metrics.psnr_db(hevc.decode(code, image.shape), image)
-            for code in (hevc.sketch(image, n_bytes).code, hevc.fit(image, n_bytes))
+            for code in (hevc_rate.Coder(image).sketch(n_bytes).code, hevc_rate.Coder(image).fit(n_bytes))
         ]
         assert abs(psnr[0] - psnr[1]) < 2
     with pytest.raises(budget.TooFew):
-        hevc.sketch(image, 60)
+        hevc_rate.Coder(image).sketch(60)
+
+
+def test_a_coder_finds_later_lengths_sooner(monkeypatch):
+    quick, encode = [], hevc.encode
+
+    def counted(image, quality, **options):
+        if options.get("quick"):
+            quick.append(quality)
+        return encode(image, quality, **options)
+
+    monkeypatch.setattr(hevc, "encode", counted)
+    coder, one_by_one = hevc_rate.Coder(photograph(320, 448)), 0
+    for n_bytes in (3000, 5000, 9000, 16000):
+        together = len(quick)
+        alone = hevc_rate.Coder(coder.image).sketch(n_bytes)
+        one_by_one += len(quick) - together
+        del quick[together:]
+        assert abs(coder.sketch(n_bytes).excess) < 0.15 and abs(alone.excess) < 0.15
+    assert len(quick) < one_by_one
+    made = len(quick)
+    coder.sketch(9100)
+    assert len(quick) == made  # one of before is near enough
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 3), (72, 104, 3), (143, 201, 1), (40, 300, 3)])
 @pytest.mark.parametrize("n_bytes", [400, 2500])
 def test_sketches_of_any_size_are_pictures(shape, n_bytes):
     image = photograph(*shape)
-    assert hevc.decode(hevc.sketch(image, n_bytes).code, shape).shape == shape
+    assert hevc.decode(hevc_rate.Coder(image).sketch(n_bytes).code, shape).shape == shape
 
 
 def test_hevc_quality_is_monotonous_over_the_halvings_of_the_size():

@@ -16,7 +16,7 @@ import torch
 
 from ... import metrics
 from ...channel import erase_blocks
-from ...coding import erasure, hevc
+from ...coding import erasure, hevc, hevc_rate
 from ...errors import HscError
 from ...evaluation.curves import Axis, Curves, Series, mean_and_confidence
 from ...evaluation.figure import Given
@@ -142,7 +142,7 @@ def repaired(image: np.ndarray) -> Sent:
     """HEVC with RaptorQ, in LDPC blocks, all bits counted."""
     shape = tuple(image.shape)
     room = int(BITS_PER_PIXEL * shape[0] * shape[1] / 8)
-    still = hevc.fit(image, erasure.source_room(room, _REPAIR, LDPC_BLOCK))
+    still = hevc_rate.Coder(image).fit(erasure.source_room(room, _REPAIR, LDPC_BLOCK))
     data = erasure.protect(still, _REPAIR, LDPC_BLOCK)
 
     def receive(share: float, rng: np.random.Generator) -> np.ndarray:

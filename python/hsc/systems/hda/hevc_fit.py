@@ -12,7 +12,7 @@ from functools import partial
 import numpy as np
 import torch
 
-from ...coding import activity, hevc, nnpf
+from ...coding import activity, hevc, hevc_rate, nnpf
 from ...coding.budget import TooFew
 from ...images.datasets import Photos
 from ...nn.precision import mixed
@@ -106,7 +106,9 @@ class Pairs:
         z = network.encode(planes(images))
         bases, log_power = [], []
         for size in BYTES_PER_PIXEL:
-            of_class = _bases(images, partial(hevc.encode, quality=hevc.typical_quality(size), told=True))
+            of_class = _bases(
+                images, partial(hevc.encode, quality=hevc_rate.typical_quality(size), told=True)
+            )
             features = network.channel_encode(z - network.encode(planes(of_class)))
             bases.append(of_class)
             log_power.append(_log_powers(features, network, tables))
@@ -188,6 +190,6 @@ def _bases(images: np.ndarray, code: Callable[[np.ndarray], bytes]) -> np.ndarra
 def _fitted(image: np.ndarray, bytes_per_pixel: float) -> bytes:
     """An image as HEVC of a size; of the lowest quality where that is larger still."""
     try:
-        return hevc.fit(image, int(bytes_per_pixel * image.shape[0] * image.shape[1]), told=True)
+        return hevc_rate.Coder(image).fit(int(bytes_per_pixel * image.shape[0] * image.shape[1]), told=True)
     except TooFew:
         return hevc.encode(image, hevc.LOWEST)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from ...coding import activity, budget, hevc, nnpf
+from ...coding import activity, budget, hevc, hevc_rate, nnpf
 from ...coding.analog_part import Selection
 from ...coding.regions import grid
 from ...message import Message
@@ -45,7 +45,7 @@ _LARGE_SHARE, _MUCH = 0.9, 0.3
 # sketch; it is sent where it has clearly less, else where it has less than so many times that of the hybrid
 # itself, of which the restorer takes about 0.2 dB. And ln of its error for each ln of the bytes that the
 # sketch is longer: 7 dB. Chosen by trial.
-_PROMISING, _CLEARLY, _BETTER, _ALONE_BY_EXCESS = 1.2, 0.88, 0.945, 1.7
+_PROMISING, _CLEARLY, _BETTER, _ALONE_BY_EXCESS = 1.0, 0.88, 0.945, 1.7
 # Channel uses below which an HEVC picture takes about half of them. Chosen by trial.
 _SMALL = 8000
 # Bytes of the activity of a latent position by fineness, typically. Chosen by trial.
@@ -60,16 +60,18 @@ _BY_EXCESS = 0.58
 
 @dataclass(frozen=True)
 class Source:
-    """An image uint8 (H, W, C), its z (120, h, w), and the fine colour that z leaves out (1, 3, 8h, 8w)."""
+    """An image uint8 (H, W, C) to be coded, its z (120, h, w), and the fine colour that z leaves out
+    (1, 3, 8h, 8w).
+    """
 
-    image: np.ndarray
+    coder: hevc_rate.Coder
     z: torch.Tensor
     fine_colour: torch.Tensor
 
     @classmethod
     def of(cls, image: np.ndarray) -> Source:
         """Raises HscError for an image that cannot be served."""
-        return cls(image, semantic_encode(image, load()), fine_colour(image))
+        return cls(hevc_rate.Coder(image), semantic_encode(image, load()), fine_colour(image))
 
 
 @dataclass(frozen=True)
@@ -95,14 +97,14 @@ def best_message(source: Source, at: Budget, all_digital: Budget) -> Message:
     Where it is better still alone, without an analog part, it gets everything.
     """
     needed: list[int] = []
-    shares, sketches, image = shares_of(at), {}, source.image
+    shares, coder = shares_of(at), source.coder
 
     def sketch(room: int) -> _Base:
-        made = sketches[room] = hevc.sketch(image, room)
-        return _Base(bytes(room), hevc.decode(made.code, image.shape), made.excess)
+        made = coder.sketch(room)
+        return _Base(bytes(room), hevc.decode(made.code, coder.image.shape), made.excess)
 
     def base(room: int) -> _Base:
-        return _Base(*nnpf.fit(image, room, sketches.get(room)))
+        return _Base(*nnpf.fit(coder, room))
 
     found = None
     if len(shares) > 1:
@@ -112,7 +114,7 @@ def best_message(source: Source, at: Budget, all_digital: Budget) -> Message:
             found = cheapest([found, *_allocations(source, at, shares[-1:], needed, sketch)])
         size = len(found.split.whole) if found else None
         shares = [share for share in shares if _room(at, share) == size]
-    alone = None if at.da_ratio else _alone(image, all_digital, found.error if found else math.inf, needed)
+    alone = None if at.da_ratio else _alone(coder, all_digital, found.error if found else math.inf, needed)
     if alone and found and alone[1] < _CLEARLY * found.error:
         return alone[0]
     best = cheapest(_allocations(source, at, shares, needed, base))
@@ -125,19 +127,21 @@ def best_message(source: Source, at: Budget, all_digital: Budget) -> Message:
     return message(NAME, best.split.fine_colour, best, at)
 
 
-def _alone(image: np.ndarray, at: Budget, error: float, needed: list[int]) -> tuple[Message, float] | None:
+def _alone(
+    coder: hevc_rate.Coder, at: Budget, error: float, needed: list[int]
+) -> tuple[Message, float] | None:
     """The message of a base that has all channel uses, and its squared error summed over all pixels; None
     where that is not less than `error`, or where no base fits: `needed` takes the channel uses that one would
     have to have.
     """
-    terms, chunks = at.terms, len(at.terms.regions) + 1
+    image, terms, chunks = coder.image, at.terms, len(at.terms.regions) + 1
     room = min(terms.room(at.uses, chunks), MOST_BYTES - terms.beside(chunks))
     try:
-        sketch = hevc.sketch(image, room)
+        sketch = coder.sketch(room)
         promised = image.size * mse(hevc.decode(sketch.code, image.shape), image)
         if promised * math.exp(_ALONE_BY_EXCESS * sketch.excess) > _PROMISING * error:
             return None
-        code, picture = nnpf.fit(image, room, sketch)
+        code, picture = nnpf.fit(coder, room)
     except budget.TooFew as few:
         needed.append(terms.uses(few.needed + terms.beside(chunks)))
         return None
