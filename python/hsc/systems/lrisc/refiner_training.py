@@ -32,10 +32,10 @@ from .training import CALM, Hazards, Links, draw_links, send
 
 # Weight of the MSE, pixels in [0, 1]: a larger one drowns the other terms (its gradients are noise: the codec
 # has already taken away what can be).
-MSE_WEIGHT = 4.0
+MSE_WEIGHT = 1.5
 # Weight of the MSE relative to that of x̃: a dB of PSNR costs the same at every SNR and CBR. Chosen by trial:
 # without it an image at 20 dB loses 1 to 2 dB.
-RELATIVE_WEIGHT = 0.012
+RELATIVE_WEIGHT = 0.005
 # Least MSE of x̃ that the relative one counts on.
 _LEAST_MSE = 1e-4
 # Images of a batch that LPIPS (VGG) judges, one in so many, and the taps that are computed: it costs four
