@@ -1,13 +1,17 @@
 """HEVC stills, and separate source and channel coding: budgets, losses, damaged bytes, Shannon's bound."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pillow_heif
 import pytest
 from gnuradio.hsc import metrics
+from gnuradio.hsc.app import samples
 from gnuradio.hsc.codecs import registry
 from gnuradio.hsc.coding import budget, erasure, hevc, hevc_rate, stills
 from gnuradio.hsc.coding.chunks import frame
 from gnuradio.hsc.errors import HscError
+from gnuradio.hsc.images.files import load
 from gnuradio.hsc.message import Link, ReceivedDigital, ReceivedMessage
 from gnuradio.hsc.phy import digital
 from gnuradio.hsc.phy.crc import crc32
@@ -89,6 +93,18 @@ def test_a_coder_finds_later_lengths_sooner(monkeypatch):
     made = len(quick)
     coder.sketch(9100)
     assert len(quick) == made  # one of before is near enough
+
+
+@pytest.mark.parametrize("pair", [(1, 2), (2, 3)])
+def test_an_eighth_of_a_photograph_tells_how_long_quick_codes_are(pair):
+    photos, quality = samples.photographs(), 90
+    coder = hevc_rate.Coder(np.concatenate([load(photos[index]).pixels for index in pair]))
+    coder._quick[quality] = hevc.encode(coder.image, quality, quick=True)
+    length = len(hevc.encode(coder.image, quality))
+    assert abs(coder._expected(quality) / length - 1) > 0.03
+    with ThreadPoolExecutor(2) as pool:
+        coder._compare(quality, pool)
+    assert abs(coder._expected(quality) / length - 1) < 0.01
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 3), (72, 104, 3), (143, 201, 1), (40, 300, 3)])
