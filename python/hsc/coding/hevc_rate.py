@@ -125,6 +125,11 @@ class Coder:
         self._untypical[quality] = math.log(quick / own) - np.interp(quality, *_QUICK_EXCESS)
 
 
+def fit(image: np.ndarray, n_bytes: int) -> bytes:
+    """`Coder.fit` of an image uint8 (H, W, C) that is coded once."""
+    return Coder(image).fit(n_bytes)
+
+
 def _some_blocks(image: np.ndarray) -> np.ndarray | None:
     """Every eighth block of an image, side by side; None for an image that has few."""
     rows, columns = (side // _BLOCK for side in image.shape[:2])

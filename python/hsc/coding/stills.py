@@ -21,8 +21,9 @@ def fit(image: np.ndarray, n_bytes: int, source: str) -> bytes:
     """uint8 (H, W, C) → the best code of at most so many bytes. Raises `budget.TooFew`: there is none."""
     if source == "jpeg2000":
         return jpeg2000.encode_image(image, n_bytes)
-    coder = hevc_rate.Coder(image)
-    return coder.fit(n_bytes) if source == "hevc" else nnpf.fit(coder, n_bytes)[0]
+    if source == "hevc":
+        return hevc_rate.fit(image, n_bytes)
+    return nnpf.fit(hevc_rate.Coder(image), n_bytes)[0]
 
 
 def decode(stream: ReceivedDigital, shape: tuple[int, int, int], source: str) -> np.ndarray:

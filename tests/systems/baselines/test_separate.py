@@ -54,7 +54,7 @@ def test_hevc_fit_fills_the_bytes_in_few_encodes(n_bytes, monkeypatch):
 
     monkeypatch.setattr(hevc, "encode", counted)
     image = photograph()
-    best = hevc_rate.Coder(image).fit(n_bytes)
+    best = hevc_rate.fit(image, n_bytes)
     quality = next(q for q, data in tried.items() if data == best)
     assert len(best) <= n_bytes
     assert len(best) >= 0.97 * n_bytes or quality == hevc.HIGHEST or n_bytes < len(encode(image, quality + 1))
@@ -66,7 +66,7 @@ def test_a_sketch_is_of_the_quality_that_fits():
     for n_bytes in (600, 3000, 12000):
         psnr = [
             metrics.psnr_db(hevc.decode(code, image.shape), image)
-            for code in (hevc_rate.Coder(image).sketch(n_bytes).code, hevc_rate.Coder(image).fit(n_bytes))
+            for code in (hevc_rate.Coder(image).sketch(n_bytes).code, hevc_rate.fit(image, n_bytes))
         ]
         assert abs(psnr[0] - psnr[1]) < 2
     with pytest.raises(budget.TooFew):

@@ -12,22 +12,33 @@ from __future__ import annotations
 
 import math
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 
 from ...codecs.contract import Codec, Decoded
 from ...codecs.options import option, repair_option
-from ...coding import budget, dct_base, erasure, hevc
+from ...coding import budget, dct_base, erasure, hevc, hevc_rate
 from ...errors import HscError
 from ...message import Base, DigitalStream, Link, Message, ReceivedMessage
 from ...nn.planes import check_shape
 from ...phy import digital
 from . import softcast, softcast_transform
 
+
+class StillCoder(NamedTuple):
+    """A source coder: an image uint8 (H, W, C) and bytes → a code of at most so many; and a code and the
+    shape → the image.
+    """
+
+    fit: Callable[[np.ndarray, int], bytes]
+    decode: Callable[[bytes, tuple[int, int, int]], np.ndarray]
+
+
 # In the order of their numbers on the air.
-BASES = {"hevc": hevc, "dct": dct_base}
+BASES = {"hevc": StillCoder(hevc_rate.fit, hevc.decode), "dct": StillCoder(dct_base.fit, dct_base.decode)}
 # Number of the base, bytes of the base, bytes of the side information.
 _PARAMETERS = struct.Struct(">B3s3s")
 # Grey level that stands for a base that did not come.

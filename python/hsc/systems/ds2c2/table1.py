@@ -142,7 +142,7 @@ def repaired(image: np.ndarray) -> Sent:
     """HEVC with RaptorQ, in LDPC blocks, all bits counted."""
     shape = tuple(image.shape)
     room = int(BITS_PER_PIXEL * shape[0] * shape[1] / 8)
-    still = hevc_rate.Coder(image).fit(erasure.source_room(room, _REPAIR, LDPC_BLOCK))
+    still = hevc_rate.fit(image, erasure.source_room(room, _REPAIR, LDPC_BLOCK))
     data = erasure.protect(still, _REPAIR, LDPC_BLOCK)
 
     def receive(share: float, rng: np.random.Generator) -> np.ndarray:

@@ -60,18 +60,16 @@ _BY_EXCESS = 0.58
 
 @dataclass(frozen=True)
 class Source:
-    """An image uint8 (H, W, C) to be coded, its z (120, h, w), and the fine colour that z leaves out
-    (1, 3, 8h, 8w).
-    """
+    """An image uint8 (H, W, C), its z (120, h, w), and the fine colour that z leaves out (1, 3, 8h, 8w)."""
 
-    coder: hevc_rate.Coder
+    image: np.ndarray
     z: torch.Tensor
     fine_colour: torch.Tensor
 
     @classmethod
     def of(cls, image: np.ndarray) -> Source:
         """Raises HscError for an image that cannot be served."""
-        return cls(hevc_rate.Coder(image), semantic_encode(image, load()), fine_colour(image))
+        return cls(image, semantic_encode(image, load()), fine_colour(image))
 
 
 @dataclass(frozen=True)
@@ -97,7 +95,8 @@ def best_message(source: Source, at: Budget, all_digital: Budget) -> Message:
     Where it is better still alone, without an analog part, it gets everything.
     """
     needed: list[int] = []
-    shares, coder = shares_of(at), source.coder
+    # one for each budget: what it was asked before decides what it finds
+    shares, coder = shares_of(at), hevc_rate.Coder(source.image)
 
     def sketch(room: int) -> _Base:
         made = coder.sketch(room)
