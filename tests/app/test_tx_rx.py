@@ -461,6 +461,23 @@ def test_a_flowgraph_that_does_not_stop_is_left_behind(capsys):
     flowgraph.let_go.set()
 
 
+def test_a_flowgraph_that_ends_by_itself_is_not_stopped_meanwhile():
+    flowgraph, ended, stopped = StubbornFlowgraph(), threading.Event(), []
+    flowgraph.stop = lambda: stopped.append(1)
+    ended.set()
+    threading.Timer(live.BY_ITSELF / 4, flowgraph.let_go.set).start()
+    live.run(flowgraph, lambda: None, ended)
+    assert not stopped
+
+
+def test_a_flowgraph_that_has_nothing_more_to_do_is_stopped():
+    flowgraph, ended = StubbornFlowgraph(), threading.Event()
+    flowgraph.stop = flowgraph.let_go.set
+    ended.set()
+    live.run(flowgraph, lambda: None, ended)
+    assert flowgraph.let_go.is_set()
+
+
 def test_a_signal_ends_a_run_and_handlers_are_put_back():
     flowgraph = StubbornFlowgraph()
     flowgraph.stop = flowgraph.let_go.set

@@ -30,6 +30,8 @@ POLL = 0.1
 DRAIN = 0.8
 # Longest that a flowgraph may take to end [s]; a radio's driver or a codec may be busy for longer.
 STOP = 0.8
+# Longest that a flowgraph which has nothing more to do may take to end by itself [s].
+BY_ITSELF = 0.2
 # After this the same reason is told again [s].
 AGAIN = 60.0
 # Reasons that are remembered at most.
@@ -223,7 +225,10 @@ def run(
             if drain is not None and not over.is_set():
                 drain().wait(DRAIN)
         finally:
-            threading.Thread(target=flowgraph.stop, name="stop", daemon=True).start()
+            # GNU Radio interrupts the threads of blocks while `wait` joins them; boost's threads that end
+            # just then are not safe against that, and the process dies.
+            if not over.wait(BY_ITSELF if ended.is_set() else 0):
+                threading.Thread(target=flowgraph.stop, name="stop", daemon=True).start()
             if not over.wait(STOP):
                 print(
                     "gr-hsc: a radio's driver or a codec is still busy; ended without waiting for it",
