@@ -7,7 +7,7 @@ from gnuradio.hsc import weights
 from gnuradio.hsc.app import train
 from gnuradio.hsc.coding.activity import ROWS
 from gnuradio.hsc.coding.stored_tables import unpack_tables
-from gnuradio.hsc.refiner import bands
+from gnuradio.hsc.refiner import bands, diffusion
 from gnuradio.hsc.refiner.network import RefinerNetwork
 from gnuradio.hsc.systems.lrisc import hyper, refiner_training, side, training
 from gnuradio.hsc.systems.lrisc.network import LriscNetwork, load_network, told
@@ -165,6 +165,26 @@ def test_the_loss_trains_all_of_the_refiner(images):
     assert mse > 0
     for name, value in network.named_parameters():
         assert value.grad is not None and value.grad.isfinite().all() and value.grad.abs().sum() > 0, name
+
+
+def test_later_steps_begin_from_what_earlier_ones_made():
+    """A network whose images tell at which level they were made: the first step is always before others, one
+    between in about half of the cases.
+    """
+
+    def network(noisy, decoded, error, at):
+        return at[:, None, None, None].expand_as(noisy)
+
+    torch.manual_seed(1)
+    step = torch.tensor([4, 3, 2, 1]).repeat(100)
+    decoded, error = torch.zeros(400, 3, 8, 8), torch.zeros(400, bands.BANDS, 1, 1)
+    found = refiner_training.before(network, step, decoded, error, decoded)[:, 0, 0, 0]
+    second, third, fourth = (diffusion.level(each).item() for each in (2, 3, 4))
+    assert not found[step == 4].any() and (found[step == 3] == fourth).all()
+    assert 30 < (found[step == 2] == third).sum() < 70 and set(found[step == 2].tolist()) == {third, fourth}
+    last = found[step == 1]
+    assert 30 < (last == second).sum() < 70 and 12 < (last == third).sum() < 40
+    assert set(last.tolist()) == {second, third, fourth}
 
 
 @needs_perceptual

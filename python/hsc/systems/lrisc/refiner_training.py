@@ -46,9 +46,6 @@ _JITTER = 7
 # Codecs besides LRISC that a batch may come through, by way of the contract, and the share of such batches.
 # What they decode has other errors, and the refiner is to serve them too.
 OTHERS, _OTHERS_SHARE = ("deepjscc", "separate", "hda_deepsc"), 0.1
-# Share of images whose later steps begin from the network's own first one: with none, four steps leave more
-# LPIPS and error than one.
-_OWN_SHARE = 0.5
 # Share of images at the first step, which is all that most receivers take.
 _FIRST_SHARE = 0.7
 # Share of images for which nothing is known of the error, as behind codecs that cannot tell.
@@ -132,18 +129,45 @@ def loss(
             through(OTHERS[int(torch.randint(len(OTHERS), ()))], images.cpu(), links, decoded, error)
     untold = torch.rand(batch, 1, 1, 1, device=device) < _UNTOLD
     error = torch.where(untold, -1.0, error)
-    step = torch.randint(1, MOST_STEPS + 1, (batch,), device=device)
-    at = diffusion.level(torch.where(torch.rand(batch, device=device) < _FIRST_SHARE, MOST_STEPS, step))
-    noise, begun = noise_of(error), images.clone()
-    # Half of the later steps begin from what the first one made, as at the receiver, not from the original.
-    own = (at < 1) & (torch.rand(batch, device=device) < _OWN_SHARE)
-    if own.any():
-        with torch.no_grad():
-            begun[own] = diffusion.sample(network, decoded[own], error[own], noise[own], 1).float()
-    found = network(diffusion.shifted(begun, decoded, noise, at), decoded, error, at)
-    squared, before = (_squared(each, images) for each in (found, decoded))
-    mse, relative = squared.mean(), (squared / before.clamp_min(_LEAST_MSE)).mean()
+    noise, step = noise_of(error), torch.randint(1, MOST_STEPS + 1, (batch,), device=device)
+    step = torch.where(torch.rand(batch, device=device) < _FIRST_SHARE, MOST_STEPS, step)
+    begun = before(network, step, decoded, error, noise)
+    found = _stepped(network, step, begun, decoded, error, noise)
+    squared, of_decoded = (_squared(each, images) for each in (found, decoded))
+    mse, relative = squared.mean(), (squared / of_decoded.clamp_min(_LEAST_MSE)).mean()
     return MSE_WEIGHT * mse + RELATIVE_WEIGHT * relative + judges(found, images), mse
+
+
+@torch.no_grad()
+def before(network: RefinerNetwork, step: torch.Tensor, *known: torch.Tensor) -> torch.Tensor:
+    """x̂₀ that the network itself leaves before step t (B,) of each image, as at a receiver: by the first
+    step, and by each of those between with a probability of a half. `known`: x̃, the bands of its error, n.
+
+    Were it the original, later steps would trust what they are given, and four of them leave more LPIPS and
+    error than one.
+    """
+    found = known[0].clone()
+    for earlier in range(MOST_STEPS, 1, -1):
+        taken = step < earlier
+        if earlier < MOST_STEPS:
+            taken &= torch.rand(len(step), device=step.device) < 0.5
+        if taken.any():
+            at = step.new_full((int(taken.sum()),), earlier)
+            found[taken] = _stepped(network, at, *(each[taken] for each in (found, *known))).to(found)
+    return found
+
+
+def _stepped(
+    network: RefinerNetwork,
+    step: torch.Tensor,
+    found: torch.Tensor,
+    decoded: torch.Tensor,
+    error: torch.Tensor,
+    noise: torch.Tensor,
+) -> torch.Tensor:
+    """x̂₀ by step t (B,) of each image, from the x̂₀ before it."""
+    at = diffusion.level(step)
+    return network(diffusion.shifted(found, decoded, noise, at), decoded, error, at)
 
 
 def _squared(images: torch.Tensor, others: torch.Tensor) -> torch.Tensor:
