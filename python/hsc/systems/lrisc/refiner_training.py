@@ -47,7 +47,7 @@ _JITTER = 7
 # What they decode has other errors, and the refiner is to serve them too.
 OTHERS, _OTHERS_SHARE = ("deepjscc", "separate", "hda_deepsc"), 0.1
 # Share of images at the first step, which is all that most receivers take.
-_FIRST_SHARE = 0.7
+_FIRST_SHARE = 0.5
 # Share of images for which nothing is known of the error, as behind codecs that cannot tell.
 _UNTOLD = 0.15
 METHOD = Method(clip=1.0, betas=(0.9, 0.99), average=0.998)
