@@ -3,10 +3,11 @@
 import io
 import os
 
+import click
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from gnuradio.hsc.app import outputs
+from gnuradio.hsc.app import group, outputs, parameters
 from gnuradio.hsc.app.cli import main
 from gnuradio.hsc.evaluation import pictures
 from gnuradio.hsc.images import files as images
@@ -155,3 +156,37 @@ def test_a_missing_picture_is_shown_as_missing():
     blank = pictures.compare([pictures.Tile(ramp(), "original"), pictures.Tile(ramp(), "received")])
     assert shown.size == blank.size
     assert shown.tobytes() != blank.tobytes()
+
+
+# ---- numbers
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("1/24", 1 / 24), ("-1.5", -1.5), ("1e-3", 1e-3), ("0.5/4", 0.125), ("7", 7.0)]
+)
+def test_numbers(text, value):
+    assert parameters.Number().convert(text, None, None) == value
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("433.92M", 433.92e6), ("2.4G", 2.4e9), ("10k", 1e4), ("48000", 48000.0), ("1/3M", 1e6 / 3)],
+)
+def test_frequencies_are_exact(text, value):
+    assert parameters.Hertz().convert(text, None, None) == value
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["1e20000000", "1e400", "1e999999999999999999999", "1/0", "1/2/3", "inf", "nan", "", "k", "1/"],
+)
+@pytest.mark.parametrize("kind", [parameters.Number, parameters.Hertz])
+def test_what_is_no_number_is_refused_at_once(kind, text):
+    with pytest.raises(click.BadParameter, match="is not a number"):
+        kind().convert(text, None, None)
+
+
+def test_errors_cannot_write_to_the_terminal_but_text(capsys):
+    with pytest.raises(SystemExit):
+        group._leave("the recording says \x1b]0;title\x07 \u202e", 2)
+    assert capsys.readouterr().err == "gr-hsc: the recording says \\x1b]0;title\\x07 \\u202e\n"

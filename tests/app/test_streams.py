@@ -207,6 +207,14 @@ def test_nobody_waits_for_a_terminal_that_is_paused(monkeypatch):
     ]  # fmt: skip
 
 
+def test_the_end_does_not_wait_for_a_pipe_that_nobody_reads(monkeypatch):
+    monkeypatch.setattr(live, "_LAST_LINES", 0.1)
+    terminal = PausedTerminal()
+    with live.Display(Console(file=terminal, width=200), every=0.0) as display:
+        display.line("never taken")
+    terminal.go.set()
+
+
 def test_a_terminal_shows_the_live_line_below_the_others():
     out = io.StringIO()
     with live.Display(Console(file=out, width=60, force_terminal=True)) as display:

@@ -21,6 +21,7 @@ from gnuradio.hsc.app.rx import Session, receive
 from gnuradio.hsc.codecs import registry
 from gnuradio.hsc.errors import HscError
 from gnuradio.hsc.evaluation.sample_channel import noise
+from gnuradio.hsc.images.files import load
 from gnuradio.hsc.message import Link
 from gnuradio.hsc.paths import examples_folder
 from gnuradio.hsc.phy import ofdm
@@ -451,14 +452,32 @@ class StubbornFlowgraph:
 
 
 def test_a_flowgraph_that_does_not_stop_is_left_behind(capsys):
+    """A window that is closed asks for the end, as a signal does."""
     flowgraph, never = StubbornFlowgraph(), threading.Event()
     shown = []
     begun = time.monotonic()
-    live.run(flowgraph, lambda: shown.append(1), seconds=0.2, drain=lambda: never)
+    live.run(flowgraph, lambda: shown.append(1), drain=lambda: never, pause=lambda _: time.sleep(0.05))
     assert live.DRAIN + live.STOP <= time.monotonic() - begun < 10
     assert shown
     assert "still busy" in capsys.readouterr().err
     flowgraph.let_go.set()
+
+
+def test_what_has_arrived_is_decoded_behind_a_limit():
+    """As long as that takes, within reason."""
+    flowgraph, done = StubbornFlowgraph(), threading.Event()
+    flowgraph.stop = flowgraph.let_go.set
+    threading.Timer(live.DRAIN + 0.5, done.set).start()
+    live.run(flowgraph, lambda: None, seconds=0.1, drain=lambda: done)
+    assert done.is_set()
+
+
+def test_a_codec_that_does_not_end_is_told_of(monkeypatch, capsys):
+    monkeypatch.setattr(live, "PATIENCE", 0.3)
+    flowgraph, never = StubbornFlowgraph(), threading.Event()
+    flowgraph.stop = flowgraph.let_go.set
+    live.run(flowgraph, lambda: None, seconds=0.1, drain=lambda: never)
+    assert "what it had still to decode is lost" in capsys.readouterr().err
 
 
 def test_a_flowgraph_that_ends_by_itself_is_not_stopped_meanwhile():
@@ -542,6 +561,14 @@ def test_a_message_id_that_comes_again_with_another_layout_is_another_message(tm
     reception.failed(7, "incomplete")
     assert records(tmp_path)[0]["shape"] == [28, 30, 1]
     assert records(tmp_path)[0]["sample_index"] == 70_000
+
+
+def test_receivers_with_one_folder_leave_each_others_images(tmp_path):
+    logs = ImageLog(tmp_path, 1e6), ImageLog(tmp_path, 1e6)
+    for value in range(4):
+        logs[value % 2].image(value, np.full((8, 8, 1), value, np.uint8), 12.0, 1, 1, None)
+    found = [int(load(tmp_path / record["file"]).pixels[0, 0, 0]) for record in records(tmp_path)]
+    assert found == [0, 1, 2, 3]
 
 
 def test_the_account_of_messages_is_bounded(tmp_path):

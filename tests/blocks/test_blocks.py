@@ -9,7 +9,7 @@ import pytest
 from gnuradio import gr, hsc
 from gnuradio.hsc import metrics, modem
 from gnuradio.hsc.blocks import pdu, pdu_base
-from gnuradio.hsc.blocks.base import Joiner, MessageBlock
+from gnuradio.hsc.blocks.base import DEFAULT_QUEUE, Joiner, MessageBlock
 from gnuradio.hsc.codecs import registry
 from gnuradio.hsc.errors import HscError
 from gnuradio.hsc.message import Link
@@ -19,6 +19,7 @@ from gnuradio.hsc.phy.header import Header, pack, unpack
 from gnuradio.hsc.phy.packets import assemble, split
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from PIL import Image
 from support import ROOT
 from support.pdus import HEADER, complex_noise, damaged, examples, values
 from support.perceptual import needs_perceptual
@@ -198,10 +199,29 @@ def test_mux_without_a_part_says_so_at_the_end():
 def test_joiner_gives_each_message_once():
     joiner = Joiner(max_open=2)
     assert joiner.put(1, "a", "x") == {"a": "x"} and joiner.put(1, "b", "y") == {"a": "x", "b": "y"}
-    assert joiner.take(1) and not joiner.take(1) and joiner.put(1, "a", "late") == {}
+    assert joiner.take(1) and not joiner.take(1) and joiner.put(1, "c", "late") == {}
     for message_id in (2, 3, 4):
         joiner.put(message_id, "a", message_id)
     assert joiner.overflow() == [(2, {"a": 2})] and joiner.flush() == [(3, {"a": 3}), (4, {"a": 4})]
+
+
+def test_joiner_begins_a_new_message_when_a_part_comes_again():
+    """A transmitter that was restarted uses a message id again."""
+    joiner = Joiner()
+    joiner.put(1, "a", "x"), joiner.put(1, "b", "y"), joiner.take(1)
+    assert joiner.put(1, "a", "new") == {"a": "new"} and joiner.overflow() == []
+    assert joiner.put(1, "a", "newer") == {"a": "newer"}
+    assert joiner.overflow() == [(1, {"a": "new"})] and joiner.put(1, "b", "z") == {"a": "newer", "b": "z"}
+    assert joiner.take(1) and joiner.flush() == []
+
+
+def test_joiner_holds_what_may_wait_on_a_port():
+    joiner = Joiner()
+    for message_id in range(DEFAULT_QUEUE):
+        joiner.put(message_id, "a", message_id)
+    assert joiner.overflow() == []
+    joiner.put(DEFAULT_QUEUE, "a", 0)
+    assert joiner.overflow() == [(0, {"a": 0})] and joiner.put(0, "b", 0) == {}
 
 
 def test_quality_meter_measures_and_names():
@@ -256,8 +276,6 @@ def test_image_sink_says_when_it_cannot_write(tmp_path):
 
 
 def test_image_source_waits_for_next(tmp_path):
-    from PIL import Image
-
     for i in range(4):
         Image.fromarray(picture(16, 16, seed=i)).save(tmp_path / f"{i}.png")
     source = make("image_source", files=str(tmp_path), in_flight=1, first_id=65535)
@@ -270,6 +288,33 @@ def test_image_source_waits_for_next(tmp_path):
             source.block._on_next(pdu.Sent(HEADER, 1).to_pdu())
     finally:
         source.block.stop()
+
+
+def test_image_source_sends_so_many_rounds(tmp_path):
+    for name in ("a", "b"):
+        Image.fromarray(picture(8, 8, 1)[..., 0]).save(tmp_path / f"{name}.png")
+    source = make("image_source", files=str(tmp_path), rounds=3)
+    source.block.start()
+    try:
+        wait_for(lambda: source.out and isinstance(source.out[-1][1], pdu.End))
+    finally:
+        source.block.stop()
+    assert [m.name for _, m in source.out[:-1]] == ["a", "b"] * 3
+
+
+def test_image_source_ends_when_its_files_are_gone(tmp_path):
+    path = tmp_path / "a.png"
+    Image.fromarray(picture(8, 8, 1)[..., 0]).save(path)
+    source = make("image_source", files=str(path), repeat=True, in_flight=1)
+    source.block.start()
+    try:
+        wait_for(lambda: source.out)
+        path.write_bytes(b"no image")
+        source.block._on_next(pdu.Sent(HEADER, 1).to_pdu())
+        wait_for(lambda: isinstance(source.out[-1][1], pdu.End))
+    finally:
+        source.block.stop()
+    assert source.block.counters["errors"] == 1
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,19 @@ def test_round_trip(written):
         assert equal(getattr(read, f.name), getattr(written, f.name)), f.name
 
 
+def test_texts_of_what_was_received_are_bounded(monkeypatch):
+    """GNU Radio never forgets a symbol. Names of one's own files are not concerned."""
+    monkeypatch.setattr(pdu_keys, "_MOST_TEXTS", 3)
+    monkeypatch.setattr(pdu_keys, "_texts", set())
+    bounded, free = pdu_keys.text_key(40, bounded=True), pdu_keys.text_key(40)
+    texts = [f"{n} x {n} pixels" for n in range(5)] + ["kind a", "kind b", "kind c", "0 x 0 pixels"]
+    assert [pmt.symbol_to_string(bounded.write(text)) for text in texts] == [
+        "0 x 0 pixels", "1 x 1 pixels", "2 x 2 pixels", "… x … pixels", "… x … pixels",
+        "kind a", "kind b", "too many different texts", "0 x 0 pixels",
+    ]  # fmt: skip
+    assert pmt.symbol_to_string(free.write("9 x 9 pixels")) == "9 x 9 pixels"
+
+
 @pytest.mark.parametrize(
     ("item", "array"),
     [

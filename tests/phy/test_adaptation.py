@@ -182,6 +182,17 @@ def test_requests_are_for_missing_digital_packets_so_often_and_no_more():
     assert missing.due(3000) == []
 
 
+def test_a_late_packet_does_not_open_a_message_again():
+    """Until so much later that it is of a transmitter that has begun anew."""
+    missing = MissingPackets(wait=100, rounds=2, memory=5000)
+    for i in range(LAYOUT.count):
+        missing.packet(replace(LAYOUT, index=i), 10 * i)
+    missing.packet(replace(LAYOUT, index=4), 300)
+    assert missing.due(1000) == []
+    missing.packet(replace(LAYOUT, index=4), 6000)
+    assert missing.due(6200)[0].layout == LAYOUT
+
+
 class Collector(MessageBlock):
     """Puts what arrives into a queue."""
 

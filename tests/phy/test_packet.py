@@ -112,6 +112,12 @@ def test_split_and_join_in_any_order_restore_every_symbol(n_analog, sizes, packe
         assert np.all(variance == np.float32(0.1))
 
 
+def test_no_snr_is_too_large_for_a_mean():
+    """A block of somebody else's may say anything."""
+    packets = [replace(each, snr_db=4000.0) for each in received(split(message(100, [], 1000)))]
+    assert join(packets).snr_db == pytest.approx(200)
+
+
 def test_a_lost_packet_is_a_sprinkling_of_erasures_and_whole_blocks():
     sent = message(8000, [4000], 1000)
     packets = received(split(sent))

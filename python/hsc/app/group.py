@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 import click
 
 from ..errors import HscError
+from ..files import printable
 
 # Of an image nothing arrived, a radio has vanished, or a check has found something.
 EXIT_FAILED = 1
@@ -42,5 +43,5 @@ class OneLineErrors(click.Group):
 
 
 def _leave(message: str, status: int) -> NoReturn:
-    click.echo(f"gr-hsc: {' '.join(message.split())}", err=True)
+    click.echo(f"gr-hsc: {printable(' '.join(message.split()))}", err=True)
     sys.exit(status)

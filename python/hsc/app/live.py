@@ -26,8 +26,10 @@ from .group import EXIT_INTERRUPTED
 
 # Between two looks at whether a flowgraph has ended, and two drawings of its status [s].
 POLL = 0.1
-# Longest that what has arrived already may take to be written [s]. With STOP it keeps the end under 2 s.
-DRAIN = 0.8
+# Longest that what has arrived already may take to be decoded and written [s]: after a limit that was asked
+# for, nothing of it shall be lost, even if a codec has to load its weights first; after a signal somebody
+# waits, and with STOP the end comes within 2 s.
+PATIENCE, DRAIN = 60.0, 0.8
 # Longest that a flowgraph may take to end [s]; a radio's driver or a codec may be busy for longer.
 STOP = 0.8
 # Longest that a flowgraph which has nothing more to do may take to end by itself [s].
@@ -38,6 +40,8 @@ AGAIN = 60.0
 _REASONS = 100
 # Lines that wait to be printed at most.
 _WAITING = 1000
+# Longest that the last of them may take to be printed at the end [s].
+_LAST_LINES = 1.0
 # Between two drawings of the live line [s].
 _REFRESH = 0.25
 # Between two status lines where there is no terminal [s].
@@ -99,7 +103,7 @@ class Display:
 
     def __exit__(self, *_: object) -> None:
         self._lines.put(None)
-        self._printer.join()
+        self._printer.join(_LAST_LINES)
 
     def _print(self) -> None:
         with self._live or nullcontext():
@@ -188,7 +192,7 @@ def run(
     ended: threading.Event | None = None,
     seconds: float | None = None,
     drain: Callable[[], threading.Event] | None = None,
-    pause: Callable[[float], None] | None = None,
+    pause: Callable[[float], bool] | None = None,
 ) -> None:
     """Start a flowgraph; stop it when it has ended by itself, `ended` is set, a signal comes, or `seconds`
     have passed.
@@ -201,7 +205,7 @@ def run(
         drain: called before it is stopped: asks for what has arrived already, and gives the event that tells
             it is done.
         pause: lets the seconds between two calls of `show` pass, such as a window that has to live meanwhile;
-            may set `ended`.
+            False when its user wants the end.
 
     A flowgraph that does not stop within STOP seconds, because a driver or a codec is busy, is left behind.
 
@@ -212,6 +216,14 @@ def run(
     limit = math.inf if seconds is None else time.monotonic() + seconds
     ended = ended or threading.Event()
     over, asked = threading.Event(), threading.Event()
+
+    def meanwhile(awaited: threading.Event) -> None:
+        if pause is None:
+            awaited.wait(POLL)
+        elif not pause(POLL):
+            asked.set()
+        show()
+
     with signals(lambda: interrupted() if asked.is_set() else asked.set()):
         try:
             flowgraph.start()
@@ -220,10 +232,9 @@ def run(
         threading.Thread(target=_watch, args=(flowgraph, over), name="wait", daemon=True).start()
         try:
             while not (over.is_set() or ended.is_set() or asked.is_set() or time.monotonic() >= limit):
-                (pause or ended.wait)(POLL)
-                show()
+                meanwhile(ended)
             if drain is not None and not over.is_set():
-                drain().wait(DRAIN)
+                _drain(drain(), over, asked, meanwhile)
         finally:
             # GNU Radio interrupts the threads of blocks while `wait` joins them; boost's threads that end
             # just then are not safe against that, and the process dies.
@@ -235,6 +246,28 @@ def run(
                     file=sys.stderr,
                     flush=True,
                 )
+
+
+def _drain(
+    done: threading.Event,
+    over: threading.Event,
+    asked: threading.Event,
+    meanwhile: Callable[[threading.Event], None],
+) -> None:
+    """Wait until what has arrived is written."""
+    begun = time.monotonic()
+    while not (done.is_set() or over.is_set()):
+        waited = time.monotonic() - begun
+        if waited >= PATIENCE:
+            print(
+                f"gr-hsc: a codec was not done after {PATIENCE:.0f} s: what it had still to decode is lost",
+                file=sys.stderr,
+                flush=True,
+            )
+            return
+        if asked.is_set() and waited >= DRAIN:
+            return
+        meanwhile(done)
 
 
 def _watch(flowgraph: Flowgraph, over: threading.Event) -> None:

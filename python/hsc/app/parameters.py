@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import cmath
 import math
-from fractions import Fraction
+from decimal import Decimal
 from typing import Any
 
 import click
@@ -15,6 +15,21 @@ from ..phy import mcs
 
 # What a suffix of a frequency stands for.
 _FACTORS = {"k": 10**3, "M": 10**6, "G": 10**9}
+
+
+def _number(text: str, factor: int = 1) -> float:
+    """A finite decimal number, or one over another, times a factor. Raises ValueError for anything else.
+
+    Decimal numbers are exact, and as large as they may be in few bytes: a fraction of integers is not.
+    """
+    try:
+        first, *divisors = map(Decimal, text.split("/", 1))
+        number = float(first * factor / (divisors[0] if divisors else 1))
+    except ArithmeticError as error:
+        raise ValueError(f"'{text}' is not a number") from error
+    if not math.isfinite(number):
+        raise ValueError(f"'{text}' is not finite")
+    return number
 
 
 class Number(click.ParamType):
@@ -30,8 +45,8 @@ class Number(click.ParamType):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         try:
-            number = float(Fraction(str(value)))
-        except (ValueError, ZeroDivisionError, OverflowError):
+            number = _number(str(value))
+        except ValueError:
             self.fail(f"'{value}' is not a number", param, ctx)
         if not self.low <= number <= self.high or (self.above and number == self.low):
             least = f"more than {self.low:g}" if self.above else f"{self.low:g}"
@@ -48,8 +63,8 @@ class Hertz(Number):
         text = str(value)
         factor = _FACTORS.get(text[-1:], 1)
         try:
-            hertz = Fraction(text[:-1] if factor > 1 else text) * factor
-        except (ValueError, ZeroDivisionError):
+            hertz = _number(text[:-1] if factor > 1 else text, factor)
+        except ValueError:
             self.fail(f"'{value}' is not a number of hertz, such as 433.92M", param, ctx)
         return super().convert(hertz, param, ctx)
 

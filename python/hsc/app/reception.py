@@ -4,13 +4,16 @@ message, running figures.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import math
 import re
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 
@@ -126,9 +129,10 @@ class ImageLog:
         """Write a message's image, uint8 (H, W, C), and its line. Gives one line of text that says so. Raises
         HscError as the disk does.
         """
-        name = f"image_{self._next:05d}.png"
-        self._next += 1
-        self._save(pixels, self.folder / name)
+        with _alone(self._log):  # another receiver may write to the folder too
+            while (self.folder / (name := f"image_{self._next:05d}.png")).exists():
+                self._next += 1
+            self._save(pixels, self.folder / name)
         figures = self.figures
         figures.images += 1
         figures.incomplete += received < packets
@@ -197,6 +201,18 @@ class ImageLog:
             self._log.flush()
         except OSError as error:
             raise _unwritable(self.folder, error) from None
+
+
+@contextmanager
+def _alone(file: IO[str]) -> Iterator[None]:
+    """While no other process is here with the same file. Where the file system has no locks, as it comes."""
+    with suppress(OSError):
+        fcntl.flock(file, fcntl.LOCK_EX)
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            fcntl.flock(file, fcntl.LOCK_UN)
 
 
 def _rounded(value: float | None, digits: int) -> float | None:

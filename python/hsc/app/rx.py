@@ -273,10 +273,6 @@ def receive(scenario: Scenario, radio: RadioSettings, session: Session) -> int:
         def show() -> None:
             display.status(flowgraph.status())
 
-        def pause(seconds: float) -> None:
-            if not window.wait(seconds):
-                flowgraph.collector.ended.set()
-
         rate = f"{flowgraph.source.sample_rate / 1e6:g} MS/s"
         sought = _enumerated([n.name for n in presets(scenario.numerology)])
         display.line(f"listening to {radio.address}, {rate}, {sought}; images go to {session.out}")
@@ -287,7 +283,7 @@ def receive(scenario: Scenario, radio: RadioSettings, session: Session) -> int:
                 flowgraph.collector.ended,
                 session.seconds,
                 flowgraph.drain,
-                pause if window else None,
+                window.wait if window else None,
             )
         finally:
             flowgraph.reception.close()

@@ -137,11 +137,12 @@ class _flowgraph(gr.top_block):  # noqa: N801
         gr.top_block.__init__(self, "gr-hsc tx", catch_exceptions=True)
         self.sink = radio_sink(**asdict(radio))
         self.source = image_source(
-            files * max(1, schedule.repeat),
+            files,
             schedule.loop,
             schedule.interval,
             in_flight=AHEAD,
             delay=radio.preset.settling,
+            rounds=max(1, schedule.repeat),
         )
         self.encoder = message_encoder(
             scenario.codec,

@@ -20,7 +20,7 @@ import threading
 import time
 import traceback
 from abc import abstractmethod
-from collections import Counter, OrderedDict, deque
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache, partial
@@ -270,19 +270,29 @@ class Companion:
 class Joiner:
     """Collects the parts of messages, in any order, and gives each message back once.
 
+    A part comes once of each message. One that a message of its id has, or had when it left, is therefore of
+    a new message: a transmitter that was restarted counts its ids from where it likes.
+
     Attributes:
-        max_open: when more messages than this are open, the oldest leaves with what came of it.
+        max_open: when more messages than this are open, the oldest leaves with what came of it. As many
+            parts of one kind wait on a port before the first of another kind is looked at.
     """
 
-    def __init__(self, max_open: int = 8) -> None:
+    def __init__(self, max_open: int = DEFAULT_QUEUE) -> None:
         self.max_open = max_open
         self._open: OrderedDict[int, dict[Any, Any]] = OrderedDict()
-        self._left: deque[int] = deque(maxlen=4 * max_open)
+        # parts of messages that have left
+        self._left: OrderedDict[int, set[Any]] = OrderedDict()
+        self._replaced: list[tuple[int, dict[Any, Any]]] = []
 
     def put(self, message_id: int, part: Any, value: Any) -> dict[Any, Any]:
-        """Add a part; returns all parts of that message so far, none for a message that has left already."""
-        if message_id in self._left:
+        """Add a part; returns all parts of that message so far, none when it has left without this one."""
+        if message_id in self._left and part not in self._left[message_id]:
+            self._left[message_id].add(part)
             return {}
+        self._left.pop(message_id, None)
+        if part in self._open.get(message_id, {}):
+            self._replaced.append((message_id, self._open.pop(message_id)))
         parts = self._open.setdefault(message_id, {})
         parts[part] = value
         return parts
@@ -291,8 +301,7 @@ class Joiner:
         """Let a message leave; False when it had left before."""
         if message_id in self._left:
             return False
-        self._open.pop(message_id, None)
-        self._left.append(message_id)
+        self._leave(message_id, self._open.pop(message_id, {}))
         return True
 
     def forget(self) -> None:
@@ -300,7 +309,9 @@ class Joiner:
         self._left.clear()
 
     def overflow(self) -> list[tuple[int, dict[Any, Any]]]:
-        """Messages that have to leave because too many are open, oldest first."""
+        """Messages that have to leave because too many are open, or another of their id has begun, oldest
+        first.
+        """
         return self._oldest(len(self._open) - self.max_open)
 
     def flush(self) -> list[tuple[int, dict[Any, Any]]]:
@@ -308,9 +319,16 @@ class Joiner:
         return self._oldest(len(self._open))
 
     def _oldest(self, count: int) -> list[tuple[int, dict[Any, Any]]]:
-        leaving = [self._open.popitem(last=False) for _ in range(max(0, count))]
-        self._left.extend(message_id for message_id, _ in leaving)
-        return leaving
+        replaced, self._replaced = self._replaced, []
+        oldest = [self._open.popitem(last=False) for _ in range(max(0, count))]
+        for message_id, parts in oldest:
+            self._leave(message_id, parts)
+        return replaced + oldest
+
+    def _leave(self, message_id: int, parts: dict[Any, Any]) -> None:
+        self._left[message_id] = set(parts)
+        while len(self._left) > 4 * self.max_open:
+            self._left.popitem(last=False)
 
 
 class PartsBlock(MessageBlock):
@@ -360,9 +378,12 @@ class PartsBlock(MessageBlock):
     def _put(self, port: str, part: pdu.Pdu) -> None:
         key = port if isinstance(part, pdu.Failed) else self.key(port, part)
         parts = self._joiner.put(part.message_id, key, part)
+        if not parts:
+            self.counters["late"] += 1
         if parts and self.complete(parts) and self._joiner.take(part.message_id):
             self._serve(part.message_id, parts)
         for message_id, some in self._joiner.overflow():
+            self.fail(None, f"message {message_id} goes on without a part that never came")
             self._serve(message_id, some)
 
     def _serve(self, message_id: int, parts: dict[Any, pdu.Pdu]) -> None:

@@ -14,7 +14,7 @@ from ..codecs.contract import Codec, Decoded
 from ..errors import HscError
 from ..message import ReceivedMessage
 from ..phy.assembly import AssembledMessage, join
-from ..phy.header import MAX_SIDE, Header
+from ..phy.header import Header
 from ..phy.packets import ReceivedPacket
 from ..refiner.options import BEFORE
 from . import pdu
@@ -22,8 +22,9 @@ from .base import limit_torch_threads
 from .collector import DEFAULT_HOLD, PacketCollector
 from .progressive import ProgressiveDecoder
 
-# Largest image of a message that is taken unless something else is asked for [pixels].
-MAX_PIXELS = MAX_SIDE**2
+# Largest image of a message that is taken unless something else is asked for [pixels]: the codecs of
+# photographs take no larger one.
+MAX_PIXELS = 1 << 24
 _PARTIAL = pmt.intern("partial")
 _PACKETS = pmt.intern("packets")
 

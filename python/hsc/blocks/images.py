@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import random
 import threading
@@ -31,12 +32,13 @@ class image_source(MessageBlock):
     Args:
         files: a file, folder or glob pattern, or a list of them; what is not there is looked for among the
             module's examples.
-        repeat: start again after the last image instead of ending.
+        repeat: start again after the last image instead of ending, as long as any of them can be read.
         interval: least time between two images [s].
         in_flight: images sent before the first message on `next` comes; 0 does not wait for `next` at all.
         first_id: message id of the first image, the others count up, also when the flowgraph runs again; -1
             for a random one.
         delay: before the first image, for a radio that has to settle [s].
+        rounds: how often all of them are sent where `repeat` is False.
 
     Raises:
         HscError: no such file or folder.
@@ -50,6 +52,7 @@ class image_source(MessageBlock):
         in_flight: int = 0,
         first_id: int = -1,
         delay: float = 0.0,
+        rounds: int = 1,
     ) -> None:
         super().__init__("Image Source")
         self.open_ports({"next": {pdu.Sent: self._release}}, ("images",), ends=())
@@ -58,7 +61,7 @@ class image_source(MessageBlock):
         self._noted: set[Path] = set()
         self._kept: dict[Path, image_files.SourceImage] = {}  # of pipes: they can be read once
         self.repeat, self._in_flight = repeat, in_flight
-        self._interval, self._delay = max(0.0, interval), delay
+        self._interval, self._delay, self._rounds = max(0.0, interval), delay, rounds
         self._next_id = random.randrange(1 << 16) if first_id < 0 else first_id
         self._reader = Companion("image_source", self._run)
 
@@ -121,15 +124,14 @@ class image_source(MessageBlock):
 
     def _order(self) -> Iterator[tuple[Path, str]]:
         """Paths and names to go by: the stem, numbered where several files have the same."""
-        before = self.counters["sent"]
-        while True:
-            seen: dict[str, int] = {}
+        for _ in itertools.count() if self.repeat else range(self._rounds):
+            before, seen = self.counters["sent"], {}
             for path in self._paths:
                 seen[path.stem] = seen.get(path.stem, 0) + 1
                 stem = files.printable(path.stem)
                 yield path, stem if seen[path.stem] == 1 else f"{stem}-{seen[path.stem]}"
-            if not self.repeat or self.counters["sent"] == before:
-                return
+            if self.counters["sent"] == before:
+                return  # there is nothing left that could be sent
 
     def _wait(self, asked: threading.Event) -> bool:
         """Wait for leave to send one image; False when the flowgraph stops."""
@@ -199,7 +201,7 @@ class quality_meter(MessageBlock):
         super().__init__("Quality Meter")
         inputs = {"reference": {pdu.Image: self._reference}, "received": {pdu.Image: self._received}}
         self.open_ports(inputs, ("images", "quality"))
-        self._joiner, self._keep = Joiner(max_open=64), keep
+        self._joiner, self._keep = Joiner(), keep
         if unknown := set(perceptual) - set(metrics.PERCEPTUAL):
             raise HscError(f"no distance {min(unknown)}: choose of {', '.join(metrics.PERCEPTUAL)}")
         self._perceptual = tuple(perceptual)
@@ -217,6 +219,8 @@ class quality_meter(MessageBlock):
 
     def _put(self, message_id: int, part: str, image: pdu.Image) -> None:
         parts = self._joiner.put(message_id, part, image)
+        if not parts:
+            self.counters["late"] += 1
         if len(parts) == 2:
             self._joiner.take(message_id)
             self._compare(parts["reference"], parts["received"])

@@ -62,7 +62,7 @@ class Image(Pdu):
     packets: int | None = optional(_COUNT)
     packets_received: int | None = optional(_COUNT)
     seconds: float | None = optional(real())
-    notices: str | None = optional(text_key(400))
+    notices: str | None = optional(text_key(400, bounded=True))
     part: str | None = optional(text_key(40))
     error: np.ndarray | None = optional(vector("f32"))
     region: np.ndarray | None = optional(vector("u8"))
@@ -299,7 +299,7 @@ class Packet(Pdu):
     symbols: np.ndarray = payload("c32")
     seconds: float | None = optional(real())
     again: int = key(integer(0, 1), default=0)
-    notices: str | None = optional(text_key(400))
+    notices: str | None = optional(text_key(400, bounded=True))
 
     def __post_init__(self) -> None:
         require(
@@ -374,7 +374,7 @@ class Sent(Pdu):
     header: Header = key(header_key())
     packets: int = key(_COUNT)
     seconds: float | None = optional(real())
-    notices: str | None = optional(text_key(400))
+    notices: str | None = optional(text_key(400, bounded=True))
 
     @property
     def message_id(self) -> int:
@@ -494,7 +494,7 @@ class RadioStatus(Pdu):
     lost: int = key(_TALLY, default=0)
     peak_dbfs: float | None = optional(real())
     rms_dbfs: float | None = optional(real())
-    failure: str | None = optional(text_key(400))
+    failure: str | None = optional(text_key(400, bounded=True))
 
     @property
     def troubles(self) -> dict[str, int]:
@@ -517,7 +517,7 @@ class Failed(Pdu):
 
     kind: ClassVar[str] = "failed"
     block: str = key(text_key(64))
-    reason: str = key(text_key(400))
+    reason: str = key(text_key(400, bounded=True))
     message_id: int | None = optional(_ID)
 
 

@@ -5,6 +5,7 @@ checked.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -74,8 +75,17 @@ def real() -> Key:
     return Key(lambda value: pmt.from_double(float(value)), read, "real")
 
 
-def text_key(limit: int) -> Key:
-    """A symbol of at most `limit` printable characters; longer text is cut when written."""
+# Different texts that are written with a bounded number of them, in a process: GNU Radio never forgets a
+# symbol, and each takes 200 bytes and slows down the search for all others.
+_MOST_TEXTS = 10_000
+_texts: set[str] = set()
+
+
+def text_key(limit: int, bounded: bool = False) -> Key:
+    """A symbol of at most `limit` printable characters; longer text is cut when written. `bounded`: text that
+    says what was received, of which somebody else may make ever new ones: behind the first 10 000 different
+    ones its numbers are left out.
+    """
 
     def read(value: Any) -> str:
         require(pmt.is_symbol(value), "must be a symbol")
@@ -84,9 +94,19 @@ def text_key(limit: int) -> Key:
         return text
 
     def write(value: Any) -> Any:
-        return pmt.intern("".join(c if c.isprintable() else " " for c in str(value)[:limit]))
+        text = "".join(c if c.isprintable() else " " for c in str(value)[:limit])
+        return pmt.intern(_familiar(text) if bounded else text)
 
     return Key(write, read, f"symbol, at most {limit} characters")
+
+
+def _familiar(text: str) -> str:
+    """A text, or the same without its numbers where there have been too many; at last none at all."""
+    for form, most in ((text, _MOST_TEXTS), (re.sub(r"\d+", "…", text), 2 * _MOST_TEXTS)):
+        if form in _texts or len(_texts) < most:
+            _texts.add(form)
+            return form
+    return "too many different texts"
 
 
 def write_vector(values: np.ndarray | bytes, item: str) -> Any:

@@ -10,6 +10,8 @@ so that whatever arrived from the beginning is an image.
 from __future__ import annotations
 
 import math
+import os
+import shutil
 import tempfile
 import warnings
 from functools import lru_cache
@@ -29,6 +31,8 @@ _EOC = b"\xff\xd9"
 _COD = b"\xff\x52"
 _PLT = b"\xff\x58"
 _RAM_DISK = Path("/dev/shm")
+# Its folders are named by this, the process's number, and a random part.
+_PREFIX = "gr-hsc-"
 # Resolutions of the wavelet at most, OpenJPEG's usual.
 _RESOLUTIONS = 6
 # Quality layers of an image.
@@ -170,4 +174,16 @@ def _resolutions(shape: tuple[int, ...]) -> int:
 
 def _folder() -> tempfile.TemporaryDirectory:
     """glymur writes files: in memory where the system has a RAM disk."""
-    return tempfile.TemporaryDirectory(dir=_RAM_DISK if _RAM_DISK.is_dir() else None)
+    _forget_the_dead()
+    parent = _RAM_DISK if _RAM_DISK.is_dir() else None
+    return tempfile.TemporaryDirectory(prefix=f"{_PREFIX}{os.getpid()}-", dir=parent)
+
+
+@lru_cache(maxsize=1)
+def _forget_the_dead() -> None:
+    """Once: remove the folders of processes that were killed."""
+    parent = _RAM_DISK if _RAM_DISK.is_dir() else Path(tempfile.gettempdir())
+    for folder in parent.glob(f"{_PREFIX}*-*"):
+        number = folder.name.removeprefix(_PREFIX).partition("-")[0]
+        if number.isdecimal() and not Path("/proc", number).exists():
+            shutil.rmtree(folder, ignore_errors=True)  # somebody else's stays

@@ -17,6 +17,8 @@ _REMEMBERED = 16
 # Least correlation of two receptions of one packet. It is 0.5 at 0 dB; of two different packets it is
 # 1 / sqrt(symbols).
 _SAME_CONTENT = 0.2
+# Largest SNR that counts in a mean, either way [dB]: more is not measured, and powers of ten stay finite.
+_MOST_SNR_DB = 200.0
 
 
 @dataclass
@@ -60,7 +62,8 @@ def join(packets: list[ReceivedPacket]) -> AssembledMessage:
     spread = [np.empty_like(a) for a in streams[0]]
     for source, target in zip(streams[0], spread, strict=True):
         target[order] = source
-    snr = 10 * np.log10(np.mean([10 ** (p.snr_db / 10) for p in packets]))
+    snrs_db = np.clip([p.snr_db for p in packets], -_MOST_SNR_DB, _MOST_SNR_DB)
+    snr = 10 * np.log10(np.mean(10 ** (snrs_db / 10)))
     return AssembledMessage(
         header,
         (tuple(spread), *streams[1:]),

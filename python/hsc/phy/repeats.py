@@ -11,6 +11,8 @@ from .reports import Nak
 
 # Messages that a receiver asks packets for at a time; the oldest is given up.
 _OPEN_MESSAGES = 4
+# Messages that have left and are still known, so that a late packet does not open them again.
+_REMEMBERED = 16
 
 
 @dataclass
@@ -74,15 +76,23 @@ class MissingPackets:
     Attributes:
         wait: [samples]; `rounds` + 1 times as long must be less than the receiver's patience.
         rounds: requests a message.
+        memory: a packet so many samples behind the last one of a message that has left is of another one with
+            the same layout, as of `assembly.MessageAssembler`.
     """
 
     wait: int
     rounds: int = 2
+    memory: int = 1 << 22
     _open: OrderedDict[Header, _Heard] = field(default_factory=OrderedDict)
+    _left: OrderedDict[Header, int] = field(default_factory=OrderedDict)
 
     def packet(self, header: Header, sample_index: int) -> None:
         """A packet came."""
         key = header.layout
+        if key in self._left:
+            if abs(sample_index - self._left[key]) <= self.memory:
+                return
+            del self._left[key]
         heard = self._open.setdefault(key, _Heard(sample_index))
         heard.indices.add(header.index)
         heard.newest = max(heard.newest, sample_index)
@@ -93,7 +103,11 @@ class MissingPackets:
 
     def close(self, layout: Header) -> None:
         """The message has left: nothing more is asked for."""
-        self._open.pop(layout, None)
+        heard = self._open.pop(layout, None)
+        if heard is not None:
+            self._left[layout] = heard.newest
+        while len(self._left) > _REMEMBERED:
+            self._left.popitem(last=False)
 
     def due(self, sample_index: int) -> list[Nak]:
         """Requests to be sent now. Only packets with digital symbols are asked for: analog ones are a

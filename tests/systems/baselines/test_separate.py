@@ -1,5 +1,6 @@
 """HEVC stills, and separate source and channel coding: budgets, losses, damaged bytes, Shannon's bound."""
 
+import os
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from gnuradio.hsc import metrics
 from gnuradio.hsc.app import samples
 from gnuradio.hsc.codecs import registry
-from gnuradio.hsc.coding import budget, erasure, hevc, hevc_rate, stills
+from gnuradio.hsc.coding import budget, erasure, hevc, hevc_rate, jpeg2000, stills
 from gnuradio.hsc.coding.chunks import frame
 from gnuradio.hsc.errors import HscError
 from gnuradio.hsc.images.files import load
@@ -42,6 +43,27 @@ def test_hevc_keeps_any_size_and_reaches_high_quality(shape):
     decoded = hevc.decode(hevc.encode(image, hevc.HIGHEST), shape)
     assert decoded.shape == shape and decoded.dtype == np.uint8
     assert metrics.psnr_db(decoded, image) > 44
+
+
+@pytest.mark.parametrize("source", ["hevc", "jpeg2000"])
+def test_a_size_that_is_never_sent_is_refused_before_memory_is_taken(source):
+    parameters = registry.create("separate", source=source).encode(photograph(), Link(10, 1 / 6)).parameters
+    stream = ReceivedDigital(b"1234567", np.ones(7, bool))
+    with pytest.raises(HscError, match="cannot be sent"):
+        registry.create("separate").decode(
+            ReceivedMessage("separate", (16384, 16384, 3), parameters, None, (stream,))
+        )
+
+
+def test_folders_of_processes_that_were_killed_are_removed(tmp_path, monkeypatch):
+    monkeypatch.setattr(jpeg2000, "_RAM_DISK", tmp_path)
+    jpeg2000._forget_the_dead.cache_clear()
+    dead, alive = tmp_path / f"gr-hsc-{1 << 30}-abc", tmp_path / f"gr-hsc-{os.getpid()}-abc"
+    for folder in (dead, alive):
+        folder.mkdir()
+        (folder / "cr.j2k").touch()
+    jpeg2000.encode(np.zeros((8, 8), np.uint16))
+    assert list(tmp_path.iterdir()) == [alive]
 
 
 @pytest.mark.parametrize("n_bytes", [150, 1000, 6000, 20000])

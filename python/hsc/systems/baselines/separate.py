@@ -86,8 +86,9 @@ class SeparateCodec(Refining):
 
     def decode(self, received: ReceivedMessage) -> Decoded:
         """Received message → image. Raises HscError when nothing usable came, with HEVC when anything is
-        missing.
+        missing, and for a shape that is never sent.
         """
+        check_shape(received.shape)
         source = self.describe(received.parameters)["source"]
         if not received.digital:
             raise HscError("nothing of the image arrived: use a more robust MCS or send it again")
