@@ -190,6 +190,18 @@ def test_lost_packets_leave_a_picture(crop, tmp_path):
     assert entry["psnr_db"] > 8
 
 
+@pytest.mark.gnuradio
+def test_both_ways_the_codec_is_told_of_losses(crop, tmp_path):
+    """`send` goes through blocks, `simulate` does not: they send the same."""
+    sent = {}
+    for command in ("simulate", "send"):
+        for loss in (0, 0.3):
+            arguments = ("--codec", "hda_deepsc", "--loss", loss, "--seed", 4, "--metrics", "none", "--json")
+            (entry,) = entries(run(command, crop, *arguments, "--out", tmp_path), tmp_path)
+            sent[command, loss] = entry["streams"]
+    assert sent["send", 0] == sent["simulate", 0] != sent["simulate", 0.3] == sent["send", 0.3]
+
+
 @pytest.mark.parametrize(
     "arguments", [("--rank", 49), ("--cbr", "1/1000"), ("--codec", "hsc", "--rank", 4097)]
 )

@@ -108,6 +108,7 @@ class _flowgraph(gr.top_block):  # noqa: N801
             scenario.cbr,
             scenario.mcs or "",
             scenario.packet_symbols,
+            scenario.loss,
         )
         self.transmitter = ofdm_transmitter(scenario.numerology, continuous=False)
         self.channel = _channel(scenario)

@@ -7,6 +7,7 @@ import time
 from .. import modem
 from ..codecs import registry
 from ..message import Link
+from ..phy.adaptation import repair_share
 from ..phy.packets import DEFAULT_PACKET_SYMBOLS, split
 from . import pdu
 from .base import limit_torch_threads
@@ -26,6 +27,8 @@ class message_encoder(LinkBlock):
         cbr: budget of payload channel uses / (C·H·W); None for none.
         mcs_name: MCS of the digital streams; empty leaves it to the codec.
         packet_symbols: largest number of payload symbols in a packet.
+        loss: share of the packets that the codec may count on to be lost, 0 to 1: repair symbols follow from
+            it; None when unknown.
 
     Raises:
         HscError: unknown codec, option or MCS.
@@ -39,12 +42,13 @@ class message_encoder(LinkBlock):
         cbr: float | None = None,
         mcs_name: str = "",
         packet_symbols: int = DEFAULT_PACKET_SYMBOLS,
+        loss: float | None = None,
     ) -> None:
         super().__init__(
             "Message Encoder",
             {"images": {pdu.Image: self._encode}},
             ("packets",),
-            Link(snr_db, cbr, mcs_name or None),
+            Link(snr_db, cbr, mcs_name or None, None if loss is None else repair_share(loss)),
         )
         self._name, self._packet_symbols = codec, packet_symbols
         limit_torch_threads()
