@@ -18,7 +18,7 @@ debian_13() { # ... or later: testing has no number
 
 build_deb() {
     local needed made
-    debian_13 || die "a Debian package is made of Debian 13's libraries: build it there or later, in a container or by tools/try-package.sh"
+    debian_13 || die "a Debian package is made of Debian 13's libraries: build it there or later, in a container or by tools/try-debian.sh"
     mapfile -t needed < <(build_depends)
     lock
     : >"$log"

@@ -265,7 +265,7 @@ def test_another_key_is_told_and_costs_the_digital_part_only(tmp_path):
         assert (record["notices"] is None) == opens
         quality = metrics.psnr_db(pixels(folder / "got" / record["file"]), image)
         assert quality > 28 if opens else quality < 25
-    assert "do not open" in record["notices"]
+    assert "not open" in record["notices"]
 
 
 @pytest.mark.parametrize("level", [1e-4, 1.0, 300.0])

@@ -25,6 +25,7 @@ class Options:
     key: bytes | None = option(None, "a secret", Ends.RECEIVER, _hexadecimal, secret=True)
     loud: bool = option(False, "whether it says so")
     title: str = option("", "its name")
+    rate: Literal["0.26", "1.0"] | None = option(None, "in bits per pixel")
 
     def __post_init__(self) -> None:
         if self.size < 0:
@@ -35,7 +36,7 @@ KNOWN = described(Options)
 
 
 def test_what_the_dataclass_says():
-    assert list(KNOWN) == ["size", "share", "kind", "points", "key", "loud", "title"]
+    assert list(KNOWN) == ["size", "share", "kind", "points", "key", "loud", "title", "rate"]
     assert [KNOWN[name].default for name in ("size", "share", "kind")] == [3, None, "fine"]
     assert KNOWN["kind"].choices == ("fine", "coarse", None) and KNOWN["points"].choices == (4, 16)
     assert KNOWN["share"].kinds == (float, type(None)) and KNOWN["share"].choices == ()
@@ -54,7 +55,8 @@ def test_what_the_dataclass_says():
         ("kind", "coarse", "coarse"), ("points", "16", 16), ("loud", "True", True),
         ("key", "00ff", b"\0\xff"), ("title", "a b", "a b"), ("title", "", ""),
         ("title", "1,2,3,4", "1,2,3,4"), ("title", "5", "5"), ("title", "[a]", "[a]"),
-        ("size", "(" * 10_000, "(" * 10_000),
+        ("size", "(" * 10_000, "(" * 10_000), ("loud", "true", True), ("loud", "FALSE", False),
+        ("title", "true", "true"), ("rate", "0.26", "0.26"), ("rate", "1.0", "1.0"), ("rate", "None", None),
     ],
 )  # fmt: skip
 def test_text_is_read(name, text, value):

@@ -85,10 +85,14 @@ class Described:
 
     def parse(self, text: str) -> object:
         """Text of the command line → value; where the option takes text, what is no other value of it is
-        text. Raises HscError for text that `read` refuses.
+        text; a choice is as it is written. Raises HscError for text that `read` refuses.
         """
         if self.read is not None:
             return self.read(text)
+        if text in self.choices:
+            return text
+        if bool in self.kinds and text.lower() in _TRUTHS:
+            return _TRUTHS[text.lower()]
         try:
             if float in self.kinds and "/" in text:
                 return float(Fraction(text))
@@ -114,6 +118,7 @@ class Described:
         raise HscError(f"{codec} option {self.name} is {shown}: give {wanted}")
 
 
+_TRUTHS = {"true": True, "false": False}
 _WORDS = {
     bool: "True or False",
     int: "a whole number",

@@ -316,6 +316,6 @@ def test_a_base_that_is_better_alone_gets_all_channel_uses(snr_db):
         for of, sent in ((codec, message), (other, other.encode(image, link)))
     )
     assert ours > theirs - 0.3
-    with pytest.raises(HscError, match="do not open"):
+    with pytest.raises(HscError, match="not open"):
         registry.create("hda_hevc").decode(cross(message, snr_db))
     assert registry.create("hda_hevc", da_ratio=0.2).encode(image, link).analog is not None

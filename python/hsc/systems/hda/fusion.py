@@ -116,4 +116,5 @@ def _guess(
 
 def notices(closed: int) -> tuple[str, ...]:
     """What the receiver's user should know of chunks that came and did not open."""
-    return (f"{closed} chunks do not open: they were altered, or the key is another",) if closed else ()
+    what = "1 chunk does" if closed == 1 else f"{closed} chunks do"
+    return (f"{what} not open: altered, or the receiver's key is not the transmitter's",) if closed else ()
