@@ -569,6 +569,10 @@ def test_receivers_with_one_folder_leave_each_others_images(tmp_path):
         logs[value % 2].image(value, np.full((8, 8, 1), value, np.uint8), 12.0, 1, 1, None)
     found = [int(load(tmp_path / record["file"]).pixels[0, 0, 0]) for record in records(tmp_path)]
     assert found == [0, 1, 2, 3]
+    for record in records(tmp_path):
+        (tmp_path / record["file"]).unlink()
+    logs[1].image(9, np.zeros((8, 8, 1), np.uint8), 12.0, 1, 1, None)
+    assert records(tmp_path)[-1]["file"] == "image_00005.png"
 
 
 def test_the_account_of_messages_is_bounded(tmp_path):

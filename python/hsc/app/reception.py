@@ -132,6 +132,7 @@ class ImageLog:
         with _alone(self._log):  # another receiver may write to the folder too
             while (self.folder / (name := f"image_{self._next:05d}.png")).exists():
                 self._next += 1
+            self._next += 1  # for good: whoever takes files away gets no name twice
             self._save(pixels, self.folder / name)
         figures = self.figures
         figures.images += 1
