@@ -380,7 +380,7 @@ def test_what_cannot_be_sent_is_one_line_and_the_rest_is_sent(tmp_path):
     reason = f"gr-hsc: {bad}: not an image that pillow can read, convert it to PNG or JPEG"
     lines = result.output.splitlines()
     assert [line for line in lines if "pillow" in line] == [reason]
-    assert lines[-1] == "sent 1 images in 1 packets"
+    assert lines[-1] == "sent 1 image in 1 packet"
 
 
 def test_images_of_which_none_can_be_sent_end_even_a_loop():

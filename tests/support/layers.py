@@ -11,7 +11,7 @@ PACKAGE = ROOT / "python" / "hsc"
 LAYERS = (
     (
         *("message", "errors", "metrics", "perceptual", "perceptual_weights"),
-        *("paths", "channel", "files", "home", "streams"),
+        *("paths", "channel", "files", "home", "streams", "words"),
     ),
     ("phy", "weights"),
     ("coding", "nn", "images"),

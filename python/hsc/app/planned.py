@@ -21,6 +21,7 @@ from ..evaluation import drawing, sweep
 from ..evaluation import plan as plans
 from ..evaluation.curves import Curves
 from ..evaluation.transmission import Point
+from ..words import counted
 from .report import print_table, progress_bar
 
 _SHOWN_ERRORS = 5  # kinds of errors that are told: more fill a screen and say no more
@@ -84,8 +85,8 @@ def measure_points(
 def _announce(name: str, points: Sequence[Point], store: sweep.Store | None, workers: Workers) -> None:
     lacking = [p for p in dict.fromkeys(points) if store is None or store.get(p) is None]
     text = (
-        f"{files.printable(name)}: {len(set(points))} points, {len(lacking)} to measure, "
-        f"{len(sweep.jobs_of(lacking))} encodes"
+        f"{files.printable(name)}: {counted(len(set(points)), 'point')}, {len(lacking)} to measure, "
+        f"{counted(len(sweep.jobs_of(lacking)), 'encode')}"
     )
     expected = (
         None
@@ -108,7 +109,7 @@ def _duration(seconds: float) -> str:
 def _tell_errors(outcome: sweep.Outcome) -> None:
     if not outcome.errors:
         return
-    say(f"{len(outcome.errors)} points failed; the next run tries them again:")
+    say(f"{counted(len(outcome.errors), 'point')} failed; the next run tries them again:")
     kinds = Counter((point.sending.codec, text) for point, text in outcome.errors.items())
     for (codec, text), count in kinds.most_common(_SHOWN_ERRORS):
         say(f"  {count} x {codec}: {text}")

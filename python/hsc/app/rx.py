@@ -19,6 +19,7 @@ from ..errors import HscError
 from ..phy.numerology import presets
 from ..radio.addresses import RadioSettings
 from ..radio.reader import Capture
+from ..words import counted
 from . import live
 from .codec_options import by_codec
 from .group import EXIT_FAILED
@@ -239,8 +240,11 @@ class _flowgraph(gr.top_block):  # noqa: N801
         signal = "no packet yet"
         if figures.numerology is not None:
             signal = f"{figures.numerology}, SNR {figures.snr_db:.1f} dB, CFO {figures.cfo_hz:+.0f} Hz"
-        lost = f"{figures.packets} packets, {figures.lost} lost, {seen['header_errors']} header errors"
-        images = f"{figures.images} images" + (
+        lost = (
+            f"{counted(figures.packets, 'packet')}, {figures.lost} lost, "
+            f"{counted(seen['header_errors'], 'header error')}"
+        )
+        images = counted(figures.images, "image") + (
             f", {figures.incomplete} incomplete" if figures.incomplete else ""
         )
         failed = f", {figures.failed} failed" if figures.failed else ""

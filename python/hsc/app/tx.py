@@ -20,6 +20,7 @@ from ..files import label
 from ..images import files as image_files
 from ..phy import mcs
 from ..radio.addresses import RadioSettings
+from ..words import counted
 from . import live
 from .group import EXIT_BAD_INPUT, EXIT_FAILED
 from .link import Scenario, create_codecs
@@ -97,7 +98,7 @@ class _monitor(MessageBlock):  # noqa: N801
         if sent.notices:
             self._display.complain(sent.notices, f"message {sent.message_id}: ")
         height, width, _ = sent.header.shape
-        self.last = f"message {sent.message_id} ({width} x {height}, {sent.packets} packets)"
+        self.last = f"message {sent.message_id} ({width} x {height}, {counted(sent.packets, 'packet')})"
 
     def _image(self, image: pdu.Image) -> None:
         if image.notices:
@@ -122,7 +123,8 @@ class _monitor(MessageBlock):  # noqa: N801
         """Draw the live line."""
         failed = f", {self.failures} failed" if self.failures else ""
         last = f" | last: {self.last}" if self.last else ""
-        self._display.status(f"sent {self.images} images, {self.packets} packets{failed}{last}{self.losses}")
+        sent = f"{counted(self.images, 'image')}, {counted(self.packets, 'packet')}"
+        self._display.status(f"sent {sent}{failed}{last}{self.losses}")
 
 
 class _flowgraph(gr.top_block):  # noqa: N801
@@ -205,8 +207,9 @@ def transmit(paths: Sequence[Path], scenario: Scenario, radio: RadioSettings, sc
         monitor = flowgraph.monitor
         rate = f"{radio.sample_rate / 1e6:g} MS/s"
         how = f"{rate}, {scenario.numerology}, codec {scenario.codec}"
-        display.line(f"sending {len(files)} images over {radio.address}, {how}")
+        display.line(f"sending {counted(len(files), 'image')} over {radio.address}, {how}")
         live.run(flowgraph, monitor.show, monitor.ended)
         failure = flowgraph.sink.failure
-        display.line(f"sent {monitor.images} images in {monitor.packets} packets{monitor.losses}")
+        sent = f"{counted(monitor.images, 'image')} in {counted(monitor.packets, 'packet')}"
+        display.line(f"sent {sent}{monitor.losses}")
     return EXIT_FAILED if failure else EXIT_BAD_INPUT if monitor.failures or missing else 0

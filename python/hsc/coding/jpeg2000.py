@@ -82,15 +82,20 @@ def decode_image(data: bytes, received: np.ndarray | None, shape: tuple[int, int
     """Image of the layers that came whole, uint8 of `shape`; None when the first did not come. Any bytes are
     safe.
     """
-    layers = intact_prefix(data, received)[:LAYERS]
-    if not layers:
+    came = layers(data, received)
+    if not came:
         return None
     head, rest = _image_header(shape).split(_COD, 1)
     # SGcod: number of layers, behind length, Scod and progression (annex A.6.1)
-    count = len(layers).to_bytes(2, "big")
-    image = _decode(head + _COD + rest[:4] + count + rest[6:], b"".join(layers))
+    count = len(came).to_bytes(2, "big")
+    image = _decode(head + _COD + rest[:4] + count + rest[6:], b"".join(came))
     fits = image is not None and image.size == np.prod(shape)
     return image.astype(np.uint8).reshape(shape) if fits else None
+
+
+def layers(data: bytes, received: np.ndarray | None) -> list[bytes]:
+    """Packets of the quality layers of an image that came whole, from the coarsest: at most LAYERS."""
+    return intact_prefix(data, received)[:LAYERS]
 
 
 def _layers(image: np.ndarray, n_bytes: int) -> list[bytes]:

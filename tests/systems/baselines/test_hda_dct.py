@@ -86,6 +86,9 @@ def test_without_a_part_the_other_is_shown():
     codec = registry.create("hda_dct")
     grey = metrics.psnr_db(np.full_like(image, 128), image)
     assert quality(message, image, 10.0, without=(0,)) > grey
+    notices = [codec.decode(arrived(message, 10.0, without=lost)).notices for lost in ((), (0,), (1,))]
+    assert [len(each) for each in notices] == [0, 1, 1]
+    assert "base is lost" in notices[1][0] and "side information is lost" in notices[2][0]
     np.testing.assert_array_equal(
         codec.decode(arrived(message, 10.0, without=(1,))).image,
         codec.decode(arrived(message, 10.0, without=(1, "analog"))).image,

@@ -228,11 +228,12 @@ def test_jpeg2000_layers_before_the_first_lost_block_are_an_image():
     codec = registry.create("separate", source="jpeg2000")
     message = codec.encode(image, Link(10.0))
     blocks = digital.block_count(len(message.digital[0].data), message.digital[0].mcs)
-    quality = [
-        metrics.psnr_db(codec.decode(carried(message, n)).image, image)
-        for n in (blocks // 4, blocks // 2, blocks - 1, blocks)
-    ]
+    found = [codec.decode(carried(message, n)) for n in (blocks // 4, blocks // 2, blocks - 1, blocks)]
+    quality = [metrics.psnr_db(each.image, image) for each in found]
     assert quality == sorted(quality) and quality[0] > 20 and quality[-1] > quality[0] + 3
+    layers = [int(each.notices[0].split()[0]) for each in found[:2]]
+    assert layers[0] > 0 and layers[0] <= layers[1] < 8
+    assert not any(each.notices for each in found[2:])  # repair symbols make up for one block
     with pytest.raises(HscError, match="nothing usable"):
         codec.decode(carried(message, 0))
 

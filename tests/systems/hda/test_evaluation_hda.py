@@ -296,7 +296,7 @@ def test_several_figures_are_measured_together(stand_ins, tmp_path, monkeypatch)
     ]
     result = CliRunner().invoke(main, arguments)
     assert result.exit_code == 0, result.output
-    told = re.findall(r"(\S+): (\d+) points, (\d+) to measure, (\d+) encodes", result.stderr)
+    told = re.findall(r"(\S+): (\d+) points?, (\d+) to measure, (\d+) encodes?", result.stderr)
     (_, points, _, encodes), *figures_told = told
     assert (
         result.stderr.startswith("gr-hsc: 2 figures: ") and int(points) == 2 * int(encodes) > 0

@@ -144,15 +144,17 @@ def test_without_repair_symbols_a_lost_chunk_costs_its_region(sample_photo):
     codec = registry.create("hda_deepsc", repair_share=0.0)
     message = codec.encode(sample_photo, Link(10.0, 1 / 6))
     arrived = cross(message, 10.0)
-    whole = codec.decode(arrived).image
+    whole = codec.decode(arrived)
     stream = arrived.digital[0]
     mask = stream.received.copy()
     mask[: len(mask) // 3] = False
     found = codec.decode(
         dataclasses.replace(arrived, digital=(ReceivedDigital(stream.data, mask, (0,), stream.block_bytes),))
-    ).image
-    same = np.abs(found.astype(int) - whole).max(2) < 24
+    )
+    same = np.abs(found.image.astype(int) - whole.image).max(2) < 24
     assert 0.1 < same.mean() < 0.95
+    assert not whole.notices
+    assert len(found.notices) == 1 and "of the image did not arrive" in found.notices[0]
 
 
 @pytest.mark.parametrize("name", CODECS)

@@ -239,10 +239,13 @@ def test_lost_cr_leaves_the_generated_image_and_a_prefix_helps():
     message = codec.encode(image)
     _, predicted = semantic.encode(image, HscOptions())
     size = len(message.digital[0].data)
-    images = [
-        codec.decode(ideal(message, digital_from=at)).image
-        for at in (0, size // 4, size // 2, size - 1, None)
+    found = [
+        codec.decode(ideal(message, digital_from=at)) for at in (0, size // 4, size // 2, size - 1, None)
     ]
+    images = [each.image for each in found]
+    rows = [int(each.notices[0].split()[0]) for each in found[:-1]]  # of those that can be used
+    assert rows[0] == 0 < rows[1] < rows[2] < rows[3] < 40 and not found[-1].notices
+    assert all("of 40 rows of the CR" in each.notices[0] for each in found[:-1])
     np.testing.assert_array_equal(images[0], np.rint(predicted.generated * 255).astype(np.uint8))
     errors = [mse(received, image) for received in images]
     assert errors[0] > errors[1] > errors[2] > errors[3] > errors[4]
@@ -252,8 +255,9 @@ def test_lost_cr_leaves_the_generated_image_and_a_prefix_helps():
 def test_lost_sr_leaves_the_cr_over_flat_grey(cr):
     image = picture((64, 96, 3))
     codec = hsc.HscCodec(rank=40, cr=cr)
-    received = codec.decode(ideal(codec.encode(image), analog_lost=True)).image
-    assert mse(received, image) < 0.5 * mse(np.full(image.shape, 128.0), image)
+    found = codec.decode(ideal(codec.encode(image), analog_lost=True))
+    assert found.notices == ("the SR is lost: the image is the CR over grey",)
+    assert mse(found.image, image) < 0.5 * mse(np.full(image.shape, 128.0), image)
 
 
 def test_nothing_received_is_an_error():

@@ -116,23 +116,24 @@ class HdaDctCodec(Codec):
         if len(received.digital) < 2:
             raise HscError("not a message of hda_dct: transmitter and receiver differ, update both")
         image, residual = np.full(shape, float(_GREY)), np.zeros((shape[2], *shape[:2]))
-        failed = 0
+        notices = []
         try:
             data = softcast.recovered(received.digital[0], base_bytes)
             image = BASES[base].decode(data, shape).astype(np.float64)
         except HscError:
-            failed += 1
+            notices.append("the base is lost: the image is the residual on mid-grey")
         try:
             side = softcast.recovered(received.digital[1], side_bytes)
             residual = softcast_transform.decode(side, received.analog, shape)
         except HscError:
-            failed += 1
-        if failed == 2:
+            notices.append("the residual's side information is lost: the image is the base alone")
+        if len(notices) == 2:
             raise HscError(
                 "nothing usable of the image arrived: neither base nor residual; "
                 "use a more robust MCS or send it again"
             )
-        return Decoded(np.rint((image + residual.transpose(1, 2, 0)).clip(0, 255)).astype(np.uint8))
+        pixels = np.rint((image + residual.transpose(1, 2, 0)).clip(0, 255)).astype(np.uint8)
+        return Decoded(pixels, tuple(notices))
 
     @classmethod
     def describe(cls, parameters: bytes) -> dict[str, object]:

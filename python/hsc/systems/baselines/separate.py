@@ -15,10 +15,10 @@ import numpy as np
 
 from ...codecs.contract import Decoded
 from ...codecs.options import option, repair_option
-from ...coding import budget, erasure, nnpf, stills
+from ...coding import budget, erasure, jpeg2000, nnpf, stills
 from ...coding.stills import SOURCES, Source
 from ...errors import HscError
-from ...message import DigitalStream, Link, Message, ReceivedMessage
+from ...message import DigitalStream, Link, Message, ReceivedDigital, ReceivedMessage
 from ...nn.planes import check_shape
 from ...phy import digital
 from ...refiner.codec import Refining
@@ -96,7 +96,8 @@ class SeparateCodec(Refining):
         if size := int.from_bytes(received.parameters[1 : 1 + _LENGTH], "big"):
             data, there = erasure.recover(stream, size, stream.block_bytes or erasure.LARGEST_SYMBOL)
             stream = replace(stream, data=data, received=there)
-        return Decoded(stills.decode(stream, tuple(received.shape), source))
+        image = stills.decode(stream, tuple(received.shape), source)
+        return Decoded(image, _finest_lost(stream) if source == "jpeg2000" else ())
 
     @classmethod
     def describe(cls, parameters: bytes) -> dict[str, object]:
@@ -104,3 +105,9 @@ class SeparateCodec(Refining):
         if not parameters or parameters[0] >= len(SOURCES):
             raise HscError("not a message of separate coding: transmitter and receiver differ, update both")
         return {"source": SOURCES[parameters[0]]}
+
+
+def _finest_lost(stream: ReceivedDigital) -> tuple[str, ...]:
+    """What is said of a JPEG2000 image whose finest layers did not come."""
+    came, of = len(jpeg2000.layers(stream.data, stream.received)), jpeg2000.LAYERS
+    return (f"{came} of the image's {of} quality layers can be used, the finer ones are lost",) * (came < of)

@@ -24,7 +24,7 @@ from ...refiner import bands
 from . import models
 from .allocation import NAME, allocate
 from .codec import semantic_decode, semantic_encode
-from .fusion import Fused, fuse, notices
+from .fusion import Fused, fuse
 from .options import HdaOptions, key_bytes
 from .parameters import HdaParameters
 
@@ -164,9 +164,9 @@ class hda_fusion(PartsBlock):
         check_shape(received.shape)
         fused = fuse(received, self._key, model, parameters)
         self.counters["lost_regions"] += fused.lost
-        if fused.closed:
-            self.counters["closed_chunks"] += fused.closed
-            self.fail(None, f"message {message_id}: {notices(fused.closed)[0]}")
+        self.counters["closed_chunks"] += fused.closed
+        for notice in fused.notices:
+            self.fail(None, f"message {message_id}: {notice}")
         z, variance = (part.numpy().ravel() for part in (fused.z, fused.variance))
         head, known = (message_id, NAME, received.shape), (received.parameters, variance, received.snr_db)
         self.publish("features", pdu.Features(*head, z, *known, **link))

@@ -24,7 +24,7 @@ from ...refiner import bands
 from . import models
 from .allocation import NAME, allocate
 from .base import HdaCodec
-from .fusion import Fused, fuse, notices
+from .fusion import Fused, fuse
 from .models import Model
 from .network import MULTIPLE
 from .options import HdaOptions
@@ -82,4 +82,4 @@ class HdaDeepScCodec(HdaCodec):
         fused = fuse(received, self.options.key, model, parameters)
         restorer = models.load_restorer() if self.options.restorer else None
         image = semantic_decode(fused, received.shape, model, restorer)
-        return Decoded(image, notices(fused.closed), bands.of_image(fused.variance, received.shape))
+        return Decoded(image, fused.notices, bands.of_image(fused.variance, received.shape))

@@ -18,6 +18,7 @@ from ...coding.analog_part import Selection
 from ...coding.regions import Region, regions
 from ...errors import HscError
 from ...message import ReceivedMessage
+from ...words import counted
 from . import digital_part
 from .digital_part import Arrived
 from .models import Model
@@ -40,6 +41,16 @@ class Fused:
     variance: torch.Tensor
     lost: int = 0
     closed: int = 0
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """What the receiver's user should know of chunks that came and did not open, and of regions that did
+        not come.
+        """
+        # A region whose chunk did not open is among the lost ones, or guessed.
+        missing = max(0, self.lost - self.closed)
+        lost = (f"{counted(missing, 'region')} of the image did not arrive",) if missing else ()
+        return closed_notices(self.closed) + lost
 
 
 @torch.inference_mode()
@@ -114,7 +125,7 @@ def _guess(
     return log_power, replace(came, placed=list(zip(where, first, strict=True)))
 
 
-def notices(closed: int) -> tuple[str, ...]:
+def closed_notices(closed: int) -> tuple[str, ...]:
     """What the receiver's user should know of chunks that came and did not open."""
     what = "1 chunk does" if closed == 1 else f"{closed} chunks do"
     return (f"{what} not open: altered, or the receiver's key is not the transmitter's",) if closed else ()

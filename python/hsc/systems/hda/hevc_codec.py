@@ -29,7 +29,7 @@ from . import digital_part, models
 from .allocation import Budget
 from .base import HdaCodec
 from .codec import semantic_encode
-from .fusion import Fused, join, notices
+from .fusion import Fused, closed_notices, join
 from .hevc_model import ALONE, FINE_COLOUR, NAME, WEIGHTS, load, load_restorer
 from .hevc_split import Source, best_message, shares_of
 from .network import MULTIPLE
@@ -69,14 +69,14 @@ class HdaHevcCodec(HdaCodec):
             raise HscError(f"{NAME}: {_why_no_base(came.closed)}")
         picture = nnpf.decode(came.whole, received.shape)
         if known.profile == ALONE:
-            return Decoded(picture, notices(came.closed))
+            return Decoded(picture, closed_notices(came.closed))
         base = semantic_encode(picture, model)  # z̃
         table = model.log_power[known.quality, known.fineness]
         log_power = activity.log_powers(table, came.coded[None], known.fineness)[0]
         alone = Fused(base, _LEFT_OVER * model.network.deviation.square()[:, None, None])
         fused = join(base, log_power, came, received, known.selection, model.network, alone)
         image = to_image(_decode(fused, picture, known.profile), received.shape)
-        return Decoded(image, notices(fused.closed), bands.of_image(fused.variance, received.shape))
+        return Decoded(image, fused.notices, bands.of_image(fused.variance, received.shape))
 
 
 def _decode(fused: Fused, picture: np.ndarray, level: int) -> torch.Tensor:
@@ -88,5 +88,5 @@ def _decode(fused: Fused, picture: np.ndarray, level: int) -> torch.Tensor:
 
 def _why_no_base(closed: int) -> str:
     if closed:
-        return notices(closed)[0]
+        return closed_notices(closed)[0]
     return "the digital base did not arrive: send at a more robust MCS, or with a larger repair share"

@@ -95,7 +95,7 @@ class HscCodec(Codec):
         parameters, shape = HscParameters.unpack(received.parameters), received.shape
         generated = semantic.decode(received.analog, shape, parameters)  # (6)
         rows = received.digital[0] if received.digital else None
-        return Decoded(recomposition.recompose(generated, rows, shape, parameters))  # (7), (8)
+        return recomposition.recompose(generated, rows, shape, parameters)  # (7), (8)
 
     def adapted(self, setting: LinkSetting) -> HscCodec:
         """With the target PSNR of the setting as the amount of CR, or none where nothing digital gets

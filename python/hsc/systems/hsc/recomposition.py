@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ...codecs.contract import Decoded
 from ...errors import HscError
 from ...message import ReceivedDigital
 from . import cr, cr_paper, cr_progressive
@@ -23,21 +24,24 @@ def recompose(
     received: ReceivedDigital | None,
     shape: tuple[int, int, int],
     parameters: HscParameters,
-) -> np.ndarray:
-    """G and the received CR → image, uint8 (H, W, C): eqs. (7) and (8), from as many rows of A as arrived
-    intact.
+) -> Decoded:
+    """G and the received CR → image (H, W, C): eqs. (7) and (8), from as many rows of A as arrived intact; a
+    notice says of how many.
 
     Without CR the generated image; without SR the CR over a flat grey image. Raises HscError when there is
     neither.
     """
     rows = _rows(received, shape, parameters)
+    came, sent = len(rows[0]), min(parameters.rank, shape[0])
+    notices = (f"{came} of {sent} rows of the CR can be used, the others are lost",) * (came < sent)
     if generated is None:
-        if not len(rows[0]):
+        if not came:
             raise HscError(
                 "nothing usable of the image arrived, neither SR nor CR: raise the SNR or send it again"
             )
         generated = np.full(shape, _GREY)
-    return _recomposed(generated, rows, parameters)
+        notices += ("the SR is lost: the image is the CR over grey",)
+    return Decoded(_recomposed(generated, rows, parameters), notices)
 
 
 def errors(

@@ -188,7 +188,7 @@ class cr_recomposition(PartsBlock):
         generated, cr = parts.get("generated"), parts.get("digital")
         if cr is not None:
             require_codec(cr.codec, HSC)
-        image = recomposition.recompose(
+        decoded = recomposition.recompose(
             generated.pixels if generated else None,
             cr.received if cr and cr.streams else None,
             first.shape,
@@ -197,4 +197,6 @@ class cr_recomposition(PartsBlock):
         link = {}
         if cr is not None:
             link = {"snr_db": cr.snr_db, "packets": cr.packets, "packets_received": cr.packets_received}
-        self.publish("images", pdu.Image(message_id, image.shape, image.ravel(), **link))
+        self.publish("images", pdu.Image.of(message_id, decoded, **link))
+        for notice in decoded.notices:
+            self.fail(None, f"message {message_id}: {notice}")
