@@ -5,6 +5,7 @@ python hsc_headless.py --snr 10 --rank 40 --out received images/kitten.jpg
 """
 
 import argparse
+import sys
 
 from gnuradio import channels, gr, hsc
 from gnuradio.hsc.errors import HscError
@@ -32,8 +33,8 @@ class ImageLink(gr.top_block):
         self.msg_connect(self.meter, "images", self.sink, "images")
 
 
-def main() -> None:
-    """Run the link and print what arrived."""
+def main() -> int:
+    """Run the link and print what arrived. Returns 1 when an image could not be read, or did not arrive."""
     parser = argparse.ArgumentParser(description="Send images over a simulated OFDM link with HSC.")
     parser.add_argument(
         "files", nargs="*", default=["images"], help="files, folders or patterns; default: the sample images"
@@ -71,7 +72,9 @@ def main() -> None:
         similarity = "" if quality.ms_ssim is None else f"   MS-SSIM {quality.ms_ssim:.4f}"
         distance = "" if quality.lpips_alex is None else f"   LPIPS (Alex) {quality.lpips_alex:.3f}"
         print(f"{quality.name:20}   PSNR {quality.psnr_db:5.2f} dB{similarity}{distance}")
+    read, written = link.source.counters, link.sink.counters
+    return int(read["errors"] > 0 or not 0 < read["sent"] <= written["written"])
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -77,12 +77,17 @@ class Base:
     message arrives.
 
     Attributes:
-        kind: "analog" or "digital", the streams that it is.
+        kind: "analog" or "digital", the streams that it is, or "first digital", the first of these alone.
         name: what the codec's paper calls it, such as "SR".
     """
 
     kind: str
     name: str
+
+    @property
+    def alone(self) -> str:
+        """What its image is called."""
+        return f"{self.name} alone"
 
 
 @dataclass(frozen=True)
@@ -138,10 +143,19 @@ class ReceivedMessage:
     snr_db: float | None = None
 
     def only(self, kind: str) -> ReceivedMessage:
-        """The same message as if nothing had come but streams of this kind, "analog" or "digital"."""
-        if kind == "analog":
-            return replace(self, digital=tuple(_lost_digital(stream) for stream in self.digital))
-        return self if self.analog is None else replace(self, analog=_lost_analog(len(self.analog.values)))
+        """The same message as if nothing had come but streams of this kind, as of `Base`."""
+        kept = {"analog": 0, "first digital": 1, "digital": MAX_DIGITAL_STREAMS}[kind]
+        digital = (*self.digital[:kept], *map(_lost_digital, self.digital[kept:]))
+        analog = self.analog
+        if kind != "analog" and analog is not None:
+            analog = _lost_analog(len(analog.values))
+        return replace(self, analog=analog, digital=digital)
+
+    def beside(self, kind: str) -> bool:
+        """Whether there is anything but streams of this kind."""
+        if kind == "digital":
+            return self.analog is not None
+        return any(stream.data for stream in self.digital[kind == "first digital" :])
 
 
 def _lost_analog(n_values: int) -> ReceivedAnalog:

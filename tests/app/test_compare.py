@@ -8,7 +8,7 @@ from click.testing import CliRunner
 from gnuradio.hsc.app import compare, planned, samples
 from gnuradio.hsc.app.cli import main
 from gnuradio.hsc.errors import HscError
-from gnuradio.hsc.evaluation import curves, detail, plan
+from gnuradio.hsc.evaluation import curves, detail, drawing, plan
 from gnuradio.hsc.images.files import load
 from PIL import Image
 from support.perceptual import needs_perceptual
@@ -43,6 +43,21 @@ def test_one_image(crop, tmp_path, monkeypatch):
     assert max(series["also"]["cbr"]) <= 0.5 and series["confidence"] is None
     grid = Image.open(out / names[2])
     assert grid.width > 4 * 96 and grid.height > 2 * 256  # the original, and a row of four
+
+
+def test_what_is_not_sent_is_said_and_marked(crop, tmp_path):
+    flags = ("--codecs", "lic", "--cbr", "1/24", "--workers", 0, "--metrics", "none", "--out", tmp_path)
+    result = run(crop, "--snr", "0,20", *flags)
+    assert result.exit_code == 0, result.output
+    (line,) = [line for line in result.stderr.splitlines() if "not sent" in line]
+    assert line.startswith("gr-hsc: lic at 0 dB: not sent: ") and "raise the CBR to" in line
+    raw = json.loads((tmp_path / "holiday_compare.json").read_text())
+    (series,) = raw["series"]
+    assert series["also"]["failed"] == [1, 0] and series["also"]["cbr"][0] == 0
+    found = curves.load("holiday_compare", tmp_path)
+    axes = drawing.qualities(found, title="above").axes
+    crosses = [line.get_xydata().tolist() for line in axes[0].lines if line.get_marker() == "x"]
+    assert [[0.0, series["y"]["values"][0]]] in crosses
 
 
 @needs_perceptual

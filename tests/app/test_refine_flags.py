@@ -16,7 +16,7 @@ from gnuradio.hsc.refiner import refine
 from PIL import Image
 
 # Systems whose codecs the refiner may stand behind.
-SYSTEMS = "Baselines, DeepJSCC, HDA-DeepSC, LRISC"
+REFINING = "separate, hda_deepsc, deepjscc, deepjscc_q, hda_hevc, lrisc"
 CODECS = ("separate", "deepjscc", "hda_deepsc")
 # How a user asks for it.
 ASKED = (("--refine", "--realism", "0.5"), ("--rx-option", "refiner=True", "--rx-option", "realism=0.5"))
@@ -110,7 +110,7 @@ def test_flags_of_a_receiver_of_any_codec_go_to_those_that_have_them():
     assert receiver == {"refiner": True}
     found = codec_options.by_codec(receiver)
     assert set(CODECS) <= set(found) and "hsc" not in found and "softcast" not in found
-    with pytest.raises(HscError, match=f"{SYSTEMS}: codec hsc has no option refiner"):
+    with pytest.raises(HscError, match=f"{REFINING}: codec hsc has no option refiner"):
         codec_options.take_options({"shorthand_refine": codec_options.Given(True)}, "hsc")
 
 

@@ -420,10 +420,13 @@ def test_images_of_which_none_can_be_sent_end_even_a_loop():
             "the receiver's option key is given twice",
         ),
         (("tx", IMAGES / "digit_0.png", "--radio", "sim", "--rank", "-1"), "give 0"),
-        (("tx", "nosuch.png", "--radio", "sim", "--da-ratio", "1/5"), "--da-ratio is for HDA-DeepSC"),
+        (("tx", "nosuch.png", "--radio", "sim", "--da-ratio", "1/5"), "--da-ratio is for hda_dct"),
         (("tx", IMAGES / "digit_0.png", "--radio", "sim", "--rank", "3", "--psnr", "30"), "give one of"),
         (("tx", IMAGES / "digit_0.png", "--radio", "sim", "--rx-option", "informed=False"), "--rx-option"),
+        (("rx", "--radio", "uhd:type=b200"), "give its carrier with --freq"),
+        (("rx", "--radio", "soapy:driver=hackrf", "--freq", "433M"), "give 2M to 20M"),
         (("channel", "--in", "zmq:tcp://127.0.0.1:5", "--out", "sim"), "no end of a channel"),
+        (("channel", "--in", "sim", "--out", "sim", "--interferer", "5"), "not of the form dB@Hz"),
     ],
 )
 def test_bad_input_is_one_line(arguments, words, tmp_path, monkeypatch):

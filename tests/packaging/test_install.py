@@ -548,6 +548,8 @@ def test_sphinx_is_installed_once_and_only_for_docs(launcher, tmp_path):
     assert len(asked) == 1 and done.returncode == 0
     assert done.stdout == f"runs -P {launcher.parent}/docs/site/build.py --out here\n"
     assert use("docs")[0] == use("tx", "a.png")[0] == []
+    (venv / ".docs").unlink()
+    assert use("docs", "--help")[0] == use("docs", "-h")[0] == []
 
 
 # ---- what surrounds the launcher

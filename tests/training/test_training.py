@@ -206,6 +206,8 @@ def test_missing_data_is_told(tmp_path, monkeypatch):
 
 def test_command_refuses_what_it_does_not_know(tmp_path):
     assert CliRunner().invoke(train.cli, ["nothing"]).exit_code == 2
+    told = CliRunner().invoke(main, ["train", "-h"]).output
+    assert "Examples" in told and "refiner" in told and "lic-8" in told
     both = CliRunner().invoke(
         train.cli, ["hsc-mnist-vae-m4", "--steps", "1", "--minutes", "1", "--out", str(tmp_path)]
     )

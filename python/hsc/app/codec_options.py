@@ -24,9 +24,10 @@ Chosen = dict[str, object]
 # What a type of value is called in --help; others are called VALUE.
 _KINDS = {bool: "True|False", int: "INTEGER", float: "NUMBER", str: "TEXT"}
 _ENDS = {Ends.TRANSMITTER: "transmitter", Ends.RECEIVER: "receiver"}
+_FLAGS = {Ends.TRANSMITTER: "--option", Ends.RECEIVER: "--rx-option"}
 
 OPTION = click.option(
-    "--option",
+    _FLAGS[Ends.TRANSMITTER],
     "options",
     type=NameValue(),
     multiple=True,
@@ -34,7 +35,7 @@ OPTION = click.option(
     "several times.",
 )
 RECEIVER_OPTION = click.option(
-    "--rx-option",
+    _FLAGS[Ends.RECEIVER],
     "rx_options",
     type=NameValue(),
     multiple=True,
@@ -171,8 +172,10 @@ def _of_flags(flags: dict[Shorthand, object], codec: str | None, end: Ends) -> C
         if end not in (Ends.RECEIVER if each.only_receiver else each.described.ends):
             continue
         if codec is not None and not _has(registry.codec_class(codec), each.field, end):
-            titles = _declared()[each]
-            raise HscError(f"{each.flag} is for {titles}: codec {codec} has no option {each.field}")
+            having = ", ".join(
+                name for name, kind in registry.codec_classes().items() if _has(kind, each.field, end)
+            )
+            raise HscError(f"{each.flag} is for {having}: codec {codec} has no option {each.field}")
         chosen[each.field] = value
     return chosen
 
@@ -188,7 +191,10 @@ def _named(end: Ends, codec: str | None, given: Iterable[tuple[str, str]], chose
         classes = registry.codec_classes() if codec is None else {codec: registry.codec_class(codec)}
         known = [kind for kind in classes.values() if _has(kind, name, end)]
         if not known:
-            raise HscError(f"{_nobody(codec, end)} {name}: `gr-hsc codecs` lists them")
+            other = next(there for there in _ENDS if there is not end)
+            there = any(_has(kind, name, other) for kind in classes.values())
+            advice = f"give it with {_FLAGS[other]}" if there else "`gr-hsc codecs` lists them"
+            raise HscError(f"{_nobody(codec, end)} {name}: {advice}")
         found[name] = described(known[0].Options)[name].parse(text)
     return found
 

@@ -64,6 +64,12 @@ class Comparison:
         )
 
     @property
+    def of_receivers(self) -> str:
+        """Options of the receivers, for a heading."""
+        given = [f"{name}={value}" for name, value in shown(self.receiver).items()]
+        return f"receivers with {', '.join(given)} where they have it; " if given else ""
+
+    @property
     def cases(self) -> list[plan.Case]:
         """One curve for each codec, or for each of its variants. Raises HscError for an unknown codec."""
         names, receivers = self.codecs or registry.names(), by_codec(dict(self.receiver))
@@ -127,8 +133,8 @@ def run(path: Path, comparison: Comparison, workers: planned.Workers, out: Path)
     cases = plan.available(comparison.cases, planned.say)
     height, width, _ = image.shape
     text = (
-        f"{shown_name}, {width} x {height}, {comparison.channel}, CBR {comparison.cbr:.4g}; the transmitter "
-        "knows the mean SNR."
+        f"{shown_name}, {width} x {height}, {comparison.channel}, CBR {comparison.cbr:.4g}; "
+        f"{comparison.of_receivers}the transmitter knows the mean SNR."
     )
     tell_left_out(comparison.perceptual)
     planned_curves = tuple(plan.curve(case, [name], places, (comparison.seed,)) for case in cases)
@@ -138,12 +144,25 @@ def run(path: Path, comparison: Comparison, workers: planned.Workers, out: Path)
     found, outcome = planned.measure(todo, {name: image}, comparison.command(path), None, workers, wanted)
     if not found.series:
         raise HscError(f"no codec could send {shown_name}: see the lines above")
+    _tell_failures(todo.curves, outcome)
     planned.show(found)
     written = curves.save(found, out), out / f"{stem}_compare_curve.png", out / f"{stem}_compare_grid.png"
-    drawing.save(drawing.qualities(found, colours=drawing.of_codecs()), written[1])
+    drawing.save(drawing.qualities(found, colours=drawing.of_codecs(), title=text), written[1])
     shown_curves = [curve for curve in todo.curves if curve.label in {s.name for s in found.series}]
     save_picture(_grid(image, shown_name, text, shown_curves, outcome, shown), written[2])
     return list(written)
+
+
+def _tell_failures(shown_curves: Sequence[plan.Curve], outcome: sweep.Outcome) -> None:
+    """A line for each curve and reason: at which SNRs there is no image."""
+    for curve in shown_curves:
+        snrs: dict[str, list[str]] = {}
+        for x, place in zip(curve.x, curve.points, strict=True):
+            measured = outcome.measured.get(place[0][0])
+            if measured is not None and measured.failure is not None:
+                snrs.setdefault(measured.failure, []).append(f"{x:g}")
+        for reason, at in snrs.items():
+            planned.say(f"{curve.label} at {', '.join(at)} dB: {reason}")
 
 
 def shown_places(count: int) -> list[int]:
@@ -166,27 +185,28 @@ def _grid(
     differ most.
     """
     points = [[curve.points[i][0][0] for curve in shown_curves] for i in shown]
-    usable = [
-        p
+    received = {
+        point: outcome.pictures[point]
         for column in points
-        for p in column
-        if p in outcome.measured and outcome.measured[p].failure is None
-    ]
-    received = {point: outcome.pictures[point] for point in usable}
+        for point in column
+        if point in outcome.measured and outcome.measured[point].failure is None
+    }
     window = detail.place(image, [[received[p] for p in column if p in received] for column in points])
     whole = image[window].shape == image.shape
 
     def tile(curve: plan.Curve, i: int) -> pictures.Tile:
         point, title = curve.points[i][0][0], f"{curve.label}, {curve.x[i]:g} dB"
-        measured, picture = outcome.measured.get(point), received.get(point)
+        measured = outcome.measured.get(point)
         if measured is None:
             return pictures.Tile(None, title, outcome.errors.get(point, ""))
+        if measured.failure is not None:
+            why = "not sent" if measured.unsent else "nothing arrived"
+            return pictures.Tile(None, title, "counted as mid-grey", why)
         below = [pictures.quality(measured.psnr_db), *metrics.in_words(vars(measured))]
-        if picture is None:
-            return pictures.Tile(None, title, ", ".join(below))
         if not whole:
-            below.append(f"detail {pictures.quality(metrics.psnr_db(picture[window], image[window]))}")
-        return pictures.Tile(detail.beside(picture, window), title, ", ".join(below))
+            psnr = metrics.psnr_db(received[point][window], image[window])
+            below.append(f"detail {pictures.quality(psnr)}")
+        return pictures.Tile(detail.beside(received[point], window), title, ", ".join(below))
 
     original = detail.beside(image, window)
     rows = [

@@ -77,8 +77,8 @@ class Scenario:
 
 @dataclass(frozen=True)
 class Draft:
-    """A lesser image that a receiver had on the way: what the analog stream alone gives (for HSC: SR only),
-    or what the refiner began with.
+    """A lesser image that a receiver had on the way: what the codec's base alone gives, or what the refiner
+    began with.
 
     Attributes:
         image: uint8 (H, W, C).
@@ -87,11 +87,6 @@ class Draft:
 
     image: np.ndarray
     caption: str
-
-    @classmethod
-    def of_analog(cls, image: np.ndarray) -> Draft:
-        """What the analog stream alone gives."""
-        return cls(image, "semantic part alone")
 
     @classmethod
     def unrefined(cls, image: np.ndarray) -> Draft:
@@ -110,7 +105,7 @@ class Transmitted:
         header: layout of the message that was sent.
         ledger: its channel uses.
         packets_sent, packets_received: numbers of packets.
-        snr_measured_db: mean over the packets received, None when there were none.
+        snr_measured_db: effective SNR of the packets received [dB], None when there were none.
         seconds: time of each stage.
         error: why there is no picture, or None.
         notices: what the transmitter cannot reach, and what the receiver left out of the picture, and why.
@@ -162,10 +157,10 @@ def decode(codec: Codec, received: ReceivedMessage) -> tuple[Decoded | None, Dra
         draft = Draft.unrefined(decoded.image)
         refined, error = _try(codec.refine, decoded)
         return refined, draft, error
-    if received.analog is None or not received.digital:
+    if codec.base is None or not received.beside(codec.base.kind):
         return decoded, None, error
-    alone, _ = _try(codec.decode, received.only("analog"))
-    return decoded, None if alone is None else Draft.of_analog(alone.image), error
+    alone, _ = _try(codec.decode, received.only(codec.base.kind))
+    return decoded, None if alone is None else Draft(alone.image, codec.base.alone), error
 
 
 def _try(

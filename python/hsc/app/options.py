@@ -21,7 +21,7 @@ from ..errors import HscError
 from ..phy.header import MAX_PACKET_SYMBOLS
 from ..phy.numerology import AUTO, PRESETS
 from ..phy.packets import DEFAULT_PACKET_SYMBOLS
-from ..radio.addresses import RadioSettings
+from ..radio.addresses import RadioSettings, parse
 from ..radio.reader import describe
 from . import codec_options
 from .link import CHANNELS, Scenario
@@ -224,7 +224,10 @@ def _with_radio(
     @functools.wraps(command)
     def wrapper(**values: Any) -> Any:
         scenario = take_scenario(values)
-        radio = RadioSettings(**(given := _taken(values, RadioSettings)))
+        given = _taken(values, RadioSettings)
+        if not given["frequency"] and not parse(given["address"]).floating:
+            raise HscError(f"radio {given['address']}: give its carrier with --freq, such as --freq 433.92M")
+        radio = RadioSettings(**given)
         if "sample_rate" not in given:
             without_rate(radio)
         return command(scenario=scenario, radio=radio, **values)

@@ -110,7 +110,9 @@ class Interferer(click.ParamType):
     ) -> tuple[float, float]:
         if isinstance(value, tuple):
             return value
-        level, _, frequency = value.partition("@")
+        level, at, frequency = value.partition("@")
+        if not at:
+            self.fail(f"'{value}' is not of the form dB@Hz, such as -3@120k", param, ctx)
         return Number(-100, 100).convert(level, param, ctx), Hertz(-50e6, 50e6).convert(frequency, param, ctx)
 
 

@@ -198,16 +198,12 @@ def _row(entry: Record, distances: Sequence[str]) -> list[str | Text]:
     shape, name = entry["shape"], Text(files.label(str(entry["image"])), no_wrap=True, overflow="ellipsis")
     if not shape:
         return [name, "failed", *[""] * (7 + len(distances))]
+    psnr = entry["psnr_db"]
     cells = [
-        _figure(entry[key], digits)
-        for key, digits in (
-            ("cbr", 4),
-            ("cbr_with_overhead", 4),
-            ("psnr_db", 2),
-            ("ms_ssim", 4),
-            *((key, 4) for key in distances),
-            ("snr_measured_db", 1),
-        )
+        *(_figure(entry[key], 4) for key in ("cbr", "cbr_with_overhead")),
+        "no error" if psnr == metrics.PSNR_LIMIT_DB else _figure(psnr, 2),
+        *(_figure(entry[key], 4) for key in ("ms_ssim", *distances)),
+        _figure(entry["snr_measured_db"], 1),
     ]
     seconds = sum(entry["seconds"].values())
     return [

@@ -57,7 +57,7 @@ class _collector(MessageBlock):  # noqa: N801
         super().__init__("Collector")
         inputs = {
             "images": {pdu.Image: self._image},
-            "analog_only": {pdu.Image: self._analog_only},
+            "base": {pdu.Image: self._base},
             "partial": {pdu.Image: self._unrefined},
             "sent": {pdu.Sent: self._sent},
             "packets": {pdu.ReceivedPacket: self._packet, pdu.Tick: self.ignore},
@@ -74,8 +74,8 @@ class _collector(MessageBlock):  # noqa: N801
     def _image(self, image: pdu.Image) -> None:
         self.image = image
 
-    def _analog_only(self, image: pdu.Image) -> None:
-        self.draft = Draft.of_analog(image.pixels)
+    def _base(self, image: pdu.Image) -> None:
+        self.draft = Draft(image.pixels, image.part or "")
 
     def _unrefined(self, image: pdu.Image) -> None:
         self.draft = Draft.unrefined(image.pixels)
@@ -123,7 +123,7 @@ class _flowgraph(gr.top_block):  # noqa: N801
         self.msg_connect(self.loss, "out", self.decoder, "packets")
         self.msg_connect(self.loss, "out", self.collector, "packets")
         refines = create_codecs(scenario)[1].refines
-        for port in ("images", "partial" if refines else "analog_only"):
+        for port in ("images", "partial" if refines else "base"):
             self.msg_connect(self.decoder, port, self.collector, port)
         for block in (self.encoder, self.transmitter, self.receiver, self.decoder):
             self.msg_connect(block, "status", self.collector, "failures")

@@ -78,7 +78,14 @@ class _bar:
             click.echo(f"step {at.step} of {at.steps}, MSE {self.mean:.5f}", err=True)
 
 
-@click.command("train")
+_RECIPES = f"Recipes (docs/training.md): {', '.join(names())}"
+
+
+@click.command(
+    "train",
+    epilog=_RECIPES,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
+)
 @click.argument("name", metavar="RECIPE", type=click.Choice(names()))
 @click.option(
     "--data",
@@ -110,7 +117,15 @@ def cli(
     out: Path,
     threads: int,
 ) -> None:
-    """Train RECIPE; weights and card are written to --out. Runs on a GPU when torch finds one."""
+    """Train RECIPE; weights and card are written to --out. Runs on a GPU when torch finds one.
+
+    \b
+    Examples
+      gr-hsc train hsc-mnist-vae-m8 --data PATH --minutes 10
+      gr-hsc train hda-deepsc-whole --data PATH --threads 2 --resume
+
+    Errors: one line on stderr and exit status 2 for an unknown recipe, or data that is not there.
+    """
     if minutes and steps:
         raise click.UsageError("give --minutes or --steps, not both")
     for text, value in train(name, path, minutes, steps, resume, out, threads).items():

@@ -32,13 +32,14 @@ _PACKETS = pmt.intern("packets")
 class message_decoder(PacketCollector):
     """Packets to images through the codec that each message names.
 
-    Message ports: in `packets` (`ReceivedPacket` and `Tick`); out `images`, `analog_only`, the image as it
-    would be had no digital stream arrived (made only when somebody listens), `partial`, images of messages
-    that are still incomplete, and `snr` (`Snr`), for the transmitter. Partial images are made in a thread of
-    their own and change nothing of the final one, which they never follow; the first one of a message shows
-    the codec's base alone, as far as it came: the SR of HSC, the digital base of hybrids. Where the codec
-    refines its images, the last partial one, which always comes, is the image before that. The refiner runs
-    in the thread of the decoder; one that fails is a failure, and the image comes without it.
+    Message ports: in `packets` (`ReceivedPacket` and `Tick`); out `images`, `base`, the image that the
+    codec's base alone gives (made only when somebody listens, of a codec that has one), `partial`, images of
+    messages that are still incomplete, and `snr` (`Snr`), for the transmitter. Partial images are made in a
+    thread of their own and change nothing of the final one, which they never follow; the first one of a
+    message shows the codec's base alone, as far as it came: the SR of HSC, the digital base of hybrids, the
+    base layer of DS²C². Where the codec refines its images, the last partial one, which always comes, is the
+    image before that. The refiner runs in the thread of the decoder; one that fails is a failure, and the
+    image comes without it.
 
     Args:
         options: codec name → options of its receiver.
@@ -56,7 +57,7 @@ class message_decoder(PacketCollector):
         partial: int = 0,
         max_pixels: int = MAX_PIXELS,
     ) -> None:
-        super().__init__("Message Decoder", ("images", "analog_only"), hold)
+        super().__init__("Message Decoder", ("images", "base"), hold)
         # not among `outputs`: what fails or ends is told with the final images
         self.message_port_register_out(_PARTIAL)
         self._options, self._codecs = options or {}, {}
@@ -108,9 +109,10 @@ class message_decoder(PacketCollector):
         self.publish("images", _image(decoded, message, begun))
         for notice in decoded.notices:  # the image is there, but not all of it
             self.fail(None, f"message {message.header.message_id}: {notice}")
-        if received.analog is not None and received.digital and self.connected("analog_only"):
-            with suppress(HscError):  # nothing usable in the analog stream: no such image
-                self.publish("analog_only", _decode(codec, received.only("analog"), message))
+        base = codec.base
+        if base is not None and received.beside(base.kind) and self.connected("base"):
+            with suppress(HscError):  # nothing usable of it: no such image
+                self.publish("base", _decode(codec, received.only(base.kind), message, base.alone))
 
     def _collect(self, received: pdu.ReceivedPacket) -> None:
         height, width, _ = received.header.shape
@@ -148,7 +150,7 @@ class message_decoder(PacketCollector):
         if base is not None and self._based != message.header:
             # nothing usable of it yet: what there is of everything is shown, and the base when it comes
             with suppress(HscError):
-                image = _decode(codec, received.only(base.kind), message, f"{base.name} alone")
+                image = _decode(codec, received.only(base.kind), message, base.alone)
                 self._based = message.header
                 return image
         return _decode(codec, received, message)

@@ -81,7 +81,7 @@ class image_transmitter(gr.hier_block2):
 class image_receiver(gr.hier_block2):
     """Samples to images with any codec: OFDM Receiver and Message Decoder.
 
-    Stream in: complex samples. Message ports: out `images`, `analog_only` and `partial` (`Image`), `snr`
+    Stream in: complex samples. Message ports: out `images`, `base` and `partial` (`Image`), `snr`
     (`Snr`, for the transmitter), `packets` and `symbols` (as of `ofdm_receiver`), `status`.
 
     Args:
@@ -110,10 +110,10 @@ class image_receiver(gr.hier_block2):
             ((self.receiver, "packets"), (self, "packets")),
             ((self.receiver, "symbols"), (self, "symbols")),
             ((self.decoder, "images"), (self, "images")),
-            ((self.decoder, "analog_only"), (self, "analog_only")),
+            ((self.decoder, "base"), (self, "base")),
             ((self.decoder, "partial"), (self, "partial")),
             ((self.decoder, "snr"), (self, "snr")),
         )
-        wire(self, (), ("images", "analog_only", "partial", "snr", "packets", "symbols"), connections)
+        wire(self, (), ("images", "base", "partial", "snr", "packets", "symbols"), connections)
         self.connect(self, self.receiver)
         self.set_hold = self.decoder.set_hold

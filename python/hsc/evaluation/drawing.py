@@ -71,6 +71,7 @@ def qualities(
     paper: Sequence[Series] = (),
     shown: Sequence[str] = ("psnr", "ms_ssim_db", *metrics.PERCEPTUAL),
     legend_below: bool = False,
+    title: str = "",
 ) -> Drawing:
     """Qualities against x, a panel each.
 
@@ -82,6 +83,7 @@ def qualities(
         paper: numbers that the paper prints, drawn as hollow squares, dashed, in the first row.
         shown: columns, of `quality.LABELS`; what was not measured is left out.
         legend_below: the panels, where curves fill them, in place of inside the first.
+        title: of the whole.
     """
     shown = [key for key in shown if any(column(s, key) is not None for s in curves.series)] or shown[:1]
     rows = len(groups) if len(groups) > 1 else -(-len(shown) // _PANELS)
@@ -111,6 +113,10 @@ def qualities(
             axis.grid(alpha=0.3, which="both")
     for empty in axes[len(groups) * len(shown) :]:
         empty.set_axis_off()
+    if any(map(_lost, curves.series)):
+        axes[0].plot([], [], "kx", label="no image: counted as mid-grey")
+    if title:
+        figure.suptitle(title)
     if legend_below:
         handles, labels = axes[0].get_legend_handles_labels()
         figure.legend(handles, labels, fontsize=7, ncols=2, loc="outside lower center")
@@ -144,11 +150,18 @@ def _plot(axis: Axes, series: Series, key: str, label: str, style: dict[str, obj
     if (values := column(series, key)) is None:
         return
     axis.plot(series.x.values, values, label=label, markersize=4, linewidth=1.5, **style)
+    for i in _lost(series):
+        axis.plot(series.x.values[i], values[i], marker="x", markersize=9, color=style["color"])
     width = series.confidence if key == series.y.name else series.also.get(f"{key}_confidence")
     if width is not None and len(values) > 1:
         band = np.array(values) + np.outer([-1, 1], width)
         low, high = band.clip(0, 1) if key in SHARES else band
         axis.fill_between(series.x.values, low, high, color=style["color"], alpha=0.08, linewidth=0)
+
+
+def _lost(series: Series) -> list[int]:
+    """Places of a series where no image came at all."""
+    return [i for i, failed in enumerate(series.also.get("failed", ())) if failed == 1]
 
 
 def _plot_paper(axis: Axes, series: Series, key: str) -> None:

@@ -20,13 +20,14 @@ _DETAIL = 13
 
 @dataclass(frozen=True)
 class Tile:
-    """A picture with a title and a line below it. `pixels` is uint8 (H, W, C), or None for a picture that
-    never arrived.
+    """A picture with a title and a line below it. `pixels` is uint8 (H, W, C), or None where there is none,
+    and `missing` says why.
     """
 
     pixels: np.ndarray | None
     title: str
     detail: str = ""
+    missing: str = "nothing arrived"
 
 
 def quality(psnr_db: float) -> str:
@@ -82,9 +83,7 @@ def _paint(
     x, y = corner
     if tile.pixels is None:
         draw.rectangle((x, y, x + size[0] - 1, y + size[1] - 1), fill=_EMPTY)
-        draw.text(
-            (x + size[0] / 2, y + size[1] / 2), "nothing arrived", fill=_FAINT, font=_font(14), anchor="mm"
-        )
+        draw.text((x + size[0] / 2, y + size[1] / 2), tile.missing, fill=_FAINT, font=_font(14), anchor="mm")
     else:
         enlarged = size[1] > tile.pixels.shape[0]
         method = Image.Resampling.NEAREST if enlarged else Image.Resampling.LANCZOS

@@ -264,7 +264,7 @@ def _series(plan: Plan, planned: PlannedCurve, outcome: Outcome) -> Series | str
     everything = [m for _, place in kept for image in place for m in image]
     if not everything:
         return "every point failed, see the errors"
-    if all((m.failure or "").startswith("not sent") for m in everything):
+    if all(m.unsent for m in everything):
         return everything[0].failure or ""
     psnr, confidence = _statistics(kept, "psnr_db")
     spent = ("cbr", "cbr_with_overhead", "analog_uses", "digital_uses", *plan.also)

@@ -33,6 +33,7 @@ Options = tuple[tuple[str, object], ...]
 CAPACITY = "capacity"  # not on air: source coding at Shannon's limit, the bound of any separate design
 NUMEROLOGY = "ofdm64"  # of the OFDM path, and of the overhead that is counted
 GREY = 128  # every value of an image that was not decoded
+UNSENT = "not sent"  # how the reason begins where a codec did not send an image
 _LEAST_VARIANCE = 1e-10  # a receiver's noise variance, where the channel adds none: it is divided by
 # Of the OFDM path: largest carrier offset [subcarriers] and clock offset [ppm]. A receiver follows 8 and 40
 # (air-interface.json).
@@ -150,6 +151,11 @@ class Measured:
     def failed(self) -> float:
         """1.0 where the image is mid-grey, else 0.0."""
         return float(self.failure is not None)
+
+    @property
+    def unsent(self) -> bool:
+        """Whether it is because nothing was sent."""
+        return self.failure is not None and self.failure.startswith(UNSENT)
 
     @property
     def side_share(self) -> float:
@@ -291,7 +297,7 @@ def measure(
         )
     except HscError as error:
         for reception in receptions:
-            yield _grey(image, reception, f"not sent: {error}")
+            yield _grey(image, reception, f"{UNSENT}: {error}")
         return
     seconds = time.process_time() - begun
     ledger = Ledger.of_message(modulated.header, numerology)
@@ -362,7 +368,7 @@ def _measure_capacity(
                 image, sending.cbr, float(snr_db), dict(sending.options).get("source", "hevc")
             )
         except HscError as error:
-            yield _grey(image, reception, f"not sent: {error}")
+            yield _grey(image, reception, f"{UNSENT}: {error}")
             continue
         judged = _judged(picture, image, reception)
         yield Measured(**judged, cbr=sending.cbr, cbr_with_overhead=sending.cbr), picture

@@ -4,6 +4,7 @@ which has any rate, in steps of at most half a decibel, with the modulations of 
 
 from __future__ import annotations
 
+import difflib
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -137,7 +138,10 @@ def by_name(name: str) -> Mcs:
 def known(name: str) -> str:
     """`name` where it is an MCS or a code. HscError lists the choices."""
     if name not in TABLE and name not in CODES:
-        raise HscError(f"unknown MCS '{name}': choose one of {', '.join(CODES)}, {_choices()}")
+        near = [known for known in TABLE if name and known.startswith(str(name))]
+        near = near or difflib.get_close_matches(str(name), TABLE)
+        hint = f" (nearest: {', '.join(near[:3])})" if near else ""
+        raise HscError(f"unknown MCS '{name}'{hint}: choose one of {', '.join(CODES)}, {_choices()}")
     return name
 
 

@@ -33,7 +33,7 @@ class Report:
 
     Attributes:
         message_id: 0 … 65535.
-        snr_db: mean Es/N0 [dB].
+        snr_db: effective SNR of what arrived [dB].
         packets, received: packets of the message, and how many came.
         blocks, lost_blocks: LDPC blocks of the packets that came, and how many of them failed; 0 when nobody
             counted.

@@ -30,6 +30,8 @@ ZMQ_SAMPLES = 4096
 # Messages that each side keeps: a second at 1 MS/s.
 ZMQ_QUEUE = 256
 BIND_REMEDY = "give an address of this machine, such as tcp://127.0.0.1:5555, tcp://*:5555 or ipc:///path"
+# What is a multiple of 1000 is written with.
+_SUFFIXES = {1e9: "G", 1e6: "M", 1e3: "k", 1.0: ""}
 SCHEMES = ("soapy", "uhd", "zmq", "file", "sim")
 SIM_DEFAULTS = {"snr": 20.0, "cfo": 0.0, "ppm": 0.0, "seed": 1.0}
 # Characters of an address at most.
@@ -216,12 +218,18 @@ def simulation(address: Address) -> dict[str, float]:
     return {name: float(address.options.get(name, default)) for name, default in SIM_DEFAULTS.items()}
 
 
+def _metric(value: float) -> str:
+    """A number as options take it: 2.4G."""
+    factor = next((f for f in (1e9, 1e6, 1e3) if abs(value) >= f), 1.0)
+    return f"{value / factor:g}{_SUFFIXES[factor]}"
+
+
 def _within(what: str, value: float, limits: tuple[float, float], unit: str, preset: RadioPreset) -> None:
     number = isinstance(value, int | float) and math.isfinite(value)
     if not number or not limits[0] <= value <= limits[1]:
         text = f"{value:g}" if number else f"{value}"
         raise HscError(
-            f"{preset.name}: {what} {text} {unit} is out of range, give {limits[0]:g} to {limits[1]:g}"
+            f"{preset.name}: {what} {text} {unit} is out of range, give {' to '.join(map(_metric, limits))}"
         )
 
 

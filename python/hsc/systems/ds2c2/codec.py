@@ -18,7 +18,7 @@ import numpy as np
 from ...codecs.contract import Codec, Decoded
 from ...coding import budget
 from ...errors import HscError
-from ...message import DigitalStream, Link, Message, ReceivedMessage
+from ...message import Base, DigitalStream, Link, Message, ReceivedMessage
 from ...nn import planes
 from .latents import weights_of
 from .options import Ds2c2Options
@@ -31,6 +31,7 @@ class Ds2c2Codec(Codec):
     """DS²C² as one codec. Keyword arguments are the fields of `Ds2c2Options`."""
 
     name = NAME
+    base = Base("first digital", "base layer")
     Options = Ds2c2Options
     weights = ("ds2c2-base", "ds2c2-detail", *map(weights_of, range(len(RATES))))
     variants = {"ds2c2": {}, "ds2c2 binary": {"coding": "binary"}}

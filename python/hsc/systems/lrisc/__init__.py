@@ -11,7 +11,7 @@ _BLOCKS = (f"{__name__}.blocks:lrisc_latent_encoder", f"{__name__}.blocks:lrisc_
 SYSTEM = System(
     name="lrisc",
     title="LRISC",
-    codecs=(CodecEntry("lrisc", 9, f"{__name__}.codec:LriscCodec", *_BLOCKS, colour="#e377c2"),),
+    codecs=(CodecEntry("lrisc", 9, f"{__name__}.codec:LriscCodec", *_BLOCKS, colour="#111111"),),
     recipes=f"{__name__}.recipes:RECIPES",
     figures=f"{__name__}.figures:FIGURES",
     blocks=(
