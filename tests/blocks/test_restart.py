@@ -94,6 +94,7 @@ class Case:
         skip: fields of PDUs that differ for a good reason.
         outputs: message ports of a hierarchical block, which does not tell them.
         until: kind of PDU that comes last.
+        count: least number of PDUs that come.
     """
 
     make: Callable[[], object]
@@ -103,6 +104,7 @@ class Case:
     skip: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ()
     until: type[pdu.Pdu] | None = None
+    count: int = 1
 
 
 class Top(gr.top_block):
@@ -155,7 +157,7 @@ class Top(gr.top_block):
     def _complete(self):
         kind = self.case.until
         return (
-            self._found()
+            len(self._found()) >= self.case.count
             if kind is None
             else any(isinstance(message, kind) for message in list(self.probe.got))
         )
@@ -361,7 +363,9 @@ CASES = {
             *only(lrisc_parts(), pdu.Digital, rename="digital"),
         ),
     ),
-    "diffusion_refiner": lambda _: Case(hsc.diffusion_refiner, (("images", image(96, 3)),)),
+    "diffusion_refiner": lambda _: Case(
+        hsc.diffusion_refiner, (("images", image(96, 3)),), count=2
+    ),  # before the refiner, and behind it
     "message_mux": lambda _: Case(hsc.message_mux, split(hsc_parts())),
     "message_demux": lambda _: Case(hsc.message_demux, given()),
     "message_encoder": lambda _: Case(partial(hsc.message_encoder, NAME), (("images", image()),)),
