@@ -48,6 +48,7 @@ KEYS = {
         "parameters",
         "streams",
         "psnr_db",
+        "psnr_inside_db",
         "ms_ssim",
         "mse",
         *metrics.PERCEPTUAL,
@@ -470,3 +471,22 @@ def test_design_snr_is_what_the_transmitter_expects(crop, tmp_path, locked):
 def test_symbol_level_has_no_multipath(crop):
     with pytest.raises(HscError, match="send"):
         simulate.transmit(load(crop).pixels, Scenario(channel="multipath"))
+
+
+def test_a_region_of_interest_is_outlined_and_has_a_psnr_of_its_own(tmp_path):
+    image = load(samples.photographs()[0]).pixels[100:196, 200:296]
+    Image.fromarray(image).save(tmp_path / "crop.png")
+    flags = ("--codec", "lrisc", "--no-refine", "--metrics", "none", "--out", tmp_path / "out")
+    result = run("simulate", tmp_path / "crop.png", *flags, "--roi", "16,8,40,32")
+    (entry,) = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    received = load(tmp_path / "out" / "crop.png").pixels
+    inside = np.s_[8:40, 16:56]
+    assert entry["psnr_inside_db"] == pytest.approx(metrics.psnr_db(received[inside], image[inside]))
+    assert "inside" in result.stdout
+    compared = np.asarray(Image.open(tmp_path / "out" / entry["compare"])).astype(int)
+    rows, columns = np.nonzero(np.abs(compared - (0xFD, 0xD8, 0x35)).max(-1) < 12)
+    across, down = (np.ptp(each) / 3 for each in (columns, rows))  # three times enlarged
+    assert (across, down) == pytest.approx((40, 32), abs=1)
+    run("simulate", tmp_path / "crop.png", *flags)
+    (entry,) = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    assert entry["psnr_inside_db"] is None

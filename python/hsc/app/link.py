@@ -17,6 +17,7 @@ from ..codecs import registry
 from ..codecs.contract import Codec, Decoded
 from ..codecs.options import described
 from ..errors import HscError
+from ..images import region
 from ..message import Link, ReceivedMessage
 from ..phy.adaptation import repair_share
 from ..phy.header import Header
@@ -109,6 +110,7 @@ class Transmitted:
         seconds: time of each stage.
         error: why there is no picture, or None.
         notices: what the transmitter cannot reach, and what the receiver left out of the picture, and why.
+        region: of interest, as of `codecs.contract.Decoded`, or None.
     """
 
     sent: np.ndarray
@@ -122,6 +124,15 @@ class Transmitted:
     seconds: dict[str, float]
     error: str | None = None
     notices: tuple[str, ...] = ()
+    region: np.ndarray | None = None
+
+    @property
+    def psnr_inside_db(self) -> float | None:
+        """PSNR of the region of interest [dB], where there is one."""
+        if self.received is None or self.region is None:
+            return None
+        pixels = region.inside(self.region, self.sent.shape[:2])
+        return metrics.psnr_db(self.received[pixels], self.sent[pixels])
 
 
 Runner = Callable[[np.ndarray, Scenario], Transmitted]
@@ -193,6 +204,7 @@ def record(
             "digital": [{"mcs": name, "bytes": n} for name, n in outcome.header.digital],
         },
         "psnr_db": None if picture is None else metrics.psnr_db(picture, outcome.sent),
+        "psnr_inside_db": outcome.psnr_inside_db,
         "ms_ssim": None if picture is None else metrics.ms_ssim(picture, outcome.sent),
         "mse": None if picture is None else metrics.mse(picture, outcome.sent),
         **dict.fromkeys(metrics.PERCEPTUAL),
@@ -214,6 +226,7 @@ _MEASURED = (
     "parameters",
     "streams",
     "psnr_db",
+    "psnr_inside_db",
     "ms_ssim",
     "mse",
     *metrics.PERCEPTUAL,

@@ -156,8 +156,10 @@ def comparison(outcome: Transmitted, entry: Record) -> Image.Image:
     most_telling = [f"{name} {value}" for name, value in entry["parameters"].items()][:1]
     received = ", ".join(["received", entry["codec"], *most_telling])
     psnr = [] if outcome.received is None else [pictures.quality(entry["psnr_db"])]
+    if (inside := entry["psnr_inside_db"]) is not None:
+        psnr.append(f"{pictures.quality(inside)} inside the region")
     below = ", ".join([*psnr, *metrics.in_words(entry), snr])
-    tiles.append(pictures.Tile(outcome.received, received, below))
+    tiles.append(pictures.Tile(outcome.received, received, below, region=outcome.region))
     return pictures.compare(tiles)
 
 
@@ -179,11 +181,12 @@ def table(records: Sequence[Record], title: str) -> Table:
     result.add_column("image")  # where a terminal is narrow, names are cut and not the figures
     measured = [key for key in metrics.PERCEPTUAL if any(entry[key] is not None for entry in records)]
     distances = [metrics.PERCEPTUAL[key].replace(" ", "\n") for key in measured]
-    names = ("size", "CBR", "overall", "PSNR\ndB", "MS-SSIM", *distances, "SNR\ndB", "packets", "seconds")
+    psnr = ["PSNR\ndB"] + ["inside\ndB"] * any(entry["psnr_inside_db"] is not None for entry in records)
+    names = ("size", "CBR", "overall", *psnr, "MS-SSIM", *distances, "SNR\ndB", "packets", "seconds")
     for name in names:
         result.add_column(name, justify="right", no_wrap=True)
     for entry in records:
-        result.add_row(*_row(entry, measured))
+        result.add_row(*_row(entry, ["psnr_db", "psnr_inside_db"][: len(psnr)], measured))
     return result
 
 
@@ -194,14 +197,13 @@ def print_table(content: Table) -> None:
     Console(width=width).print(content)
 
 
-def _row(entry: Record, distances: Sequence[str]) -> list[str | Text]:
+def _row(entry: Record, psnr: Sequence[str], distances: Sequence[str]) -> list[str | Text]:
     shape, name = entry["shape"], Text(files.label(str(entry["image"])), no_wrap=True, overflow="ellipsis")
     if not shape:
-        return [name, "failed", *[""] * (7 + len(distances))]
-    psnr = entry["psnr_db"]
+        return [name, "failed", *[""] * (6 + len(psnr) + len(distances))]
     cells = [
         *(_figure(entry[key], 4) for key in ("cbr", "cbr_with_overhead")),
-        "no error" if psnr == metrics.PSNR_LIMIT_DB else _figure(psnr, 2),
+        *("-" if entry[key] is None else pictures.quality(entry[key]).removesuffix(" dB") for key in psnr),
         *(_figure(entry[key], 4) for key in ("ms_ssim", *distances)),
         _figure(entry["snr_measured_db"], 1),
     ]

@@ -189,4 +189,5 @@ def transmit(image: np.ndarray, scenario: Scenario) -> Transmitted:
         seconds={**stages, "flowgraph": whole - sum(stages.values())},
         error=None if got else seen.failure or "nothing arrived",
         notices=tuple(filter(None, (seen.sent.notices, seen.failure if got else None))),
+        region=got and got.region_blocks,
     )

@@ -60,6 +60,7 @@ def transmit(image: np.ndarray, scenario: Scenario) -> Transmitted:
         seconds=watch.seconds,
         error=error,
         notices=(*message.notices, *(() if decoded is None else decoded.notices)),
+        region=None if decoded is None else decoded.region,
     )
 
 

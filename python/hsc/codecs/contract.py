@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from ..images.region import BLOCK
 from ..message import Base, Link, Message, ReceivedMessage
 from ..phy.adaptation import LinkSetting
 from .options import NoOptions, options_of
@@ -21,7 +22,7 @@ from .options import NoOptions, options_of
 # Bands of the variance of an image's error: ten of luma and six of the colour differences.
 ERROR_BANDS = 16
 # Side of the blocks that it is told for [pixels].
-ERROR_BLOCK = 8
+ERROR_BLOCK = BLOCK
 # Largest variance in them: all the energy that 8 × 8 pixels of three colours can be wrong by.
 MOST_ERROR = 3 * ERROR_BLOCK**2
 

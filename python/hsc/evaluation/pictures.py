@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from ..images import region
 from ..images.files import picture
 from ..metrics import PSNR_LIMIT_DB
 
@@ -21,13 +22,14 @@ _DETAIL = 13
 @dataclass(frozen=True)
 class Tile:
     """A picture with a title and a line below it. `pixels` is uint8 (H, W, C), or None where there is none,
-    and `missing` says why.
+    and `missing` says why. `region`: of interest, as of `codecs.contract.Decoded`, whose outline is drawn.
     """
 
     pixels: np.ndarray | None
     title: str
     detail: str = ""
     missing: str = "nothing arrived"
+    region: np.ndarray | None = None
 
 
 def quality(psnr_db: float) -> str:
@@ -88,8 +90,24 @@ def _paint(
         enlarged = size[1] > tile.pixels.shape[0]
         method = Image.Resampling.NEAREST if enlarged else Image.Resampling.LANCZOS
         canvas.paste(picture(tile.pixels).convert("RGB").resize(size, method), corner)
+        if tile.region is not None:
+            _outline(draw, tile.region, tile.pixels.shape[:2], corner, size[1])
     draw.text((x, y + size[1] + 3), tile.title, fill=_INK, font=_font(_TITLE))
     draw.text((x, y + size[1] + 3 + _LINE), tile.detail, fill=_FAINT, font=_font(_DETAIL))
+
+
+def _outline(
+    draw: ImageDraw.ImageDraw,
+    blocks: np.ndarray,
+    shape: tuple[int, int],
+    corner: tuple[int, int],
+    height: int,
+) -> None:
+    """The outline of a region of a picture of `shape` (H, W) that is drawn so high."""
+    lines = region.outline(blocks, shape) * (height / shape[0]) + corner * 2
+    for colour, width in region.PENS:
+        for line in lines.tolist():
+            draw.line(line, fill=colour, width=width + 1)
 
 
 def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from PyQt5 import QtCore, QtGui
 
-from ...codecs.contract import ERROR_BLOCK as BLOCK
+from ...images.region import PENS, outline
 from ...phy import qam
 from .model import PacketMap, PacketState, Picture, View
 
@@ -28,10 +28,6 @@ _PLOTS = 0.29
 _SECONDS = 60.0
 # Cells of the map of packets.
 _MOST_CELLS = 512
-# Blocks of a region of interest that are looked at, down and across.
-_MOST_BLOCKS = 128
-# Its outline, which shows on every picture: colour and width [pixels] of its lines, the upper one last.
-_REGION_PENS = (("#1b1e20", 3.0), ("#fdd835", 1.5))
 # A curve of fewer values has a dot at each.
 _DOTTED = 80
 # Largest part of a symbol that is shown, at a mean power of 1: QAM's outer points are at 1.08.
@@ -208,29 +204,14 @@ def _fit(painter: QtGui.QPainter, place: Rect, pixels: np.ndarray) -> Rect:
     return target
 
 
-def outline(region: np.ndarray, most: int = _MOST_BLOCKS) -> np.ndarray:
-    """Lines around a region, bool (h, w), from x₀, y₀ to x₁, y₁: int (n, 4), in its blocks. Of a map with
-    more than `most` a side only every second, third … block is looked at.
-    """
-    step = -(-max(region.shape) // most)
-    padded = np.pad(region[::step, ::step].astype(np.int8), 1)
-    lines = []
-    for across in (padded, padded.T):
-        edges = np.pad(np.diff(across, axis=0) != 0, ((0, 0), (1, 1)))
-        turns = np.diff(edges.astype(np.int8), axis=1)  # 1 where a line begins, −1 behind its end
-        (row, begin), (_, end) = np.nonzero(turns == 1), np.nonzero(turns == -1)
-        lines.append(np.stack([begin - 1, row, end - 1, row], 1))
-    return step * np.concatenate([lines[0], lines[1][:, [1, 0, 3, 2]]])
-
-
 def _outline(painter: QtGui.QPainter, target: Rect, region: np.ndarray, size: tuple[int, int]) -> None:
     """The region of interest of an image of `size` (H, W) that fills `target`."""
     edge = size[::-1] * 2
-    inside = np.minimum(BLOCK * outline(region), edge) / edge  # the last blocks may stick out
+    inside = outline(region, size) / edge
     corner, sides = (target.left(), target.top()) * 2, (target.width(), target.height()) * 2
     lines = [QtCore.QLineF(*line) for line in (corner + inside * sides).tolist()]
-    for colour, width in _REGION_PENS:
-        painter.setPen(QtGui.QPen(QtGui.QColor(colour), width))
+    for colour, width in PENS:
+        painter.setPen(QtGui.QPen(QtGui.QColor(colour), 1.5 * width))
         painter.drawLines(lines)
 
 
