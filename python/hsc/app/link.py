@@ -20,12 +20,17 @@ from ..errors import HscError
 from ..images import region
 from ..message import Link, ReceivedMessage
 from ..phy.adaptation import repair_share
+from ..phy.effective import effective_snr_db
 from ..phy.header import Header
 from ..phy.ledger import Ledger
+from ..phy.numerology import preset
 from ..phy.packets import DEFAULT_PACKET_SYMBOLS
 from ..refiner.options import BEFORE
 
 CHANNELS = ("ideal", "awgn", "rayleigh", "rician", "multipath")
+# Two echoes of -6 and -10 dB, of unit power with the first path; both lie inside the shortest cyclic prefix.
+_PATHS = np.array([1, 0, 0, 0.5j, 0, 0, 0, -0.32 + 0j], np.complex64)
+MULTIPATH = _PATHS / np.linalg.norm(_PATHS)
 
 
 @dataclass(frozen=True)
@@ -40,7 +45,8 @@ class Scenario:
         mcs: MCS of the digital streams, None leaves it to the codec.
         cbr: budget of payload channel uses / (C·H·W), None for none.
         snr_db: Es/N0 per complex channel use [dB].
-        design_snr_db: what the transmitter expects it to be [dB], None: the same.
+        design_snr_db: what the transmitter expects it to be [dB], None: the same; behind echoes what a
+            receiver would report, the effective SNR.
         channel: one of CHANNELS.
         cfo: carrier frequency offset [subcarriers].
         sfo_ppm: sample-clock offset [parts per million].
@@ -69,11 +75,19 @@ class Scenario:
     def link(self) -> Link:
         """What the transmitter is told of the link."""
         return Link(
-            snr_db=self.snr_db if self.design_snr_db is None else self.design_snr_db,
+            snr_db=self._expected_snr_db if self.design_snr_db is None else self.design_snr_db,
             cbr=self.cbr,
             mcs=self.mcs,
             repair_share=repair_share(self.loss),
         )
+
+    @property
+    def _expected_snr_db(self) -> float:
+        if self.channel != "multipath":
+            return self.snr_db
+        n = preset(self.numerology)
+        power = np.abs(np.fft.fft(MULTIPATH, n.n_fft)[n.carriers]) ** 2
+        return effective_snr_db(10 ** (-self.snr_db / 10) / power)
 
 
 @dataclass(frozen=True)

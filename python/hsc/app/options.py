@@ -112,7 +112,7 @@ _CHANNEL = (
         default="awgn",
         show_default=True,
         help="rician: line of sight as strong as the scatter; multipath: two fixed echoes of -6 and -10 dB, "
-        "OFDM only.",
+        "OFDM only; the transmitter then expects the effective SNR, as a receiver reports it.",
     ),
     click.option(
         "--cfo", type=Number(-8, 8), default=0.0, help="Carrier frequency offset [subcarriers], OFDM only."

@@ -19,7 +19,7 @@ from ..errors import HscError
 from ..phy.ledger import Ledger
 from ..phy.numerology import preset
 from . import live
-from .link import Draft, Scenario, Transmitted, create_codecs
+from .link import MULTIPATH, Draft, Scenario, Transmitted, create_codecs
 
 with live.gnuradio_needed(", or use simulate"):
     import pmt
@@ -44,8 +44,6 @@ FADING_SINUSOIDS = 8
 RICIAN_K = 1.0
 # Between two looks at whether the receiver has ended, so that Ctrl-C is heard [s].
 _SLICE = 0.2
-# Two echoes of -6 and -10 dB; both lie inside the shortest cyclic prefix.
-MULTIPATH = np.array([1, 0, 0, 0.5j, 0, 0, 0, -0.32 + 0j], np.complex64)
 
 
 class _collector(MessageBlock):  # noqa: N801
@@ -143,9 +141,7 @@ class _flowgraph(gr.top_block):  # noqa: N801
 
 def _channel(scenario: Scenario) -> list[gr.basic_block]:
     """GNU Radio's blocks for the channel of `scenario`."""
-    taps = (
-        MULTIPATH / np.linalg.norm(MULTIPATH) if scenario.channel == "multipath" else np.ones(1, np.complex64)
-    )
+    taps = MULTIPATH if scenario.channel == "multipath" else np.ones(1, np.complex64)
     noise = 0.0 if scenario.channel == "ideal" else 10 ** (-scenario.snr_db / 20)
     offset = scenario.cfo / preset(scenario.numerology).n_fft
     model = channels.channel_model(

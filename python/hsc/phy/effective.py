@@ -14,10 +14,8 @@ import numpy as np
 
 from . import mcs, qam
 
-# SNRs at which mutual information is known [dB]: reports keep to a part of them.
-_GRID_DB = np.arange(-60.0, 200.5, 0.5)
-# Nodes of the integral over the noise.
-_NODES = 48
+# SNRs at which mutual information is known [dB]; beyond those of links it is all or nearly nothing.
+_GRID_DB = np.array([-60.0, *np.arange(-30.0, 50.5, 0.5), 200.0])
 # How far the threshold of that MCS is below what the Gaussian channel's capacity promises: the smaller of two
 # constellations suffers more.
 _MARGIN_DB = 1.0
@@ -26,7 +24,7 @@ _BEYOND = 1e-3
 
 
 def effective_snr_db(noise_variance: np.ndarray) -> float:
-    """SNR of the AWGN channel over which symbols carry as much as over one with these noise variances,
+    """SNR of the AWGN channel over which bits say as much as over one with these noise variances,
     float32 (n,), inf where lost [dB]; NaN where none came. −60 to 200.
 
     They are taken to be of the constellation that the MCS of 5G NR for such an SNR has, less a margin.
@@ -35,8 +33,8 @@ def effective_snr_db(noise_variance: np.ndarray) -> float:
     if not came.size:
         return math.nan
     snrs_db = -10 * np.log10(np.maximum(came, 1e-20), dtype=np.float64)
-    of_capacity = _equal(snrs_db, _capacity())
-    return _equal(snrs_db, _information(mcs.best_for(of_capacity, _MARGIN_DB, "nr").bits_per_symbol))
+    chosen = mcs.best_for(_equal(snrs_db, _capacity()), _MARGIN_DB, "nr")
+    return _equal(snrs_db, _information(chosen.bits_per_symbol, chosen.levels))
 
 
 def _equal(snrs_db: np.ndarray, carried: np.ndarray) -> float:
@@ -50,19 +48,7 @@ def _capacity() -> np.ndarray:
     return np.log2(1 + 10 ** (_GRID_DB / 10))
 
 
-@lru_cache(maxsize=8)
-def _information(bits: int) -> np.ndarray:
-    """Mutual information of symbols of a QAM of so many bits and what arrives, at the grid [bits], and a
-    little beyond: I = m − E log2 Σ_j exp((n² − (x − x_j + n)²) / 2σ²) on each axis.
-    """
-    levels = np.unique(qam.constellation(bits).real.astype(np.float64).round(6))
-    apart = levels[:, None] - levels
-    nodes, weights = np.polynomial.hermite.hermgauss(_NODES)
-    carried = np.empty_like(_GRID_DB)
-    for i, snr_db in enumerate(_GRID_DB):
-        spread = 10 ** (-snr_db / 10)  # 2σ² of an axis: N0
-        n = nodes * math.sqrt(spread)
-        exponent = (n**2 - (apart[..., None] + n) ** 2) / spread
-        lost = np.logaddexp.reduce(exponent, axis=1) / math.log(2)
-        carried[i] = bits - 2 * (lost @ weights).mean() / math.sqrt(math.pi)
-    return carried + _BEYOND * _capacity()
+@lru_cache(maxsize=16)
+def _information(bits: int, levels: qam.Levels) -> np.ndarray:
+    """Of the bits of a constellation at the grid, and a little beyond [bits]."""
+    return qam.bit_information(_GRID_DB, bits, levels) + _BEYOND * _capacity()

@@ -20,6 +20,8 @@ BITS_PER_SYMBOL = (1, 2, 4, 6, 8)
 Levels = tuple[float, ...]
 # Least noise variance that a symbol is taken to have: LLRs stay finite.
 _LEAST_NOISE = 1e-6
+# Nodes of an integral over the noise of an axis.
+_NODES = 48
 # Part of a symbol beyond which more says no more about its bits.
 _LARGEST_SYMBOL = 100.0
 
@@ -86,6 +88,29 @@ def constellation(bits_per_symbol: int, levels: Levels = ()) -> np.ndarray:
     points = points.astype(np.complex64)
     points.flags.writeable = False
     return points
+
+
+def bit_information(snrs_db: np.ndarray, bits_per_symbol: int, levels: Levels = ()) -> np.ndarray:
+    """Mutual information of a symbol's bits, each for itself, and what arrives over AWGN [bits], float64 of
+    the shape of the SNRs [dB]: what a code gets that decodes exact LLRs.
+
+    Each axis by Gauss-Hermite quadrature over its noise.
+    """
+    places, labels = _axis(bits_per_symbol, levels)
+    axes, places = bits_per_symbol // labels.shape[1], places.astype(np.float64)
+    nodes, weights = np.polynomial.hermite.hermgauss(_NODES)
+    found = np.empty(np.shape(snrs_db))
+    for i, snr_db in np.ndenumerate(snrs_db):
+        noise = 10 ** (-snr_db / 10)  # N0
+        came = places[:, None] + nodes * np.sqrt(noise)
+        metrics = -((came - places[:, None, None]) ** 2) / noise  # level tried, level sent, node
+        every = np.logaddexp.reduce(metrics, axis=0)
+        lost = 0.0
+        for bit in labels.T:
+            zero, one = (np.logaddexp.reduce(metrics[bit == value], axis=0) for value in (0, 1))
+            lost += every - np.where(bit[:, None] == 0, zero, one)
+        found[i] = axes * (labels.shape[1] - (lost @ weights).mean() / np.sqrt(np.pi) / np.log(2))
+    return found
 
 
 @lru_cache(maxsize=32)
