@@ -12,6 +12,8 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+# Largest image that codecs of photographs take, and receivers unless something else is asked for [pixels].
+MOST_PIXELS = 1 << 24
 # Most digital streams of a message.
 MAX_DIGITAL_STREAMS = 2
 # Most bytes that a codec's receiver is told in every packet header.

@@ -8,6 +8,7 @@ import click
 
 from .. import __version__
 from ..codecs import registry
+from ..message import MOST_PIXELS
 from ..radio.addresses import RadioSettings
 from . import live
 from .bench_cli import bench
@@ -191,7 +192,7 @@ def tx(scenario: Scenario, radio: RadioSettings, images: tuple[Path, ...], **sch
 @click.option(
     "--max-pixels",
     type=click.IntRange(64, 1 << 28),
-    default=1 << 24,
+    default=MOST_PIXELS,
     show_default=True,
     help="Larger images are refused, to save memory.",
 )

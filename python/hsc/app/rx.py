@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import HscError
+from ..message import MOST_PIXELS
 from ..phy.numerology import presets
 from ..radio.addresses import RadioSettings
 from ..radio.reader import Capture
@@ -68,7 +69,7 @@ class Session:
     deadline: float = 1.0
     record: Path | None = None
     record_format: str = "cf32_le"
-    max_pixels: int = 1 << 24
+    max_pixels: int = MOST_PIXELS
     images: int | None = None
     packets: int | None = None
     seconds: float | None = None

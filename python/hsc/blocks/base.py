@@ -274,12 +274,14 @@ class Joiner:
     a new message: a transmitter that was restarted counts its ids from where it likes.
 
     Attributes:
+        late: parts that came when their message had left without them.
         max_open: when more messages than this are open, the oldest leaves with what came of it. As many
             parts of one kind wait on a port before the first of another kind is looked at.
     """
 
     def __init__(self, max_open: int = DEFAULT_QUEUE) -> None:
         self.max_open = max_open
+        self.late = 0
         self._open: OrderedDict[int, dict[Any, Any]] = OrderedDict()
         # parts of messages that have left
         self._left: OrderedDict[int, set[Any]] = OrderedDict()
@@ -289,6 +291,7 @@ class Joiner:
         """Add a part; returns all parts of that message so far, none when it has left without this one."""
         if message_id in self._left and part not in self._left[message_id]:
             self._left[message_id].add(part)
+            self.late += 1
             return {}
         self._left.pop(message_id, None)
         if part in self._open.get(message_id, {}):
@@ -378,8 +381,7 @@ class PartsBlock(MessageBlock):
     def _put(self, port: str, part: pdu.Pdu) -> None:
         key = port if isinstance(part, pdu.Failed) else self.key(port, part)
         parts = self._joiner.put(part.message_id, key, part)
-        if not parts:
-            self.counters["late"] += 1
+        self.counters["late"] = self._joiner.late
         if parts and self.complete(parts) and self._joiner.take(part.message_id):
             self._serve(part.message_id, parts)
         for message_id, some in self._joiner.overflow():

@@ -12,7 +12,7 @@ from .. import modem
 from ..codecs import registry
 from ..codecs.contract import Codec, Decoded
 from ..errors import HscError
-from ..message import ReceivedMessage
+from ..message import MOST_PIXELS, ReceivedMessage
 from ..phy.assembly import AssembledMessage, join
 from ..phy.header import Header
 from ..phy.packets import ReceivedPacket
@@ -22,9 +22,6 @@ from .base import limit_torch_threads
 from .collector import DEFAULT_HOLD, PacketCollector
 from .progressive import ProgressiveDecoder
 
-# Largest image of a message that is taken unless something else is asked for [pixels]: the codecs of
-# photographs take no larger one.
-MAX_PIXELS = 1 << 24
 _PARTIAL = pmt.intern("partial")
 _PACKETS = pmt.intern("packets")
 
@@ -55,7 +52,7 @@ class message_decoder(PacketCollector):
         options: dict[str, dict[str, object]] | None = None,
         hold: int = DEFAULT_HOLD,
         partial: int = 0,
-        max_pixels: int = MAX_PIXELS,
+        max_pixels: int = MOST_PIXELS,
     ) -> None:
         super().__init__("Message Decoder", ("images", "base"), hold)
         # not among `outputs`: what fails or ends is told with the final images

@@ -219,8 +219,7 @@ class quality_meter(MessageBlock):
 
     def _put(self, message_id: int, part: str, image: pdu.Image) -> None:
         parts = self._joiner.put(message_id, part, image)
-        if not parts:
-            self.counters["late"] += 1
+        self.counters["late"] = self._joiner.late
         if len(parts) == 2:
             self._joiner.take(message_id)
             self._compare(parts["reference"], parts["received"])

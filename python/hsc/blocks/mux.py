@@ -43,8 +43,7 @@ class message_mux(MessageBlock):
 
     def _put(self, part: pdu.Symbols) -> None:
         parts = self._joiner.put(part.message_id, part.stream, part)
-        if not parts:
-            self.counters["late"] += 1
+        self.counters["late"] = self._joiner.late
         if self._whole(parts) and self._joiner.take(part.message_id):
             self._send(parts)
         for message_id, _ in self._joiner.overflow():

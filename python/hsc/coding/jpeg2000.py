@@ -180,15 +180,17 @@ def _resolutions(shape: tuple[int, ...]) -> int:
 def _folder() -> tempfile.TemporaryDirectory:
     """glymur writes files: in memory where the system has a RAM disk."""
     _forget_the_dead()
-    parent = _RAM_DISK if _RAM_DISK.is_dir() else None
-    return tempfile.TemporaryDirectory(prefix=f"{_PREFIX}{os.getpid()}-", dir=parent)
+    return tempfile.TemporaryDirectory(prefix=f"{_PREFIX}{os.getpid()}-", dir=_parent())
+
+
+def _parent() -> Path:
+    return _RAM_DISK if _RAM_DISK.is_dir() else Path(tempfile.gettempdir())
 
 
 @lru_cache(maxsize=1)
 def _forget_the_dead() -> None:
     """Once: remove the folders of processes that were killed."""
-    parent = _RAM_DISK if _RAM_DISK.is_dir() else Path(tempfile.gettempdir())
-    for folder in parent.glob(f"{_PREFIX}*-*"):
+    for folder in _parent().glob(f"{_PREFIX}*-*"):
         number = folder.name.removeprefix(_PREFIX).partition("-")[0]
         if number.isdecimal() and not Path("/proc", number).exists():
             shutil.rmtree(folder, ignore_errors=True)  # somebody else's stays

@@ -6,9 +6,7 @@ import numpy as np
 import torch
 
 from ..errors import HscError
-
-# Largest image [pixels].
-MOST_PIXELS = 1 << 24
+from ..message import MOST_PIXELS
 
 
 def to_planes(image: np.ndarray) -> torch.Tensor:

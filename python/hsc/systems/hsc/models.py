@@ -9,7 +9,7 @@ from torch import nn
 
 from ... import weights
 from ...errors import HscError
-from ...nn.planes import MOST_PIXELS
+from ...message import MOST_PIXELS
 from .adapters import AdaptedVae
 from .conv_vae import CHANNELS, ConvVae, latent_shape
 from .options import TUNINGS
