@@ -82,7 +82,7 @@ def received(name, snr_db, n_bytes=20_000, seed=1):
     message = join(packets)
     (back,) = modem.demodulate(message).digital
     lost = len(back.lost_blocks) / digital.block_count(n_bytes, name)
-    return np.mean([packet.snr_db for packet in packets]), message.snr_db, lost
+    return np.mean([packet.snr_db for packet in packets]), message.effective_snr_db, lost
 
 
 @pytest.mark.parametrize("snr_db", [5.0, 9.0, 12.0, 16.5, 22.0])

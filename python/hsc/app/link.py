@@ -120,7 +120,7 @@ class Transmitted:
         header: layout of the message that was sent.
         ledger: its channel uses.
         packets_sent, packets_received: numbers of packets.
-        snr_measured_db: effective SNR of the packets received [dB], None when there were none.
+        snr_measured_db: mean over the packets received, None when there were none.
         seconds: time of each stage.
         error: why there is no picture, or None.
         notices: what the transmitter cannot reach, and what the receiver left out of the picture, and why.

@@ -19,8 +19,8 @@ _REMEMBERED = 16
 # Least correlation of two receptions of one packet. It is 0.5 at 0 dB; of two different packets it is
 # 1 / sqrt(symbols).
 _SAME_CONTENT = 0.2
-# SNRs of a packet that are believed [dB].
-_SNRS_DB = (-60.0, 200.0)
+# Largest SNR that counts in a mean, either way [dB]: more is not measured, and powers of ten stay finite.
+_MOST_SNR_DB = 200.0
 
 
 @dataclass
@@ -31,7 +31,7 @@ class AssembledMessage:
         header: the layout (index 0).
         streams: for each stream (analog first) complex64 symbols and float32 noise variance, inf where lost.
         packets: indices of the packets that arrived.
-        snr_db: SNR of those packets that a code can count on, `effective_snr_db`.
+        snr_db: mean measured SNR of those packets [dB].
         sample_index: where the last of them began in the sample stream.
     """
 
@@ -45,6 +45,12 @@ class AssembledMessage:
     def complete(self) -> bool:
         """True when every packet arrived."""
         return len(self.packets) == self.header.count
+
+    @property
+    def effective_snr_db(self) -> float:
+        """The SNR that a code can count on [dB]; the mean one where no symbol came."""
+        found = effective_snr_db(np.concatenate([variance for _, variance in self.streams]))
+        return found if math.isfinite(found) else self.snr_db
 
 
 def join(packets: list[ReceivedPacket]) -> AssembledMessage:
@@ -64,12 +70,13 @@ def join(packets: list[ReceivedPacket]) -> AssembledMessage:
     spread = [np.empty_like(a) for a in streams[0]]
     for source, target in zip(streams[0], spread, strict=True):
         target[order] = source
-    snr_db = effective_snr_db(np.concatenate([variance for _, variance in streams]))
+    snrs_db = np.clip([p.snr_db for p in packets], -_MOST_SNR_DB, _MOST_SNR_DB)
+    snr = 10 * np.log10(np.mean(10 ** (snrs_db / 10)))
     return AssembledMessage(
         header,
         (tuple(spread), *streams[1:]),
         tuple(sorted(p.header.index for p in packets)),
-        snr_db if math.isfinite(snr_db) else float(np.clip(packets[0].snr_db, *_SNRS_DB)),
+        float(snr),
         max(p.sample_index for p in packets),
     )
 

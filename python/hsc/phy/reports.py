@@ -61,7 +61,7 @@ def report_of(message: AssembledMessage, lost_blocks: int | None = None) -> Repo
     if not math.isfinite(message.snr_db):
         return None
     header = message.header
-    report = Report(header.message_id, message.snr_db, header.count, len(message.packets))
+    report = Report(header.message_id, message.effective_snr_db, header.count, len(message.packets))
     if lost_blocks is None:
         return report
     sizes = [digital.symbols_per_block(name) for name, _ in header.digital]
