@@ -241,14 +241,23 @@ def test_half_duplex_is_one_side_only(driver):
     assert devices.make_device(hackrf, devices.SINK)
 
 
-def test_a_driver_that_throws_is_one_line(monkeypatch):
+@pytest.mark.parametrize(
+    ("thrown", "told"),
+    [
+        ("LookupError:\n  no device", "LookupError: no device"),
+        (
+            "LookupError: KeyError: No devices found for ----->\nDevice Address:\n",
+            "no such radio is connected",
+        ),
+        ("SoapySDR::Device::make() no match", "no such radio is connected"),
+    ],
+)
+def test_a_driver_that_throws_is_one_line(monkeypatch, thrown, told):
     def throw(*_):
-        raise RuntimeError("LookupError:\n  no device")
+        raise RuntimeError(thrown)
 
     monkeypatch.setattr(devices._Soapy, "open", throw)
-    with pytest.raises(
-        HscError, match=r"soapy:driver=lime: LookupError: no device \(./gr-hsc doctor"
-    ) as refused:
+    with pytest.raises(HscError, match=rf"soapy:driver=lime: {told} \(./gr-hsc doctor") as refused:
         devices.make_device(RadioSettings("soapy:driver=lime", 433e6, 2e6), devices.SINK)
     assert "\n" not in str(refused.value)
 

@@ -29,6 +29,8 @@ _RATE_ERROR = 10e-6
 _TUNING_ERROR = 10e3
 # What is in use in this process, by address and side.
 _OPEN: WeakValueDictionary[tuple[str, str], Device] = WeakValueDictionary()
+# What UHD and SoapySDR say of a radio that is not there.
+_ABSENT = ("no devices found", "no match")
 
 
 class Device:
@@ -156,6 +158,8 @@ class _Driven(Device):
             raise
         except Exception as error:  # the drivers' own exceptions, of any type
             text = " ".join(str(error).split())
+            if any(words in text.lower() for words in _ABSENT):
+                text = "no such radio is connected"
             raise HscError(
                 f"radio {self.settings.address}: {text} (./gr-hsc doctor lists the radios found)"
             ) from error
