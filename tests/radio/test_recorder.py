@@ -159,6 +159,7 @@ def test_samples_that_integers_do_not_hold_are_counted_and_told(tmp_path):
     runs.again(pdu.End())
     assert runs.recorder.counters["errors"] == 1 and runs.said("are clipped, and counted") == 1
     assert runs.recorder.counters["clipped"] == 2
+    runs.recorder.close()
 
 
 def test_impossible_recordings_are_refused_in_one_line(tmp_path):
