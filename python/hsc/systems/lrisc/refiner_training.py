@@ -46,8 +46,9 @@ _JITTER = 7
 # Codecs besides LRISC that a batch may come through, by way of the contract, and the share of such batches.
 # What they decode has other errors, and the refiner is to serve them too.
 OTHERS, _OTHERS_SHARE = ("deepjscc", "separate", "hda_deepsc"), 0.1
-# Share of images at the first step, which is all that most receivers take.
-_FIRST_SHARE = 0.5
+# Share of images at the first step, which is all that most receivers take: further steps change LPIPS by 1 %
+# (a half up to step 16 700 of the shipped weights).
+_FIRST_SHARE = 0.85
 # Share of images for which nothing is known of the error, as behind codecs that cannot tell.
 _UNTOLD = 0.15
 METHOD = Method(clip=1.0, betas=(0.9, 0.99), average=0.998)
