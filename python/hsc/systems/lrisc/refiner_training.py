@@ -47,7 +47,7 @@ _JITTER = 7
 # What they decode has other errors, and the refiner is to serve them too.
 OTHERS, _OTHERS_SHARE = ("deepjscc", "separate", "hda_deepsc"), 0.1
 # Share of images at the first step, which is all that most receivers take: further steps change LPIPS by 1 %
-# (a half up to step 16 700 of the shipped weights).
+# (a half in the first 16 700 steps of a training).
 _FIRST_SHARE = 0.85
 # Share of images for which nothing is known of the error, as behind codecs that cannot tell.
 _UNTOLD = 0.15
