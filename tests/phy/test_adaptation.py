@@ -18,6 +18,7 @@ from gnuradio.hsc.errors import HscError
 from gnuradio.hsc.images import files
 from gnuradio.hsc.phy import mcs
 from gnuradio.hsc.phy.adaptation import LinkAdaptation, Policy
+from gnuradio.hsc.phy.departed import MEMORY
 from gnuradio.hsc.phy.header import Header
 from gnuradio.hsc.phy.packets import Packet
 from gnuradio.hsc.phy.repeats import MissingPackets, RepeatBuffer
@@ -184,13 +185,14 @@ def test_requests_are_for_missing_digital_packets_so_often_and_no_more():
 
 def test_a_late_packet_does_not_open_a_message_again():
     """Until so much later that it is of a transmitter that has begun anew."""
-    missing = MissingPackets(wait=100, rounds=2, memory=5000)
+    missing = MissingPackets(wait=100, rounds=2)
     for i in range(LAYOUT.count):
         missing.packet(replace(LAYOUT, index=i), 10 * i)
     missing.packet(replace(LAYOUT, index=4), 300)
     assert missing.due(1000) == []
-    missing.packet(replace(LAYOUT, index=4), 6000)
-    assert missing.due(6200)[0].layout == LAYOUT
+    much_later = 10 * LAYOUT.count + MEMORY
+    missing.packet(replace(LAYOUT, index=4), much_later)
+    assert missing.due(much_later + 200)[0].layout == LAYOUT
 
 
 class Collector(MessageBlock):

@@ -8,6 +8,7 @@ from gnuradio.hsc.errors import HscError
 from gnuradio.hsc.phy import digital, qam
 from gnuradio.hsc.phy.assembly import MessageAssembler, join
 from gnuradio.hsc.phy.crc import crc16
+from gnuradio.hsc.phy.departed import MEMORY
 from gnuradio.hsc.phy.header import (
     HEADER_BYTES,
     HEADER_SYMBOLS,
@@ -163,7 +164,7 @@ def test_a_restarted_transmitter_may_use_a_message_id_again():
     """
     first, second = message(3000, [], 500, seed=1), message(3000, [], 500, seed=2)
     assert first.header == second.header and first.header.count == 6
-    assembler = MessageAssembler(memory=1000)
+    assembler = MessageAssembler()
     out = [m for p in received(split(first))[2:4] + received(split(second)) for m in assembler.push(p)]
     assert [m.packets for m in out] == [
         (2, 3),
@@ -171,7 +172,9 @@ def test_a_restarted_transmitter_may_use_a_message_id_again():
     ] and assembler.duplicates == assembler.late == 0
     assert np.array_equal(out[1].streams[0][0], second.streams[0])
     third = message(3000, [], 500, seed=3)
-    soon, later = ([replace(p, sample_index=index) for p in received(split(third))] for index in (1000, 1001))
+    soon, later = (
+        [replace(p, sample_index=index) for p in received(split(third))] for index in (MEMORY, MEMORY + 1)
+    )
     assert [m for p in soon for m in assembler.push(p)] == [] and assembler.late == 6
     (again,) = [m for p in later for m in assembler.push(p)]
     assert np.array_equal(again.streams[0][0], third.streams[0])

@@ -21,7 +21,7 @@ import time
 import traceback
 from abc import abstractmethod
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache, partial
 from typing import Any
@@ -139,6 +139,11 @@ class Ports:
         self.publish("status", failed)
         if message_id is not None:
             self._pass_on(failed)
+
+    def fail_in_part(self, message_id: int, notices: Iterable[str]) -> None:
+        """Count and report, by `fail`, each thing that a message lacks which goes on without it."""
+        for notice in notices:
+            self.fail(None, f"message {message_id}: {notice}")
 
     @contextmanager
     def contain(self, message_id: int | None) -> Iterator[None]:

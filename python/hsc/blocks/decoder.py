@@ -104,8 +104,7 @@ class message_decoder(PacketCollector):
             with self.contain(None):
                 decoded = codec.refine(decoded)
         self.publish("images", _image(decoded, message, begun))
-        for notice in decoded.notices:  # the image is there, but not all of it
-            self.fail(None, f"message {message.header.message_id}: {notice}")
+        self.fail_in_part(message.header.message_id, decoded.notices)
         base = codec.base
         if base is not None and received.beside(base.kind) and self.connected("base"):
             with suppress(HscError):  # nothing usable of it: no such image

@@ -9,13 +9,11 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from . import digital, interleaver
+from .departed import Departed
 from .effective import effective_snr_db
 from .header import Header
 from .packets import ReceivedPacket
 
-# Messages that left and are still known, so that their late packets are counted and not taken for a new
-# message.
-_REMEMBERED = 16
 # Least correlation of two receptions of one packet. It is 0.5 at 0 dB; of two different packets it is
 # 1 / sqrt(symbols).
 _SAME_CONTENT = 0.2
@@ -91,25 +89,22 @@ class MessageAssembler:
     of MAX_MESSAGE_SYMBOLS symbols; late packets of a message that already left are counted in `late`.
 
     A transmitter that was restarted may use a message id again, even with the same layout. Its packets are
-    told from those of the former message by `memory` samples that lie between them, or by a packet that came
+    told from those of the former message by the samples that lie between them, or by a packet that came
     before and now holds something else.
     """
 
     max_open: int = 4
-    memory: int = 1 << 22
     late: int = 0
     duplicates: int = 0
     _open: OrderedDict[Header, dict[int, ReceivedPacket]] = field(default_factory=OrderedDict)
-    _left: OrderedDict[Header, int] = field(default_factory=OrderedDict)
+    _left: Departed = field(default_factory=Departed)
 
     def push(self, packet: ReceivedPacket) -> list[AssembledMessage]:
         """Take one packet; returns the messages that leave because of it."""
         key, index = packet.header.layout, packet.header.index
-        if key in self._left:
-            if abs(packet.sample_index - self._left[key]) <= self.memory:
-                self.late += 1
-                return []
-            del self._left[key]
+        if self._left.holds(key, packet.sample_index):
+            self.late += 1
+            return []
         leaving = []
         if index in self._open.get(key, {}) and not _same_content(self._open[key][index], packet):
             leaving.append(self._begin_again(key))
@@ -145,9 +140,7 @@ class MessageAssembler:
 
     def _leave(self, key: Header) -> AssembledMessage:
         message = join(list(self._open.pop(key).values()))
-        self._left[key] = message.sample_index
-        if len(self._left) > _REMEMBERED:
-            self._left.popitem(last=False)
+        self._left.add(key, message.sample_index)
         return message
 
     def _begin_again(self, key: Header) -> AssembledMessage:

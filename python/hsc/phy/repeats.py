@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections import OrderedDict
 from dataclasses import dataclass, field
 
+from .departed import Departed
 from .header import Header
 from .packets import Packet
 from .reports import Nak
 
 # Messages that a receiver asks packets for at a time; the oldest is given up.
 _OPEN_MESSAGES = 4
-# Messages that have left and are still known, so that a late packet does not open them again.
-_REMEMBERED = 16
 
 
 @dataclass
@@ -76,23 +75,18 @@ class MissingPackets:
     Attributes:
         wait: [samples]; `rounds` + 1 times as long must be less than the receiver's patience.
         rounds: requests a message.
-        memory: a packet so many samples behind the last one of a message that has left is of another one with
-            the same layout, as of `assembly.MessageAssembler`.
     """
 
     wait: int
     rounds: int = 2
-    memory: int = 1 << 22
     _open: OrderedDict[Header, _Heard] = field(default_factory=OrderedDict)
-    _left: OrderedDict[Header, int] = field(default_factory=OrderedDict)
+    _left: Departed = field(default_factory=Departed)
 
     def packet(self, header: Header, sample_index: int) -> None:
         """A packet came."""
         key = header.layout
-        if key in self._left:
-            if abs(sample_index - self._left[key]) <= self.memory:
-                return
-            del self._left[key]
+        if self._left.holds(key, sample_index):
+            return
         heard = self._open.setdefault(key, _Heard(sample_index))
         heard.indices.add(header.index)
         heard.newest = max(heard.newest, sample_index)
@@ -105,9 +99,7 @@ class MissingPackets:
         """The message has left: nothing more is asked for."""
         heard = self._open.pop(layout, None)
         if heard is not None:
-            self._left[layout] = heard.newest
-        while len(self._left) > _REMEMBERED:
-            self._left.popitem(last=False)
+            self._left.add(layout, heard.newest)
 
     def due(self, sample_index: int) -> list[Nak]:
         """Requests to be sent now. Only packets with digital symbols are asked for: analog ones are a

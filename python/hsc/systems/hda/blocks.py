@@ -165,8 +165,7 @@ class hda_fusion(PartsBlock):
         fused = fuse(received, self._key, model, parameters)
         self.counters["lost_regions"] += fused.lost
         self.counters["closed_chunks"] += fused.closed
-        for notice in fused.notices:
-            self.fail(None, f"message {message_id}: {notice}")
+        self.fail_in_part(message_id, fused.notices)
         z, variance = (part.numpy().ravel() for part in (fused.z, fused.variance))
         head, known = (message_id, NAME, received.shape), (received.parameters, variance, received.snr_db)
         self.publish("features", pdu.Features(*head, z, *known, **link))

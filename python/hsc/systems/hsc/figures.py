@@ -24,13 +24,13 @@ from .measurement import (
     DEFAULT_SYMBOLS,
     FADING_RANKS,
     MCS,
-    SYMBOLS,
     OperatingPoint,
     error_free,
     measure,
     series,
     trained_symbols,
 )
+from .options import SYMBOLS
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -16,10 +16,10 @@ from ...message import Link, Message, ReceivedAnalog, ReceivedDigital, ReceivedM
 from ...phy.ledger import Ledger
 from ...phy.numerology import Numerology, preset
 from ...phy.packets import Modulated
+from .options import SYMBOLS
 
 MCS = "16QAM-1/2"  # of the CR, section IV-A
 RAW_BITS_PER_USE = 2.0  # of that MCS: what the raw image would be sent with, for eq. (21)
-SYMBOLS = (4, 8, 16, 32, 64, 128)  # M that recipes are there for
 DEFAULT_SYMBOLS = {"vae": 8, "vqvae": 8}  # M of the HSC curves, by semantic codec
 FADING_RANKS = (0, 2, 4, 8, 12, 16, 20, 24)  # those that NCR adapters are trained for, and 0
 

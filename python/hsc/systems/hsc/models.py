@@ -12,7 +12,7 @@ from ...errors import HscError
 from ...message import MOST_PIXELS
 from .adapters import AdaptedVae
 from .conv_vae import CHANNELS, ConvVae, latent_shape
-from .options import TUNINGS
+from .options import SYMBOLS, TUNINGS
 from .parameters import HscParameters
 from .vae import Vae
 from .vqvae import VqVae
@@ -23,8 +23,8 @@ SMALLEST_SIDE = 8
 
 # Numbers are part of the air interface: never reuse one.
 MODELS: dict[int, str] = {
-    **{1 + i: f"hsc-mnist-vae-m{m}" for i, m in enumerate((4, 8, 16, 32, 64, 128))},
-    **{17 + i: f"hsc-mnist-vqvae-m{m}" for i, m in enumerate((4, 8, 16, 32, 64, 128))},
+    **{1 + i: f"hsc-mnist-vae-m{m}" for i, m in enumerate(SYMBOLS)},
+    **{17 + i: f"hsc-mnist-vqvae-m{m}" for i, m in enumerate(SYMBOLS)},
     33: "hsc-photo-vae",
 }
 _FEW_SHOT, _NCR = "-few-shot", "-ncr-k"

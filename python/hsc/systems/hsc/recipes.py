@@ -14,11 +14,10 @@ from ...training.loop import Run
 from ...training.recipe import Fading, Recipe
 from .adapters import AdaptedVae
 from .conv_vae import ConvVae
+from .options import SYMBOLS
 from .vae import Vae
 from .vqvae import VqVae
 
-# M of the SR, swept in the paper's figures 2 and 3.
-SYMBOLS = (4, 8, 16, 32, 64, 128)
 # M of the few-shot networks and their NCR adapters.
 TUNED_SYMBOLS = (8, 64)
 # k of the CR that there are adapters for: those of our figure 4.

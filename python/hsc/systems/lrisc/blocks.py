@@ -192,8 +192,7 @@ class lrisc_latent_decoder(PartsBlock):
         received, link = message_parts.received(parts, NAME)
         decoded = self._codec.decode(received)
         self.publish("images", pdu.Image.of(message_id, decoded, snr_db=received.snr_db, **link))
-        for notice in decoded.notices:  # the image is there, but there is nothing in it
-            self.fail(None, f"message {message_id}: {notice}")
+        self.fail_in_part(message_id, decoded.notices)
 
 
 class lrisc_transmitter(PartsTransmitter):

@@ -203,7 +203,7 @@ class ds2c2_base_decoder(MessageBlock):
         if found is None:
             raise HscError(f"message {layer.message_id}: {BASE_LOST}")
         if not found.whole:
-            self.fail(None, f"message {layer.message_id}: {BASE_BROKEN}")
+            self.fail_in_part(layer.message_id, (BASE_BROKEN,))
         values = found.c.ravel() if found.labels is None else np.r_[found.c.ravel(), found.labels.ravel()]
         variance = None if found.whole else np.full(values.size, np.inf, np.float32)
         self.publish("base", features_of(layer, values, variance))

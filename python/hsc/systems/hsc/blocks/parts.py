@@ -198,5 +198,4 @@ class cr_recomposition(PartsBlock):
         if cr is not None:
             link = {"snr_db": cr.snr_db, "packets": cr.packets, "packets_received": cr.packets_received}
         self.publish("images", pdu.Image.of(message_id, decoded, **link))
-        for notice in decoded.notices:
-            self.fail(None, f"message {message_id}: {notice}")
+        self.fail_in_part(message_id, decoded.notices)
