@@ -185,7 +185,7 @@ def unmix(
     order = whitening.order(ranked[layer.sent])
     gain, power = layer.gain[layer.sent][order], layer.power[layer.sent][order]
     values, noise = _slice(received, first, whitening.mixed_length(len(order), spare))
-    found, error = whitening.unmix(values, noise, gain.square() * power)
+    found, error = whitening.unmix(values, noise, gain.square() * power, spare)
     estimate, variance = torch.zeros(log_power.shape), layer.power.clone()
     for target, part in ((estimate, found / gain), (variance, error / gain.square())):
         filled = torch.empty(len(order))

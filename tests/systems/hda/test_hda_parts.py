@@ -191,6 +191,28 @@ def test_whitening_loses_less_than_the_share_of_the_power():
     assert float((values - estimate).square().mean()) < 0.5 * 0.2 * float(power.mean())
 
 
+def test_whitening_with_twice_as_many_values_bears_any_three_lost():
+    """Eight values of one group, sixteen sent without noise: all eight come out whichever three are lost, and
+    with most losses of four, as the singular values of what arrives say.
+    """
+    values, power = torch.arange(1.0, 9.0), torch.full((8,), 36.0)
+    sent = whitening.mix(values, 2)
+    assert len(sent) == 16
+    made = torch.stack([whitening.mix(unit, 2) for unit in torch.eye(8)], 1)
+    for count, gaps in ((3, 0), (4, 20)):
+        singular = 0
+        for lost in itertools.combinations(range(16), count):
+            noise = torch.full((16,), 1e-6)
+            noise[list(lost)] = torch.inf
+            estimate, variance = whitening.unmix(sent * torch.isfinite(noise), noise, power, 2)
+            rest = made[torch.isfinite(noise)]
+            whole = torch.linalg.svdvals(rest)[-1] > 1e-3
+            singular += int(~whole)
+            assert (variance.max() < 1e-4) == whole
+            assert not whole or torch.allclose(estimate, values, atol=1e-4)
+        assert singular == gaps
+
+
 def test_whitening_spreads_power_evenly_over_what_is_sent():
     power = torch.logspace(2, -2, 16 * 400)
     sent = whitening.mix(torch.randn(len(power)) * power.sqrt()).reshape(16, -1).square().mean(1)

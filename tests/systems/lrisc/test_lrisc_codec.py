@@ -11,6 +11,7 @@ from gnuradio.hsc.app import samples
 from gnuradio.hsc.coding import activity, budget, erasure
 from gnuradio.hsc.coding.analog_part import Selection
 from gnuradio.hsc.errors import HscError
+from gnuradio.hsc.evaluation.quality import colour_shift
 from gnuradio.hsc.images.files import load
 from gnuradio.hsc.message import Link, ReceivedAnalog, ReceivedDigital, ReceivedMessage
 from gnuradio.hsc.metrics import psnr_db
@@ -193,6 +194,15 @@ def test_without_anything_the_image_is_grey_and_says_so(photo, refiner):
     assert found.image.shape == photo.shape and (found.image == 128).all() and found.error is None
     (notice,) = found.notices
     assert notice.startswith("the side information is lost") and "\n" not in notice
+
+
+def test_the_mean_colour_bears_the_loss_of_a_fifth(photographs):
+    """Whichever is lost: of the sixteen values that tell it, three or more may be."""
+    image = photographs["kitten"]
+    message = LriscCodec(repair_share=0.6).encode(image, Link(10.0, 1 / 12))
+    for seed in range(8):
+        found = PLAIN.decode(modulated(message, 10.0, 0.2, seed))
+        assert not found.notices and colour_shift(found.image, image) < 0.01
 
 
 @pytest.mark.parametrize(("snr_db", "lost"), [(0.0, 0.0), (10.0, 0.0), (10.0, 0.2)])

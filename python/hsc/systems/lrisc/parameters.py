@@ -19,10 +19,10 @@ _FINENESS, _TEXTURE, _LITERAL = 0x07, 0x78, 0x80
 _TEXTURE_SHIFT = 3
 # Largest texture: an exponent of 1.
 MOST_TEXTURE = 8
-# Bytes of side information before repair: its length has 23 bits. The bit before them says that the waves lie
-# apart; a version that had them among the other values did not set it.
-MOST_BYTES = (1 << 23) - 1
-_APART = 1 << 23
+# Bytes of side information before repair: its length has 22 bits. The two bits before them are both set;
+# versions that had the waves among the other values, or mixed them otherwise, did not set both.
+MOST_BYTES = (1 << 22) - 1
+_VERSION = 3 << 22
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class LriscParameters:
     Attributes:
         fineness: of y, 0 the finest; in the byte's lowest three bits.
         selection: threshold of the coding length, and water level of the gains, two int16.
-        side_bytes: bytes of side information before repair, 23 bits.
+        side_bytes: bytes of side information before repair, 22 bits.
         literal: whether the coding lengths are the literal ones (`literal.py`), which the side information
             tells; the byte's highest bit.
         texture: how much more errors count where the image is calm, in eighths, as of `hyper.texture`; the
@@ -49,7 +49,7 @@ class LriscParameters:
         """8 bytes."""
         levels = np.array([self.selection.threshold, self.selection.water], ">i2").tobytes()
         first = self.literal * _LITERAL | self.texture << _TEXTURE_SHIFT | self.fineness
-        return bytes([first]) + levels + (_APART | self.side_bytes).to_bytes(3, "big")
+        return bytes([first]) + levels + (_VERSION | self.side_bytes).to_bytes(3, "big")
 
     @classmethod
     def unpack(cls, data: bytes) -> LriscParameters:
@@ -63,7 +63,7 @@ class LriscParameters:
             )
         threshold, water = np.frombuffer(data[1:5], ">i2").tolist()
         last = int.from_bytes(data[5:_SIZE], "big")
-        if not last & _APART:
+        if last & _VERSION != _VERSION:
             raise HscError("the message is of an older version of LRISC: update the transmitter")
         literal = bool(first & _LITERAL)
         return cls(fineness, Selection(threshold, water), last & MOST_BYTES, literal, texture)
