@@ -154,7 +154,12 @@ def test_what_decides_of_the_waves_needs_neither_y_nor_region():
     ("cbr", "eighths"), [(1e-4, 2), (1 / 48, 2), (1 / 24, 4), (1 / 12, 6), (1 / 6, 8), (1, 8)]
 )
 def test_more_channel_uses_give_calm_places_more(cbr, eighths):
-    assert hyper.best_texture(cbr) == eighths
+    assert hyper.best_texture(cbr, 20.0) == hyper.best_texture(cbr, 5.0) == eighths
+
+
+@pytest.mark.parametrize(("snr_db", "eighths"), [(-30.0, 2), (-2.0, 3), (0.0, 4), (2.5, 5), (5.0, 6)])
+def test_noise_gives_calm_places_less(snr_db, eighths):
+    assert hyper.best_texture(1 / 12, snr_db) == eighths
 
 
 def test_cells_have_the_mean_row_rounded():

@@ -73,7 +73,7 @@ class Terms:
     @property
     def texture(self) -> int:
         """Of `hyper.texture`, in eighths."""
-        return round(self.options.texture * hyper.best_texture(self.cbr))
+        return round(self.options.texture * hyper.best_texture(self.cbr, self.snr_db))
 
     @property
     def block_bytes(self) -> int:

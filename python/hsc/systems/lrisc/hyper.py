@@ -38,6 +38,8 @@ MEANS = (0, SIDE * SIDE)
 MEAN_CHANNELS = (0, 64, 92)
 # Weight of texture for each of its eighths that photographs have in the mean [1/64 octave].
 _USUAL_TEXTURE = 15
+# SNR below which less texture looks best [dB], and how much less [eighths per dB].
+_NOISY_DB, _LESS_PER_DB = 5.0, 0.4
 # Row of the activity below which no place counts as calmer: what is flat needs little.
 CALMEST = activity.OFFSET - 10
 
@@ -140,12 +142,15 @@ def log_variances(model: Model, y: torch.Tensor, fineness: int) -> torch.Tensor:
     return with_waves(found, wave_log_powers(model, *mean.shape[2:]).to(found.device))
 
 
-def best_texture(cbr: float) -> int:
-    """Exponent of `texture` that looks best at a CBR, in eighths: a quarter at 1/48 and that much more for
-    each doubling. Chosen by trial, LPIPS (Alex) of three Kodak photographs: 0.189 → 0.182 at 1/24 and 20 dB,
-    0.138 → 0.117 at 1/12 and 10 dB, 0.079 → 0.053 at 1/12 and 20 dB, for 0.5 to 1.4 dB.
+def best_texture(cbr: float, snr_db: float) -> int:
+    """Exponent of `texture` that looks best at a CBR and an SNR [dB], in eighths: a quarter at 1/48 and that
+    much more for each doubling, below 5 dB less. Chosen by trial, LPIPS (Alex) of three Kodak photographs:
+    0.189 → 0.182 at 1/24 and 20 dB, 0.138 → 0.117 at 1/12 and 10 dB, 0.079 → 0.053 at 1/12 and 20 dB, for 0.5
+    to 1.4 dB. Less below 5 dB, of five: 0.261 → 0.260 at 1/12 and 0 dB, 0.311 → 0.305 at −2 dB, for 0.3 dB
+    more.
     """
-    return min(max(round(2 * math.log2(96 * cbr)), 2), 8)
+    noise = max(_NOISY_DB - snr_db, 0.0) * _LESS_PER_DB
+    return min(max(round(2 * math.log2(96 * cbr) - noise), 2), 8)
 
 
 def texture(y: torch.Tensor, fineness: int, eighths: int) -> torch.Tensor:

@@ -105,7 +105,7 @@ def _layers(log_power: torch.Tensor, y: torch.Tensor, links: Links, hazards: Haz
     """Coding lengths and gains, image by image."""
     layers, snrs_db, cbrs = [], links.snr_db.tolist(), links.cbr.tolist()
     for image, own, snr_db, cbr in zip(log_power, y, snrs_db, cbrs, strict=True):
-        eighths = 0 if torch.rand(()) < hazards.alike else hyper.best_texture(cbr)
+        eighths = 0 if torch.rand(()) < hazards.alike else hyper.best_texture(cbr, snr_db)
         ranked = hyper.ranks(image, own, links.fineness, eighths, _region(image, hazards))
         values = analog_values(image[0].numel(), cbr)
         layers.append(analog_layer(image, select(ranked, values, snr_db), ranked))
