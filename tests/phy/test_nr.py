@@ -255,7 +255,8 @@ def test_code_blocks_are_lost_as_a_whole_and_lie_in_one_packet():
     variance[9 * per_block : 14 * per_block] = np.inf  # of the second, too much
     received = digital.demodulate(symbols, variance, len(data), name)
     assert received.lost_blocks == tuple(range(8, 16)) and received.block_bytes == size
-    parts = [digital.symbol_slice(len(data), name, part, 2) for part in range(2)]
+    first, middle, end = digital.symbol_bounds(len(data), name, np.arange(3), 2)
+    parts = slice(first, middle), slice(middle, end)
     assert [(each.start, each.stop) for each in parts] == [
         (0, 32 * per_block),
         (32 * per_block, 67 * per_block),

@@ -51,12 +51,10 @@ def symbol_count(n_bytes: int, mcs: str | Mcs) -> int:
     return block_count(n_bytes, mcs) * symbols_per_block(mcs)
 
 
-def symbol_slice(n_bytes: int, mcs: str | Mcs, part: int, parts: int) -> slice:
-    """Symbols of a stream that part `part` of `parts` carries: whole code blocks."""
+def symbol_bounds(n_bytes: int, mcs: str | Mcs, part: np.ndarray | int, parts: int) -> np.ndarray | int:
+    """First symbol of a stream that part `part` of `parts` carries, `parts` for the end: whole code blocks."""
     form, blocks = _code_blocks(mcs), block_count(n_bytes, mcs)
-    count = form.count(blocks)
-    first, end = (int(form.bounds(blocks, count * i // parts)) for i in (part, part + 1))
-    return slice(first * form.block_symbols, end * form.block_symbols)
+    return form.bounds(blocks, form.count(blocks) * part // parts) * form.block_symbols
 
 
 def account(n_bytes: int, mcs: str | Mcs) -> Account:

@@ -72,7 +72,19 @@ class Header:
         """
         i = self.index if index is None else index
         parts = [slice(self.analog_symbols * i // self.count, self.analog_symbols * (i + 1) // self.count)]
-        return parts + [digital.symbol_slice(n_bytes, name, i, self.count) for name, n_bytes in self.digital]
+        for name, n_bytes in self.digital:
+            ends = (digital.symbol_bounds(n_bytes, name, each, self.count) for each in (i, i + 1))
+            parts.append(slice(*map(int, ends)))
+        return parts
+
+    @property
+    def with_digital(self) -> np.ndarray:
+        """Which packets carry digital symbols, bool (count,)."""
+        bounds = [
+            digital.symbol_bounds(n_bytes, name, np.arange(self.count + 1), self.count)
+            for name, n_bytes in self.digital
+        ]
+        return np.any([np.diff(each) > 0 for each in bounds] or [np.zeros(self.count, bool)], axis=0)
 
     @property
     def payload_symbols(self) -> int:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import OrderedDict
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from .departed import Departed
 from .header import Header
 from .packets import Packet
@@ -109,10 +111,7 @@ class MissingPackets:
         for layout, heard in self._open.items():
             if heard.asked >= self.rounds or sample_index - heard.newest < self.wait:
                 continue
-            lacking = (i for i in range(layout.count) if i not in heard.indices)
-            indices = tuple(
-                i for i in lacking if any(part.stop > part.start for part in layout.slices(i)[1:])
-            )
+            indices = tuple(i for i in np.flatnonzero(layout.with_digital).tolist() if i not in heard.indices)
             heard.asked += 1
             heard.newest = sample_index
             if indices:
