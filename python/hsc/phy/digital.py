@@ -52,7 +52,7 @@ def symbol_count(n_bytes: int, mcs: str | Mcs) -> int:
 
 
 def symbol_bounds(n_bytes: int, mcs: str | Mcs, part: np.ndarray | int, parts: int) -> np.ndarray | int:
-    """First symbol of a stream that part `part` of `parts` carries, `parts` for the end: whole code blocks."""
+    """First symbol of a stream of part `part` of `parts`, whole code blocks each; `parts` for the end."""
     form, blocks = _code_blocks(mcs), block_count(n_bytes, mcs)
     return form.bounds(blocks, form.count(blocks) * part // parts) * form.block_symbols
 
