@@ -19,7 +19,7 @@ from gnuradio.hsc.images import files
 from gnuradio.hsc.phy import mcs
 from gnuradio.hsc.phy.adaptation import LinkAdaptation, Policy
 from gnuradio.hsc.phy.departed import MEMORY
-from gnuradio.hsc.phy.header import Header
+from gnuradio.hsc.phy.header import MAX_PACKET_SYMBOLS, Header
 from gnuradio.hsc.phy.packets import Packet
 from gnuradio.hsc.phy.repeats import MissingPackets, RepeatBuffer
 from gnuradio.hsc.phy.reports import LARGEST_RECORD, Nak, Report, unpack_record
@@ -349,6 +349,24 @@ def test_a_repeated_packet_is_no_message_of_its_own():
     for _ in range(3):
         transmitter.work([], [np.zeros(1 << 13, np.complex64)])
     assert [type(m) for m in sent] == [pdu.Sent] and transmitter.counters["repeated"] == 1
+
+
+def test_a_message_of_which_a_packet_cannot_be_made_has_failed_once_and_was_not_sent():
+    transmitter = hsc.ofdm_transmitter("ofdm64")
+    told = []
+    transmitter.publish = lambda port, message: told.append((port, message))
+    transmitter.start()
+    large = Header(1, 7, 0, 3, (512, 512, 1), analog_symbols=3 * (MAX_PACKET_SYMBOLS + 1))
+    for index in range(3):
+        header = replace(large, index=index)
+        transmitter._packet(pdu.Packet(header, np.zeros(header.payload_symbols, np.complex64)))
+    for packet in packets_of(8, 2):
+        transmitter._packet(pdu.Packet(packet.header, packet.symbols))
+    for _ in range(3):
+        transmitter.work([], [np.zeros(1 << 13, np.complex64)])
+    (failed, sent) = (message for port, message in told if port == "sent")
+    assert isinstance(failed, pdu.Failed) and failed.message_id == 7
+    assert isinstance(sent, pdu.Sent) and sent.message_id == 8
 
 
 def test_settings_choose_options_that_the_codec_has():

@@ -73,7 +73,8 @@ class ofdm_transmitter(Ports, gr.sync_block):
         self._samples, self._position = np.zeros(0, np.complex64), 0
         self._current: pdu.Packet | None = None
         self._first: pdu.Packet | None = None  # of the message that is on its way out
-        self._refused: int | None = None
+        self._refused: int | None = None  # a message that found no place in the queue
+        self._broken: int | None = None  # one of which a packet could not be made
         self._ending = False
 
     def set_amplitude(self, amplitude: float) -> None:
@@ -122,11 +123,8 @@ class ofdm_transmitter(Ports, gr.sync_block):
     def _next(self) -> bool:
         """Report the burst that is out, make the next one; False when there is none."""
         self._report()
-        if self._queue_of_packets:
-            self._current = self._queue_of_packets.popleft()
-            burst = np.zeros(0, np.complex64)
-            with self.contain(self._current.message_id):
-                burst = ofdm.modulate(self._current.packet, self._numerology) * np.float32(self._amplitude)
+        burst = self._burst()
+        if burst is not None:
             self._samples = np.concatenate([burst, np.zeros(self._gap, np.complex64)])
         elif self._ending and self._tail.size:
             self._samples, self._tail = self._tail, self._tail[:0]
@@ -134,6 +132,23 @@ class ofdm_transmitter(Ports, gr.sync_block):
             return False
         self._position = 0
         return True
+
+    def _burst(self) -> np.ndarray | None:
+        """The next packet's; None when none waits. A message of which a packet cannot be made has failed, and
+        its other packets stay here.
+        """
+        while self._queue_of_packets:
+            packet = self._queue_of_packets.popleft()
+            if packet.header.index == 0:
+                self._broken = None
+            if packet.message_id == self._broken:
+                continue
+            self._broken = packet.message_id
+            with self.contain(packet.message_id):
+                burst = ofdm.modulate(packet.packet, self._numerology) * np.float32(self._amplitude)
+                self._broken, self._current = None, packet
+                return burst
+        return None
 
     def _report(self) -> None:
         packet, self._current = self._current, None
