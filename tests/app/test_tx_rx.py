@@ -1,5 +1,6 @@
 """`tx`, `rx` and `channel` as real processes over ZeroMQ: what arrives, restarts, signals, recordings."""
 
+import errno
 import io
 import json
 import os
@@ -12,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
-from gnuradio.hsc import metrics, modem
+from gnuradio.hsc import files, metrics, modem
 from gnuradio.hsc.app import live
 from gnuradio.hsc.app.cli import main
 from gnuradio.hsc.app.link import Scenario
@@ -362,6 +363,17 @@ def test_images_larger_than_allowed_are_refused(tmp_path, capsys):
         == []
     )
     assert "64 x 64 pixels" in capsys.readouterr().out
+
+
+def test_an_image_that_cannot_be_written_is_told_and_the_status_says_so(tmp_path, capsys, monkeypatch):
+    def full(path, data):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    image = pixels(photo(tmp_path / "a.png", 5))
+    stream = np.concatenate([*sent(image, 5, 4096), np.zeros(100_000)])
+    monkeypatch.setattr(files, "write", full)
+    assert replayed(stream, tmp_path, status=1) == []
+    assert "No space left on device" in capsys.readouterr().out
 
 
 # ---- errors

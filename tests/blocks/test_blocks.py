@@ -2,6 +2,7 @@
 
 import re
 import time
+from dataclasses import replace
 
 import numpy as np
 import pmt
@@ -241,6 +242,40 @@ def test_quality_meter_measures_and_names():
     assert out["quality"].ms_ssim == pytest.approx(metrics.ms_ssim(received, sent), abs=1e-6)
 
 
+def test_quality_meter_tells_once_of_an_image_of_another_size():
+    meter = make("quality_meter")
+    meter.give("received", pdu.Image(5, (8, 8, 1), np.zeros(64, np.uint8)))
+    out = meter.give("reference", pdu.Image(5, (4, 8, 1), np.zeros(32, np.uint8)))
+    assert [(port, type(m)) for port, m in out if port != "status"] == [
+        ("images", pdu.Failed),
+        ("quality", pdu.Failed),
+    ]
+
+
+def test_a_digital_stream_that_the_symbol_channel_loses_is_told_as_lost():
+    """Not as a failure of its message: the other streams are still of use."""
+    channel = make("symbol_channel", loss=1.0)
+    stream = pdu.Digital(9, "hsc", (8, 8, 1), np.ones(100, np.uint8), stream=1, streams=2, mcs="QPSK-1/2")
+    ((port, arrived),) = channel.give("in", stream)
+    size = digital.payload_bytes_per_block("QPSK-1/2")
+    assert port == "out" and arrived.stream == 1 and arrived.streams == 2 and not arrived.data.any()
+    assert not arrived.received.received.any()
+    assert arrived.received.lost_blocks == tuple(range(-(-100 // size)))
+
+
+def test_a_link_adaptation_and_a_way_back_end_with_the_reports():
+    demux = make("message_demux")
+    (end,) = (m for port, m in demux.give("packets", pdu.End()) if port == "snr")
+    for name, port, arguments in (
+        ("link_adaptation", "reports", {}),
+        ("feedback_sender", "records", {"address": "inproc://ends"}),
+    ):
+        watched, finished = make(name, **arguments), []
+        watched.block.finish = lambda name=name, finished=finished: finished.append(name)
+        watched.give(port, end)
+        assert finished == [name]
+
+
 @needs_perceptual
 def test_quality_meter_measures_the_perceptual_distances_that_are_named():
     sent = picture(40, 50)
@@ -284,8 +319,30 @@ def test_image_source_waits_for_next(tmp_path):
         for expected in (1, 2, 3):
             wait_for(lambda n=expected: len(source.out) >= n)
             time.sleep(0.05)
-            assert [m.message_id for _, m in source.out] == [65535, 0, 1][:expected]
-            source.block._on_next(pdu.Sent(HEADER, 1).to_pdu())
+            ids = [m.message_id for _, m in source.out]
+            assert ids == [65535, 0, 1][:expected]
+            for _ in range(2):  # what is told twice releases one
+                source.block._on_next(sent(ids[-1]))
+    finally:
+        source.block.stop()
+
+
+def sent(message_id):
+    return pdu.Sent(replace(HEADER, message_id=message_id), 1).to_pdu()
+
+
+def test_what_is_left_of_a_former_run_releases_no_image_of_this_one(tmp_path):
+    Image.fromarray(picture(16, 16)).save(tmp_path / "a.png")
+    source = make("image_source", files=str(tmp_path), repeat=True, in_flight=2, first_id=10)
+    try:
+        for run in range(3):
+            source.block.start()
+            wait_for(lambda n=2 * run + 2: len(source.out) >= n)
+            for message_id in range(10, 10 + 2 * run):
+                source.block._on_next(sent(message_id))
+            time.sleep(0.05)
+            assert len(source.out) == 2 * run + 2
+            source.block.stop()
     finally:
         source.block.stop()
 
@@ -310,7 +367,7 @@ def test_image_source_ends_when_its_files_are_gone(tmp_path):
     try:
         wait_for(lambda: source.out)
         path.write_bytes(b"no image")
-        source.block._on_next(pdu.Sent(HEADER, 1).to_pdu())
+        source.block._on_next(sent(source.out[0][1].message_id))
         wait_for(lambda: isinstance(source.out[-1][1], pdu.End))
     finally:
         source.block.stop()

@@ -269,7 +269,7 @@ def test_hierarchical_hsc_blocks_are_the_fine_ones(tmp_path):
     top = gr.top_block()
     top.source, top.transmitter = (
         hsc.image_source([str(DIGIT)], in_flight=1, first_id=1),
-        hsc.hsc_transmitter(rank=10, continuous=False),
+        hsc.hsc_transmitter(rank=10.0, continuous=False),  # as a slider gives it
     )
     top.receiver, top.other = hsc.hsc_receiver(), hsc.image_receiver()
     top.sink, top.other_sink = hsc.image_sink(), hsc.image_sink()

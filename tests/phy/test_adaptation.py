@@ -360,11 +360,13 @@ def test_a_message_of_which_a_packet_cannot_be_made_has_failed_once_and_was_not_
     for index in range(3):
         header = replace(large, index=index)
         transmitter._packet(pdu.Packet(header, np.zeros(header.payload_symbols, np.complex64)))
+        again = packets_of(6, 2)[index % 2]  # a repeat of another message comes between
+        transmitter._packet(pdu.Packet(again.header, again.symbols, again=1))
     for packet in packets_of(8, 2):
         transmitter._packet(pdu.Packet(packet.header, packet.symbols))
-    for _ in range(3):
+    for _ in range(8):
         transmitter.work([], [np.zeros(1 << 13, np.complex64)])
-    (failed, sent) = (message for port, message in told if port == "sent")
+    failed, sent = (message for port, message in told if port == "sent")
     assert isinstance(failed, pdu.Failed) and failed.message_id == 7
     assert isinstance(sent, pdu.Sent) and sent.message_id == 8
 
@@ -377,6 +379,11 @@ def test_settings_choose_options_that_the_codec_has():
     assert (encoder._codec.options.psnr_db, encoder._codec.options.rank) == (None, 0)
     encoder.on_setting(pdu.LinkSetting(10.0, "QPSK-1/2", cbr=0.1))
     assert encoder._codec.options.rank == 5 and encoder._link.cbr == 0.1 and encoder._link.mcs == "QPSK-1/2"
+    encoder.on_setting(pdu.LinkSetting(-5.0, "BPSK-1/2", digital=0))
+    encoder.set_options({"rank": 9})
+    assert encoder._codec.options.rank == 0  # by the link, as before
+    encoder.on_setting(pdu.LinkSetting(10.0, "QPSK-1/2"))
+    assert encoder._codec.options.rank == 9
     hybrid = hsc.message_encoder("hda_dct")
     hybrid.on_setting(pdu.LinkSetting(10.0, "QPSK-1/2", repair_share=0.35))
     assert hybrid._link.repair_share == 0.35 and hybrid._codec.options.repair_share is None

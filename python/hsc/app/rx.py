@@ -82,7 +82,7 @@ class _collector(MessageBlock):  # noqa: N801
     its image.
     """
 
-    def __init__(self, reception: ImageLog, session: Session, display: live.Display) -> None:
+    def __init__(self, reception: ImageLog, session: Session, display: live.Display, decoder: str) -> None:
         super().__init__("Reception")
         arrivals = {
             pdu.ReceivedPacket: self._packet,
@@ -94,9 +94,8 @@ class _collector(MessageBlock):  # noqa: N801
         inputs = {"in": arrivals, "failures": {}, "radio": {pdu.RadioStatus: self._radio}}
         self.open_ports(inputs, (), ends=(), queue=_QUEUE)
         self._reception, self._display = reception, display
-        self._session = session
+        self._session, self._decoder = session, decoder
         self.radio: pdu.RadioStatus | None = None
-        self.failures = 0
         self.drained, self.ended = threading.Event(), threading.Event()
 
     def _packet(self, received: pdu.ReceivedPacket) -> None:
@@ -146,8 +145,7 @@ class _collector(MessageBlock):  # noqa: N801
         self.radio = status
 
     def on_failed(self, failed: pdu.Failed) -> None:
-        if failed.message_id is None:  # else it comes by port `in` too
-            self.failures += 1
+        if failed.message_id is None or failed.block != self._decoder:  # else it comes by port `in` too
             self._display.complain(failed.reason)
 
 
@@ -167,12 +165,12 @@ class _flowgraph(gr.top_block):  # noqa: N801
         )
         rate = self.source.sample_rate
         self.reception = ImageLog(session.out, rate, self.source.device.captures)
-        self.collector = _collector(self.reception, session, display)
         self.receiver = ofdm_receiver(scenario.numerology)
         self.receiver.hold_while = self._behind if scheme == "file" else None
         self.viewer, partial = viewer, 0 if viewer is None else int(_PARTIAL * rate)
         options, hold = by_codec(scenario.receiver_options), int(session.deadline * rate)
         self.decoder = message_decoder(options, hold, partial, session.max_pixels)
+        self.collector = _collector(self.reception, session, display, self.decoder.name())
         self.connect(self.source, self.receiver)
         self._connect_recorder(session, radio, scenario.numerology)
         # The collector comes before the decoder: packets are to be known before the image they make.
@@ -304,7 +302,8 @@ def receive(scenario: Scenario, radio: RadioSettings, session: Session) -> int:
         window.close()
     figures = flowgraph.reception.figures
     too_few = figures.images < (session.images or 0) or figures.packets < (session.packets or 0)
-    return EXIT_FAILED if too_few or nothing or flowgraph.source.failure else 0
+    unwritten = flowgraph.collector.counters["errors"]  # images that arrived, and are not in the folder
+    return EXIT_FAILED if too_few or nothing or unwritten or flowgraph.source.failure else 0
 
 
 def _enumerated(names: list[str]) -> str:

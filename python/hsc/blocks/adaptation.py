@@ -41,7 +41,7 @@ class link_adaptation(MessageBlock):
         code: str = CODES[0],
     ) -> None:
         super().__init__("Link Adaptation")
-        self.open_ports({"reports": {pdu.Snr: self._report, pdu.Failed: self.ignore}}, ("link",), ends=())
+        self.open_ports({"reports": {pdu.Snr: self._report, pdu.Failed: self.ignore}}, ("link",))
         self._policy = Policy(
             psnr_db, cbr, margin_db, hysteresis_db, timeout=timeout, robust_snr_db=robust_snr_db, code=code
         )

@@ -139,15 +139,16 @@ class ofdm_transmitter(Ports, gr.sync_block):
         """
         while self._queue_of_packets:
             packet = self._queue_of_packets.popleft()
-            if packet.header.index == 0:
+            if packet.header.index == 0 and not packet.again:
                 self._broken = None
             if packet.message_id == self._broken:
                 continue
-            self._broken = packet.message_id
-            with self.contain(packet.message_id):
+            with self.contain(None if packet.again else packet.message_id):
                 burst = ofdm.modulate(packet.packet, self._numerology) * np.float32(self._amplitude)
-                self._broken, self._current = None, packet
+                self._current = packet
                 return burst
+            if not packet.again:
+                self._broken = packet.message_id
         return None
 
     def _report(self) -> None:

@@ -24,7 +24,7 @@ class PacketCollector(MessageBlock):
         super().__init__(name)
         handlers = {pdu.ReceivedPacket: self._collect, pdu.Tick: self._expire}
         self.open_ports({"packets": handlers}, outputs, queue=1024)
-        # not among `outputs`: what comes back to the transmitter ends nothing there
+        # not among `outputs`: a message that failed is none of the transmitter's business
         self.message_port_register_out(_SNR)
         self.hold = hold
         self._assembler = MessageAssembler()
@@ -45,6 +45,7 @@ class PacketCollector(MessageBlock):
 
     def on_end(self) -> None:
         self._serve(self._assembler.flush())
+        self.publish("snr", self.end())  # for a Link Adaptation or a Feedback Sender
 
     def set_hold(self, hold: int) -> None:
         """Patience with a message of which packets are missing [samples]."""

@@ -51,16 +51,23 @@ class message_encoder(LinkBlock):
             Link(snr_db, cbr, mcs_name or None, None if loss is None else repair_share(loss)),
         )
         self._name, self._packet_symbols = codec, packet_symbols
+        self._setting: pdu.LinkSetting | None = None  # the last one
         limit_torch_threads()
         self.set_options(options or {})
 
     def set_options(self, options: dict[str, object]) -> None:
         """Options of the codec from the next image on. Raises HscError for an unknown one."""
-        self._as_set = self._codec = registry.create(self._name, **options)
+        self._as_set = registry.create(self._name, **options)
+        self._adapt()
 
     def on_setting(self, setting: pdu.LinkSetting) -> None:
         super().on_setting(setting)
-        self._codec = self._as_set.adapted(setting.record)
+        self._setting = setting
+        self._adapt()
+
+    def _adapt(self) -> None:
+        setting = self._setting
+        self._codec = self._as_set if setting is None else self._as_set.adapted(setting.record)
 
     def _encode(self, image: pdu.Image) -> None:
         start = time.perf_counter()

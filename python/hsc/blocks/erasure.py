@@ -82,19 +82,13 @@ class block_erasure_channel(MessageBlock):
         )
         self.counters["erased_bytes"] += int((~came).sum())
         received = before & came if self._told else before
-        arrived = replace(
-            stream,
-            data=np.frombuffer(data, np.uint8),
-            received_bytes=received.astype(np.uint8),
-            lost_blocks=_lost_blocks(received, self._unit(stream)),
-        )
-        self.publish("out", arrived)
-
-    def _unit(self, stream: pdu.Digital) -> int:
-        """Bytes that count as one lost block: what the stream's MCS puts into an LDPC block."""
-        return digital.payload_bytes_per_block(stream.mcs) if stream.mcs else self._block_bytes
+        self.publish("out", arrived(stream, np.frombuffer(data, np.uint8), received, self._block_bytes))
 
 
-def _lost_blocks(received: np.ndarray, unit: int) -> np.ndarray:
-    """Numbers of the blocks of `unit` bytes that have a lost byte, int32."""
-    return np.unique(np.flatnonzero(~received) // unit).astype(np.int32)
+def arrived(stream: pdu.Digital, data: np.ndarray, received: np.ndarray, block_bytes: int) -> pdu.Digital:
+    """A stream as it comes out of a channel: its data, uint8, and which bytes arrived, bool. So many bytes
+    count as one block where no MCS says what an LDPC block holds.
+    """
+    unit = digital.payload_bytes_per_block(stream.mcs) if stream.mcs else block_bytes
+    lost = np.unique(np.flatnonzero(~received) // unit).astype(np.int32)
+    return replace(stream, data=data, received_bytes=received.astype(np.uint8), lost_blocks=lost)

@@ -36,7 +36,7 @@ class feedback_sender(MessageBlock):
     def __init__(self, address: str) -> None:
         super().__init__("Feedback Sender")
         handlers = {pdu.Snr: self._snr, pdu.Nak: self._nak, pdu.Failed: self.ignore}
-        self.open_ports({"records": handlers}, (), ends=())
+        self.open_ports({"records": handlers}, ())
         self._address, self._socket = address, _publisher(address)
 
     def start(self) -> bool:
@@ -62,7 +62,8 @@ class feedback_sender(MessageBlock):
 class feedback_receiver(MessageBlock):
     """The transmitter's end of a return path between processes.
 
-    Message ports: out `reports` (`Snr`) and `naks` (`Nak`).
+    Message ports: out `reports` (`Snr`) and `naks` (`Nak`). Nothing tells it that no more will come: a
+    flowgraph with it has to be stopped.
 
     Args:
         address: of the receiver's PUB socket, such as "tcp://192.168.1.7:5560". It need not be there yet, and

@@ -63,6 +63,7 @@ class image_source(MessageBlock):
         self.repeat, self._in_flight = repeat, in_flight
         self._interval, self._delay, self._rounds = max(0.0, interval), delay, rounds
         self._next_id = random.randrange(1 << 16) if first_id < 0 else first_id
+        self._on_the_way: set[int] = set()  # images of this run that nobody has told to be sent
         self._reader = Companion("image_source", self._run)
 
     def set_interval(self, interval: float) -> None:
@@ -70,7 +71,7 @@ class image_source(MessageBlock):
         self._interval = max(0.0, interval)
 
     def start(self) -> bool:
-        self._credit = threading.Semaphore(self._in_flight)
+        self._credit, self._on_the_way = threading.Semaphore(self._in_flight), set()
         self._noted.clear()
         super().start()
         self._reader.start()
@@ -83,8 +84,10 @@ class image_source(MessageBlock):
     def on_failed(self, failed: pdu.Failed) -> None:
         self._release(failed)
 
-    def _release(self, _: pdu.Sent | pdu.Failed) -> None:
-        self._credit.release()
+    def _release(self, told: pdu.Sent | pdu.Failed) -> None:
+        if told.message_id in self._on_the_way:  # else of the former run, or told before
+            self._on_the_way.remove(told.message_id)
+            self._credit.release()
 
     def _run(self, asked: threading.Event) -> None:
         asked.wait(self._delay)
@@ -107,6 +110,7 @@ class image_source(MessageBlock):
             self._kept[path] = loaded
         notices = self._notices(loaded)
         pixels = loaded.pixels
+        self._on_the_way.add(self._next_id)
         self.publish("images", pdu.Image(self._next_id, pixels.shape, pixels.ravel(), name, notices=notices))
         self._next_id = (self._next_id + 1) & 0xFFFF
         self.counters["sent"] += 1
@@ -227,7 +231,6 @@ class quality_meter(MessageBlock):
             self._missing(lost)
 
     def _compare(self, reference: pdu.Image, received: pdu.Image) -> None:
-        self.publish("images", pdu.Image(**{**vars(received), "name": reference.name}))
         if received.shape != reference.shape:
             raise HscError(
                 f"message {received.message_id}: received as {received.shape}, sent as {reference.shape}: "
@@ -243,6 +246,7 @@ class quality_meter(MessageBlock):
             **metrics.perceptual(*pair, self._perceptual),
             name=reference.name,
         )
+        self.publish("images", pdu.Image(**{**vars(received), "name": reference.name}))
         self.results[reference.message_id] = quality
         while len(self.results) > self._keep:
             self.results.pop(next(iter(self.results)))

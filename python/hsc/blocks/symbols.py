@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from .. import channel
@@ -9,6 +11,7 @@ from ..errors import HscError
 from ..symbol_link import cross
 from . import pdu
 from .base import MessageBlock
+from .erasure import BLOCK_BYTES, arrived
 
 
 class symbol_channel(MessageBlock):
@@ -101,11 +104,12 @@ class symbol_channel(MessageBlock):
 
     def _bytes(self, stream: pdu.Digital) -> None:
         if self._lost():
-            raise HscError(
-                f"message {stream.message_id}: digital stream {stream.stream} was lost in the channel"
-            )
+            self.counters["lost"] += 1
+            nothing = np.zeros(len(stream.data), np.uint8)
+            self.publish("out", arrived(stream, nothing, nothing > 0, BLOCK_BYTES))
+            return
         data = np.packbits(channel.bsc(np.unpackbits(stream.data), self._flip, self._rng))
-        self.publish("out", pdu.Digital(**{**vars(stream), "data": data}))
+        self.publish("out", replace(stream, data=data))
 
 
 def _probability(value: float) -> float:

@@ -9,7 +9,7 @@ import pytest
 from gnuradio import gr, hsc
 from gnuradio.hsc import metrics
 from gnuradio.hsc.blocks import pdu
-from gnuradio.hsc.blocks.base import MessageBlock
+from gnuradio.hsc.blocks.base import DEFAULT_QUEUE, MessageBlock
 from gnuradio.hsc.codecs import registry
 from gnuradio.hsc.errors import HscError
 from gnuradio.hsc.message import Link
@@ -122,6 +122,21 @@ def test_parts_give_the_image_of_the_whole_codec_and_its_layers(crops, coding):
         colours = {tuple(colour) for colour in labels.pixels.reshape(-1, 3)}
         assert colours <= {tuple(colour) for colour in semantic_map.PALETTE}
         assert metrics.psnr_db(image.pixels, sent) > metrics.psnr_db(coarse.pixels, sent) + 0.2
+
+
+def test_as_many_images_as_may_wait_are_there_when_their_base_layer_comes(crops):
+    """And what fails before leaves none behind."""
+    sent = pixels(crops / "crop0.png")
+    first, second = (make(f"ds2c2_{each}_encoder", snr_db=SNR_DB, cbr=CBR) for each in ("base", "residual"))
+    for message_id in range(DEFAULT_QUEUE):
+        second.give("images", pdu.Image(message_id, sent.shape, sent.ravel()))
+    ((_, layer),) = first.give("images", pdu.Image(0, sent.shape, sent.ravel()))
+    assert [type(m) for _, m in second.give("base", layer)] == [pdu.Digital, pdu.Digital]
+    second.give("base", pdu.Failed("before", "no image", 1))
+    assert list(second.block._images) == list(range(2, DEFAULT_QUEUE))
+    for message_id in range(100, 100 + 2 * DEFAULT_QUEUE):
+        second.give("images", pdu.Image(message_id, sent.shape, sent.ravel()))
+    assert second.block.counters["errors"] == DEFAULT_QUEUE - 2
 
 
 @pytest.mark.parametrize("coding", CODINGS)

@@ -7,7 +7,7 @@ import pytest
 from gnuradio import gr, hsc
 from gnuradio.hsc import metrics, modem
 from gnuradio.hsc.blocks import pdu
-from gnuradio.hsc.blocks.base import MessageBlock
+from gnuradio.hsc.blocks.base import DEFAULT_QUEUE, MessageBlock
 from gnuradio.hsc.codecs import registry
 from gnuradio.hsc.codecs.contract import error_shape
 from gnuradio.hsc.errors import HscError
@@ -107,6 +107,19 @@ def test_without_the_values_there_is_an_image_and_without_side_information_a_coa
     (coarse,) = side_lost.kept.got["images"]
     assert "side information is lost" in coarse.notices and "mean colour" in coarse.notices
     assert side_lost.decoder.counters["errors"] == 1 and not side_lost.decoder.counters["crashes"]
+
+
+def test_as_many_masks_as_may_wait_are_there_when_their_images_come():
+    """And what fails before leaves none behind."""
+    allocation = make("lrisc_rate_allocation")
+    mask = np.zeros(64 * 64, np.uint8)
+    for message_id in range(DEFAULT_QUEUE):
+        allocation.give("roi", pdu.Image(message_id, (64, 64, 1), mask))
+    allocation.give("features", pdu.Failed("before", "no image", 3))
+    assert list(allocation.block._own) == [i for i in range(DEFAULT_QUEUE) if i != 3]
+    for message_id in range(100, 100 + 2 * DEFAULT_QUEUE):
+        allocation.give("roi", pdu.Image(message_id, (64, 64, 1), mask))
+    assert allocation.block.counters["errors"] == DEFAULT_QUEUE - 1
 
 
 class OverOfdm(gr.top_block):

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from ...blocks import message_parts, pdu
-from ...blocks.base import PartsBlock, limit_torch_threads, require_codec
+from ...blocks.base import DEFAULT_QUEUE, PartsBlock, limit_torch_threads, require_codec
 from ...blocks.collector import DEFAULT_HOLD
 from ...blocks.link_block import LinkBlock
 from ...blocks.parts_link import PartsReceiver, PartsTransmitter
@@ -28,8 +28,9 @@ from .options import LriscOptions
 DEFAULT_ROI_WEIGHT = LriscOptions.roi_weight
 DEFAULT_TEXTURE = LriscOptions.texture
 DEFAULT_SIDE_SHARE = LriscOptions.side_share
-# Regions of single images that wait for them.
-_WAITING = 16
+# Regions of single images that wait for them at most: as many images wait before the Latent Encoder, and some
+# between.
+_WAITING = 2 * DEFAULT_QUEUE
 
 
 class lrisc_latent_encoder(LinkBlock):
@@ -134,6 +135,10 @@ class lrisc_rate_allocation(LinkBlock):
         """Share from the next image on. Raises HscError for an impossible one."""
         self._options = replace(self._options, repair_share=repair_share)
 
+    def on_failed(self, failed: pdu.Failed) -> None:
+        self._own.pop(failed.message_id, None)
+        super().on_failed(failed)
+
     def _region(self, region: pdu.Region) -> None:
         if region.image_id is None:
             self._common = region
@@ -147,7 +152,8 @@ class lrisc_rate_allocation(LinkBlock):
     def _keep(self, image_id: int, told: pdu.Region | pdu.Image) -> None:
         self._own[image_id] = told
         while len(self._own) > _WAITING:
-            self._own.popitem(last=False)
+            oldest, _ = self._own.popitem(last=False)
+            self.fail(None, f"message {oldest}: {_WAITING} regions wait for their images")
 
     def _allocate(self, features: pdu.Features) -> None:
         require_codec(features.codec, NAME)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ....blocks import pdu
-from ....blocks.base import MessageBlock, PartsBlock, limit_torch_threads, require_codec
+from ....blocks.base import DEFAULT_QUEUE, MessageBlock, PartsBlock, limit_torch_threads, require_codec
 from ....blocks.link_block import LinkBlock
 from ....codecs.contract import Decoded
 from ....codecs.options import options_of
@@ -31,8 +31,8 @@ from .streams import BASE, RESIDUAL, STREAMS, features_of
 DEFAULT_CODING = Ds2c2Options.coding
 DEFAULT_STEPS = Ds2c2Options.steps
 DEFAULT_SEMANTIC = Ds2c2Options.semantic
-# Images that wait for their base layer.
-_WAITING = 16
+# Images that wait for their base layer at most: as many wait before the Base Encoder, and some between.
+_WAITING = 2 * DEFAULT_QUEUE
 
 
 class ds2c2_base_encoder(LinkBlock):
@@ -153,10 +153,15 @@ class ds2c2_residual_encoder(LinkBlock):
         """Rate from the next image on. Raises HscError for one that there is not."""
         self._options = options_of(Ds2c2Options, NAME, {**vars(self._options), "rate": rate or None})
 
+    def on_failed(self, failed: pdu.Failed) -> None:
+        self._images.pop(failed.message_id, None)
+        super().on_failed(failed)
+
     def _keep(self, image: pdu.Image) -> None:
         self._images[image.message_id] = image
         while len(self._images) > _WAITING:
-            self._images.popitem(last=False)
+            oldest, _ = self._images.popitem(last=False)
+            self.fail(None, f"message {oldest}: {_WAITING} images wait for their base layer")
 
     def _encode(self, layer: pdu.Digital) -> None:
         require_codec(layer.codec, NAME)

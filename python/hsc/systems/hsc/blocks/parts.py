@@ -54,7 +54,7 @@ class hsc_semantic_encoder(LinkBlock):
             "semantic": semantic,
             "symbols": symbols,
             "tuning": tuning,
-            "rank": rank,
+            "rank": None if rank is None else int(rank),  # a slider's is a real number
             "sampling": sampling,
         }
         self._options = options_of(HscOptions, HSC, given)
