@@ -67,6 +67,22 @@ def test_a_message_sees_one_gain_that_can_be_told_beforehand(pixels):
         )
 
 
+@pytest.mark.parametrize("kind", ["rayleigh", "rician"])
+def test_even_fades_are_the_channels_own_distribution(kind):
+    """24 images: the mean power is 1 and every tenth lies where it should, whatever the images are called."""
+    many = np.abs(channel.gain(kind, (100_000,), channel.numpy_normal(np.random.default_rng(1)))) ** 2
+    for first in (1, 100):
+        images = [f"image {first + i}" for i in range(24)]
+        fades = transmission.even_fades(images, kind)
+        assert fades == transmission.even_fades(images, kind) and list(fades) == images
+        power = [
+            abs(transmission.gain(image, Reception(kind, seed=seed))) ** 2 for image, (seed,) in fades.items()
+        ]
+        assert np.mean(power) == pytest.approx(1, abs=0.06)
+        for share in np.arange(0.1, 1, 0.1):
+            assert np.mean(np.array(power) < np.quantile(many, share)) == pytest.approx(share, abs=0.05)
+
+
 def test_gains_are_rician_with_mean_power_one():
     power = [abs(transmission.gain(f"image {i}", Reception("rician", seed=i % 7))) ** 2 for i in range(4000)]
     assert np.mean(power) == pytest.approx(1, abs=0.05)

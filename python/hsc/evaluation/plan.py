@@ -40,6 +40,7 @@ class Case:
         knows: what the transmitter believes of the SNR: its "mean", the "gain" of this very image (a return
             path that is faster than the fading), or "nothing" (a one-way link: one message for every SNR).
         loss: share of the packets that the transmitter expects to lose; None: that of the channel.
+        stand_off_db: how far below the mean SNR the transmitter keeps, for a channel that fades [dB].
     """
 
     label: str
@@ -49,6 +50,7 @@ class Case:
     mcs: str | None = "802.11ad"
     knows: str = "mean"
     loss: float | None = None
+    stand_off_db: float = 0.0
 
     def __post_init__(self) -> None:
         if self.knows not in KNOWS:
@@ -153,15 +155,19 @@ def curve(
     case: Case,
     images: Sequence[str],
     places: Sequence[At],
-    seeds: Sequence[int] = (0,),
+    seeds: Sequence[int] | Mapping[str, Sequence[int]] = (0,),
     only: Collection[str] | None = None,
 ) -> PlannedCurve:
-    """The points of a case over the places, for image identities and seeds of fading and noise; `only` some
-    of the images are measured where a curve is one of several that share them.
+    """The points of a case over the places, for image identities and seeds of fading and noise, the same for
+    all images or each image's own; `only` some of the images are measured where a curve is one of several
+    that share them.
     """
+    own = seeds if isinstance(seeds, Mapping) else dict.fromkeys(images, seeds)
     points = tuple(
         tuple(
-            tuple(_point(case, image, at, seed) for seed in seeds) if only is None or image in only else ()
+            tuple(_point(case, image, at, seed) for seed in own[image])
+            if only is None or image in only
+            else ()
             for image in images
         )
         for at in places
@@ -191,7 +197,7 @@ def _believed(case: Case, image: str, reception: Reception) -> float | None:
     if case.knows == "nothing" or case.codec == CAPACITY:
         return None
     if case.knows == "mean" or reception.channel in ("ideal", "awgn"):
-        return reception.snr_db
+        return reception.snr_db - case.stand_off_db
     return round(reception.snr_db + 20 * float(np.log10(max(abs(gain(image, reception)), 1e-6))), 1)
 
 

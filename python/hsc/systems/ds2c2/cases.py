@@ -25,6 +25,7 @@ LIC = _Case("lic, repair for 16 %", "lic", FOR_16)
 LIC_STOPS = _Case("lic, stops", "lic", {"losses": "stop"})
 SEPARATE = _Case("separate HEVC, repair for 16 %", "separate", FOR_16)
 SEPARATE_5 = _Case("separate HEVC, repair for 5 %", "separate", FOR_5)
+SEPARATE_40 = _Case("separate HEVC, repair for 40 %", "separate", FOR_40)
 SYSTEMS = (
     OURS,
     BINARY,
@@ -32,6 +33,7 @@ SYSTEMS = (
     LIC_STOPS,
     SEPARATE,
     SEPARATE_5,
+    SEPARATE_40,
     _Case("separate JPEG2000", "separate", {"source": "jpeg2000", **NONE}),
     _Case("lrisc", "lrisc", FOR_40, {"refiner": False}),
     _Case("hda_deepsc, AMC", "hda_deepsc", {"da_ratio": None, **FOR_40}),

@@ -14,7 +14,6 @@ STEPS = (10, 20, 30, 40, 50)  # table I
 FIXED_MCS = "16QAM-1/2"  # of the separate design without AMC
 KEY = bytes(range(32))  # any key: what matters is who has it
 LOSSES = (0.0, 0.05, 0.2)  # shares of the packets
-FADES = 1  # gains of an image over a fading channel: with 24 photographs 24 gains, the same for every system
 # Names and units of the x axes.
 SNR_AXIS = "snr", "mean Es/N0 [dB]"
 CBR_AXIS = "cbr", "budget of payload channel uses / (C·H·W)"

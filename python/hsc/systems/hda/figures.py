@@ -18,7 +18,7 @@ from ...evaluation import pictures, sweep
 from ...evaluation.curves import Curves
 from ...evaluation.figure import Figure, Given, Images, Source
 from ...evaluation.plan import At, Case, Plan, PlannedCurve, Samples, Say, available, curve, fading
-from ...evaluation.transmission import Point
+from ...evaluation.transmission import Point, even_fades
 from . import drawing, tables
 from .cases import (
     CBR,
@@ -27,7 +27,6 @@ from .cases import (
     DA_RATIOS,
     DENOISERS,
     DESIGN_SNR_DB,
-    FADES,
     FIXED_MCS,
     GAIN_KNOWN,
     HDA,
@@ -103,12 +102,13 @@ def fig5(images: Sequence[str], say: Say, snrs_db: Sequence[float] = SNRS_DB) ->
     curves: list[PlannedCurve] = []
     cases = available((HDA, HDA_ONE_WAY, *SYSTEMS[1:], *GAIN_KNOWN), say)
     for kind in ("rician", "rayleigh"):
-        places = [At(snr, fading(kind, snr), CBR) for snr in snrs_db]
+        places, fades = [At(snr, fading(kind, snr), CBR) for snr in snrs_db], even_fades(images, kind)
         for case in cases:
-            planned = curve(case, images, places, range(FADES))
+            planned = curve(case, images, places, fades)
             curves.append(PlannedCurve(f"{planned.label}, {kind}", planned.x, planned.points))
     text = (
-        "Kodak, CBR 1/6, one Rician (K = 1) or Rayleigh gain for each image, known to the receiver. "
+        "Kodak, CBR 1/6, one Rician (K = 1) or Rayleigh gain for each image, known to the receiver, spread "
+        "evenly over the channel's distribution. "
         "The transmitter knows the mean SNR; on the gain: it knows that of the image. What is not decoded "
         "counts as a mid-grey image."
     )
@@ -117,7 +117,7 @@ def fig5(images: Sequence[str], say: Say, snrs_db: Sequence[float] = SNRS_DB) ->
 
 def _against_cbr(name: str, kind: str, images: Sequence[str], say: Say, cbrs: Sequence[float]) -> Plan:
     places = [At(cbr, fading(kind, DESIGN_SNR_DB), cbr) for cbr in cbrs]
-    seeds = range(1 if kind == "awgn" else FADES)
+    seeds = (0,) if kind == "awgn" else even_fades(images, kind)
     curves = [curve(case, images, places, seeds) for case in available(SYSTEMS, say)]
     text = (
         f"Kodak, {kind}, {DESIGN_SNR_DB:g} dB: quality against the budget of channel uses; `cbr` is what "

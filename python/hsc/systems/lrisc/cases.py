@@ -47,6 +47,8 @@ HDA = Case("hda_deepsc, AMC", "hda_deepsc", {"da_ratio": None})
 HDA_REFINED = Case("hda_deepsc + refiner", "hda_deepsc", {"da_ratio": None}, REFINED)
 SEPARATE = Case("separate HEVC, AMC", "separate", HEVC)
 SEPARATE_REFINED = Case("separate HEVC + refiner", "separate", HEVC, REFINED)
+# Likewise: an MCS that all but the deepest fades let through.
+SEPARATE_CAREFUL = Case("separate HEVC, AMC 8 dB below the mean", "separate", HEVC, stand_off_db=8.0)
 SYSTEMS = (
     LRISC,
     UNREFINED,

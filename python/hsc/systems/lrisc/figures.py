@@ -32,6 +32,7 @@ from ...evaluation.plan import (
     fading,
     spread,
 )
+from ...evaluation.transmission import even_fades
 from . import findings
 from .cases import (
     ALSO,
@@ -54,6 +55,7 @@ from .cases import (
     RIVALS,
     ROBUST,
     ROI,
+    SEPARATE_CAREFUL,
     SNR_AXIS,
     SNRS_DB,
     STEPS,
@@ -167,27 +169,28 @@ def over_fading(
 ) -> Plan:
     """Rayleigh and Rician fading against mean SNR, and packets lost, at one CBR."""
     cbr, judged = MAIN_CBRS[-1], quality.measurable(JUDGED, say)
-    cases = available((*RIVALS, ROBUST, HDA), say)
+    cases, careful = available((*RIVALS, HDA), say), available((ROBUST, SEPARATE_CAREFUL), say)
     curves = []
     for kind in _CHANNELS:
         at_each = [At(value, fading(kind, value, judged=judged), cbr) for value in snrs_db]
-        curves += [_renamed(curve(case, images, at_each), f", {kind}") for case in cases]
+        fades = even_fades(images, kind)
+        curves += [_renamed(curve(case, images, at_each, fades), f", {kind}") for case in (*cases, *careful)]
     lossy = [At(loss, fading("awgn", DESIGN_SNR_DB, loss=loss, judged=judged), cbr) for loss in losses]
-    for case in cases:
-        if case is not ROBUST:
-            curves.append(_renamed(curve(case, images, lossy), _LOST, axis=LOSS_AXIS))
+    curves += [_renamed(curve(case, images, lossy), _LOST, axis=LOSS_AXIS) for case in cases]
 
     def found(samples: Mapping[str, Samples]) -> dict[str, object]:
         result = findings.failures(samples)
         for kind in _CHANNELS:
             for ours in (LRISC, ROBUST):
+                others = (*_OTHERS, SEPARATE_CAREFUL.label)
                 result |= findings.against(
-                    samples, ours.label, _OTHERS, snrs_db, "{:g} dB".format, f", {kind}"
+                    samples, ours.label, others, snrs_db, "{:g} dB".format, f", {kind}"
                 )
         return result | findings.against(samples, LRISC.label, _OTHERS, losses, "{:g} lost".format, _LOST)
 
     text = (
-        f"Kodak, {text_of(cbr)}: one Rayleigh or Rician (K = 1) gain for each image, known to the receiver; "
+        f"Kodak, {text_of(cbr)}: one Rayleigh or Rician (K = 1) gain for each image, known to the receiver, "
+        "spread evenly over the channel's distribution; "
         f"the transmitter knows the mean SNR. Packets lost: AWGN, {DESIGN_SNR_DB:g} dB. What is not decoded "
         "counts as a mid-grey image."
     )
