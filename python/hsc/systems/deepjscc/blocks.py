@@ -123,6 +123,7 @@ class denoiser(MessageBlock):
         if options.denoiser is not None:
             require_codec(stream.codec, DEEPJSCC)
             denoiser = denoisers.load(options.denoiser)
-            better = denoise_received(_received(stream), denoiser, options.denoiser_steps).analog
-            stream = replace(stream, values=better.values, noise_variance=better.noise_variance)
+            better = denoise_received(_received(stream), denoiser, options.denoiser_steps)
+            values, variance = better.analog.values, better.analog.noise_variance
+            stream = replace(stream, values=values, noise_variance=variance, parameters=better.parameters)
         self.publish("analog", stream)
