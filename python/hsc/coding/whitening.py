@@ -97,7 +97,7 @@ def unmix_unbiased(
     even = _even(rows).repeat(GROUP)
     values = torch.where(even, undone, estimate / kept)
     variance = torch.where(even, rows.mean(0).repeat(GROUP), error / kept)
-    told = (even | (kept > _LEAST_KEPT)) & torch.isfinite(variance)
+    told = (even | (kept > _LEAST_KEPT)) & torch.isfinite(variance) & torch.isfinite(values)
     return torch.where(told, values, 0), torch.where(told, variance, torch.inf)
 
 

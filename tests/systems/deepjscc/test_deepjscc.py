@@ -212,6 +212,7 @@ def test_damaged_messages_give_an_image_or_an_error(name, parameters, shape, cou
         count = data.draw(st.sampled_from([count, good.count * int(np.prod(token_shape(shape)))]))
     values = np.full(count, data.draw(st.sampled_from([0.0, 1.0, -1e30, np.nan, np.inf])), np.float32)
     variance = np.full(count, data.draw(st.sampled_from([0.0, 0.5, 1e30, np.nan, np.inf])), np.float32)
+    variance[::3] = data.draw(st.sampled_from([0.0, 0.5, 1e30, np.inf]))
     received = ReceivedAnalog(values, variance, np.ones(count, bool))
     try:
         image = registry.create(name).decode(ReceivedMessage(name, shape, parameters, received)).image

@@ -89,7 +89,8 @@ class denoiser(MessageBlock):
     """Received analog values of DeepJSCC to better ones, with the variance of the error that is left:
     HDA-DeepSC, section IV.
 
-    Message ports: in `analog` (`Analog`), out `analog` (`Analog`).
+    Message ports: in `analog` (`Analog`), out `analog` (`Analog`), its values no longer mixed, as its
+    parameters say.
 
     Args:
         kind: one of `denoisers.KINDS`, or "none", which passes everything on as it is.

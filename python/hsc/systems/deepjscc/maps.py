@@ -1,8 +1,8 @@
 """Between the analog stream of a message and the network's token maps.
 
-A stream is the maps one after the other. DeepJSCC mixes it in groups of 16 (`coding.whitening`), each of
-values of every (count/16)-th map at the same token. Maps go in the order in which a smaller budget drops
-them, strongest first but for some, which both ends know without comparing floats.
+A stream is the maps one after the other, in the order in which a smaller budget drops them, last first.
+DeepJSCC mixes it in groups of 16, every (n/16)-th of its n values (`coding.whitening`), in that very order
+and not by strength: both ends know it without comparing floats.
 """
 
 from __future__ import annotations
