@@ -4,6 +4,8 @@ damaged messages.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -14,7 +16,7 @@ from gnuradio.hsc.errors import HscError
 from gnuradio.hsc.images.files import load
 from gnuradio.hsc.message import Link, Message, ReceivedAnalog, ReceivedMessage
 from gnuradio.hsc.phy import analog
-from gnuradio.hsc.systems.deepjscc import constellation
+from gnuradio.hsc.systems.deepjscc import constellation, maps
 from gnuradio.hsc.systems.deepjscc import training as jscc
 from gnuradio.hsc.systems.deepjscc.network import VALUES, DeepJscc
 from gnuradio.hsc.systems.deepjscc.parameters import AnalogParameters, token_shape
@@ -151,6 +153,7 @@ def test_quality_rises_with_snr_and_budget_is_kept(name, photo):
         ((64, 48, 1), 1 / 6),
         ((9, 1, 3), 0.4),
         ((8, 8, 3), 1 / 24),
+        ((8, 8, 1), 1 / 24),
     ],
 )
 def test_any_size_grey_and_every_budget(name, shape, cbr):
@@ -204,16 +207,66 @@ def test_damaged_messages_give_an_image_or_an_error(name, parameters, shape, cou
         good = AnalogParameters.choose(
             shape, int(0.4 * np.prod(shape)), Link(snr_db=7), 8 if name == "deepjscc_q" else 0
         )
+        good = replace(good, mixed=data.draw(st.booleans()))
         parameters = good.pack() + data.draw(st.binary(min_size=2, max_size=2))
         count = data.draw(st.sampled_from([count, good.count * int(np.prod(token_shape(shape)))]))
     values = np.full(count, data.draw(st.sampled_from([0.0, 1.0, -1e30, np.nan, np.inf])), np.float32)
     variance = np.full(count, data.draw(st.sampled_from([0.0, 0.5, 1e30, np.nan, np.inf])), np.float32)
+    variance[::3] = data.draw(st.sampled_from([0.0, 0.5, 1e30, np.inf]))
     received = ReceivedAnalog(values, variance, np.ones(count, bool))
     try:
         image = registry.create(name).decode(ReceivedMessage(name, shape, parameters, received)).image
     except HscError:
         return
     assert image.shape == shape and image.dtype == np.uint8
+
+
+# --- mixing of the values
+
+
+def unmixed(message: Message) -> Message:
+    """The message of versions before: its values one map after the other. Mixing twice is not mixing."""
+    parameters = replace(AnalogParameters.unpack(message.parameters), mixed=False)
+    values = maps.mix(torch.from_numpy(message.analog)).numpy()
+    return replace(message, parameters=parameters.pack(), analog=values)
+
+
+@pytest.mark.parametrize(("side", "cbr"), [((160, 232), 1 / 6), ((33, 47), 1 / 7), ((8, 16), 0.03)])
+@pytest.mark.parametrize("options", [{}, {"denoiser": "diffsdnet", "denoiser_steps": 2}, {"informed": False}])
+def test_without_losses_mixing_changes_nothing_and_older_messages_are_decoded(photo, side, cbr, options):
+    """The same noise on the values before and behind the mixing gives the same image, to a grey level."""
+    image = np.ascontiguousarray(photo[: side[0], : side[1]])
+    message = registry.create("deepjscc").encode(image, Link(5.0, cbr))
+    older = unmixed(message)
+    assert len(older.analog) == len(message.analog)
+    deviation = message.analog.std() * 10 ** (-5 / 20)
+    noise = deviation * np.random.default_rng(1).standard_normal(len(older.analog)).astype(np.float32)
+    variance, there = np.full(len(noise), deviation**2, np.float32), np.ones(len(noise), bool)
+    codec, images = registry.create("deepjscc", **options), []
+    for each, error in ((older, noise), (message, maps.mix(torch.from_numpy(noise)).numpy())):
+        stream = ReceivedAnalog(each.analog + error, variance, there)
+        images.append(codec.decode(ReceivedMessage("deepjscc", each.shape, each.parameters, stream)).image)
+    assert np.abs(np.subtract(*images, dtype=int)).max() <= 1
+
+
+def test_a_lost_packet_costs_less_than_unmixed(photo):
+    codec = registry.create("deepjscc")
+    message = codec.encode(photo, Link(snr_db=10))
+    mixed, before = (
+        metrics.psnr_db(codec.decode(cross(each, 10, 1 / 8)).image, photo)
+        for each in (message, unmixed(message))
+    )
+    assert mixed > before + 1
+
+
+def test_parameters_tell_whether_values_are_mixed(photo):
+    packed = {name: registry.create(name).encode(photo, Link()).parameters for name in CODECS}
+    assert packed["deepjscc"][2] == 0x80 and packed["deepjscc_q"][2] == 4
+    for mixed in (False, True):
+        parameters = AnalogParameters(5, 7.25, mixed=mixed)
+        assert AnalogParameters.unpack(parameters.pack()) == parameters
+    with pytest.raises(HscError, match="another version"):
+        AnalogParameters.unpack(bytes([64, 0, 0x84]))
 
 
 # --- the constellation

@@ -29,7 +29,7 @@ from gnuradio.hsc.systems.deepjscc.denoisers.denoiser import Denoiser
 from gnuradio.hsc.systems.deepjscc.denoisers.diffusion import SCHEDULE, DiffSdNet, as_received
 from gnuradio.hsc.systems.deepjscc.denoisers.dncnn import DnCnn, DnCnnNetwork
 from gnuradio.hsc.systems.deepjscc.denoisers.predictor import NoisePredictor
-from gnuradio.hsc.systems.deepjscc.maps import to_maps, to_stream
+from gnuradio.hsc.systems.deepjscc.maps import received_maps, to_maps, to_stream
 from gnuradio.hsc.systems.deepjscc.network import VALUES, load_model
 from gnuradio.hsc.systems.deepjscc.parameters import AnalogParameters
 from gnuradio.hsc.systems.deepjscc.spectrum import dct2
@@ -125,10 +125,15 @@ def noisy():
     return photo, message, ReceivedMessage(message.codec, message.shape, message.parameters, stream, (), 0.0)
 
 
-def linear_estimates(stream, message):
+def maps_of(received):
+    """Values and noise variances of a received message, (1, 64, 20, 29) each."""
+    return received_maps(received.analog, received.shape, AnalogParameters.unpack(received.parameters))
+
+
+def linear_estimates(received):
     """What the receiver's linear estimator makes of values: maps (64, 20, 29)."""
-    parameters = AnalogParameters.unpack(message.parameters)
-    values, variance = to_maps(stream, message.shape, parameters.count)
+    parameters = AnalogParameters.unpack(received.parameters)
+    values, variance = maps_of(received)
     model = load_model()
     return model.spectrum.receive(values, variance, model.gains(values.shape[-2:], *parameters.tensors()))[0][
         0
@@ -142,19 +147,16 @@ def test_denoised_values_make_better_estimates(kind, noisy):
     exact = type(received.analog)(
         message.analog, np.zeros_like(message.analog), np.ones(len(message.analog), bool)
     )
-    truth = linear_estimates(exact, message)
-    better = denoise.denoise_received(received, denoisers.load(kind), 5).analog
-    before, after = (
-        (linear_estimates(stream, message) - truth).square().mean().item()
-        for stream in (received.analog, better)
-    )
+    truth = linear_estimates(replace(received, analog=exact))
+    better = denoise.denoise_received(received, denoisers.load(kind), 5)
+    before, after = ((linear_estimates(each) - truth).square().mean().item() for each in (received, better))
     assert after < (
         2 * before if kind == "ddpm" else before
     )  # DDPM draws a sample of the posterior: about twice the error of its mean
     if kind == "dncnn":
-        assert (better.noise_variance < received.analog.noise_variance).all()
+        assert (better.analog.noise_variance < received.analog.noise_variance).all()
     else:
-        np.testing.assert_allclose(better.noise_variance, received.analog.noise_variance, rtol=1e-5)
+        np.testing.assert_allclose(better.analog.noise_variance, received.analog.noise_variance, rtol=1e-5)
     image = registry.create("deepjscc", denoiser=kind, denoiser_steps=2).decode(received).image
     assert image.shape == photo.shape
 
@@ -184,9 +186,10 @@ def test_dncnns_values_go_on_with_the_noise_that_was_measured():
 
 
 def test_lost_values_stay_lost(noisy):
-    _, message, received = noisy
-    there = np.random.default_rng(2).random(len(received.analog.values)) > 0.2
+    """Groups of sixteen of which nothing came, the mixed values k·(n/16) + i of group i."""
+    _, _, received = noisy
     stream = received.analog
+    there = np.tile(np.random.default_rng(2).random(len(stream.values) // 16) > 0.2, 16)
     stream = type(stream)(
         np.where(there, stream.values, 0),
         np.where(there, stream.noise_variance, np.inf).astype(np.float32),
@@ -241,8 +244,8 @@ def halver(tmp_path, monkeypatch):
 def test_a_system_may_bring_a_denoiser(halver, noisy):
     """One line in the table: the option knows it, and the codec uses it."""
     _, _, received = noisy
-    better = denoise.denoise_received(received, denoisers.load(halver), 1).analog
-    np.testing.assert_allclose(better.values, received.analog.values / 2, rtol=1e-5)
+    better = denoise.denoise_received(received, denoisers.load(halver), 1)
+    torch.testing.assert_close(maps_of(better)[0], maps_of(received)[0] / 2)
     codec = registry.create("deepjscc", denoiser=halver)
     assert not np.array_equal(
         codec.decode(received).image, registry.create("deepjscc").decode(received).image

@@ -89,7 +89,8 @@ class denoiser(MessageBlock):
     """Received analog values of DeepJSCC to better ones, with the variance of the error that is left:
     HDA-DeepSC, section IV.
 
-    Message ports: in `analog` (`Analog`), out `analog` (`Analog`).
+    Message ports: in `analog` (`Analog`), out `analog` (`Analog`), its values no longer mixed, as its
+    parameters say.
 
     Args:
         kind: one of `denoisers.KINDS`, or "none", which passes everything on as it is.
@@ -123,6 +124,7 @@ class denoiser(MessageBlock):
         if options.denoiser is not None:
             require_codec(stream.codec, DEEPJSCC)
             denoiser = denoisers.load(options.denoiser)
-            better = denoise_received(_received(stream), denoiser, options.denoiser_steps).analog
-            stream = replace(stream, values=better.values, noise_variance=better.noise_variance)
+            better = denoise_received(_received(stream), denoiser, options.denoiser_steps)
+            values, variance = better.analog.values, better.analog.noise_variance
+            stream = replace(stream, values=values, noise_variance=variance, parameters=better.parameters)
         self.publish("analog", stream)

@@ -4,6 +4,8 @@ section V-A 3).
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 
@@ -14,7 +16,7 @@ from ...message import Link, Message, ReceivedMessage
 from ...nn import planes
 from ...refiner.codec import Refining
 from . import denoise, denoisers, error
-from .maps import to_maps
+from .maps import mix, received_maps
 from .network import WEIGHTS, load_model
 from .options import DeepJsccOptions
 from .parameters import AnalogParameters
@@ -35,9 +37,9 @@ class DeepJsccCodec(Refining):
         pixels, shape = planes.to_planes(image), tuple(image.shape)
 
         def message(uses: int) -> Message:
-            parameters = AnalogParameters.choose(shape, uses, link)
+            parameters = replace(AnalogParameters.choose(shape, uses, link), mixed=True)
             values = load_model().encode(pixels, *parameters.tensors())[0, : parameters.count]
-            return Message(self.name, shape, parameters.pack(), values.flatten().numpy())
+            return Message(self.name, shape, parameters.pack(), mix(values).numpy())
 
         return budget.within(link, shape, message)
 
@@ -46,7 +48,7 @@ class DeepJsccCodec(Refining):
         """Received message → image, from whatever arrived. Raises HscError when nothing did."""
         planes.check_shape(received.shape)
         parameters, options = AnalogParameters.unpack(received.parameters), self.options
-        values, variance = to_maps(received.analog, received.shape, parameters.count)
+        values, variance = received_maps(received.analog, received.shape, parameters)
         if options.denoiser:
             denoiser = denoisers.load(options.denoiser)
             values, variance = denoise.denoise_maps(

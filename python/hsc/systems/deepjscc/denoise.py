@@ -9,7 +9,7 @@ import torch
 from ...message import ReceivedMessage
 from ...nn import planes
 from .denoisers.denoiser import Denoiser
-from .maps import to_maps, to_stream
+from .maps import received_maps, to_stream
 from .network import load_model
 from .parameters import AnalogParameters
 
@@ -86,12 +86,14 @@ def denoise_maps(
 def denoise_received(received: ReceivedMessage, denoiser: Denoiser, steps: int) -> ReceivedMessage:
     """A received message of this codec with its analog stream denoised, as the Denoiser block does it.
 
-    Values and noise variance are as `denoise` describes them; what was lost stays lost. Raises HscError for
-    parameters or values that are no message of this codec.
+    Values and noise variance are as `denoise` describes them, the values no longer mixed, which its
+    parameters say; what was lost stays lost. Raises HscError for parameters or values that are no message of
+    this codec.
     """
     planes.check_shape(received.shape)
     parameters = AnalogParameters.unpack(received.parameters)
-    maps = to_maps(received.analog, received.shape, parameters.count)
+    maps = received_maps(received.analog, received.shape, parameters)
     values, variance = denoise_maps(*maps, parameters, denoiser, steps)
     stream = to_stream(values, variance, parameters.count, len(received.analog.values))
-    return replace(received, analog=stream)
+    told = replace(parameters, mixed=False).pack()
+    return replace(received, parameters=told, analog=stream)

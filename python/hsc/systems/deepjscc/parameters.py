@@ -19,6 +19,8 @@ from .network import HIGHEST_SNR_DB, VALUES
 _SNR_STEP_DB = 0.25
 # Lowest SNR on the air [dB].
 _LOWEST_SNR_DB = -10.0
+# Bit of the last byte: the values are mixed. Versions that did not mix them refuse it.
+_MIXED = 0x80
 
 
 @dataclass(frozen=True)
@@ -30,27 +32,31 @@ class AnalogParameters:
         snr_db: SNR that the transmitter counted on, in steps of 0.25 dB from −10 to 40; 40 also stands for
             "not known".
         levels: levels of a value, a power of two; 0 when it is not quantised.
+        mixed: the stream is that of `maps.mix`. DeepJSCC's always is on the air; that of older versions, or
+            behind the block Denoiser, is not.
     """
 
     count: int
     snr_db: float
     levels: int = 0
+    mixed: bool = False
 
     def pack(self) -> bytes:
         """3 bytes."""
         snr = round((self.snr_db - _LOWEST_SNR_DB) / _SNR_STEP_DB)
-        return struct.pack(">3B", self.count, snr, self.levels.bit_length())
+        return struct.pack(">3B", self.count, snr, self.levels.bit_length() | _MIXED * self.mixed)
 
     @staticmethod
     def unpack(raw: bytes) -> AnalogParameters:
         """Read `pack`'s bytes, more may follow. Raises HscError for values that cannot be."""
         if len(raw) < 3:
             raise HscError("the message's parameters are too short: it comes from another version")
-        count, snr, bits = struct.unpack(">3B", raw[:3])
+        count, snr, last = struct.unpack(">3B", raw[:3])
+        bits, mixed = last & ~_MIXED, bool(last & _MIXED)
         snr_db = _LOWEST_SNR_DB + _SNR_STEP_DB * snr
-        if not 1 <= count <= VALUES or snr_db > HIGHEST_SNR_DB or bits > 8:
+        if not 1 <= count <= VALUES or snr_db > HIGHEST_SNR_DB or bits > 8 or (bits and mixed):
             raise HscError("the message's parameters are out of range: it comes from another version")
-        return AnalogParameters(count, snr_db, 1 << (bits - 1) if bits else 0)
+        return AnalogParameters(count, snr_db, 1 << (bits - 1) if bits else 0, mixed)
 
     @staticmethod
     def choose(shape: tuple[int, int, int], uses: int, link: Link, levels: int = 0) -> AnalogParameters:
