@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fnmatch import fnmatch
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 import torch
 from gnuradio.hsc import weights
 from gnuradio.hsc.codecs import registry
+from gnuradio.hsc.coding import erasure
 from gnuradio.hsc.errors import HscError
 from gnuradio.hsc.message import Link, Message, ReceivedAnalog, ReceivedDigital, ReceivedMessage
 from gnuradio.hsc.phy import analog, digital, interleaver
@@ -21,6 +23,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from support import ROOT
+from support.messages import modulated
 
 PHOTO = ROOT / "examples" / "images" / "kitten.jpg"
 MCS = hsc.DEFAULT_MCS
@@ -78,12 +81,13 @@ def uses(message: Message) -> int:
     st.booleans(),
     st.integers(0, 31),
     st.integers(0, LARGEST_RANK),
+    st.integers(0, (1 << 24) - 1),
 )
-def test_parameters_round_trip(model, tuning, coding, reversible, step, rank):
-    parameters = HscParameters(model, tuning, coding, reversible, step, rank)
+def test_parameters_round_trip(model, tuning, coding, reversible, step, rank, source_bytes):
+    parameters = HscParameters(model, tuning, coding, reversible, step, rank, source_bytes)
     packed = parameters.pack()
-    assert len(packed) == 5
-    assert HscParameters.unpack(packed + bytes(3)) == parameters
+    assert len(packed) == (8 if source_bytes else 5)  # as before where there are no repair symbols
+    assert HscParameters.unpack(packed.ljust(8, b"\0")) == HscParameters.unpack(packed) == parameters
 
 
 @pytest.mark.parametrize("cr", ["paper", "residual", "projection"])
@@ -260,6 +264,55 @@ def test_lost_sr_leaves_the_cr_over_flat_grey(cr):
     assert mse(found.image, image) < 0.5 * mse(np.full(image.shape, 128.0), image)
 
 
+@pytest.mark.parametrize(
+    "options", [{"cbr": 0.5}, {"rank": 30}, {"psnr_db": 38}, {"cbr": 0.5, "cr": "paper"}]
+)
+def test_repair_symbols_bring_back_what_is_lost_of_the_cr(options):
+    """Any blocks up to the share may be lost; beyond it the SR is left, and the rows in front."""
+    image = picture((96, 128, 3))
+    codec = hsc.HscCodec(repair_share=0.3, **options)
+    message, plain = codec.encode(image), hsc.HscCodec(**options).encode(image)
+    if "cbr" in options:
+        assert max(uses(message), uses(plain)) <= 0.5 * image.size
+    source_bytes = HscParameters.unpack(message.parameters).source_bytes
+    (stream,) = message.digital
+    size = digital.payload_bytes_per_block(stream.mcs)
+    assert len(stream.data) == erasure.protected_bytes(source_bytes, 0.3, size) > source_bytes
+    whole = codec.decode(ideal(message))
+    for seed in range(4):
+        lossy = replace(ideal(message), digital=modulated(message, 40.0, 0.15, seed).digital)
+        assert not lossy.digital[0].complete
+        found = codec.decode(lossy)
+        assert np.array_equal(found.image, whole.image) and not found.notices
+        without = replace(ideal(plain), digital=modulated(plain, 40.0, 0.15, seed).digital)
+        assert mse(codec.decode(without).image, image) > mse(found.image, image)
+    lossy = codec.decode(replace(ideal(message), digital=modulated(message, 40.0, 0.6).digital))
+    assert "rows of the CR can be used" in lossy.notices[0] and mse(lossy.image, image) < 0.05
+
+
+def test_repair_symbols_are_for_losses_that_are_known_of():
+    """Nothing known of losses: the stream of a version without them. Nor has a digit's CR of three blocks a
+    tenth.
+    """
+    image = picture((96, 128, 3))
+    sent = [hsc.HscCodec().encode(image, Link(repair_share=share)) for share in (None, 0.0, 0.2)]
+    assert sent[0].digital == sent[1].digital and len(sent[0].parameters) == len(sent[1].parameters) == 5
+    assert len(sent[2].parameters) == 8 and sent[2].digital != sent[0].digital
+    few = [hsc.HscCodec().encode(digit(), Link(repair_share=share)) for share in (None, 0.1)]
+    assert few[0].digital == few[1].digital
+
+
+@pytest.mark.parametrize("share", [0.03, 0.2, 0.35, 0.9])
+def test_a_cr_of_any_length_keeps_to_its_room_with_repair_symbols(share):
+    for blocks in range(40):
+        room = complementary._most_bytes(20 + 168 * blocks, (28, 28, 1), 20, MCS, share)
+        for n_bytes in range(1, room + 1, 7):
+            made = complementary._protected(
+                complementary.Complementary(bytes(n_bytes), HscParameters(2)), share, MCS
+            )
+            assert digital.block_count(len(made.data), MCS) <= blocks
+
+
 def test_nothing_received_is_an_error():
     codec = hsc.HscCodec(rank=4)
     with pytest.raises(HscError, match="neither SR nor CR"):
@@ -350,7 +403,7 @@ def test_knowing_the_noise_chooses_a_better_cr():
     [
         {"rank": -1}, {"rank": 70_000}, {"rank": 3, "cbr": 0.1}, {"cbr": 0}, {"psnr_db": 99},
         {"semantic": "gan"}, {"cr": "zip"}, {"tuning": "more"}, {"tuning": "ncr"}, {"colour": 1},
-        {"jpeg2000_ratio": 0.5},
+        {"jpeg2000_ratio": 0.5}, {"repair_share": 1.0},
     ],
 )  # fmt: skip
 def test_bad_options_are_refused_in_one_line(options):
@@ -389,13 +442,14 @@ def test_any_received_bytes_give_an_image_or_an_hsc_error(parameters, data, shap
     st.integers(0, 2),
     st.integers(0, 31),
     st.integers(0, 60),
+    st.integers(0, 520),
     st.binary(max_size=500),
     st.sampled_from([(28, 28, 1), (16, 20, 3)]),
 )
 @settings(max_examples=200, deadline=None)
-def test_plausible_parameters_and_any_bytes(coding, step, rank, data, shape):
+def test_plausible_parameters_and_any_bytes(coding, step, rank, source_bytes, data, shape):
     model = 2 if shape == (28, 28, 1) else 33
-    _decode_anything(HscParameters(model, 0, coding, True, step, rank).pack(), data, shape)
+    _decode_anything(HscParameters(model, 0, coding, True, step, rank, source_bytes).pack(), data, shape)
 
 
 def _decode_anything(parameters: bytes, data: bytes, shape: tuple[int, int, int]) -> None:
@@ -403,9 +457,8 @@ def _decode_anything(parameters: bytes, data: bytes, shape: tuple[int, int, int]
     values = ReceivedAnalog(
         np.linspace(-1, 1, n).astype(np.float32), np.full(n, 0.1, np.float32), np.ones(n, bool)
     )
-    received = ReceivedMessage(
-        "hsc", shape, parameters, values, (ReceivedDigital(data, np.ones(len(data), bool)),)
-    )
+    mask = np.arange(len(data)) // 20 % 4 > 0  # every fourth block is lost
+    received = ReceivedMessage("hsc", shape, parameters, values, (ReceivedDigital(data, mask, (0,), 20),))
     try:
         image = hsc.HscCodec().decode(received).image
     except HscError:

@@ -44,13 +44,14 @@ class HscCodec(Codec):
         """
         shape, options = tuple(image.shape), self._tuned(tuple(image.shape), link)
         link = replace(link, mcs=self._mcs(link))
+        share = complementary.repair_share(options, link)
         values, predicted = semantic.encode(image, options)  # (1), (6)
         if self._uses_noise(link):
             noisy = semantic.over_noise(values, predicted, link.snr_db, options.psnr_db is not None)
             predicted = replace(predicted, noisy=noisy)
 
         def message(uses: int | None) -> Message:
-            made = complementary.encode(image, predicted, options, uses, link.mcs)  # (2)
+            made = complementary.encode(image, predicted, options, uses, link.mcs, share)  # (2)
             streams = (DigitalStream(made.data, link.mcs),) if made.data else ()
             notices: tuple[str, ...] = ()
             if options.psnr_db is not None:
