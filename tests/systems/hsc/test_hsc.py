@@ -10,7 +10,7 @@ import pytest
 import torch
 from gnuradio.hsc import weights
 from gnuradio.hsc.codecs import registry
-from gnuradio.hsc.coding import erasure
+from gnuradio.hsc.coding import budget, erasure
 from gnuradio.hsc.errors import HscError
 from gnuradio.hsc.message import Link, Message, ReceivedAnalog, ReceivedDigital, ReceivedMessage
 from gnuradio.hsc.phy import analog, digital, interleaver
@@ -26,7 +26,7 @@ from support import ROOT
 from support.messages import modulated
 
 PHOTO = ROOT / "examples" / "images" / "kitten.jpg"
-MCS = hsc.DEFAULT_MCS
+MCS = complementary.DEFAULT_MCS
 
 
 def picture(shape: tuple[int, int, int], seed: int = 1) -> np.ndarray:
@@ -199,7 +199,41 @@ def test_a_target_psnr_takes_an_mcs_that_gets_through():
         hsc.HscCodec(psnr_db=35).encode(digit(), Link(snr_db)).digital[0].mcs
         for snr_db in (None, 2.0, 5.0, 30.0)
     ]
-    assert mcs == ["16QAM-1/2", "BPSK-5/8", "QPSK-5/8", "16QAM-1/2"]
+    assert mcs == ["16QAM-1/2", "BPSK-5/8", "QPSK-5/8", "64QAM-13/16"]
+
+
+@pytest.mark.parametrize(
+    ("options", "link", "mcs"),
+    [
+        ({}, Link(5.0), "QPSK-5/8"),
+        ({}, Link(20.0), "64QAM-13/16"),
+        ({"cbr": 0.5}, Link(15.5, mcs="802.11ad"), "64QAM-5/8"),
+        ({"mcs": "802.11ad"}, Link(5.0), "QPSK-5/8"),
+        ({}, Link(5.0, mcs="nr"), budget.mcs(Link(5.0, mcs="nr"))),
+        ({"mcs": "16QAM-3/4"}, Link(5.0), "16QAM-3/4"),
+        ({"mcs": "16QAM-3/4"}, Link(5.0, mcs="QPSK-1/2"), "QPSK-1/2"),
+        ({}, Link(), MCS),  # nothing is known
+        ({}, Link(mcs="802.11ad"), MCS),
+        ({"rank": 4}, Link(20.0), MCS),  # as the paper has it
+        ({"rank": 4}, Link(20.0, mcs="802.11ad"), MCS),
+        ({"rank": 4}, Link(20.0, mcs="64QAM-3/4"), "64QAM-3/4"),
+    ],
+)
+def test_the_mcs_is_the_one_that_is_named_or_that_gets_through(options, link, mcs):
+    message = hsc.HscCodec(**options).encode(picture((64, 96, 3)), replace(link, cbr=link.cbr or 0.5))
+    assert message.digital[0].mcs == mcs
+
+
+def test_a_cr_without_a_named_mcs_gets_through():
+    """At 5 dB its bits arrive, at 20 dB there are more of them than in 16QAM-1/2."""
+    image = picture((64, 96, 3))
+
+    def received(snr_db: float, mcs: str | None) -> float:
+        codec = hsc.HscCodec(cbr=0.5)
+        return mse(codec.decode(modulated(codec.encode(image, Link(snr_db, mcs=mcs)), snr_db)).image, image)
+
+    assert received(5.0, None) < 0.8 * received(5.0, MCS)
+    assert received(20.0, None) < 0.8 * received(20.0, MCS)
 
 
 @pytest.mark.parametrize(

@@ -12,14 +12,17 @@ from ...coding import budget, erasure
 from ...errors import HscError
 from ...message import Link
 from ...phy import digital
+from ...phy import mcs as mcs_table
 from . import cr, cr_progressive, cr_rate, models, recomposition
 from .cr_source import Source
 from .options import AUTO, CODINGS, LARGEST_RANK, TUNINGS, HscOptions
 from .parameters import HscParameters
 from .semantic import Prediction
 
-# MCS of the CR where nothing else is said: section IV-A of the paper.
+# MCS of the CR where a rank is given or nothing is known of the link: section IV-A of the paper.
 DEFAULT_MCS = "16QAM-1/2"
+# Its code. Whoever names it names no MCS: comparisons do, for every codec (`evaluation.plan.Case`).
+_CODE = mcs_table.by_name(DEFAULT_MCS).code
 # CBR of a digit where nothing else is said: three LDPC blocks.
 DEFAULT_CBR_DIGIT = 0.67
 # CBR of a photograph where nothing else is said: what papers on such codecs measure at.
@@ -85,6 +88,16 @@ def encode(
         )
     make = _in_the_better_coding if options.cr == AUTO else _coded
     return _protected(make(image, predicted, options, most), share, mcs)
+
+
+def mcs_of(options: HscOptions, link: Link) -> str:
+    """MCS of the CR: the link's, else the option's, else the one of their code that carries most at the
+    link's SNR. The paper's where no other code is named and a rank is given or the SNR not known.
+    """
+    named = link.mcs or options.mcs or _CODE
+    if named == _CODE and (options.rank is not None or link.snr_db is None):
+        return DEFAULT_MCS
+    return budget.mcs(replace(link, mcs=named))
 
 
 def repair_share(options: HscOptions, link: Link) -> float:

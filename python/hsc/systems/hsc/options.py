@@ -63,8 +63,8 @@ class HscOptions:
     )
     mcs: str | None = option(
         None,
-        "MCS of the CR; the link's comes first; if left out 16QAM-1/2, and with a PSNR a more robust one "
-        "where the SNR asks for it",
+        "MCS of the CR, or the code that it is of; the link's comes first; if left out the one that carries "
+        "most at the link's SNR; 16QAM-1/2 with a rank, or when that is not known",
     )
     repair_share: float | None = repair_option("the CR")
     sampling: bool = option(False, "send a sample of the VAE's posterior instead of its mean")

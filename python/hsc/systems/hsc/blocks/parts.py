@@ -162,8 +162,8 @@ class cr_projection(PartsBlock):
         known = HscParameters.unpack(generated.parameters)
         predicted = semantic.Prediction(generated.pixels, known, analog.symbol_count(generated.sr_values))
         options = self._options.beside(TUNINGS[known.tuning], known.rank)
-        share = complementary.repair_share(options, Link())
-        made = complementary.encode(image.pixels, predicted, options, mcs=options.mcs, share=share)
+        mcs, share = complementary.mcs_of(options, Link()), complementary.repair_share(options, Link())
+        made = complementary.encode(image.pixels, predicted, options, mcs=mcs, share=share)
         self.counters["rank"] = made.parameters.rank
         self.publish(
             "digital",
@@ -173,7 +173,7 @@ class cr_projection(PartsBlock):
                 image.shape,
                 np.frombuffer(made.data, np.uint8),
                 streams=1 if made.data else 0,
-                mcs=options.mcs,
+                mcs=mcs,
                 parameters=made.parameters.pack(),
             ),
         )
