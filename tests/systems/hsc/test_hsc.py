@@ -336,6 +336,40 @@ def test_repair_symbols_are_for_losses_that_are_known_of():
     assert few[0].digital == few[1].digital
 
 
+def lossy_photo() -> np.ndarray:
+    return np.asarray(Image.open(PHOTO).convert("RGB"))[100:228, 60:188]
+
+
+def test_a_cr_for_losses_mends_what_they_take_from_the_sr(monkeypatch):
+    """At a loss of a tenth the CR that expects it is better by half a dB than one with as many
+    repair symbols.
+    """
+    image, link, error = lossy_photo(), Link(12.0, 1 / 4, repair_share=0.2), []
+    for known in (True, False):
+        if not known:
+            monkeypatch.setattr(hsc, "loss_of", lambda share: 0.0)
+        message = hsc.HscCodec().encode(image, link)
+        assert uses(message) <= image.size / 4
+        received = [hsc.HscCodec().decode(modulated(message, 12.0, 0.1, seed)) for seed in (1, 2, 3)]
+        assert not any(each.notices for each in received)
+        error.append(np.mean([mse(each.image, image) for each in received]))
+    assert error[0] < 10**-0.05 * error[1]
+
+
+def test_a_target_psnr_counts_the_losses_of_the_link_in():
+    image, link = lossy_photo(), Link(12.0, repair_share=0.35)
+    message = hsc.HscCodec(psnr_db=28).encode(image, link)
+    for seed in range(4):
+        found = hsc.HscCodec().decode(modulated(message, 12.0, 0.2, seed)).image
+        assert mse(found, image) < 10 ** -((28 - 0.3) / 10)
+
+
+def test_a_digits_sr_is_lost_as_a_whole_or_not_at_all():
+    values, predicted = semantic.encode(digit(), HscOptions())
+    draws = [semantic.over_noise(values, predicted, 10.0, False, loss) for loss in (0.0, 0.3)]
+    np.testing.assert_array_equal(*draws)
+
+
 @pytest.mark.parametrize("share", [0.03, 0.2, 0.35, 0.9])
 def test_a_cr_of_any_length_keeps_to_its_room_with_repair_symbols(share):
     for blocks in range(40):

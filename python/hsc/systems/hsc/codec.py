@@ -14,7 +14,7 @@ import numpy as np
 from ...codecs.contract import Codec, Decoded
 from ...coding import budget
 from ...message import Base, DigitalStream, Link, Message, ReceivedMessage
-from ...phy.adaptation import LinkSetting
+from ...phy.adaptation import LinkSetting, loss_of
 from . import complementary, models, recomposition, semantic, target
 from .complementary import usual_cbr
 from .options import AUTO, CODINGS, NO_AMOUNT, TUNINGS, HscOptions
@@ -44,7 +44,8 @@ class HscCodec(Codec):
         share = complementary.repair_share(options, link)
         values, predicted = semantic.encode(image, options)  # (1), (6)
         if self._uses_noise(link):
-            noisy = semantic.over_noise(values, predicted, link.snr_db, options.psnr_db is not None)
+            loss = loss_of(share)
+            noisy = semantic.over_noise(values, predicted, link.snr_db, options.psnr_db is not None, loss)
             predicted = replace(predicted, noisy=noisy)
 
         def message(uses: int | None) -> Message:
@@ -72,7 +73,7 @@ class HscCodec(Codec):
         return replace(options, tuning="few-shot" if noisy and models.has_few_shot(number) else "none")
 
     def _uses_noise(self, link: Link) -> bool:
-        """Whether the CR is made for the noise of the link."""
+        """Whether the CR is made for the noise and the losses of the link."""
         counts = self.options.psnr_db is not None or self.options.cr in (AUTO, "projection")
         return link.snr_db is not None and self.options.rank != 0 and counts
 
