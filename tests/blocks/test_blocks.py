@@ -402,6 +402,7 @@ def test_image_source_ends_when_its_files_are_gone(tmp_path):
         ("denoiser", {"kind": "median"}, "denoiser 'median' is unknown: choose one of dncnn"),
         ("denoiser", {"steps": 0}, "steps"),
         ("cr_projection", {"rank": 2, "psnr_db": 30.0}, "one of rank, psnr_db and cbr"),
+        ("cr_projection", {"repair_share": 1.0}, "the repair share is 1.0"),
         ("cr_projection", {"cr": "zip"}, "choose one of paper, residual, projection"),
     ],
 )
@@ -418,8 +419,9 @@ def test_amount_of_cr_changes_at_run_time():
     block.set_psnr_db(30.0)
     block.set_cbr(0.5)
     block.set_rank(7.0)
+    block.set_repair_share(0.2)
     options = block._options
-    assert (options.rank, options.psnr_db, options.cbr) == (7, None, None)
+    assert (options.rank, options.psnr_db, options.cbr, options.repair_share) == (7, None, None, 0.2)
 
 
 def test_ofdm_transmitter_refuses_whole_messages_when_its_queue_is_full():

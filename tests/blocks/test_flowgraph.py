@@ -237,6 +237,7 @@ DIGIT = ROOT / "examples" / "images" / "digit_5.png"
         ({"rank": 6, "cr": "residual"}, {}),
         ({"psnr_db": 30.0}, {"symbols": 16}),
         ({"cbr": 1.5}, {}),
+        ({"cbr": 1.5, "repair_share": 0.3}, {}),
         ({"rank": 8}, {"tuning": "ncr", "rank": 8}),
     ],
 )

@@ -160,7 +160,9 @@ PROTECTING = [
 def test_repair_symbols_are_those_of_the_option_or_else_of_the_link(name):
     image = picture(64, 96)
     codec, own = registry.create(name), registry.create(name, repair_share=0.8)
-    told, usual = Link(12.0, 2.0, repair_share=0.8), Link(12.0, 2.0, repair_share=erasure.USUAL_SHARE)
+    # HSC has an image without its CR: where nothing is known of losses it sends no repair symbols.
+    share = 0.0 if name == "hsc" else erasure.USUAL_SHARE
+    told, usual = Link(12.0, 2.0, repair_share=0.8), Link(12.0, 2.0, repair_share=share)
     assert codec.encode(image, told).digital == own.encode(image, usual).digital
     few = codec.encode(image, Link(12.0, 2.0))
     assert few.digital == codec.encode(image, usual).digital != own.encode(image, usual).digital

@@ -17,7 +17,7 @@ from gnuradio.hsc.codecs.contract import Codec
 from gnuradio.hsc.errors import HscError
 from gnuradio.hsc.images import files
 from gnuradio.hsc.phy import mcs
-from gnuradio.hsc.phy.adaptation import LinkAdaptation, Policy
+from gnuradio.hsc.phy.adaptation import LinkAdaptation, Policy, loss_of, repair_share
 from gnuradio.hsc.phy.departed import MEMORY
 from gnuradio.hsc.phy.header import MAX_PACKET_SYMBOLS, Header
 from gnuradio.hsc.phy.packets import Packet
@@ -78,6 +78,13 @@ def test_repair_follows_the_loss_of_packets():
     ]
     assert shares[0] == 0.03 and shares[1] >= 0.3 and shares[2] == 0.03
     assert run(LinkAdaptation(Policy(repair=False)), [10], packets=4, received=1)[0].repair_share is None
+
+
+@pytest.mark.parametrize("loss", [0.0, 0.02, 0.05, 0.1, 0.2, 0.33])
+def test_a_share_tells_the_loss_that_it_is_for(loss):
+    assert repair_share(loss_of(repair_share(loss))) == repair_share(loss)
+    assert loss_of(repair_share(loss)) >= (loss if loss > 0.02 else 0.0)
+    assert loss_of(repair_share(0.0)) == 0.0
 
 
 def test_silence_brings_the_robust_setting_back():

@@ -46,9 +46,9 @@ def check_share(repair_share: float | None) -> None:
     repair_symbols(1, repair_share or 0.0)
 
 
-def share_of(own: float | None, link: Link) -> float:
+def share_of(own: float | None, link: Link, usual: float = USUAL_SHARE) -> float:
     """Share of repair symbols: the codec's own option, else what the link calls for, else the usual one."""
-    known = (own, link.repair_share, USUAL_SHARE)
+    known = (own, link.repair_share, usual)
     return next(share for share in known if share is not None)
 
 

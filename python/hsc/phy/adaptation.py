@@ -157,3 +157,10 @@ class LinkAdaptation:
 def repair_share(loss: float) -> float:
     """The least of REPAIR_SHARES that makes up for such a loss of packets, 0 to 1."""
     return next((share for share in REPAIR_SHARES if share >= _REPAIR_PER_LOSS * loss), REPAIR_SHARES[-1])
+
+
+def loss_of(share: float) -> float:
+    """Largest loss of packets, 0 to 1, for which `repair_share` gives such a share; 0 for the least, which is
+    for blocks that break now and then.
+    """
+    return share / _REPAIR_PER_LOSS if share > REPAIR_SHARES[0] else 0.0

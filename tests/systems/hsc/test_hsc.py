@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fnmatch import fnmatch
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 import torch
 from gnuradio.hsc import weights
 from gnuradio.hsc.codecs import registry
+from gnuradio.hsc.coding import budget, erasure
 from gnuradio.hsc.errors import HscError
 from gnuradio.hsc.message import Link, Message, ReceivedAnalog, ReceivedDigital, ReceivedMessage
 from gnuradio.hsc.phy import analog, digital, interleaver
@@ -21,9 +23,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from support import ROOT
+from support.messages import modulated
 
 PHOTO = ROOT / "examples" / "images" / "kitten.jpg"
-MCS = hsc.DEFAULT_MCS
+MCS = complementary.DEFAULT_MCS
 
 
 def picture(shape: tuple[int, int, int], seed: int = 1) -> np.ndarray:
@@ -78,12 +81,13 @@ def uses(message: Message) -> int:
     st.booleans(),
     st.integers(0, 31),
     st.integers(0, LARGEST_RANK),
+    st.integers(0, (1 << 24) - 1),
 )
-def test_parameters_round_trip(model, tuning, coding, reversible, step, rank):
-    parameters = HscParameters(model, tuning, coding, reversible, step, rank)
+def test_parameters_round_trip(model, tuning, coding, reversible, step, rank, source_bytes):
+    parameters = HscParameters(model, tuning, coding, reversible, step, rank, source_bytes)
     packed = parameters.pack()
-    assert len(packed) == 5
-    assert HscParameters.unpack(packed + bytes(3)) == parameters
+    assert len(packed) == (8 if source_bytes else 5)  # as before where there are no repair symbols
+    assert HscParameters.unpack(packed.ljust(8, b"\0")) == HscParameters.unpack(packed) == parameters
 
 
 @pytest.mark.parametrize("cr", ["paper", "residual", "projection"])
@@ -195,7 +199,41 @@ def test_a_target_psnr_takes_an_mcs_that_gets_through():
         hsc.HscCodec(psnr_db=35).encode(digit(), Link(snr_db)).digital[0].mcs
         for snr_db in (None, 2.0, 5.0, 30.0)
     ]
-    assert mcs == ["16QAM-1/2", "BPSK-5/8", "QPSK-5/8", "16QAM-1/2"]
+    assert mcs == ["16QAM-1/2", "BPSK-5/8", "QPSK-5/8", "64QAM-13/16"]
+
+
+@pytest.mark.parametrize(
+    ("options", "link", "mcs"),
+    [
+        ({}, Link(5.0), "QPSK-5/8"),
+        ({}, Link(20.0), "64QAM-13/16"),
+        ({"cbr": 0.5}, Link(15.5, mcs="802.11ad"), "64QAM-5/8"),
+        ({"mcs": "802.11ad"}, Link(5.0), "QPSK-5/8"),
+        ({}, Link(5.0, mcs="nr"), budget.mcs(Link(5.0, mcs="nr"))),
+        ({"mcs": "16QAM-3/4"}, Link(5.0), "16QAM-3/4"),
+        ({"mcs": "16QAM-3/4"}, Link(5.0, mcs="QPSK-1/2"), "QPSK-1/2"),
+        ({}, Link(), MCS),  # nothing is known
+        ({}, Link(mcs="802.11ad"), MCS),
+        ({"rank": 4}, Link(20.0), MCS),  # as the paper has it
+        ({"rank": 4}, Link(20.0, mcs="802.11ad"), MCS),
+        ({"rank": 4}, Link(20.0, mcs="64QAM-3/4"), "64QAM-3/4"),
+    ],
+)
+def test_the_mcs_is_the_one_that_is_named_or_that_gets_through(options, link, mcs):
+    message = hsc.HscCodec(**options).encode(picture((64, 96, 3)), replace(link, cbr=link.cbr or 0.5))
+    assert message.digital[0].mcs == mcs
+
+
+def test_a_cr_without_a_named_mcs_gets_through():
+    """At 5 dB its bits arrive, at 20 dB there are more of them than in 16QAM-1/2."""
+    image = picture((64, 96, 3))
+
+    def received(snr_db: float, mcs: str | None) -> float:
+        codec = hsc.HscCodec(cbr=0.5)
+        return mse(codec.decode(modulated(codec.encode(image, Link(snr_db, mcs=mcs)), snr_db)).image, image)
+
+    assert received(5.0, None) < 0.8 * received(5.0, MCS)
+    assert received(20.0, None) < 0.8 * received(20.0, MCS)
 
 
 @pytest.mark.parametrize(
@@ -258,6 +296,89 @@ def test_lost_sr_leaves_the_cr_over_flat_grey(cr):
     found = codec.decode(ideal(codec.encode(image), analog_lost=True))
     assert found.notices == ("the SR is lost: the image is the CR over grey",)
     assert mse(found.image, image) < 0.5 * mse(np.full(image.shape, 128.0), image)
+
+
+@pytest.mark.parametrize(
+    "options", [{"cbr": 0.5}, {"rank": 30}, {"psnr_db": 38}, {"cbr": 0.5, "cr": "paper"}]
+)
+def test_repair_symbols_bring_back_what_is_lost_of_the_cr(options):
+    """Any blocks up to the share may be lost; beyond it the SR is left, and the rows in front."""
+    image = picture((96, 128, 3))
+    codec = hsc.HscCodec(repair_share=0.3, **options)
+    message, plain = codec.encode(image), hsc.HscCodec(**options).encode(image)
+    if "cbr" in options:
+        assert max(uses(message), uses(plain)) <= 0.5 * image.size
+    source_bytes = HscParameters.unpack(message.parameters).source_bytes
+    (stream,) = message.digital
+    size = digital.payload_bytes_per_block(stream.mcs)
+    assert len(stream.data) == erasure.protected_bytes(source_bytes, 0.3, size) > source_bytes
+    whole = codec.decode(ideal(message))
+    for seed in range(4):
+        lossy = replace(ideal(message), digital=modulated(message, 40.0, 0.15, seed).digital)
+        assert not lossy.digital[0].complete
+        found = codec.decode(lossy)
+        assert np.array_equal(found.image, whole.image) and not found.notices
+        without = replace(ideal(plain), digital=modulated(plain, 40.0, 0.15, seed).digital)
+        assert mse(codec.decode(without).image, image) > mse(found.image, image)
+    lossy = codec.decode(replace(ideal(message), digital=modulated(message, 40.0, 0.6).digital))
+    assert "rows of the CR can be used" in lossy.notices[0] and mse(lossy.image, image) < 0.05
+
+
+def test_repair_symbols_are_for_losses_that_are_known_of():
+    """Nothing known of losses: the stream of a version without them. Nor has a digit's CR of three blocks a
+    tenth.
+    """
+    image = picture((96, 128, 3))
+    sent = [hsc.HscCodec().encode(image, Link(repair_share=share)) for share in (None, 0.0, 0.2)]
+    assert sent[0].digital == sent[1].digital and len(sent[0].parameters) == len(sent[1].parameters) == 5
+    assert len(sent[2].parameters) == 8 and sent[2].digital != sent[0].digital
+    few = [hsc.HscCodec().encode(digit(), Link(repair_share=share)) for share in (None, 0.1)]
+    assert few[0].digital == few[1].digital
+
+
+def lossy_photo() -> np.ndarray:
+    return np.asarray(Image.open(PHOTO).convert("RGB"))[100:228, 60:188]
+
+
+def test_a_cr_for_losses_mends_what_they_take_from_the_sr(monkeypatch):
+    """At a loss of a tenth the CR that expects it is better by half a dB than one with as many
+    repair symbols.
+    """
+    image, link, error = lossy_photo(), Link(12.0, 1 / 4, repair_share=0.2), []
+    for known in (True, False):
+        if not known:
+            monkeypatch.setattr(hsc, "loss_of", lambda share: 0.0)
+        message = hsc.HscCodec().encode(image, link)
+        assert uses(message) <= image.size / 4
+        received = [hsc.HscCodec().decode(modulated(message, 12.0, 0.1, seed)) for seed in (1, 2, 3)]
+        assert not any(each.notices for each in received)
+        error.append(np.mean([mse(each.image, image) for each in received]))
+    assert error[0] < 10**-0.05 * error[1]
+
+
+def test_a_target_psnr_counts_the_losses_of_the_link_in():
+    image, link = lossy_photo(), Link(12.0, repair_share=0.35)
+    message = hsc.HscCodec(psnr_db=28).encode(image, link)
+    for seed in range(4):
+        found = hsc.HscCodec().decode(modulated(message, 12.0, 0.2, seed)).image
+        assert mse(found, image) < 10 ** -((28 - 0.3) / 10)
+
+
+def test_a_digits_sr_is_lost_as_a_whole_or_not_at_all():
+    values, predicted = semantic.encode(digit(), HscOptions())
+    draws = [semantic.over_noise(values, predicted, 10.0, False, loss) for loss in (0.0, 0.3)]
+    np.testing.assert_array_equal(*draws)
+
+
+@pytest.mark.parametrize("share", [0.03, 0.2, 0.35, 0.9])
+def test_a_cr_of_any_length_keeps_to_its_room_with_repair_symbols(share):
+    for blocks in range(40):
+        room = complementary._most_bytes(20 + 168 * blocks, (28, 28, 1), 20, MCS, share)
+        for n_bytes in range(1, room + 1, 7):
+            made = complementary._protected(
+                complementary.Complementary(bytes(n_bytes), HscParameters(2)), share, MCS
+            )
+            assert digital.block_count(len(made.data), MCS) <= blocks
 
 
 def test_nothing_received_is_an_error():
@@ -350,7 +471,7 @@ def test_knowing_the_noise_chooses_a_better_cr():
     [
         {"rank": -1}, {"rank": 70_000}, {"rank": 3, "cbr": 0.1}, {"cbr": 0}, {"psnr_db": 99},
         {"semantic": "gan"}, {"cr": "zip"}, {"tuning": "more"}, {"tuning": "ncr"}, {"colour": 1},
-        {"jpeg2000_ratio": 0.5},
+        {"jpeg2000_ratio": 0.5}, {"repair_share": 1.0},
     ],
 )  # fmt: skip
 def test_bad_options_are_refused_in_one_line(options):
@@ -389,13 +510,14 @@ def test_any_received_bytes_give_an_image_or_an_hsc_error(parameters, data, shap
     st.integers(0, 2),
     st.integers(0, 31),
     st.integers(0, 60),
+    st.integers(0, 520),
     st.binary(max_size=500),
     st.sampled_from([(28, 28, 1), (16, 20, 3)]),
 )
 @settings(max_examples=200, deadline=None)
-def test_plausible_parameters_and_any_bytes(coding, step, rank, data, shape):
+def test_plausible_parameters_and_any_bytes(coding, step, rank, source_bytes, data, shape):
     model = 2 if shape == (28, 28, 1) else 33
-    _decode_anything(HscParameters(model, 0, coding, True, step, rank).pack(), data, shape)
+    _decode_anything(HscParameters(model, 0, coding, True, step, rank, source_bytes).pack(), data, shape)
 
 
 def _decode_anything(parameters: bytes, data: bytes, shape: tuple[int, int, int]) -> None:
@@ -403,9 +525,8 @@ def _decode_anything(parameters: bytes, data: bytes, shape: tuple[int, int, int]
     values = ReceivedAnalog(
         np.linspace(-1, 1, n).astype(np.float32), np.full(n, 0.1, np.float32), np.ones(n, bool)
     )
-    received = ReceivedMessage(
-        "hsc", shape, parameters, values, (ReceivedDigital(data, np.ones(len(data), bool)),)
-    )
+    mask = np.arange(len(data)) // 20 % 4 > 0  # every fourth block is lost
+    received = ReceivedMessage("hsc", shape, parameters, values, (ReceivedDigital(data, mask, (0,), 20),))
     try:
         image = hsc.HscCodec().decode(received).image
     except HscError:

@@ -14,18 +14,15 @@ import numpy as np
 from ...codecs.contract import Codec, Decoded
 from ...coding import budget
 from ...message import Base, DigitalStream, Link, Message, ReceivedMessage
-from ...phy import mcs as mcs_table
-from ...phy.adaptation import LinkSetting
+from ...phy.adaptation import LinkSetting, loss_of
 from . import complementary, models, recomposition, semantic, target
-from .complementary import DEFAULT_MCS, usual_cbr
+from .complementary import usual_cbr
 from .options import AUTO, CODINGS, NO_AMOUNT, TUNINGS, HscOptions
 from .parameters import HscParameters
 
 # SNR [dB] below which the fine-tuned networks give the better images: measured on MNIST's test digits and on
 # the Kodak photographs.
 FEW_SHOT_BELOW_DB = 18.0
-# Code of the paper's MCS: who asks for it asks for nothing else.
-_CODE = mcs_table.by_name(DEFAULT_MCS).code
 
 
 class HscCodec(Codec):
@@ -43,14 +40,16 @@ class HscCodec(Codec):
         rank is 0.
         """
         shape, options = tuple(image.shape), self._tuned(tuple(image.shape), link)
-        link = replace(link, mcs=self._mcs(link))
+        link = replace(link, mcs=complementary.mcs_of(options, link))
+        share = complementary.repair_share(options, link)
         values, predicted = semantic.encode(image, options)  # (1), (6)
         if self._uses_noise(link):
-            noisy = semantic.over_noise(values, predicted, link.snr_db, options.psnr_db is not None)
+            loss = loss_of(share)
+            noisy = semantic.over_noise(values, predicted, link.snr_db, options.psnr_db is not None, loss)
             predicted = replace(predicted, noisy=noisy)
 
         def message(uses: int | None) -> Message:
-            made = complementary.encode(image, predicted, options, uses, link.mcs)  # (2)
+            made = complementary.encode(image, predicted, options, uses, link.mcs, share)  # (2)
             streams = (DigitalStream(made.data, link.mcs),) if made.data else ()
             notices: tuple[str, ...] = ()
             if options.psnr_db is not None:
@@ -61,18 +60,6 @@ class HscCodec(Codec):
         if limit.cbr is None and (options.rank is not None or options.psnr_db is not None):
             return message(None)
         return budget.within(limit, shape, message, usual_cbr(shape))
-
-    def _mcs(self, link: Link) -> str:
-        """MCS of the CR: for a target PSNR one that gets through."""
-        given = link.mcs or self.options.mcs
-        if given == _CODE:
-            given = None
-        if given in mcs_table.CODES:
-            return budget.mcs(replace(link, mcs=given))
-        if given or self.options.psnr_db is None or link.snr_db is None:
-            return given or DEFAULT_MCS
-        choice = mcs_table.by_name(DEFAULT_MCS), mcs_table.best_for(link.snr_db)
-        return min(choice, key=lambda mcs: mcs.bits_per_use).name
 
     def _tuned(self, shape: tuple[int, ...], link: Link) -> HscOptions:
         """The options with `tuning` "auto" settled by the link's SNR, and by whether fine-tuned weights are
@@ -86,7 +73,7 @@ class HscCodec(Codec):
         return replace(options, tuning="few-shot" if noisy and models.has_few_shot(number) else "none")
 
     def _uses_noise(self, link: Link) -> bool:
-        """Whether the CR is made for the noise of the link."""
+        """Whether the CR is made for the noise and the losses of the link."""
         counts = self.options.psnr_db is not None or self.options.cr in (AUTO, "projection")
         return link.snr_db is not None and self.options.rank != 0 and counts
 

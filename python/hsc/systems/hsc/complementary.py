@@ -8,18 +8,21 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ...coding import budget
+from ...coding import budget, erasure
 from ...errors import HscError
 from ...message import Link
 from ...phy import digital
+from ...phy import mcs as mcs_table
 from . import cr, cr_progressive, cr_rate, models, recomposition
 from .cr_source import Source
 from .options import AUTO, CODINGS, LARGEST_RANK, TUNINGS, HscOptions
 from .parameters import HscParameters
 from .semantic import Prediction
 
-# MCS of the CR where nothing else is said: section IV-A of the paper.
+# MCS of the CR where a rank is given or nothing is known of the link: section IV-A of the paper.
 DEFAULT_MCS = "16QAM-1/2"
+# Its code. Whoever names it names no MCS: comparisons do, for every codec (`evaluation.plan.Case`).
+_CODE = mcs_table.by_name(DEFAULT_MCS).code
 # CBR of a digit where nothing else is said: three LDPC blocks.
 DEFAULT_CBR_DIGIT = 0.67
 # CBR of a photograph where nothing else is said: what papers on such codecs measure at.
@@ -35,7 +38,7 @@ class Complementary:
     """A CR as it is sent.
 
     Attributes:
-        data: the digital stream; empty at rank 0.
+        data: the digital stream, with its repair symbols; empty at rank 0.
         parameters: of the message.
     """
 
@@ -49,6 +52,7 @@ def encode(
     options: HscOptions,
     uses: int | None = None,
     mcs: str = DEFAULT_MCS,
+    share: float = 0.0,
 ) -> Complementary:
     """uint8 image (H, W, C) and what is known of its SR → CR, eq. (2).
 
@@ -56,13 +60,14 @@ def encode(
         predicted: with draws of G over the link these choose the coding where `cr` is "auto"; with
             "projection" the error matrix is the mean over them, so that A covers the channel's share of the
             error too; and a PSNR is that of an image made with them.
-        uses: most channel uses of SR and CR. None: those of the options' CBR, else of `usual_cbr`; with a
-            rank or a PSNR no limit.
+        uses: most channel uses of SR and CR, repair symbols included. None: those of the options' CBR, else
+            of `usual_cbr`; with a rank or a PSNR no limit.
         mcs: that the CR is sent with.
+        share: repair symbols over all symbols of the CR, `repair_share`.
 
     Raises:
-        HscError: a G that is not of this image, a rank above the image's height, or a budget that the SR
-            alone exceeds (`budget.TooFew`).
+        HscError: a G that is not of this image, a rank above the image's height, a CR that is too long for
+            repair symbols, or a budget that the SR alone exceeds (`budget.TooFew`).
     """
     height, shape = image.shape[0], tuple(image.shape)
     if predicted.generated.shape != shape:
@@ -73,7 +78,7 @@ def encode(
         )
     if uses is None and options.rank is None and options.psnr_db is None:
         uses = budget.channel_uses(Link(cbr=options.cbr), shape, usual_cbr(shape))
-    most = None if uses is None else _most_bytes(uses, shape, predicted.sr_uses, mcs)
+    most = None if uses is None else _most_bytes(uses, shape, predicted.sr_uses, mcs, share)
     if options.rank == 0 or (most == 0 and options.rank is None):
         return Complementary(b"", replace(predicted.parameters, rank=0))
     if height > LARGEST_RANK:
@@ -81,9 +86,25 @@ def encode(
             f"the CR of an image {height} pixels high takes too long: scale it to {LARGEST_RANK} or less, "
             "or send rank 0"
         )
-    if options.cr != AUTO:
-        return _coded(image, predicted, options, most)
-    return _in_the_better_coding(image, predicted, options, most)
+    make = _in_the_better_coding if options.cr == AUTO else _coded
+    return _protected(make(image, predicted, options, most), share, mcs)
+
+
+def mcs_of(options: HscOptions, link: Link) -> str:
+    """MCS of the CR: the link's, else the option's, else the one of their code that carries most at the
+    link's SNR. The paper's where no other code is named and a rank is given or the SNR not known.
+    """
+    named = link.mcs or options.mcs or _CODE
+    if named == _CODE and (options.rank is not None or link.snr_db is None):
+        return DEFAULT_MCS
+    return budget.mcs(replace(link, mcs=named))
+
+
+def repair_share(options: HscOptions, link: Link) -> float:
+    """Share of repair symbols: the option, else what the link calls for. None where nothing is known of
+    losses, as the paper has it: an image without its CR is still one.
+    """
+    return erasure.share_of(options.repair_share, link, usual=0.0)
 
 
 def usual_cbr(shape: tuple[int, int, int]) -> float:
@@ -91,16 +112,34 @@ def usual_cbr(shape: tuple[int, int, int]) -> float:
     return DEFAULT_CBR_DIGIT if tuple(shape) == models.DIGIT_SHAPE else DEFAULT_CBR_PHOTO
 
 
-def _most_bytes(uses: int, shape: tuple[int, int, int], sr_uses: int, mcs: str) -> int:
-    """Bytes of CR that fit beside an image's SR: whole LDPC blocks within so many channel uses. Raises
-    `budget.TooFew` for too few.
+def _protected(made: Complementary, share: float, mcs: str) -> Complementary:
+    """A CR with its repair symbols, one to an LDPC block."""
+    size = digital.payload_bytes_per_block(mcs)
+    if not _pays(share, -(-len(made.data) // size)):
+        return made
+    data = erasure.protect(made.data, share, size)
+    return Complementary(data, replace(made.parameters, source_bytes=len(made.data)))
+
+
+def _most_bytes(uses: int, shape: tuple[int, int, int], sr_uses: int, mcs: str, share: float) -> int:
+    """Bytes of CR that fit beside an image's SR and the repair symbols: whole LDPC blocks within so many
+    channel uses. Raises `budget.TooFew` for too few.
     """
     if uses < sr_uses:
         advice = f"raise the CBR to at least {budget.least_cbr(sr_uses, shape):g}"
         raise budget.TooFew(f"{uses} channel uses do not hold the SR", sr_uses, advice)
     size = digital.payload_bytes_per_block(mcs)
     blocks = min((uses - sr_uses) // digital.symbols_per_block(mcs), digital.LARGEST_STREAM // size)
-    return blocks * size
+    if not _pays(share, blocks):
+        return blocks * size
+    return min(erasure.source_room(blocks * size, share, size), erasure.MOST_SOURCE_SYMBOLS * size)
+
+
+def _pays(share: float, blocks: int) -> bool:
+    """Whether so many blocks have repair symbols: where the share is a block at least. A digit has three, and
+    a whole one against the loss of a tenth would cost it 6 dB.
+    """
+    return share * blocks >= 1
 
 
 def _in_the_better_coding(

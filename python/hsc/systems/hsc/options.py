@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
-from ...codecs.options import option
+from ...codecs.options import option, repair_option
+from ...coding import erasure
 from ...errors import HscError
 
 Semantic = Literal["vae", "vqvae"]
@@ -62,12 +63,14 @@ class HscOptions:
     )
     mcs: str | None = option(
         None,
-        "MCS of the CR; the link's comes first; if left out 16QAM-1/2, and with a PSNR a more robust one "
-        "where the SNR asks for it",
+        "MCS of the CR, or the code that it is of; the link's comes first; if left out the one that carries "
+        "most at the link's SNR; 16QAM-1/2 with a rank, or when that is not known",
     )
+    repair_share: float | None = repair_option("the CR")
     sampling: bool = option(False, "send a sample of the VAE's posterior instead of its mean")
 
     def __post_init__(self) -> None:
+        erasure.check_share(self.repair_share)
         if sum(value is not None for value in (self.rank, self.psnr_db, self.cbr)) > 1:
             raise HscError("HSC takes one of rank, psnr_db and cbr: leave the others out")
         if self.symbols not in SYMBOLS:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ...codecs.contract import Decoded
+from ...coding import erasure
 from ...errors import HscError
 from ...message import ReceivedDigital
 from . import cr, cr_paper, cr_progressive
@@ -67,8 +68,19 @@ def _rows(received: ReceivedDigital | None, shape: tuple[int, int, int], paramet
     columns, rank = width * channels, min(parameters.rank, height)
     if received is None or not rank:
         return np.zeros((0, height)), np.zeros((0, columns))
-    data, mask = received.data, received.received
+    data, mask = _source(received, parameters.source_bytes)
     if CODINGS[parameters.coding] == "paper":
         step = cr_progressive.coefficient_step(parameters.step)
         return cr_paper.decode(data, mask, height, columns, rank, step, parameters.reversible)
     return cr_progressive.decode(data, mask, height, columns, channels, rank, parameters.step)
+
+
+def _source(received: ReceivedDigital, source_bytes: int) -> tuple[bytes, np.ndarray]:
+    """The CR without its repair symbols, and which of its bytes are there. They are of no use where the unit
+    of loss is not known.
+    """
+    if not source_bytes:
+        return received.data, received.received
+    if not received.block_bytes:
+        return received.data[:source_bytes], received.received[:source_bytes]
+    return erasure.recover(received, source_bytes, received.block_bytes)

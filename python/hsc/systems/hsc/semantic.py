@@ -80,12 +80,19 @@ def decode(
 
 
 def over_noise(
-    values: np.ndarray, predicted: Prediction, snr_db: float, for_a_target: bool
+    values: np.ndarray, predicted: Prediction, snr_db: float, for_a_target: bool, loss: float = 0.0
 ) -> tuple[np.ndarray, ...]:
     """Some draws of G as a receiver would have it over AWGN at `snr_db`, each float32 (H, W, C); the draws
     are always the same ones.
 
-    `for_a_target`: the PSNR has to hold, which takes more draws of a small image, and AIR_LOSS_DB of the SNR.
+    Args:
+        values: the SR, (n,).
+        predicted: G over an ideal channel.
+        snr_db: Es/N0 [dB].
+        for_a_target: the PSNR has to hold, which takes more draws of a small image, and AIR_LOSS_DB of the
+            SNR.
+        loss: share of a photograph's symbols that is lost, 0 to 1. A digit comes in one packet, whole or not
+            at all.
     """
     draws = NOISE_DRAWS
     if for_a_target:
@@ -93,8 +100,13 @@ def over_noise(
         snr_db -= AIR_LOSS_DB
     network, shape = models.network(predicted.parameters), predicted.generated.shape
     variance = np.float32(np.mean(values**2) * 10 ** (-snr_db / 10))
-    noise = np.random.default_rng(1).standard_normal((draws, values.size), np.float32) * np.sqrt(variance)
-    return tuple(decode_values(network, values + draw, variance, shape) for draw in noise)
+    rng = np.random.default_rng(1)
+    noise = rng.standard_normal((draws, values.size), np.float32) * np.sqrt(variance)
+    lost = rng.random((draws, analog.symbol_count(values.size))) < loss * isinstance(network, ConvVae)
+    lost = np.repeat(lost, 2, axis=1)[:, : values.size]  # two values to a symbol
+    received, variances = np.where(lost, np.float32(0), values + noise), np.where(lost, np.inf, variance)
+    drawn = zip(received, variances, strict=True)
+    return tuple(decode_values(network, *one, shape) for one in drawn)
 
 
 @torch.inference_mode()

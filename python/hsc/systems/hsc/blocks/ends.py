@@ -32,6 +32,7 @@ class hsc_transmitter(PartsTransmitter):
         cbr: float | None = None,
         cr: str = "projection",
         mcs_name: str = DEFAULT_MCS,
+        repair_share: float | None = None,
         packet_symbols: int = DEFAULT_PACKET_SYMBOLS,
         numerology: str = "ofdm64",
         amplitude: float = 1.0,
@@ -42,7 +43,9 @@ class hsc_transmitter(PartsTransmitter):
         air = (numerology, amplitude, continuous, gap, trailing)
         super().__init__("HSC Transmitter", packet_symbols, *air)
         self.semantic_encoder = hsc_semantic_encoder(semantic, symbols, tuning, rank)
-        self.cr_projection = cr_projection(rank, psnr_db, cbr, cr, mcs_name=mcs_name)
+        self.cr_projection = cr_projection(
+            rank, psnr_db, cbr, cr, mcs_name=mcs_name, repair_share=repair_share
+        )
         connections = (
             ((self, "images"), (self.semantic_encoder, "images")),
             ((self, "images"), (self.cr_projection, "images")),
@@ -52,6 +55,7 @@ class hsc_transmitter(PartsTransmitter):
         self.wire_parts(self.semantic_encoder, self.cr_projection, ("images",), ("generated",), connections)
         self.set_psnr_db, self.set_cbr = self.cr_projection.set_psnr_db, self.cr_projection.set_cbr
         self.set_mcs = self.cr_projection.set_mcs
+        self.set_repair_share = self.cr_projection.set_repair_share
 
     def set_rank(self, rank: int | None) -> None:
         """Send k = `rank` from the next image on. Raises HscError for a negative one."""

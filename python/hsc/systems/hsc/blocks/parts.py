@@ -106,6 +106,7 @@ class cr_projection(PartsBlock):
             image) or "paper".
         jpeg2000_ratio: for "paper" with a rank: 1 is reversible, above it the compression ratio.
         mcs_name: MCS that the CR is for; it decides how many bytes a CBR holds.
+        repair_share: RaptorQ repair symbols over all symbols of the CR, 0 to 0.9; None for none.
 
     Raises:
         HscError: unknown or impossible option.
@@ -119,11 +120,13 @@ class cr_projection(PartsBlock):
         cr: str = "projection",
         jpeg2000_ratio: float = 1.0,
         mcs_name: str = DEFAULT_MCS,
+        repair_share: float | None = None,
     ) -> None:
         super().__init__("CR Projection", {"images": pdu.Image, "generated": pdu.Generated}, ("digital",))
         self._options = HscOptions()
         amount = {"rank": None if rank is None else int(rank), "psnr_db": psnr_db, "cbr": cbr}
         self._set(**amount, cr=cr, jpeg2000_ratio=jpeg2000_ratio, mcs=mcs_name or DEFAULT_MCS)
+        self.set_repair_share(repair_share)
 
     def set_rank(self, rank: int | None) -> None:
         """Send k = `rank` from the next image on. Raises HscError for a negative one."""
@@ -141,6 +144,10 @@ class cr_projection(PartsBlock):
         """MCS from the next image on."""
         self._set(mcs=mcs_name or DEFAULT_MCS)
 
+    def set_repair_share(self, repair_share: float | None) -> None:
+        """Share from the next image on. Raises HscError for an impossible one."""
+        self._set(repair_share=repair_share)
+
     def _set(self, **changes: object) -> None:
         self._options = options_of(HscOptions, HSC, {**vars(self._options), **changes})
 
@@ -155,7 +162,8 @@ class cr_projection(PartsBlock):
         known = HscParameters.unpack(generated.parameters)
         predicted = semantic.Prediction(generated.pixels, known, analog.symbol_count(generated.sr_values))
         options = self._options.beside(TUNINGS[known.tuning], known.rank)
-        made = complementary.encode(image.pixels, predicted, options, mcs=options.mcs)
+        mcs, share = complementary.mcs_of(options, Link()), complementary.repair_share(options, Link())
+        made = complementary.encode(image.pixels, predicted, options, mcs=mcs, share=share)
         self.counters["rank"] = made.parameters.rank
         self.publish(
             "digital",
@@ -165,7 +173,7 @@ class cr_projection(PartsBlock):
                 image.shape,
                 np.frombuffer(made.data, np.uint8),
                 streams=1 if made.data else 0,
-                mcs=options.mcs,
+                mcs=mcs,
                 parameters=made.parameters.pack(),
             ),
         )
