@@ -30,8 +30,9 @@ class Link:
             to the codec.
         mcs: MCS of the digital streams, a name from `phy.mcs.TABLE` such as ``"16QAM-1/2"``, or a code of
             `phy.mcs.CODES`, whose MCS the SNR chooses; None leaves it to the codec.
-        repair_share: repair symbols over all symbols that the losses call for, in what loses an image with a
-            packet; None when nothing is known of them. A codec's own option goes before it.
+        repair_share: of `phy.adaptation.repair_share`: repair symbols over all symbols that the losses call
+            for, in what loses an image with a packet; None when nothing is known of them. A stream of few
+            packets gets more (`coding.protection`). A codec's own option goes before it.
     """
 
     snr_db: float | None = None

@@ -10,7 +10,7 @@ from gnuradio.hsc import weights
 from gnuradio.hsc.codecs import registry
 from gnuradio.hsc.codecs.contract import Codec, Decoded
 from gnuradio.hsc.codecs.options import described
-from gnuradio.hsc.coding import erasure
+from gnuradio.hsc.coding.protection import USUAL_SHARE
 from gnuradio.hsc.errors import HscError
 from gnuradio.hsc.message import Link, Message
 from gnuradio.hsc.phy import mcs
@@ -158,11 +158,11 @@ PROTECTING = [
 
 @pytest.mark.parametrize("name", PROTECTING)
 def test_repair_symbols_are_those_of_the_option_or_else_of_the_link(name):
-    image = picture(64, 96)
+    image, plain = picture(64, 96), Link(12.0, 2.0)
     codec, own = registry.create(name), registry.create(name, repair_share=0.8)
+    told = Link(12.0, 2.0, repair_share=0.4)
+    assert own.encode(image, told).digital == own.encode(image, plain).digital
+    assert codec.encode(image, told).digital != codec.encode(image, plain).digital
     # HSC has an image without its CR: where nothing is known of losses it sends no repair symbols.
-    share = 0.0 if name == "hsc" else erasure.USUAL_SHARE
-    told, usual = Link(12.0, 2.0, repair_share=0.8), Link(12.0, 2.0, repair_share=share)
-    assert codec.encode(image, told).digital == own.encode(image, usual).digital
-    few = codec.encode(image, Link(12.0, 2.0))
-    assert few.digital == codec.encode(image, usual).digital != own.encode(image, usual).digital
+    usual = registry.create(name, repair_share=0.0 if name == "hsc" else USUAL_SHARE)
+    assert codec.encode(image, plain).digital == usual.encode(image, plain).digital

@@ -15,6 +15,7 @@ from ..phy import analog, digital
 from ..phy import mcs as mcs_table
 from ..phy.code_blocks import MARGIN_DB
 from . import erasure
+from .protection import Protection
 
 # CBR of an image where nothing else is asked for [channel uses / (C·H·W)]; usual in the field.
 DEFAULT_CBR = 1 / 6
@@ -94,12 +95,12 @@ def spent(message: Message) -> int:
     )
 
 
-def protected_uses(n_bytes: int, repair_share: float, mcs_name: str) -> int:
+def protected_uses(n_bytes: int, protection: Protection) -> int:
     """Channel uses of so many bytes of a digital stream with their RaptorQ repair symbols, one to an LDPC
     block. Raises HscError as `erasure.protected_bytes`.
     """
-    size = digital.payload_bytes_per_block(mcs_name)
-    return digital.symbol_count(erasure.protected_bytes(n_bytes, repair_share, size), mcs_name)
+    size = digital.payload_bytes_per_block(protection.mcs)
+    return digital.symbol_count(erasure.protected_bytes(n_bytes, protection, size), protection.mcs)
 
 
 def least_cbr(uses: int, shape: tuple[int, int, int]) -> float:

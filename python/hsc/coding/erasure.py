@@ -2,26 +2,24 @@
 
 The source symbols come first and are the data themselves, repair symbols follow; any K of all symbols, and
 seldom one or two more, give the K source symbols back. A symbol has the payload of one LDPC block, so that a
-lost block is one lost symbol.
+lost block is one lost symbol. How many there are: `protection`.
 """
 
 from __future__ import annotations
 
 import logging
 import math
+from bisect import bisect_right
 
 import numpy as np
 import raptorq
 
 from ..errors import HscError
-from ..message import Link, ReceivedDigital
+from ..message import ReceivedDigital
+from .protection import LARGEST_SHARE, Protection
 
 _log = logging.getLogger(__name__)
 
-# Largest share of repair symbols.
-LARGEST_SHARE = 0.9
-# Share where nothing is known of losses: packets are seldom lost on a link that works.
-USUAL_SHARE = 0.1
 # Most symbols of one source block (RFC 6330, section 4.4.1.2).
 MOST_SOURCE_SYMBOLS = 56403
 # Largest symbol [bytes]; it keeps the longest stream within one source block of the package.
@@ -32,58 +30,37 @@ _ALIGNMENT = 8
 _ID_BYTES = 4
 
 
-def repair_symbols(source_symbols: int, repair_share: float) -> int:
-    """Repair symbols R for K source symbols, so that R / (K + R) is at least `repair_share`, 0…0.9. Raises
-    HscError for another share.
-    """
-    if not 0 <= repair_share <= LARGEST_SHARE:
-        raise HscError(f"the repair share is {repair_share}: give 0 (none) to {LARGEST_SHARE}")
-    return math.ceil(round(repair_share * source_symbols / (1 - repair_share), 9))
-
-
-def check_share(repair_share: float | None) -> None:
-    """Raises HscError for an option that is no share of repair symbols."""
-    repair_symbols(1, repair_share or 0.0)
-
-
-def share_of(own: float | None, link: Link, usual: float = USUAL_SHARE) -> float:
-    """Share of repair symbols: the codec's own option, else what the link calls for, else the usual one."""
-    known = (own, link.repair_share, usual)
-    return next(share for share in known if share is not None)
-
-
-def protected_bytes(n_bytes: int, repair_share: float, symbol_bytes: int) -> int:
+def protected_bytes(n_bytes: int, protection: Protection, symbol_bytes: int) -> int:
     """Length of what `protect` makes of `n_bytes`. Raises HscError as it does."""
     source = _source_symbols(n_bytes, symbol_bytes)
-    repair = repair_symbols(source, repair_share)
+    repair = protection.repair_symbols(source)
     return (source + repair) * symbol_bytes if repair else n_bytes
 
 
-def source_room(n_bytes: int, repair_share: float, symbol_bytes: int) -> int:
+def source_room(n_bytes: int, protection: Protection, symbol_bytes: int) -> int:
     """Most bytes of data that `protect` makes at most `n_bytes` of. Raises HscError as it does."""
-    if not repair_symbols(1, repair_share):
+    if not protection.repair_symbols(_source_symbols(n_bytes, symbol_bytes)):
         return n_bytes
     symbols = n_bytes // symbol_bytes
-    source = min(int(symbols * (1 - repair_share)) + 1, symbols)
-    while source and source + repair_symbols(source, repair_share) > symbols:
-        source -= 1
+    taken = range(symbols + 1)
+    source = bisect_right(taken, symbols, key=lambda count: count + protection.repair_symbols(count)) - 1
     return source * symbol_bytes
 
 
-def protect(data: bytes, repair_share: float, symbol_bytes: int) -> bytes:
-    """Data, filled up with zeros to whole symbols, and repair symbols; the data alone when the share is 0.
+def protect(data: bytes, protection: Protection, symbol_bytes: int) -> bytes:
+    """Data, filled up with zeros to whole symbols, and repair symbols; the data alone where there are none.
 
     Args:
         data: any bytes.
-        repair_share: repair symbols / all symbols, 0…0.9.
+        protection: says how many repair symbols there are.
         symbol_bytes: bytes of a symbol, as many as an LDPC block carries
             (`phy.digital.payload_bytes_per_block`).
 
     Raises:
-        HscError: a share or symbol out of range, or data of more than 56403 symbols.
+        HscError: a symbol out of range, or data of more than 56403 symbols.
     """
     source = _source_symbols(len(data), symbol_bytes)
-    repair = repair_symbols(source, repair_share)
+    repair = protection.repair_symbols(source)
     if not repair:
         return bytes(data)
     if source > MOST_SOURCE_SYMBOLS:

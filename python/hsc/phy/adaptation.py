@@ -14,8 +14,12 @@ from . import mcs
 from .reports import HIGHEST_SNR_DB, LOWEST_SNR_DB, Report
 
 # Shares of repair symbols that a transmitter chooses from. The least is for the LDPC block that an MCS lets
-# through broken now and then.
-REPAIR_SHARES = (0.03, 0.1, 0.2, 0.35, 0.5)
+# through broken now and then, where packets are hardly ever lost.
+REPAIR_SHARES = (0.03, 0.04, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5)
+# Loss of packets from which on it takes more than that.
+_LOSSLESS = 0.005
+# Share of the robust setting, which is for losses that are not known.
+_ROBUST_SHARE = 0.1
 # Most that the margin grows beyond the policy's [dB].
 _LARGEST_MARGIN_DB = 6.0
 # Step up of the margin at a report with too many lost blocks [dB].
@@ -101,7 +105,7 @@ class LinkAdaptation:
             mcs=mcs.best_for(policy.robust_snr_db, policy.margin_db, policy.code).name,
             cbr=policy.cbr,
             psnr_db=policy.psnr_db,
-            repair_share=REPAIR_SHARES[-2] if policy.repair else None,
+            repair_share=_ROBUST_SHARE if policy.repair else None,
         )
         self._lowest_db = min(e.threshold_db for e in mcs.TABLE.values() if e.code == policy.code)
         self._forget()
@@ -156,11 +160,12 @@ class LinkAdaptation:
 
 def repair_share(loss: float) -> float:
     """The least of REPAIR_SHARES that makes up for such a loss of packets, 0 to 1."""
-    return next((share for share in REPAIR_SHARES if share >= _REPAIR_PER_LOSS * loss), REPAIR_SHARES[-1])
+    if loss < _LOSSLESS:
+        return REPAIR_SHARES[0]
+    wanted = round(_REPAIR_PER_LOSS * loss, 9)
+    return next((share for share in REPAIR_SHARES[1:] if share >= wanted), REPAIR_SHARES[-1])
 
 
 def loss_of(share: float) -> float:
-    """Largest loss of packets, 0 to 1, for which `repair_share` gives such a share; 0 for the least, which is
-    for blocks that break now and then.
-    """
+    """The most that packets are lost where `repair_share` says so, 0 to 1; 0 for the least share."""
     return share / _REPAIR_PER_LOSS if share > REPAIR_SHARES[0] else 0.0

@@ -172,7 +172,8 @@ def test_codec_meets_its_budget(lic_ready, photo, losses, cbr):
     finer = lic.compress(*lic_ready, photo, told.level - 1)
     mcs = message.digital[0].mcs
     assert len(finer) > told.code_bytes
-    repaired = lic.erasure.protected_bytes(len(finer), codec.options.share(link), _block(mcs))
+    protection = codec.options.protection(link, mcs, uses)
+    repaired = lic.erasure.protected_bytes(len(finer), protection, _block(mcs))
     assert lic.digital.symbol_count(repaired, mcs) > uses, "a finer image would have fitted"
     decoded = codec.decode(arrived(message))
     assert decoded.image.shape == photo.shape and not decoded.notices

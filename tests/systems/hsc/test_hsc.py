@@ -11,6 +11,7 @@ import torch
 from gnuradio.hsc import weights
 from gnuradio.hsc.codecs import registry
 from gnuradio.hsc.coding import budget, erasure
+from gnuradio.hsc.coding.protection import Protection
 from gnuradio.hsc.errors import HscError
 from gnuradio.hsc.message import Link, Message, ReceivedAnalog, ReceivedDigital, ReceivedMessage
 from gnuradio.hsc.phy import analog, digital, interleaver
@@ -311,7 +312,7 @@ def test_repair_symbols_bring_back_what_is_lost_of_the_cr(options):
     source_bytes = HscParameters.unpack(message.parameters).source_bytes
     (stream,) = message.digital
     size = digital.payload_bytes_per_block(stream.mcs)
-    assert len(stream.data) == erasure.protected_bytes(source_bytes, 0.3, size) > source_bytes
+    assert len(stream.data) >= erasure.protected_bytes(source_bytes, Protection(0.3), size) > source_bytes
     whole = codec.decode(ideal(message))
     for seed in range(4):
         lossy = replace(ideal(message), digital=modulated(message, 40.0, 0.15, seed).digital)
@@ -347,7 +348,7 @@ def test_a_cr_for_losses_mends_what_they_take_from_the_sr(monkeypatch):
     image, link, error = lossy_photo(), Link(12.0, 1 / 4, repair_share=0.2), []
     for known in (True, False):
         if not known:
-            monkeypatch.setattr(hsc, "loss_of", lambda share: 0.0)
+            monkeypatch.setattr(complementary, "loss_of", lambda share: 0.0)
         message = hsc.HscCodec().encode(image, link)
         assert uses(message) <= image.size / 4
         received = [hsc.HscCodec().decode(modulated(message, 12.0, 0.1, seed)) for seed in (1, 2, 3)]
@@ -373,10 +374,12 @@ def test_a_digits_sr_is_lost_as_a_whole_or_not_at_all():
 @pytest.mark.parametrize("share", [0.03, 0.2, 0.35, 0.9])
 def test_a_cr_of_any_length_keeps_to_its_room_with_repair_symbols(share):
     for blocks in range(40):
-        room = complementary._most_bytes(20 + 168 * blocks, (28, 28, 1), 20, MCS, share)
+        uses = 20 + 168 * blocks
+        protection = Protection.of(None, Link(repair_share=share), MCS, uses)
+        room = complementary._most_bytes(uses, (28, 28, 1), 20, protection)
         for n_bytes in range(1, room + 1, 7):
             made = complementary._protected(
-                complementary.Complementary(bytes(n_bytes), HscParameters(2)), share, MCS
+                complementary.Complementary(bytes(n_bytes), HscParameters(2)), protection
             )
             assert digital.block_count(len(made.data), MCS) <= blocks
 

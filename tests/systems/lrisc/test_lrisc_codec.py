@@ -10,6 +10,7 @@ import torch
 from gnuradio.hsc.app import samples
 from gnuradio.hsc.coding import activity, budget, erasure
 from gnuradio.hsc.coding.analog_part import Selection
+from gnuradio.hsc.coding.protection import Protection
 from gnuradio.hsc.errors import HscError
 from gnuradio.hsc.evaluation.quality import colour_shift
 from gnuradio.hsc.images.files import load
@@ -110,11 +111,13 @@ def test_a_larger_share_buys_a_finer_y(photo):
 
 
 def test_parameters_tell_what_was_sent(photo):
-    message = PLAIN.encode(photo, Link(10.0, 1 / 12))
+    link = Link(10.0, 1 / 12)
+    message = PLAIN.encode(photo, link)
     told = PLAIN.describe(message.parameters)
     (stream,) = message.digital
     size = digital.payload_bytes_per_block(stream.mcs)
-    assert erasure.protected_bytes(told["side_bytes"], 0.3, size) == len(stream.data)
+    protection = Protection.of(None, link, stream.mcs, uses_of(photo, 1 / 12))
+    assert erasure.protected_bytes(told["side_bytes"], protection, size) == len(stream.data)
     assert 0.01 < told["beta"] < 1 and told["fineness"] in range(len(hyper.STEPS))
     more = PLAIN.describe(PLAIN.encode(photo, Link(10.0, 1 / 6)).parameters)
     assert more["beta"] > told["beta"], "β rises with the CBR"

@@ -21,6 +21,7 @@ import numpy as np
 from ...codecs.contract import Codec, Decoded
 from ...codecs.options import option, repair_option
 from ...coding import budget, dct_base, erasure, hevc, hevc_rate
+from ...coding.protection import Protection, check_share
 from ...errors import HscError
 from ...message import Base, DigitalStream, Link, Message, ReceivedMessage
 from ...nn.planes import check_shape
@@ -63,7 +64,7 @@ class HdaDctOptions:
             raise HscError(f"the DA ratio is {self.da_ratio}: give 0.05 to 20")
         if not 0 <= self.margin_db <= 40:
             raise HscError(f"the margin of the MCS is {self.margin_db} dB: give 0 to 40")
-        erasure.check_share(self.repair_share)
+        check_share(self.repair_share)
 
 
 class HdaDctCodec(Codec):
@@ -82,30 +83,31 @@ class HdaDctCodec(Codec):
 
     def _message(self, image: np.ndarray, uses: int, link: Link) -> Message:
         shape, mcs = tuple(image.shape), budget.mcs(link, self.options.margin_db)
-        share = erasure.share_of(self.options.repair_share, link)
-        base = self._base(image, uses, mcs, share)
+        of_base, of_side = (
+            Protection.of(self.options.repair_share, link, each, uses)
+            for each in (mcs, budget.robust_mcs(link))
+        )
+        base = self._base(image, uses, of_base)
         size = digital.payload_bytes_per_block(mcs)
-        stream = DigitalStream(erasure.protect(base, share, size), mcs)
+        stream = DigitalStream(erasure.protect(base, of_base, size), mcs)
         residual = image.astype(np.float64) - BASES[self.options.base].decode(base, shape)
         taken = digital.symbol_count(len(stream.data), mcs)
         try:
-            coded, side = softcast.fill(
-                residual.transpose(2, 0, 1), uses - taken, budget.robust_mcs(link), share
-            )
+            coded, side = softcast.fill(residual.transpose(2, 0, 1), uses - taken, of_side)
         except budget.TooFew as few:
             raise budget.TooFew(few.reason, taken + few.needed) from None
         lengths = len(base).to_bytes(3, "big"), len(coded.side).to_bytes(3, "big")
         parameters = _PARAMETERS.pack(list(BASES).index(self.options.base), *lengths)
         return Message(self.name, shape, parameters, coded.values, (stream, side))
 
-    def _base(self, image: np.ndarray, uses: int, mcs: str, repair: float) -> bytes:
+    def _base(self, image: np.ndarray, uses: int, protection: Protection) -> bytes:
         """The base that takes its share of so many channel uses."""
-        ratio, size = self.options.da_ratio, digital.payload_bytes_per_block(mcs)
-        blocks = int(uses * ratio / (1 + ratio)) // digital.symbols_per_block(mcs)
+        ratio, size = self.options.da_ratio, digital.payload_bytes_per_block(protection.mcs)
+        whole = budget.bytes_in(int(uses * ratio / (1 + ratio)), protection.mcs)
         try:
-            return BASES[self.options.base].fit(image, _source_blocks(blocks, repair) * size)
+            return BASES[self.options.base].fit(image, erasure.source_room(whole, protection, size))
         except budget.TooFew as few:
-            least = budget.protected_uses(few.needed, repair, mcs)
+            least = budget.protected_uses(few.needed, protection)
             raise budget.TooFew(few.reason, math.ceil(least * (1 + ratio) / ratio)) from None
 
     def decode(self, received: ReceivedMessage) -> Decoded:
@@ -151,11 +153,3 @@ def _unpack(parameters: bytes) -> tuple[str, int, int]:
         raise HscError("not a message of hda_dct: transmitter and receiver differ, update both")
     base_bytes, side_bytes = (int.from_bytes(length, "big") for length in lengths)
     return list(BASES)[number], base_bytes, side_bytes
-
-
-def _source_blocks(blocks: int, repair_share: float) -> int:
-    """Blocks of data among `blocks` of data and repair symbols."""
-    source = int(blocks * (1 - repair_share) + 1e-9)
-    while source and source + erasure.repair_symbols(source, repair_share) > blocks:
-        source -= 1
-    return source

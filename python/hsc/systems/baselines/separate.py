@@ -16,6 +16,7 @@ import numpy as np
 from ...codecs.contract import Decoded
 from ...codecs.options import option, repair_option
 from ...coding import budget, erasure, jpeg2000, nnpf, stills
+from ...coding.protection import Protection, check_share
 from ...coding.stills import SOURCES, Source
 from ...errors import HscError
 from ...message import DigitalStream, Link, Message, ReceivedDigital, ReceivedMessage
@@ -45,7 +46,7 @@ class SeparateOptions(RefinerOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        erasure.check_share(self.repair_share)
+        check_share(self.repair_share)
         if self.margin_db is not None and not 0 <= self.margin_db <= 40:
             raise HscError(f"the margin of the MCS is {self.margin_db} dB: give 0 to 40")
 
@@ -71,17 +72,17 @@ class SeparateCodec(Refining):
 
     def _message(self, image: np.ndarray, uses: int, link: Link) -> Message:
         mcs = budget.mcs(link.with_code(CODE), self.options.margin_db, uses)
-        share = erasure.share_of(self.options.repair_share, link)
+        protection = Protection.of(self.options.repair_share, link, mcs, uses)
         size = digital.payload_bytes_per_block(mcs)
-        room = erasure.source_room(budget.bytes_in(uses, mcs), share, size)
+        room = erasure.source_room(budget.bytes_in(uses, mcs), protection, size)
         try:
             data = stills.fit(image, room, self.options.source)
         except budget.TooFew as few:
-            raise budget.TooFew(few.reason, budget.protected_uses(few.needed, share, mcs)) from None
+            raise budget.TooFew(few.reason, budget.protected_uses(few.needed, protection)) from None
         parameters = bytes([SOURCES.index(self.options.source)])
-        if share:
+        if protection.share:
             parameters += len(data).to_bytes(_LENGTH, "big")
-        stream = DigitalStream(erasure.protect(data, share, size), mcs)
+        stream = DigitalStream(erasure.protect(data, protection, size), mcs)
         return Message(self.name, tuple(image.shape), parameters, None, (stream,))
 
     def decode(self, received: ReceivedMessage) -> Decoded:

@@ -15,6 +15,7 @@ import numpy as np
 from ...codecs.contract import Codec, Decoded
 from ...codecs.options import option, repair_option
 from ...coding import budget, erasure
+from ...coding.protection import Protection, check_share
 from ...errors import HscError
 from ...message import DigitalStream, Link, Message, ReceivedDigital, ReceivedMessage
 from ...nn.planes import check_shape
@@ -34,7 +35,7 @@ class SoftCastOptions:
     repair_share: float | None = repair_option("the side information")
 
     def __post_init__(self) -> None:
-        erasure.check_share(self.repair_share)
+        check_share(self.repair_share)
 
 
 class SoftCastCodec(Codec):
@@ -48,12 +49,12 @@ class SoftCastCodec(Codec):
         too small.
         """
         check_shape(image.shape)
-        mcs, share = budget.robust_mcs(link), erasure.share_of(self.options.repair_share, link)
-        return budget.within(link, image.shape, lambda uses: self._message(image, uses, mcs, share))
+        return budget.within(link, image.shape, lambda uses: self._message(image, uses, link))
 
-    def _message(self, image: np.ndarray, uses: int, mcs: str, share: float) -> Message:
+    def _message(self, image: np.ndarray, uses: int, link: Link) -> Message:
+        protection = Protection.of(self.options.repair_share, link, budget.robust_mcs(link), uses)
         planes = image.astype(np.float64).transpose(2, 0, 1)
-        coded, stream = fill(planes, uses, mcs, share, self.options.transform)
+        coded, stream = fill(planes, uses, protection, self.options.transform)
         transform = TRANSFORMS.index(self.options.transform)
         parameters = bytes([transform]) + len(coded.side).to_bytes(_SIZE_BYTES, "big")
         return Message(self.name, tuple(image.shape), parameters, coded.values, (stream,))
@@ -84,18 +85,17 @@ def _unpack(parameters: bytes) -> tuple[str, int]:
 
 
 def fill(
-    planes: np.ndarray, uses: int, mcs: str, share: float, transform: str = TRANSFORMS[0]
+    planes: np.ndarray, uses: int, protection: Protection, transform: str = TRANSFORMS[0]
 ) -> tuple[softcast_transform.Coded, DigitalStream]:
     """Planes, float (C, H, W) → as many chunks as `uses` channel uses hold beside their own side
-    information, a `share` of whose symbols are repair symbols.
+    information with its repair symbols.
 
     Raises `budget.TooFew` when they hold none.
     """
-    size = digital.payload_bytes_per_block(mcs)
 
     def parts(most_values: int) -> tuple[softcast_transform.Coded, int, int]:
         coded = softcast_transform.encode(planes, most_values, transform)
-        side = budget.protected_uses(len(coded.side), share, mcs)
+        side = budget.protected_uses(len(coded.side), protection)
         return coded, side, side + analog.symbol_count(len(coded.values))
 
     reserved = 0
@@ -110,7 +110,8 @@ def fill(
         coded, _, spent = parts(few.needed)
     if spent > uses:
         raise budget.TooFew(f"{uses} channel uses are too few for SoftCast and its side information", spent)
-    return coded, DigitalStream(erasure.protect(coded.side, share, size), mcs)
+    size = digital.payload_bytes_per_block(protection.mcs)
+    return coded, DigitalStream(erasure.protect(coded.side, protection, size), protection.mcs)
 
 
 def recovered(stream: ReceivedDigital, n_bytes: int) -> bytes:

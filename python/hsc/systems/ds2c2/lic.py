@@ -18,6 +18,7 @@ import torch
 
 from ...codecs.contract import Codec, Decoded
 from ...coding import budget, erasure
+from ...coding.protection import Protection
 from ...errors import HscError
 from ...message import DigitalStream, Link, Message, ReceivedDigital, ReceivedMessage
 from ...nn import planes
@@ -122,29 +123,31 @@ class LicCodec(Codec):
         planes.check_shape(image.shape)
         network, coder = lic_network.load(WEIGHTS[self.options.training])
         mcs = budget.mcs(link, self.options.margin_db)
-        codes, share = Codes(network, coder, image), self.options.share(link)
+        codes = Codes(network, coder, image)
 
         def made(uses: int) -> Message:
-            return self._message(codes, tuple(image.shape), uses, mcs, share)
+            protection = self.options.protection(link, mcs, uses)
+            return self._message(codes, tuple(image.shape), uses, protection)
 
         return budget.within(link, image.shape, made)
 
     def _message(
-        self, codes: Codes, shape: tuple[int, int, int], uses: int, mcs: str, share: float
+        self, codes: Codes, shape: tuple[int, int, int], uses: int, protection: Protection
     ) -> Message:
         """The finest level whose code fits into so many channel uses. Raises `budget.TooFew` when none
         does.
         """
+        mcs = protection.mcs
         size, room = digital.payload_bytes_per_block(mcs), budget.bytes_in(uses, mcs)
-        finest = codes.finest(lambda count: erasure.protected_bytes(count, share, size) <= room)
+        finest = codes.finest(lambda count: erasure.protected_bytes(count, protection, size) <= room)
         data = codes[finest]
-        if (least := erasure.protected_bytes(len(data), share, size)) > room:
+        if (least := erasure.protected_bytes(len(data), protection, size)) > room:
             needed = digital.symbol_count(least, mcs)
             raise budget.TooFew(f"{uses} channel uses do not hold the coarsest image of lic", needed)
         if len(data) > MOST_BYTES:
             raise HscError(f"the code has {len(data)} bytes: lower the CBR, or send a smaller image")
         parameters = LicParameters(finest, self.options.losses, self.options.training, len(data))
-        repaired = erasure.protect(data, share, size)
+        repaired = erasure.protect(data, protection, size)
         return Message(self.name, shape, parameters.pack(), None, (DigitalStream(repaired, mcs),))
 
     def decode(self, received: ReceivedMessage) -> Decoded:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ...codecs.options import option, repair_option
-from ...coding import erasure
+from ...coding.protection import Protection, check_share
 from ...errors import HscError
 from ...message import Link
 
@@ -32,10 +32,10 @@ class LicOptions:
     )
 
     def __post_init__(self) -> None:
-        erasure.check_share(self.repair_share)
+        check_share(self.repair_share)
         if not 0 <= self.margin_db <= 40:
             raise HscError(f"the margin of the MCS is {self.margin_db} dB: give 0 to 40")
 
-    def share(self, link: Link) -> float:
-        """Share of repair symbols that is sent."""
-        return erasure.share_of(self.repair_share, link) if self.losses == "repair" else 0.0
+    def protection(self, link: Link, mcs: str, uses: int) -> Protection:
+        """What the repair symbols are for that a message of so many channel uses has."""
+        return Protection.of(self.repair_share if self.losses == "repair" else 0.0, link, mcs, uses)

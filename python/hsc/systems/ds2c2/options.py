@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ...codecs.options import Ends, option, repair_option
-from ...coding import erasure
+from ...coding.protection import check_share
 from ...errors import HscError
 
 Coding = Literal["dispersed", "binary"]
@@ -51,4 +51,4 @@ class Ds2c2Options:
             raise HscError(f"the base layer has no fineness {self.fineness}: choose one of 0 to {FINEST}")
         if not 0 <= self.steps <= MOST_STEPS:
             raise HscError(f"{self.steps} steps of FineNet: give 0 to {MOST_STEPS}")
-        erasure.check_share(self.repair_share)
+        check_share(self.repair_share)

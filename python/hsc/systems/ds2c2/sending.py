@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from ...coding import budget, erasure
+from ...coding.protection import Protection
 from ...errors import HscError
 from ...message import DigitalStream, Link, Message
 from ...nn import planes
@@ -36,7 +37,7 @@ class Terms:
         shape: (H, W, C).
         uses: complex channel uses of payload.
         base_mcs, residual_mcs: of the two streams.
-        repair_share: repair symbols over all symbols of the base layer.
+        protection: what the repair symbols of the base layer are for.
         options: the codec's.
     """
 
@@ -44,30 +45,31 @@ class Terms:
     uses: int
     base_mcs: str
     residual_mcs: str
-    repair_share: float
+    protection: Protection
     options: Ds2c2Options
 
     @classmethod
     def of(cls, shape: tuple[int, int, int], uses: int, link: Link, options: Ds2c2Options) -> Terms:
         """Those of a link. Raises HscError for an impossible one."""
         margins = (BASE_MARGIN_DB, RESIDUAL_MARGIN_DB)
-        share = erasure.share_of(options.repair_share, link)
-        return cls(shape, uses, *(budget.mcs(link, margin) for margin in margins), share, options)
+        base_mcs, residual_mcs = (budget.mcs(link, margin) for margin in margins)
+        protection = Protection.of(options.repair_share, link, base_mcs, uses)
+        return cls(shape, uses, base_mcs, residual_mcs, protection, options)
 
     def protected(self, data: bytes) -> bytes:
         """The base layer with its repair symbols."""
         size = digital.payload_bytes_per_block(self.base_mcs)
-        return erasure.protect(data, self.repair_share, size)
+        return erasure.protect(data, self.protection, size)
 
     def base_room(self) -> int:
         """Bytes of the base layer that its share of the budget holds."""
         room = budget.bytes_in(int(BASE_SHARE * self.uses), self.base_mcs)
         size = digital.payload_bytes_per_block(self.base_mcs)
-        return erasure.source_room(room, self.repair_share, size)
+        return erasure.source_room(room, self.protection, size)
 
     def base_uses(self, n_bytes: int) -> int:
         """Channel uses of so many bytes of the base layer, with its repair symbols."""
-        return budget.protected_uses(n_bytes, self.repair_share, self.base_mcs)
+        return budget.protected_uses(n_bytes, self.protection)
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ import torch
 from ... import metrics
 from ...channel import erase_blocks
 from ...coding import erasure, hevc, hevc_rate
+from ...coding.protection import Protection
 from ...errors import HscError
 from ...evaluation.curves import Axis, Curves, Series, mean_and_confidence
 from ...evaluation.figure import Given
@@ -141,9 +142,9 @@ def learned(image: np.ndarray, training: str, losses: str) -> Sent:
 def repaired(image: np.ndarray) -> Sent:
     """HEVC with RaptorQ, in LDPC blocks, all bits counted."""
     shape = tuple(image.shape)
-    room = int(BITS_PER_PIXEL * shape[0] * shape[1] / 8)
-    still = hevc_rate.fit(image, erasure.source_room(room, _REPAIR, LDPC_BLOCK))
-    data = erasure.protect(still, _REPAIR, LDPC_BLOCK)
+    room, protection = int(BITS_PER_PIXEL * shape[0] * shape[1] / 8), Protection(_REPAIR)
+    still = hevc_rate.fit(image, erasure.source_room(room, protection, LDPC_BLOCK))
+    data = erasure.protect(still, protection, LDPC_BLOCK)
 
     def receive(share: float, rng: np.random.Generator) -> np.ndarray:
         came = ReceivedDigital(*erase_blocks(data, share, LDPC_BLOCK, rng), (), LDPC_BLOCK)

@@ -14,6 +14,7 @@ import torch
 
 from ...coding import budget, erasure
 from ...coding.entropy import EntropyTables
+from ...coding.protection import Protection
 from ...coding.regions import Region, grid, regions
 from ...errors import HscError
 from ...message import DigitalStream, Link, ReceivedDigital, ReceivedMessage
@@ -39,7 +40,7 @@ class Terms:
     Attributes:
         regions: of the image.
         key: 32 bytes, or None.
-        repair_share: repair symbols over all symbols.
+        protection: what its repair symbols are for.
         mcs: of the stream.
         block_bytes: of an LDPC block, which a repair symbol has too.
         block_uses: channel uses of a block.
@@ -47,7 +48,7 @@ class Terms:
 
     regions: list[Region]
     key: bytes | None
-    repair_share: float
+    protection: Protection
     mcs: Mcs
     block_bytes: int
     block_uses: int
@@ -67,8 +68,8 @@ class Terms:
         chosen = mcs.by_name(budget.mcs(link.with_code(CODE), uses=share * uses))
         block_bytes, block_uses = digital.payload_bytes_per_block(chosen), digital.symbols_per_block(chosen)
         where = regions(*shape[:2])
-        repair_share = erasure.share_of(options.repair_share, link)
-        return cls(where, options.key, repair_share, chosen, block_bytes, block_uses)
+        protection = Protection.of(options.repair_share, link, chosen.name, uses)
+        return cls(where, options.key, protection, chosen, block_bytes, block_uses)
 
     @property
     def overhead(self) -> int:
@@ -78,14 +79,20 @@ class Terms:
 
     def uses(self, n_bytes: int) -> int:
         """Channel uses of so many bytes with repair symbols and LDPC."""
-        protected = erasure.protected_bytes(n_bytes, self.repair_share, self.block_bytes)
+        protected = erasure.protected_bytes(n_bytes, self.protection, self.block_bytes)
         return -(-protected // self.block_bytes) * self.block_uses
 
     def room(self, uses: int, chunks: int) -> int:
         """Bytes of code that so many channel uses hold, in so many chunks."""
         whole = budget.bytes_in(uses, self.mcs.name)
-        protected = erasure.source_room(whole, self.repair_share, self.block_bytes)
-        return protected - self.beside(chunks)
+        return erasure.source_room(whole, self.protection, self.block_bytes) - self.beside(chunks)
+
+    def data_share(self, uses: int) -> float:
+        """Share of the symbols that are data, where so many channel uses hold data and repair symbols."""
+        source = (self.room(uses, 0) + self.beside(0)) // self.block_bytes
+        if not source:
+            return 1 - self.protection.share
+        return source / (source + self.protection.repair_symbols(source))
 
     def beside(self, chunks: int) -> int:
         """Bytes of the stream beyond the code of so many chunks."""
@@ -110,7 +117,7 @@ class Terms:
         """The codes of all chunks, and the place of each region's first analog value → the stream."""
         parts = [RegionPart(place, code) for place, code in zip([*first, 0], codes, strict=False)]
         plain = stream.seal(parts, self.key)
-        return DigitalStream(erasure.protect(plain, self.repair_share, self.block_bytes), self.mcs.name)
+        return DigitalStream(erasure.protect(plain, self.protection, self.block_bytes), self.mcs.name)
 
 
 @dataclass(frozen=True)

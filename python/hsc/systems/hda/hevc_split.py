@@ -216,7 +216,7 @@ def _room(at: Budget, share: float) -> int:
 
 def _bytes_per_use(at: Budget, share: float) -> float:
     """Bytes of the digital part for each channel use of the message, when it takes `share` of them."""
-    return share * at.terms.mcs.bits_per_use / 8 * _FILLED * (1 - at.terms.repair_share)
+    return share * at.terms.mcs.bits_per_use / 8 * _FILLED * at.terms.data_share(int(share * at.uses))
 
 
 def _beside_base(at: Budget) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ...codecs.options import Ends, option, repair_option
-from ...coding import erasure
+from ...coding.protection import check_share
 from ...errors import HscError
 from ...phy import cipher
 from ...refiner.options import RefinerOptions
@@ -51,4 +51,4 @@ class HdaOptions(RefinerOptions):
             raise HscError(f"the DA ratio is {self.da_ratio}: give 0.05 to 10, or none to have it chosen")
         if self.key is not None and len(self.key) != 32:
             raise HscError(f"the AES key has {len(self.key)} bytes: give 32 (64 hexadecimal digits)")
-        erasure.check_share(self.repair_share)
+        check_share(self.repair_share)

@@ -14,7 +14,7 @@ import numpy as np
 from ...codecs.contract import Codec, Decoded
 from ...coding import budget
 from ...message import Base, DigitalStream, Link, Message, ReceivedMessage
-from ...phy.adaptation import LinkSetting, loss_of
+from ...phy.adaptation import LinkSetting
 from . import complementary, models, recomposition, semantic, target
 from .complementary import usual_cbr
 from .options import AUTO, CODINGS, NO_AMOUNT, TUNINGS, HscOptions
@@ -41,15 +41,14 @@ class HscCodec(Codec):
         """
         shape, options = tuple(image.shape), self._tuned(tuple(image.shape), link)
         link = replace(link, mcs=complementary.mcs_of(options, link))
-        share = complementary.repair_share(options, link)
         values, predicted = semantic.encode(image, options)  # (1), (6)
         if self._uses_noise(link):
-            loss = loss_of(share)
+            loss = complementary.loss(options, link)
             noisy = semantic.over_noise(values, predicted, link.snr_db, options.psnr_db is not None, loss)
             predicted = replace(predicted, noisy=noisy)
 
         def message(uses: int | None) -> Message:
-            made = complementary.encode(image, predicted, options, uses, link.mcs, share)  # (2)
+            made = complementary.encode(image, predicted, options, uses, link.mcs, link)  # (2)
             streams = (DigitalStream(made.data, link.mcs),) if made.data else ()
             notices: tuple[str, ...] = ()
             if options.psnr_db is not None:

@@ -9,10 +9,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ...coding import budget, erasure
+from ...coding.protection import Protection
 from ...errors import HscError
 from ...message import Link
 from ...phy import digital
 from ...phy import mcs as mcs_table
+from ...phy.adaptation import loss_of
 from . import cr, cr_progressive, cr_rate, models, recomposition
 from .cr_source import Source
 from .options import AUTO, CODINGS, LARGEST_RANK, TUNINGS, HscOptions
@@ -23,6 +25,9 @@ from .semantic import Prediction
 DEFAULT_MCS = "16QAM-1/2"
 # Its code. Whoever names it names no MCS: comparisons do, for every codec (`evaluation.plan.Case`).
 _CODE = mcs_table.by_name(DEFAULT_MCS).code
+# Share of repair symbols where nothing is known of losses: none, as the paper has it. An image without its CR
+# is still one.
+_USUAL_SHARE = 0.0
 # CBR of a digit where nothing else is said: three LDPC blocks.
 DEFAULT_CBR_DIGIT = 0.67
 # CBR of a photograph where nothing else is said: what papers on such codecs measure at.
@@ -52,7 +57,7 @@ def encode(
     options: HscOptions,
     uses: int | None = None,
     mcs: str = DEFAULT_MCS,
-    share: float = 0.0,
+    link: Link = Link(),  # noqa: B008 - frozen
 ) -> Complementary:
     """uint8 image (H, W, C) and what is known of its SR → CR, eq. (2).
 
@@ -63,7 +68,7 @@ def encode(
         uses: most channel uses of SR and CR, repair symbols included. None: those of the options' CBR, else
             of `usual_cbr`; with a rank or a PSNR no limit.
         mcs: that the CR is sent with.
-        share: repair symbols over all symbols of the CR, `repair_share`.
+        link: what is known of its losses.
 
     Raises:
         HscError: a G that is not of this image, a rank above the image's height, a CR that is too long for
@@ -78,7 +83,8 @@ def encode(
         )
     if uses is None and options.rank is None and options.psnr_db is None:
         uses = budget.channel_uses(Link(cbr=options.cbr), shape, usual_cbr(shape))
-    most = None if uses is None else _most_bytes(uses, shape, predicted.sr_uses, mcs, share)
+    protection = Protection.of(options.repair_share, link, mcs, uses or 0, _USUAL_SHARE)
+    most = None if uses is None else _most_bytes(uses, shape, predicted.sr_uses, protection)
     if options.rank == 0 or (most == 0 and options.rank is None):
         return Complementary(b"", replace(predicted.parameters, rank=0))
     if height > LARGEST_RANK:
@@ -87,7 +93,11 @@ def encode(
             "or send rank 0"
         )
     make = _in_the_better_coding if options.cr == AUTO else _coded
-    return _protected(make(image, predicted, options, most), share, mcs)
+    made = make(image, predicted, options, most)
+    if uses is None:
+        taken = predicted.sr_uses + digital.symbol_count(len(made.data), mcs)
+        protection = replace(protection, uses=taken)
+    return _protected(made, protection)
 
 
 def mcs_of(options: HscOptions, link: Link) -> str:
@@ -100,11 +110,9 @@ def mcs_of(options: HscOptions, link: Link) -> str:
     return budget.mcs(replace(link, mcs=named))
 
 
-def repair_share(options: HscOptions, link: Link) -> float:
-    """Share of repair symbols: the option, else what the link calls for. None where nothing is known of
-    losses, as the paper has it: an image without its CR is still one.
-    """
-    return erasure.share_of(options.repair_share, link, usual=0.0)
+def loss(options: HscOptions, link: Link) -> float:
+    """Share of the packets whose loss the repair symbols are for, 0 to 1."""
+    return loss_of(Protection.of(options.repair_share, link, DEFAULT_MCS, 0, _USUAL_SHARE).share)
 
 
 def usual_cbr(shape: tuple[int, int, int]) -> float:
@@ -112,34 +120,35 @@ def usual_cbr(shape: tuple[int, int, int]) -> float:
     return DEFAULT_CBR_DIGIT if tuple(shape) == models.DIGIT_SHAPE else DEFAULT_CBR_PHOTO
 
 
-def _protected(made: Complementary, share: float, mcs: str) -> Complementary:
+def _protected(made: Complementary, protection: Protection) -> Complementary:
     """A CR with its repair symbols, one to an LDPC block."""
-    size = digital.payload_bytes_per_block(mcs)
-    if not _pays(share, -(-len(made.data) // size)):
+    size = digital.payload_bytes_per_block(protection.mcs)
+    if not _pays(protection, -(-len(made.data) // size)):
         return made
-    data = erasure.protect(made.data, share, size)
+    data = erasure.protect(made.data, protection, size)
     return Complementary(data, replace(made.parameters, source_bytes=len(made.data)))
 
 
-def _most_bytes(uses: int, shape: tuple[int, int, int], sr_uses: int, mcs: str, share: float) -> int:
+def _most_bytes(uses: int, shape: tuple[int, int, int], sr_uses: int, protection: Protection) -> int:
     """Bytes of CR that fit beside an image's SR and the repair symbols: whole LDPC blocks within so many
     channel uses. Raises `budget.TooFew` for too few.
     """
     if uses < sr_uses:
         advice = f"raise the CBR to at least {budget.least_cbr(sr_uses, shape):g}"
         raise budget.TooFew(f"{uses} channel uses do not hold the SR", sr_uses, advice)
-    size = digital.payload_bytes_per_block(mcs)
-    blocks = min((uses - sr_uses) // digital.symbols_per_block(mcs), digital.LARGEST_STREAM // size)
-    if not _pays(share, blocks):
+    size = digital.payload_bytes_per_block(protection.mcs)
+    each = digital.symbols_per_block(protection.mcs)
+    blocks = min((uses - sr_uses) // each, digital.LARGEST_STREAM // size)
+    if not _pays(protection, blocks):
         return blocks * size
-    return min(erasure.source_room(blocks * size, share, size), erasure.MOST_SOURCE_SYMBOLS * size)
+    return min(erasure.source_room(blocks * size, protection, size), erasure.MOST_SOURCE_SYMBOLS * size)
 
 
-def _pays(share: float, blocks: int) -> bool:
+def _pays(protection: Protection, blocks: int) -> bool:
     """Whether so many blocks have repair symbols: where the share is a block at least. A digit has three, and
     a whole one against the loss of a tenth would cost it 6 dB.
     """
-    return share * blocks >= 1
+    return protection.share * blocks >= 1
 
 
 def _in_the_better_coding(

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 from ...codecs.options import option, repair_option
-from ...coding import erasure
+from ...coding.protection import check_share
 from ...errors import HscError
 
 Semantic = Literal["vae", "vqvae"]
@@ -70,7 +70,7 @@ class HscOptions:
     sampling: bool = option(False, "send a sample of the VAE's posterior instead of its mean")
 
     def __post_init__(self) -> None:
-        erasure.check_share(self.repair_share)
+        check_share(self.repair_share)
         if sum(value is not None for value in (self.rank, self.psnr_db, self.cbr)) > 1:
             raise HscError("HSC takes one of rank, psnr_db and cbr: leave the others out")
         if self.symbols not in SYMBOLS:

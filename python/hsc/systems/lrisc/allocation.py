@@ -16,6 +16,7 @@ import torch
 from ...coding import activity, analog_part, budget, erasure, whitening
 from ...coding import regions as coding_regions
 from ...coding.analog_part import Selection
+from ...coding.protection import Protection
 from ...errors import HscError
 from ...message import DigitalStream, Link, Message
 from ...nn import planes
@@ -47,7 +48,7 @@ class Terms:
         uses: complex channel uses of payload.
         snr_db: Es/N0 that the gains are made for [dB].
         mcs: of the side information.
-        repair_share: repair symbols over all symbols of the side information.
+        protection: what the repair symbols of the side information are for.
         options: the codec's.
     """
 
@@ -55,15 +56,16 @@ class Terms:
     uses: int
     snr_db: float
     mcs: str
-    repair_share: float
+    protection: Protection
     options: LriscOptions
 
     @classmethod
     def of(cls, shape: tuple[int, int, int], uses: int, link: Link, options: LriscOptions) -> Terms:
         """Those of a link. Raises HscError for an impossible one."""
         snr_db = USUAL_SNR_DB if link.snr_db is None else link.snr_db
-        share = erasure.share_of(options.repair_share, link)
-        return cls(shape, uses, snr_db, budget.mcs(link, MARGIN_DB), share, options)
+        mcs = budget.mcs(link, MARGIN_DB)
+        protection = Protection.of(options.repair_share, link, mcs, uses)
+        return cls(shape, uses, snr_db, mcs, protection, options)
 
     @property
     def cbr(self) -> float:
@@ -82,7 +84,7 @@ class Terms:
 
     def side_uses(self, n_bytes: int) -> int:
         """Channel uses of so many bytes of side information with repair symbols and LDPC."""
-        return budget.protected_uses(n_bytes, self.repair_share, self.mcs)
+        return budget.protected_uses(n_bytes, self.protection)
 
 
 @dataclass(frozen=True)
@@ -203,7 +205,7 @@ def message(z: torch.Tensor, chosen: Allocation, terms: Terms) -> Message:
     parameters = LriscParameters(
         chosen.fineness, chosen.selection, len(chosen.side), chosen.literal, chosen.texture
     )
-    protected = erasure.protect(chosen.side, terms.repair_share, terms.block_bytes)
+    protected = erasure.protect(chosen.side, terms.protection, terms.block_bytes)
     streams = (DigitalStream(protected, terms.mcs),)
     values = np.empty(len(waves) + len(others), np.float32)
     of_waves = places(len(waves), len(values))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ...codecs.options import Ends, option, repair_option
-from ...coding import erasure
+from ...coding.protection import check_share
 from ...errors import HscError
 from ...refiner.options import RefinerOptions
 
@@ -53,4 +53,4 @@ class LriscOptions(RefinerOptions):
             raise HscError(f"the share of the side information is {self.side_share:g}: give 0.01 to 0.5")
         if not 0 <= self.texture <= 1:
             raise HscError(f"the weight of texture is {self.texture:g}: give 0 (none) to 1")
-        erasure.check_share(self.repair_share)
+        check_share(self.repair_share)

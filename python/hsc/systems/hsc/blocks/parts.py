@@ -162,8 +162,8 @@ class cr_projection(PartsBlock):
         known = HscParameters.unpack(generated.parameters)
         predicted = semantic.Prediction(generated.pixels, known, analog.symbol_count(generated.sr_values))
         options = self._options.beside(TUNINGS[known.tuning], known.rank)
-        mcs, share = complementary.mcs_of(options, Link()), complementary.repair_share(options, Link())
-        made = complementary.encode(image.pixels, predicted, options, mcs=mcs, share=share)
+        mcs = complementary.mcs_of(options, Link())
+        made = complementary.encode(image.pixels, predicted, options, mcs=mcs)
         self.counters["rank"] = made.parameters.rank
         self.publish(
             "digital",
