@@ -11,6 +11,7 @@ import numpy as np
 
 from . import estimation as est
 from . import tracking
+from .echoes import EchoEstimator
 from .header import HEADER_BYTES, HEADER_SYMBOLS, Header, decode_header, pack, unpack
 from .ldpc import shortened
 from .leak import constant_part, without_moving_part
@@ -74,11 +75,13 @@ class _Estimate:
     Attributes:
         channel: complex64 (used,) where it stays as it was in the header, else (payload rows, used).
         variance: of the noise, float (used,) or (payload rows, used).
+        error: variance of the channel's error for a symbol of unit power, float (used,).
         drift: of the clock [samples per row].
     """
 
     channel: np.ndarray
     variance: np.ndarray
+    error: np.ndarray
     drift: float
 
 
@@ -92,7 +95,10 @@ class Demodulator:
         self._preamble = preamble_carriers(numerology)
         energy = np.abs(self._preamble) ** 2
         self._from_preamble = est.ChannelEstimator(numerology, energy.sum(axis=0))
-        self._from_header = est.ChannelEstimator(numerology, energy.sum(axis=0) + numerology.header_symbols)
+        weight = energy.sum(axis=0) + numerology.header_symbols
+        self._from_header = est.ChannelEstimator(numerology, weight)
+        self._from_echoes = EchoEstimator(numerology, weight, self._from_header)
+        self._over_weight, self._over_energy = (1 / weight).astype(np.float32), 1 / float(weight.sum())
         self._conjugate = np.conj(self._preamble)
         self._even = np.flatnonzero(numerology.carriers % 2 == 0)
         self._odd = np.flatnonzero(numerology.carriers % 2)
@@ -237,23 +243,30 @@ class Demodulator:
         common phase.
         """
         n = self.numerology
-        channel, variance = self._refine(rows[: n.overhead_symbols], burst)
+        channel, variance, error = self._refine(rows[: n.overhead_symbols], burst)
         phasors = np.empty(len(rows), np.complex64)
         phasors[:2] = (self._conjugate * rows[:2]) @ np.conj(channel)
         phasors[2:] = (rows[2:, n.pilot_index] * course.pilots) @ np.conj(channel[n.pilot_index])
         course.phase = est.smooth_phase(n, phasors, course.phase)
         rows *= est.unit_phasors(-course.phase)[:, None]
-        estimate = _Estimate(channel, variance, course.drift)
+        turned = est.turning_error(n, channel, variance, len(rows), self._middle)
+        estimate = _Estimate(channel, variance, error * variance + turned * _power(channel), course.drift)
         return self._follow(rows, estimate, course) if burst.size else estimate
 
-    def _refine(self, rows: np.ndarray, burst: Burst) -> tuple[np.ndarray, np.ndarray]:
-        """Channel and noise variance per carrier from preamble and header, whose drift is already undone."""
+    def _refine(self, rows: np.ndarray, burst: Burst) -> tuple[np.ndarray, np.ndarray, float]:
+        """Channel and noise variance per carrier, (used,) each, from preamble and header, whose drift is
+        already undone, and the variance of the channel's error over that of the noise.
+        """
         known = burst.known
-        channel = self._from_header.estimate((np.conj(known) * rows).sum(axis=0), burst.noise_variance)
+        matched = (np.conj(known) * rows).sum(axis=0)
+        # what the rows do not agree on is noise
+        apart = float(np.vdot(rows, rows).real) - float(_power(matched) @ self._over_weight)
+        noise = max(apart, 0.0) / (rows.size - matched.size)
+        channel, unknowns = self._from_echoes.estimate(matched, noise)
         rest = rows - known * channel
-        freedom = len(rows) * (1 - self._from_header.taps / rest.size)
+        freedom = len(rows) * (1 - unknowns / rest.size)
         raw = (rest.real**2 + rest.imag**2).sum(axis=0) / np.float32(freedom)
-        return channel, est.smooth_variance(raw, len(rows))
+        return channel, est.smooth_variance(raw, len(rows)), unknowns * self._over_energy
 
     def _follow(self, rows: np.ndarray, known: _Estimate, course: _Course) -> _Estimate:
         """What the payload came through where channel and noise change within the packet.
@@ -272,6 +285,7 @@ class Demodulator:
         moved = self._moved(rows, known, course, noise) if tracking.moves(residual, noise) else None
         if moved is None:
             channel, variance = known.channel, known.variance
+            error = known.error
             drift = known.drift
         else:
             at_pilots = known.channel[places] + moved.channel[:, places]
@@ -281,13 +295,14 @@ class Demodulator:
             before = calm * before
             channel = known.channel + moved.channel[after:]
             variance = calm * known.variance + moved.variance[after:]
+            error = np.zeros_like(known.error)  # it is part of the deviation
             drift = known.drift + moved.drift
         change = tracking.noise_changes(energy, before)
         if change is not None:
             variance = variance * change[after:, None]
         expected = channel.real**2 + channel.imag**2 + variance
         found = tracking.interference(rows[self.numerology.overhead_symbols :], expected)
-        return _Estimate(channel, variance if found is None else variance + found, drift)
+        return _Estimate(channel, variance if found is None else variance + found, error, drift)
 
     def _moved(
         self, rows: np.ndarray, known: _Estimate, course: _Course, noise: np.ndarray
@@ -321,7 +336,7 @@ class Demodulator:
         """Payload rows (payload rows, used) divided by their channel, in the order of the symbols."""
         power = _power(estimate.channel)
         rows *= np.conj(estimate.channel) / power
-        variance = (estimate.variance / power).astype(np.float32)
+        variance = ((estimate.variance + estimate.error) / power).astype(np.float32)
         snr = float((1 / np.maximum(variance, _TINY)).mean()) if variance.size else 1.0
         mapping = _received_mapping(self.numerology, len(rows))
         entry = mapping.entry[: burst.size]

@@ -9,6 +9,7 @@ it, in samples, beyond its nominal length.
 from __future__ import annotations
 
 import cmath
+import math
 from functools import lru_cache
 
 import numpy as np
@@ -56,6 +57,7 @@ class ChannelEstimator:
 
     Attributes:
         taps: number of delays.
+        first, last: delays [samples], from the first to the last.
         response: complex64 (used, taps), what a path of each delay does to the carriers.
     """
 
@@ -64,10 +66,12 @@ class ChannelEstimator:
         taps = np.arange(-margin, numerology.cp + margin + 1)
         response = np.exp(-2j * np.pi / numerology.n_fft * np.outer(numerology.carriers, taps))
         self._gram, vectors = np.linalg.eigh(response.conj().T @ (response * weight[:, None]))
+        self._sum, self._sum_square = float(self._gram.sum()), float(self._gram @ self._gram)
         self._modes = (response @ vectors).astype(np.complex64)
         self._adjoint = np.ascontiguousarray(self._modes.conj().T)
         self._weight = float(weight.mean())
         self.taps = taps.size
+        self.first, self.last = int(taps[0]), int(taps[-1])
         self.response = response.astype(np.complex64)
         self._cross = self.response.conj().T @ self.response
 
@@ -78,6 +82,28 @@ class ChannelEstimator:
         power = float(np.vdot(matched, matched).real) / matched.size / self._weight**2
         loading = max(self.taps * noise_variance / max(power, 1e-30), _LEAST_LOADING * self._gram[-1])
         return self._modes @ ((self._adjoint @ matched) / (self._gram + loading).astype(np.float32))
+
+    def beyond_noise(self, taps: np.ndarray, noise_variance: float) -> float:
+        """Power of a tap that what is received in common with each of them, or with each of their modes,
+        (taps,), shows beyond noise; 0 unless it is more than the standard deviation that noise gives it.
+        """
+        least = noise_variance * math.sqrt(self._sum_square)
+        beyond = float(np.vdot(taps, taps).real) - noise_variance * self._sum
+        return beyond / self._sum_square if beyond > least else 0.0
+
+    def remainder(self, matched: np.ndarray, noise_variance: float) -> tuple[np.ndarray, float]:
+        """As `estimate`, for a channel that may be noise alone: its taps are as strong as what is there
+        beyond.
+
+        Returns the channel, complex64 (used,), and how many unknowns that is worth: noise has as much of a
+        hand in it as in so many that are not known at all beforehand.
+        """
+        modes = self._adjoint @ matched
+        power = self.beyond_noise(modes, noise_variance)
+        if not power:
+            return np.zeros(matched.size, np.complex64), 0.0
+        gain = 1 / (self._gram + max(noise_variance / power, _LEAST_LOADING * self._gram[-1]))
+        return self._modes @ (modes * gain.astype(np.float32)), float(self._gram @ gain)
 
     def echoes(self, channel: np.ndarray, noise_variance: float) -> np.ndarray:
         """Power of the path of each delay of a channel, (used,) → float (taps,), as few paths as explain it
@@ -265,9 +291,44 @@ def smooth_phase(numerology: Numerology, phasors: np.ndarray, line: np.ndarray) 
     """Phase of each row, float (rows,): the straight `line` that was fitted to it, (rows,), and what is left
     smoothed over the neighbours that give 64 pilots together.
     """
-    length = min(2 * (_PHASE_PILOTS // numerology.pilots // 2) + 1, 2 * ((len(phasors) - 1) // 2) + 1)
+    length = _phase_rows(numerology, len(phasors))
     left = np.convolve(phasors * unit_phasors(-line), np.ones(length, np.float32), mode="same")
     return line + np.arctan2(left.imag, left.real)
+
+
+def _phase_rows(numerology: Numerology, rows: int) -> int:
+    """Rows, of so many, that one phase is averaged over."""
+    return min(2 * (_PHASE_PILOTS // numerology.pilots // 2) + 1, 2 * ((rows - 1) // 2) + 1)
+
+
+def turning_error(
+    numerology: Numerology, channel: np.ndarray, noise_variance: np.ndarray, rows: int, middle: float
+) -> np.ndarray:
+    """Variance of the angle by which noise has each carrier turned in the payload [rad²], float32 (used,):
+    common phase and clock drift, which the pilots of a burst of so many rows showed.
+
+    `channel` and `noise_variance` are those of the carriers, (used,); `middle` is the mean row that the
+    channel comes from, whose delay is part of it.
+    """
+    pilots, noise = channel[numerology.pilot_index], noise_variance[numerology.pilot_index]
+    power = pilots.real**2 + pilots.imag**2
+    of_one = float(power @ noise) / max(2 * float(np.add.reduce(power)) ** 2, 1e-30)
+    square, known, late = _drift_leverage(numerology, rows, middle)
+    drift = 1 / (known / max(of_one, 1e-30) + 1 / (_EXPECTED_DRIFT * numerology.symbol) ** 2)
+    return np.float32(drift * late) * square + np.float32(of_one / _phase_rows(numerology, rows))
+
+
+@lru_cache(maxsize=64)
+def _drift_leverage(numerology: Numerology, rows: int, middle: float) -> tuple[np.ndarray, float, float]:
+    """Squares of what a delay of one sample turns the carriers by [rad²], float32 (used,); what pilots of so
+    many rows say about a drift, over what one row says about its phase; mean square of the distance of the
+    payload's rows from `middle`.
+    """
+    square = (2 * np.pi / numerology.n_fft * numerology.carriers) ** 2
+    count = rows - PREAMBLE_SYMBOLS
+    known = count * (count**2 - 1) / 12 * float(square[numerology.pilot_index].mean())
+    late = np.arange(numerology.overhead_symbols, rows) - middle
+    return square.astype(np.float32), known, float(late @ late) / max(late.size, 1)
 
 
 def smooth_variance(raw: np.ndarray, samples: float) -> np.ndarray:
