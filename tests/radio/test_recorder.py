@@ -66,7 +66,8 @@ def test_what_is_recorded_plays_back_to_the_same_image(tmp_path, datatype):
     (live,), (replayed,) = (sorted((tmp_path / folder).glob("*.png")) for folder in ("live", "replayed"))
     if datatype == "cf32_le":
         assert live.read_bytes() == replayed.read_bytes()
-    assert np.abs(pixels(live).astype(int) - pixels(replayed)).max() <= 1
+    # rounding may decide whether an echo stands out of the noise
+    assert np.abs(pixels(live).astype(int) - pixels(replayed)).max() <= 2
 
 
 class Findings(MessageBlock):
