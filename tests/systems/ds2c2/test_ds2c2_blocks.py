@@ -398,9 +398,9 @@ def test_what_cannot_be_served_is_one_line_and_the_next_image_is():
     tight = make("ds2c2_base_encoder", cbr=1e-3)
     ((_, failed),) = tight.give("images", as_pdu(image))
     assert "raise the CBR to at least" in failed.reason
-    for message_id in range(100):
+    for message_id in range(3 * DEFAULT_QUEUE):
         encoder.give("images", as_pdu(picture(8, 8), message_id))
-    assert len(encoder.block._images) == 16
+    assert len(encoder.block._images) == 2 * DEFAULT_QUEUE
     blocks = (encoder.block, tight.block)
     assert not any(block.counters["crashes"] for block in blocks)
 

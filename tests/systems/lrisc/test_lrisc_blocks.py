@@ -238,9 +238,9 @@ def test_a_region_with_an_id_is_that_images_alone_whichever_comes_between(alloca
     allocation.give("roi", pdu.Region(np.array([0, 0, 16, 16], np.int32), 6))
     found = [parts(allocation, features(image, message_id)) for message_id in (4, 5, 6, 5)]
     assert found == [plain, inside, other, plain]
-    for message_id in range(100):
+    for message_id in range(3 * DEFAULT_QUEUE):
         allocation.give("roi", pdu.Region(RECTANGLE, message_id))
-    assert len(allocation.block._own) == 16
+    assert len(allocation.block._own) == 2 * DEFAULT_QUEUE
 
 
 @pytest.mark.parametrize(
