@@ -54,7 +54,8 @@ def test_images_cross_a_channel_of_three_processes(start, tmp_path):
     rx = start("rx", "--radio", far, "--out", tmp_path / "got", "--images", 10)
     rx.when("listening")
     digits = [IMAGES / f"digit_{i}.png" for i in range(10)]
-    tx = start("tx", *digits, "--radio", near, "--snr", 15)
+    # echoes take some of the 15 dB: the fastest MCS for these would now and then lose a digit's CR
+    tx = start("tx", *digits, "--radio", near, "--snr", 15, "--mcs", "16QAM-1/2")
     assert tx.child.wait(PATIENCE) == 0, tx.lines
     assert rx.child.wait(PATIENCE) == 0, rx.lines
     got = records(tmp_path / "got")
