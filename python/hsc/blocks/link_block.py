@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from dataclasses import replace
+from typing import TypeVar
 
 import pmt
 
@@ -10,7 +12,32 @@ from ..message import Link
 from ..phy import mcs
 from ..phy.reports import HIGHEST_SNR_DB, LOWEST_SNR_DB
 from . import pdu
-from .base import Handler, MessageBlock
+from .base import DEFAULT_QUEUE, Handler, MessageBlock
+
+T = TypeVar("T")
+# Of `Waiting`, for the images of one block.
+MOST_WAITING = 2 * DEFAULT_QUEUE
+
+
+class Waiting(OrderedDict[int, T]):
+    """What came for single images and waits for them, by message id. As many images as a queue holds may wait
+    before the block that this one is behind, and some between.
+
+    Args:
+        block: tells what is let go, the oldest, when more wait.
+        what: waits, and for what: of that line.
+    """
+
+    def __init__(self, block: MessageBlock, what: str) -> None:
+        super().__init__()
+        self._block, self._what = block, what
+
+    def put(self, message_id: int, value: T) -> None:
+        """Keep it for that image."""
+        self[message_id] = value
+        while len(self) > MOST_WAITING:
+            oldest, _ = self.popitem(last=False)
+            self._block.fail(None, f"message {oldest}: {MOST_WAITING} {self._what}")
 
 
 class LinkBlock(MessageBlock):

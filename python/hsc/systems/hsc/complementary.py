@@ -112,7 +112,8 @@ def mcs_of(options: HscOptions, link: Link) -> str:
 
 def loss(options: HscOptions, link: Link) -> float:
     """Share of the packets whose loss the repair symbols are for, 0 to 1."""
-    return loss_of(Protection.of(options.repair_share, link, DEFAULT_MCS, 0, _USUAL_SHARE).share)
+    own = options.repair_share
+    return loss_of((link.repair_share or _USUAL_SHARE) if own is None else own)
 
 
 def usual_cbr(shape: tuple[int, int, int]) -> float:

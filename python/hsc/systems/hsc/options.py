@@ -20,6 +20,7 @@ CODINGS: tuple[str, ...] = get_args(Coding)
 TUNINGS: tuple[str, ...] = get_args(Tuning)
 # M, complex channel uses of the SR of a digit, with recipes: swept in figures 2 and 3 of the paper.
 SYMBOLS = (4, 8, 16, 32, 64, 128)
+_KNOWN = ", ".join(map(str, SYMBOLS))
 # Largest height of an image [pixels] whose CR is made: eigenvectors of more take minutes.
 LARGEST_RANK = 4096
 # Of the options of which one says how much CR is sent, none.
@@ -40,7 +41,7 @@ class HscOptions:
     semantic: Semantic = option(
         "vae", "semantic codec of digits; photographs are always served by the convolutional VAE"
     )
-    symbols: int = option(8, f"M, complex channel uses of the SR of a digit: {', '.join(map(str, SYMBOLS))}")
+    symbols: int = option(8, f"M, complex channel uses of the SR of a digit: {_KNOWN}")
     rank: int | None = option(None, "rank k of the complementary representation; 0 sends the SR alone")
     psnr_db: float | None = option(
         None,
@@ -74,8 +75,7 @@ class HscOptions:
         if sum(value is not None for value in (self.rank, self.psnr_db, self.cbr)) > 1:
             raise HscError("HSC takes one of rank, psnr_db and cbr: leave the others out")
         if self.symbols not in SYMBOLS:
-            known = ", ".join(map(str, SYMBOLS))
-            raise HscError(f"the SR of a digit cannot be {self.symbols} symbols: give one of {known}")
+            raise HscError(f"the SR of a digit cannot be {self.symbols} symbols: give one of {_KNOWN}")
         if self.rank is not None and not 0 <= self.rank <= LARGEST_RANK:
             raise HscError(f"the CR's rank is {self.rank}: give 0 (SR alone) to {LARGEST_RANK}")
         if self.cbr is not None and not self.cbr > 0:

@@ -4,14 +4,13 @@ Refiner behind it is a generic block), and the whole of both ends.
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from dataclasses import replace
 from typing import Any
 
 from ...blocks import message_parts, pdu
-from ...blocks.base import DEFAULT_QUEUE, PartsBlock, limit_torch_threads, require_codec
+from ...blocks.base import PartsBlock, limit_torch_threads, require_codec
 from ...blocks.collector import DEFAULT_HOLD
-from ...blocks.link_block import LinkBlock
+from ...blocks.link_block import LinkBlock, Waiting
 from ...blocks.parts_link import PartsReceiver, PartsTransmitter
 from ...blocks.refiner import diffusion_refiner
 from ...coding import budget
@@ -28,9 +27,6 @@ from .options import LriscOptions
 DEFAULT_ROI_WEIGHT = LriscOptions.roi_weight
 DEFAULT_TEXTURE = LriscOptions.texture
 DEFAULT_SIDE_SHARE = LriscOptions.side_share
-# Regions of single images that wait for them at most: as many images wait before the Latent Encoder, and some
-# between.
-_WAITING = 2 * DEFAULT_QUEUE
 
 
 class lrisc_latent_encoder(LinkBlock):
@@ -106,7 +102,7 @@ class lrisc_rate_allocation(LinkBlock):
             Link(snr_db, cbr, mcs_name or None),
             {"roi": handlers},
         )
-        self._own: OrderedDict[int, pdu.Region | pdu.Image] = OrderedDict()
+        self._own: Waiting[pdu.Region | pdu.Image] = Waiting(self, "regions wait for their images")
         self._options = LriscOptions(
             roi_weight=roi_weight, texture=texture, side_share=side_share, repair_share=repair_share
         )
@@ -143,17 +139,11 @@ class lrisc_rate_allocation(LinkBlock):
         if region.image_id is None:
             self._common = region
         else:
-            self._keep(region.image_id, region)
+            self._own.put(region.image_id, region)
 
     def _mask(self, mask: pdu.Image) -> None:
         self._common = mask
-        self._keep(mask.message_id, mask)
-
-    def _keep(self, image_id: int, told: pdu.Region | pdu.Image) -> None:
-        self._own[image_id] = told
-        while len(self._own) > _WAITING:
-            oldest, _ = self._own.popitem(last=False)
-            self.fail(None, f"message {oldest}: {_WAITING} regions wait for their images")
+        self._own.put(mask.message_id, mask)
 
     def _allocate(self, features: pdu.Features) -> None:
         require_codec(features.codec, NAME)

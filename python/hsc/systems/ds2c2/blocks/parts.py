@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from ....blocks import pdu
-from ....blocks.base import DEFAULT_QUEUE, MessageBlock, PartsBlock, limit_torch_threads, require_codec
-from ....blocks.link_block import LinkBlock
+from ....blocks.base import MessageBlock, PartsBlock, limit_torch_threads, require_codec
+from ....blocks.link_block import LinkBlock, Waiting
 from ....codecs.contract import Decoded
 from ....codecs.options import options_of
 from ....coding import budget
@@ -31,8 +30,6 @@ from .streams import BASE, RESIDUAL, STREAMS, features_of
 DEFAULT_CODING = Ds2c2Options.coding
 DEFAULT_STEPS = Ds2c2Options.steps
 DEFAULT_SEMANTIC = Ds2c2Options.semantic
-# Images that wait for their base layer at most: as many wait before the Base Encoder, and some between.
-_WAITING = 2 * DEFAULT_QUEUE
 
 
 class ds2c2_base_encoder(LinkBlock):
@@ -136,7 +133,7 @@ class ds2c2_residual_encoder(LinkBlock):
         cbr: float | None = None,
         mcs_name: str = "",
     ) -> None:
-        self._images: OrderedDict[int, pdu.Image] = OrderedDict()
+        self._images: Waiting[pdu.Image] = Waiting(self, "images wait for their base layer")
         super().__init__(
             "DS2C2 Residual Encoder",
             {"base": {pdu.Digital: self._encode}},
@@ -158,10 +155,7 @@ class ds2c2_residual_encoder(LinkBlock):
         super().on_failed(failed)
 
     def _keep(self, image: pdu.Image) -> None:
-        self._images[image.message_id] = image
-        while len(self._images) > _WAITING:
-            oldest, _ = self._images.popitem(last=False)
-            self.fail(None, f"message {oldest}: {_WAITING} images wait for their base layer")
+        self._images.put(image.message_id, image)
 
     def _encode(self, layer: pdu.Digital) -> None:
         require_codec(layer.codec, NAME)
