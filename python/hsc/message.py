@@ -33,12 +33,15 @@ class Link:
         repair_share: of `phy.adaptation.repair_share`: repair symbols over all symbols that the losses call
             for, in what loses an image with a packet; None when nothing is known of them. A stream of few
             packets gets more (`coding.protection`). A codec's own option goes before it.
+        most_threshold_db: largest threshold of an MCS [dB] that reports of the receiver allow; holds where no
+            MCS is named, beside the codec's own margin. None where there are none.
     """
 
     snr_db: float | None = None
     cbr: float | None = None
     mcs: str | None = None
     repair_share: float | None = None
+    most_threshold_db: float | None = None
 
     def with_code(self, code: str) -> Link:
         """With a codec's own LDPC code where neither an MCS nor a code is named."""

@@ -14,8 +14,10 @@ from gnuradio.hsc.app import samples
 from gnuradio.hsc.blocks import pdu
 from gnuradio.hsc.blocks.base import MessageBlock
 from gnuradio.hsc.codecs.contract import Codec
+from gnuradio.hsc.coding import budget
 from gnuradio.hsc.errors import HscError
 from gnuradio.hsc.images import files
+from gnuradio.hsc.message import Link
 from gnuradio.hsc.phy import mcs
 from gnuradio.hsc.phy.adaptation import LinkAdaptation, Policy, loss_of, repair_share
 from gnuradio.hsc.phy.departed import MEMORY
@@ -23,6 +25,7 @@ from gnuradio.hsc.phy.header import MAX_PACKET_SYMBOLS, Header
 from gnuradio.hsc.phy.packets import Packet
 from gnuradio.hsc.phy.repeats import MissingPackets, RepeatBuffer
 from gnuradio.hsc.phy.reports import LARGEST_RECORD, Nak, Report, unpack_record
+from gnuradio.hsc.systems.hsc import complementary
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.pixel_codec import register
@@ -32,34 +35,40 @@ from support.waiting import PATIENCE
 LAYOUT = Header(1, 7, 0, 11, (64, 64, 3), 1000, 0, (("QPSK-1/2", 2000),))
 
 
-def rate(setting):
-    return mcs.by_name(setting.mcs).bits_per_use
+def of(setting, code):
+    return Link(setting.snr_db, mcs=code, most_threshold_db=setting.most_threshold_db)
 
 
 def run(adaptation, snrs, start=0.0, **counts):
     return [adaptation.report(Report(i, snr, **counts), start + i) for i, snr in enumerate(snrs)]
 
 
-def test_mcs_follows_a_step_down_at_once_and_up_after_patience():
-    policy = Policy(patience=2)
-    found = run(LinkAdaptation(policy), [20] * 4 + [5] * 3 + [20] * 4)
-    high, low = (
-        mcs.best_for(20, policy.margin_db + policy.hysteresis_db).name,
-        mcs.best_for(5, policy.margin_db).name,
-    )
-    assert [s.mcs for s in found[1:4]] == [high] * 3
-    assert [s.mcs for s in found[4:7]] == [low] * 3
-    assert found[7].mcs == low and [s.mcs for s in found[8:]] == [high] * 3
+def test_the_threshold_follows_a_step_down_at_once_and_up_after_patience():
+    found = run(LinkAdaptation(Policy(patience=2)), [20] * 4 + [5] * 3 + [20] * 4)
+    high, low = 20 - 1.5 - 1.0, 5 - 1.5  # with margin and hysteresis, with the margin
+    assert [s.most_threshold_db for s in found[1:]] == [high] * 3 + [low] * 4 + [high] * 3
 
 
-def test_noise_on_the_reports_does_not_make_the_mcs_flap():
+@pytest.mark.parametrize("code", mcs.CODES)
+def test_noise_on_the_reports_does_not_make_the_mcs_flap(code):
     rng = np.random.default_rng(1)
     threshold = mcs.by_name("16QAM-1/2").threshold_db
     reports = threshold + 1.5 + rng.normal(0, 0.15, 300)
-    names = [s.mcs for s in run(LinkAdaptation(Policy(timeout=1e9)), reports)]
+    found = run(LinkAdaptation(Policy(timeout=1e9)), reports)
+    names = [budget.mcs(of(setting, code)) for setting in found]
     assert sum(a != b for a, b in zip(names, names[1:], strict=False)) <= 4
-    plain = [mcs.best_for(snr, 1.5).name for snr in reports]
+    plain = [mcs.best_for(snr, 1.5, code).name for snr in reports]
     assert sum(a != b for a, b in zip(plain, plain[1:], strict=False)) > 50
+
+
+def test_codecs_choose_with_their_own_code_and_margin_what_the_reports_allow():
+    link = Link(snr_db=18.0, most_threshold_db=16.5)
+    assert budget.mcs(link) == mcs.best_for(16.5, 0.0).name
+    assert budget.mcs(link.with_code("nr"), uses=10_000) == mcs.best_for(16.5, 0.0, "nr").name
+    assert budget.mcs(link, margin_db=6.0) == mcs.best_for(18, 6.0).name  # more careful than the reports
+    assert budget.robust_mcs(link) == mcs.robust().name  # as without reports
+    assert budget.mcs(replace(link, mcs="64QAM-13/16")) == "64QAM-13/16"
+    assert budget.mcs(Link(snr_db=18.0, most_threshold_db=-4.0)).startswith("nr:")  # below all of 802.11ad
 
 
 def test_lost_blocks_widen_the_margin_until_they_stop():
@@ -67,7 +76,8 @@ def test_lost_blocks_widen_the_margin_until_they_stop():
     before = run(adaptation, [12] * 6, packets=4, received=4, blocks=100, lost_blocks=0)[-1]
     during = run(adaptation, [12] * 6, 6, packets=4, received=4, blocks=100, lost_blocks=30)[-1]
     after = run(adaptation, [12] * 120, 12, packets=4, received=4, blocks=100, lost_blocks=0)[-1]
-    assert rate(during) < rate(before) == rate(after)
+    assert during.most_threshold_db == before.most_threshold_db - 5  # 6 dB more of margin, no hysteresis
+    assert after.most_threshold_db == pytest.approx(before.most_threshold_db, abs=0.11)
 
 
 def test_repair_follows_the_loss_of_packets():
@@ -97,7 +107,7 @@ def test_silence_brings_the_robust_setting_back():
 
 
 def test_no_digital_part_where_none_gets_through():
-    assert [s.digital for s in run(LinkAdaptation(Policy()), [-3, 10])] == [False, True]
+    assert [s.digital for s in run(LinkAdaptation(Policy()), [-9, -3, 10])] == [False, True, True]
 
 
 @pytest.mark.parametrize(
@@ -255,19 +265,18 @@ def test_mcs_follows_the_snr_within_two_images_and_none_is_lost_but_the_first_af
     loop.start()
     try:
         snrs = [20] * 5 + [5] * 4 + [20] * 5
-        received, names, now = [], [], None
+        received, allowed, now = [], [], None
         for message_id, snr in enumerate(snrs):
             loop.channel.set_snr_db(snr)
             received.append(loop.send(photograph, message_id))
             now = loop.setting() or now
-            names.append(now.mcs)
+            allowed.append(now.most_threshold_db)
     finally:
         loop.stop()
         loop.wait()
     quality = [0.0 if image is None else metrics.psnr_db(image, photograph) for image in received]
-    high = mcs.best_for(20, 2.5).name
-    assert names[3:5] == [high] * 2 and names[-3:] == [high] * 3
-    assert all(mcs.by_name(name).threshold_db < 5 for name in names[5:9])
+    assert np.allclose(allowed[3:5] + allowed[-3:], 17.5, atol=0.5)  # 20 dB less margin and hysteresis
+    assert max(allowed[5:9]) < 5
     good = [q > 20 for q in quality]
     assert all(good[:5]) and all(good[6:]), quality  # the first image after the step down was made for 20 dB
     assert np.mean(quality[3:5]) > np.mean(quality[6:9]) + 3, "a better link is used for better images"
@@ -380,22 +389,30 @@ def test_a_message_of_which_a_packet_cannot_be_made_has_failed_once_and_was_not_
 
 def test_settings_choose_options_that_the_codec_has():
     encoder = hsc.message_encoder("hsc", {"rank": 5})
-    encoder.on_setting(pdu.LinkSetting(10.0, "QPSK-1/2", psnr_db=30.0, repair_share=0.2))
+    encoder.on_setting(pdu.LinkSetting(10.0, 8.5, psnr_db=30.0, repair_share=0.2))
     assert (encoder._codec.options.psnr_db, encoder._codec.options.rank) == (30.0, None)
-    encoder.on_setting(pdu.LinkSetting(-5.0, "BPSK-1/2", psnr_db=30.0, digital=0))
+    encoder.on_setting(pdu.LinkSetting(-9.0, -10.5, psnr_db=30.0, digital=0))
     assert (encoder._codec.options.psnr_db, encoder._codec.options.rank) == (None, 0)
-    encoder.on_setting(pdu.LinkSetting(10.0, "QPSK-1/2", cbr=0.1))
-    assert encoder._codec.options.rank == 5 and encoder._link.cbr == 0.1 and encoder._link.mcs == "QPSK-1/2"
-    encoder.on_setting(pdu.LinkSetting(-5.0, "BPSK-1/2", digital=0))
+    encoder.on_setting(pdu.LinkSetting(10.0, 4.0, cbr=0.1))
+    assert encoder._codec.options.rank == 5 and encoder._link == Link(10.0, 0.1, None, None, 4.0)
+    assert complementary.mcs_of(encoder._codec.options, encoder._link) == "QPSK-5/8"
+    encoder.on_setting(pdu.LinkSetting(-9.0, -10.5, digital=0))
     encoder.set_options({"rank": 9})
     assert encoder._codec.options.rank == 0  # by the link, as before
-    encoder.on_setting(pdu.LinkSetting(10.0, "QPSK-1/2"))
+    encoder.on_setting(pdu.LinkSetting(10.0, 8.5))
     assert encoder._codec.options.rank == 9
     hybrid = hsc.message_encoder("hda_dct")
-    hybrid.on_setting(pdu.LinkSetting(10.0, "QPSK-1/2", repair_share=0.35))
+    hybrid.on_setting(pdu.LinkSetting(10.0, 8.5, repair_share=0.35))
     assert hybrid._link.repair_share == 0.35 and hybrid._codec.options.repair_share is None
-    hybrid.on_setting(pdu.LinkSetting(10.0, "QPSK-1/2"))
+    hybrid.on_setting(pdu.LinkSetting(10.0, 8.5))
     assert hybrid._link.repair_share is None
+
+
+@pytest.mark.parametrize(("named", "kept"), [("", None), ("16QAM-1/2", "802.11ad"), ("nr:QPSK-0.50", "nr")])
+def test_a_setting_goes_before_a_named_mcs_whose_code_stays(named, kept):
+    encoder = hsc.message_encoder("separate", mcs_name=named)
+    encoder.on_setting(pdu.LinkSetting(10.0, 8.5))
+    assert encoder._link.mcs == kept
 
 
 class Held(Codec):
@@ -430,13 +447,13 @@ def test_a_setting_overtakes_images_that_wait(monkeypatch):
         assert codec.begun.wait(PATIENCE)
         for _ in range(2):
             encoder._post(pmt.intern("images"), image)
-        encoder._post(pmt.intern("snr"), pdu.LinkSetting(12.0, "16QAM-1/2").to_pdu())
+        encoder._post(pmt.intern("snr"), pdu.LinkSetting(12.0, 10.5).to_pdu())
         codec.go.set()
         assert all(isinstance(collector.got.get(timeout=PATIENCE), pdu.Failed) for _ in range(3))
     finally:
         graph.stop()
         graph.wait()
-    assert [link.mcs for link in codec.links] == [None, "16QAM-1/2", "16QAM-1/2"]
+    assert [link.most_threshold_db for link in codec.links] == [None, 10.5, 10.5]
 
 
 class Ends(gr.top_block):

@@ -85,7 +85,7 @@ def examples():
         pdu.Sent(HEADER, 2, 0.1),
         pdu.Snr(5, 9.75, 4, 3, 20, 1),
         pdu.Nak(HEADER, np.array([1], np.int32)),
-        pdu.LinkSetting(9.75, "QPSK-1/2", 0.125, 30.0, 0.25, 0),
+        pdu.LinkSetting(9.75, 8.25, 0.125, 30.0, 0.25, 0),
         pdu.Quality(3, 30.0, 0.001, 0.9, "kitten", 0.25, 0.375, 0.125),
         pdu.RadioStatus(
             "source", "soapy:driver=hackrf", 2e6, 1.5, 3_000_000, 4, 3, 2, 1, 65536, -3.0, -12.5, "it is gone"

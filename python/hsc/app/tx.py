@@ -18,7 +18,6 @@ from pathlib import Path
 from ..errors import HscError
 from ..files import label
 from ..images import files as image_files
-from ..phy import mcs
 from ..radio.addresses import RadioSettings
 from ..words import counted
 from . import live
@@ -173,8 +172,7 @@ class _flowgraph(gr.top_block):  # noqa: N801
 
     def _connect_feedback(self, schedule: Schedule, scenario: Scenario) -> None:
         self.feedback = feedback_receiver(schedule.feedback)
-        code = mcs.code_of(scenario.mcs)
-        self.adaptation = link_adaptation(schedule.target_psnr, scenario.cbr, code=code)
+        self.adaptation = link_adaptation(schedule.target_psnr, scenario.cbr)
         self.repeater = packet_repeater(linger=_LINGER)
         self.msg_connect(self.feedback, "reports", self.adaptation, "reports")
         self.msg_connect(self.adaptation, "link", self.encoder, "snr")

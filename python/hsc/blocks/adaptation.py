@@ -6,7 +6,6 @@ import threading
 import time
 
 from ..phy.adaptation import LinkAdaptation, Policy
-from ..phy.mcs import CODES
 from . import pdu
 from .base import Companion, MessageBlock
 
@@ -15,7 +14,7 @@ _LOOKS = 4
 
 
 class link_adaptation(MessageBlock):
-    """Chooses MCS, CR rank, DA split and repair share from what a receiver reports.
+    """Chooses the largest threshold of an MCS, CR rank, DA split and repair share from a receiver's reports.
 
     Message ports: in `reports` (`Snr`); out `link` (`LinkSetting`), for the port `snr` of a Message Encoder:
     the robust setting at the start, another whenever a report changes it, and the robust one again when
@@ -24,7 +23,7 @@ class link_adaptation(MessageBlock):
     Args:
         psnr_db: quality that images shall have [dB], for codecs with such an option; None for none.
         cbr: payload channel uses / (C·H·W) that an image may take; None leaves it to the codec.
-        margin_db, hysteresis_db, timeout, robust_snr_db, code: see `phy.adaptation.Policy`.
+        margin_db, hysteresis_db, timeout, robust_snr_db: see `phy.adaptation.Policy`.
 
     Raises:
         HscError: a value out of range.
@@ -38,12 +37,11 @@ class link_adaptation(MessageBlock):
         hysteresis_db: float = 1.0,
         timeout: float = 5.0,
         robust_snr_db: float = 3.0,
-        code: str = CODES[0],
     ) -> None:
         super().__init__("Link Adaptation")
         self.open_ports({"reports": {pdu.Snr: self._report, pdu.Failed: self.ignore}}, ("link",))
         self._policy = Policy(
-            psnr_db, cbr, margin_db, hysteresis_db, timeout=timeout, robust_snr_db=robust_snr_db, code=code
+            psnr_db, cbr, margin_db, hysteresis_db, timeout=timeout, robust_snr_db=robust_snr_db
         )
         self._lock, self._watch = threading.Lock(), Companion("link_adaptation", self._look)
         self._begin()

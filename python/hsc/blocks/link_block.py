@@ -85,11 +85,12 @@ class LinkBlock(MessageBlock):
         self._link = replace(self._link, mcs=mcs.known(mcs_name) if mcs_name else None)
 
     def on_setting(self, setting: pdu.LinkSetting) -> None:
-        """What a Link Adaptation has chosen, from the next image on."""
+        """What a Link Adaptation has chosen, from the next image on. Of a named MCS the code stays."""
         self._measured(setting)
         self._link = replace(
             self._link,
-            mcs=setting.mcs,
+            mcs=None if self._link.mcs is None else mcs.code_of(self._link.mcs),
+            most_threshold_db=setting.most_threshold_db,
             cbr=self._link.cbr if setting.cbr is None else setting.cbr,
             repair_share=setting.repair_share,
         )

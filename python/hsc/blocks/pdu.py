@@ -445,7 +445,7 @@ class LinkSetting(Pdu):
 
     kind: ClassVar[str] = "link"
     snr_db: float = key(real())
-    mcs: str = key(mcs_key())
+    most_threshold_db: float = key(real())
     cbr: float | None = optional(real())
     psnr_db: float | None = optional(real())
     repair_share: float | None = optional(real())

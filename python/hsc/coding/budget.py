@@ -121,8 +121,8 @@ def channel_uses(link: Link, shape: tuple[int, int, int], usual: float = DEFAULT
 
 
 def mcs(link: Link, margin_db: float | None = None, uses: float = 0.0) -> str:
-    """The link's MCS; else the one of its code that carries most at its SNR less a margin [dB]; else, the SNR
-    being unknown, the robust one.
+    """The link's MCS; else the one of its code that carries most at its SNR less a margin [dB], of those that
+    its reports allow; else, the SNR being unknown, the robust one.
 
     Args:
         link: says what is known.
@@ -130,11 +130,18 @@ def mcs(link: Link, margin_db: float | None = None, uses: float = 0.0) -> str:
         uses: channel uses that the stream will take, roughly: 5G NR needs less margin for a long one.
     """
     if margin_db is not None:
-        return mcs_table.chosen(link.mcs, link.snr_db, margin_db).name
-    careful = mcs_table.chosen(link.mcs, link.snr_db, MARGIN_DB)
+        return _chosen(link, margin_db).name
+    careful = _chosen(link, MARGIN_DB)
     if mcs_table.code_of(link.mcs) != careful.code:
         return careful.name  # the SNR is below all that the code has
-    return mcs_table.chosen(link.mcs, link.snr_db, digital.margin_db(uses, careful)).name
+    return _chosen(link, digital.margin_db(uses, careful)).name
+
+
+def _chosen(link: Link, margin_db: float) -> mcs_table.Mcs:
+    snr_db = link.snr_db
+    if snr_db is not None and link.most_threshold_db is not None:
+        snr_db = min(snr_db, link.most_threshold_db + margin_db)
+    return mcs_table.chosen(link.mcs, snr_db, margin_db)
 
 
 def robust_mcs(link: Link) -> str:

@@ -1,8 +1,8 @@
 """Link adaptation: what a transmitter makes of a receiver's reports.
 
-MCS by outer-loop link adaptation (a margin over the threshold table that grows with lost blocks and shrinks
-without), as cellular systems have it; K. I. Pedersen et al., "Frequency domain scheduling for OFDMA with
-limited and noisy channel feedback", IEEE VTC Fall 2007.
+The largest threshold that an MCS may have comes by outer-loop link adaptation (a margin that grows with lost
+blocks and shrinks without), as cellular systems have it; K. I. Pedersen et al., "Frequency domain scheduling
+for OFDMA with limited and noisy channel feedback", IEEE VTC Fall 2007.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ REPAIR_SHARES = (0.03, 0.04, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5)
 _LOSSLESS = 0.005
 # Share of the robust setting, which is for losses that are not known.
 _ROBUST_SHARE = 0.1
+# Threshold of the most robust MCS of any code: where 802.11ad has none, codecs take 5G NR [dB].
+_LOWEST_DB = min(each.threshold_db for each in mcs.TABLE.values())
 # Most that the margin grows beyond the policy's [dB].
 _LARGEST_MARGIN_DB = 6.0
 # Step up of the margin at a report with too many lost blocks [dB].
@@ -41,13 +43,12 @@ class Policy:
     Attributes:
         psnr_db: quality of an image [dB], for codecs that have such an option; None for none.
         cbr: most payload channel uses / (C·H·W) of an image; None leaves it to the codec.
-        margin_db: least distance of the MCS's threshold from the SNR [dB].
-        hysteresis_db: how much more the SNR must be for a faster MCS [dB].
-        patience: reports in a row that must allow a faster MCS.
+        margin_db: least distance of an MCS's threshold from the SNR [dB].
+        hysteresis_db: how much more the SNR must be before the threshold may rise [dB].
+        patience: reports in a row that must allow that.
         timeout: after so many seconds without a report the robust setting holds.
         robust_snr_db: SNR that the robust setting is made for [dB].
         repair: whether the repair share follows the loss; else it stays the codec's.
-        code: of `mcs.CODES`, the one whose MCS are used.
     """
 
     psnr_db: float | None = None
@@ -58,15 +59,12 @@ class Policy:
     timeout: float = 5.0
     robust_snr_db: float = 3.0
     repair: bool = True
-    code: str = mcs.CODES[0]
 
     def __post_init__(self) -> None:
         if self.psnr_db is not None and not 0 < self.psnr_db <= 60:
             raise HscError(f"the target PSNR is {self.psnr_db} dB: give a number above 0, at most 60")
         if self.cbr is not None and not 0 < self.cbr < 1e3:
             raise HscError(f"the CBR is {self.cbr}: give a number above 0, such as 0.1667")
-        if self.code not in mcs.CODES:
-            raise HscError(f"unknown code '{self.code}': choose one of {', '.join(mcs.CODES)}")
         careful = 0 <= self.margin_db <= 20 and 0 <= self.hysteresis_db <= 20
         if not (careful and self.patience >= 1 and self.timeout > 0):
             raise HscError(
@@ -81,14 +79,15 @@ class LinkSetting:
 
     Attributes:
         snr_db: SNR that may be counted on; it chooses the split between analog and digital [dB].
-        mcs: name of the MCS of digital streams.
+        most_threshold_db: largest threshold of an MCS of digital streams [dB]; which MCS has it is the
+            codec's affair, with its code and its own margin.
         cbr, psnr_db: targets, or None.
         repair_share: repair symbols / all symbols of digital parts; None leaves it to the codec.
         digital: False where not even the most robust MCS gets through: then a rank of 0 is best.
     """
 
     snr_db: float
-    mcs: str
+    most_threshold_db: float
     cbr: float | None = None
     psnr_db: float | None = None
     repair_share: float | None = None
@@ -102,12 +101,11 @@ class LinkAdaptation:
         self.policy = policy
         self._robust = LinkSetting(
             snr_db=policy.robust_snr_db,
-            mcs=mcs.best_for(policy.robust_snr_db, policy.margin_db, policy.code).name,
+            most_threshold_db=policy.robust_snr_db - policy.margin_db,
             cbr=policy.cbr,
             psnr_db=policy.psnr_db,
             repair_share=_ROBUST_SHARE if policy.repair else None,
         )
-        self._lowest_db = min(e.threshold_db for e in mcs.TABLE.values() if e.code == policy.code)
         self._forget()
 
     def _forget(self) -> None:
@@ -137,21 +135,19 @@ class LinkAdaptation:
         self._setting = replace(
             self._setting,
             snr_db=snr_db,
-            mcs=self._mcs(snr_db, self._margin_db).name,
-            digital=snr_db - self._margin_db >= self._lowest_db,
+            most_threshold_db=self._threshold_db(snr_db - self._margin_db),
+            digital=snr_db - self._margin_db >= _LOWEST_DB,
             repair_share=repair_share(self._loss) if self.policy.repair else None,
         )
         return self._setting
 
-    def _mcs(self, snr_db: float, margin_db: float) -> mcs.Mcs:
-        """Slower at once, faster only when that has been possible with some SNR to spare for some time."""
-        code = self.policy.code
-        now, best = mcs.by_name(self._setting.mcs), mcs.best_for(snr_db, margin_db, code)
-        if best.bits_per_use <= now.bits_per_use:
+    def _threshold_db(self, allowed_db: float) -> float:
+        """Lower at once, higher only when that has been possible with some SNR to spare for some time."""
+        now, spared = self._setting.most_threshold_db, allowed_db - self.policy.hysteresis_db
+        if allowed_db <= now:
             self._allowed = 0
-            return best
-        spared = mcs.best_for(snr_db, margin_db + self.policy.hysteresis_db, code)
-        self._allowed = self._allowed + 1 if spared.bits_per_use > now.bits_per_use else 0
+            return allowed_db
+        self._allowed = self._allowed + 1 if spared > now else 0
         if self._allowed < self.policy.patience:
             return now
         self._allowed = 0

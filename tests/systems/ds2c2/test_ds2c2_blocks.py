@@ -330,7 +330,7 @@ def test_values_change_at_run_time_and_impossible_ones_change_nothing():
         ((_, made),) = encoder.give("images", as_pdu(image))
         sizes.append(Ds2c2Parameters.unpack(made.parameters).base_bytes)
     assert sizes[1] > 1.5 * sizes[0]
-    encoder.give("snr", pdu.LinkSetting(SNR_DB, "QPSK-1/2", 1.0, repair_share=0.6))
+    encoder.give("snr", pdu.LinkSetting(SNR_DB, 2.2, 1.0, repair_share=0.6))
     ((_, made),) = encoder.give("images", as_pdu(image))
     assert made.mcs == "QPSK-1/2" and made.data.size > 2 * sizes[1]
     residual = make("ds2c2_residual_encoder", coding="binary", snr_db=SNR_DB, cbr=CBR).block

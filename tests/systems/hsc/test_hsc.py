@@ -603,11 +603,11 @@ def test_parameters_are_described():
 
 def test_a_link_adaptation_sets_the_amount_of_cr():
     codec = hsc.HscCodec(rank=5, cr="residual")
-    aimed = codec.adapted(LinkSetting(12.0, "QPSK-1/2", psnr_db=31.0)).options
+    aimed = codec.adapted(LinkSetting(12.0, 10.5, psnr_db=31.0)).options
     assert (aimed.rank, aimed.psnr_db, aimed.cbr, aimed.cr) == (None, 31.0, None, "residual")
-    alone = codec.adapted(LinkSetting(-9.0, "BPSK-1/2", psnr_db=31.0, digital=False)).options
+    alone = codec.adapted(LinkSetting(-9.0, -10.5, psnr_db=31.0, digital=False)).options
     assert (alone.rank, alone.psnr_db) == (0, None)
-    assert codec.adapted(LinkSetting(12.0, "QPSK-1/2")) is codec
+    assert codec.adapted(LinkSetting(12.0, 10.5)) is codec
 
 
 def test_options_beside_an_sr_keep_to_its_adapters():

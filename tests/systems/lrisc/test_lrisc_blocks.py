@@ -13,10 +13,9 @@ from gnuradio.hsc.codecs.contract import error_shape
 from gnuradio.hsc.errors import HscError
 from gnuradio.hsc.message import Link
 from gnuradio.hsc.phy.assembly import join
-from gnuradio.hsc.phy.mcs import best_for
 from gnuradio.hsc.phy.packets import split
 from gnuradio.hsc.symbol_link import cross
-from gnuradio.hsc.systems.lrisc.allocation import MARGIN_DB
+from gnuradio.hsc.systems.lrisc.allocation import side_mcs
 from PIL import Image
 from support import pictures
 from support.flowgraphs import Eraser, between, run, silence
@@ -167,9 +166,9 @@ def test_hierarchical_blocks_through_ofdm_with_the_way_back_again_and_again(crop
     assert told == {(1, 0.5)}
     measured = [snr.snr_db for snr in top.kept.got["snr"]]
     assert measured == pytest.approx([11] * 4, abs=0.7)
-    robust, adapted = best_for(-10).name, best_for(11, MARGIN_DB).name
+    robust, adapted = side_mcs(Link()), {side_mcs(Link(snr_db=each)) for each in measured}
     used = [sent.header.digital[0][0] for sent in top.kept.got["sent"]]
-    assert used[0] == robust != adapted and used[-1] == adapted
+    assert used[0] == robust not in adapted and used[-1] in adapted
     blocks = (
         top.transmitter.allocation,
         top.receiver.latent_decoder,
@@ -281,9 +280,9 @@ def test_values_change_at_run_time_and_impossible_ones_change_nothing(allocation
     ):
         with pytest.raises(HscError):
             refused()
-    allocation.give("snr", pdu.LinkSetting(SNR_DB, "QPSK-1/2", CBR, repair_share=0.3))
+    allocation.give("snr", pdu.LinkSetting(SNR_DB, 2.2, CBR, repair_share=0.3))
     block.set_roi(""), block.set_repair_share(None)
-    message = registry.create("lrisc").encode(image, Link(SNR_DB, CBR, "QPSK-1/2", 0.3))
+    message = registry.create("lrisc").encode(image, Link(SNR_DB, CBR, None, 0.3, 2.2))
     assert parts(allocation, features(image)) == (message.analog.tobytes(), message.digital[0].data)
 
 

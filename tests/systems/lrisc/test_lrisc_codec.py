@@ -177,7 +177,7 @@ def test_lost_packets_cost_little(photographs, lost, most_db):
 
 
 def test_repair_symbols_bring_side_information_back(photo):
-    message = PLAIN.encode(photo, Link(10.0, 1 / 6))
+    message = PLAIN.encode(photo, Link(10.0, 1 / 6, "802.11ad"))
     arrived = modulated(message, 10.0)
     (stream,) = arrived.digital
     mask = stream.received.copy()
@@ -187,6 +187,20 @@ def test_repair_symbols_bring_side_information_back(photo):
     )
     found = PLAIN.decode(replace(arrived, digital=(replace(damaged, lost_blocks=(0,)),)))
     assert not found.notices and np.array_equal(found.image, PLAIN.decode(arrived).image)
+
+
+def test_the_side_information_is_as_robust_as_is_of_use():
+    """With a margin below the SNR, but not below the SNR from which on packet headers arrive."""
+    thresholds = {
+        snr: mcs_table.by_name(lrisc.side_mcs(Link(snr_db=snr))).threshold_db
+        for snr in np.arange(-6, 25.5, 0.5)
+    }
+    for snr, threshold in thresholds.items():
+        most = min(snr, max(snr - lrisc.MARGIN_DB, -2.5))
+        assert most - 0.9 < threshold <= most
+    assert lrisc.side_mcs(Link()) == mcs_table.robust("nr").name
+    assert lrisc.side_mcs(Link(10.0, mcs="QPSK-1/2")) == "QPSK-1/2"
+    assert lrisc.side_mcs(Link(10.0, mcs="802.11ad")) == "QPSK-5/8"
 
 
 @pytest.mark.parametrize("refiner", [False, True])

@@ -28,8 +28,11 @@ from .options import LriscOptions
 from .parameters import MOST_BYTES, LriscParameters
 
 NAME = "lrisc"
-# How far below the link's SNR the MCS of the side information is chosen [dB]: nothing is decoded without it.
-MARGIN_DB = 3.0
+# LDPC code of the side information where the link names neither code nor MCS.
+_CODE = "nr"
+# How far below the link's SNR the threshold of its MCS lies at least [dB]: nothing is decoded without it. But
+# not below the SNR at which more than half of the packet headers are lost: nothing is without these either.
+MARGIN_DB, _HEADERS_DB = 4.5, -2.5
 # Channel uses of analog values at least: one group of the whitening for each cell of 32 × 32 pixels, and two
 # more, which the waves and all others may leave half empty. Without values an image is grey.
 LEAST_USES_OF_CELL, LEAST_USES = whitening.GROUP // 2, whitening.GROUP
@@ -63,7 +66,7 @@ class Terms:
     def of(cls, shape: tuple[int, int, int], uses: int, link: Link, options: LriscOptions) -> Terms:
         """Those of a link. Raises HscError for an impossible one."""
         snr_db = USUAL_SNR_DB if link.snr_db is None else link.snr_db
-        mcs = budget.mcs(link, MARGIN_DB)
+        mcs = side_mcs(link)
         protection = Protection.of(options.repair_share, link, mcs, uses)
         return cls(shape, uses, snr_db, mcs, protection, options)
 
@@ -85,6 +88,14 @@ class Terms:
     def side_uses(self, n_bytes: int) -> int:
         """Channel uses of so many bytes of side information with repair symbols and LDPC."""
         return budget.protected_uses(n_bytes, self.protection)
+
+
+def side_mcs(link: Link) -> str:
+    """MCS of the side information. Raises HscError for an unknown one."""
+    link = link.with_code(_CODE)
+    if link.snr_db is None:
+        return budget.robust_mcs(link)
+    return budget.mcs(link, min(MARGIN_DB, max(link.snr_db - _HEADERS_DB, 0.0)))
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from ...evaluation.plan import Case
 
 SNRS_DB = (0, 5, 10, 15, 20)
@@ -33,32 +35,35 @@ ALSO = ("side_share", "decode_seconds")
 # The only number of the paper that is known, from its abstract: LPIPS against DeepJSCC, on average [%].
 PAPER_LPIPS_PERCENT = -43.3
 
+# Every codec has the LDPC code that its users have: 5G NR, but where it sends nothing digital.
+_Case = partial(Case, mcs=None)
 REFINED = {"refiner": True}
 HEVC = {"source": "hevc"}
-LRISC = Case("lrisc", "lrisc", receiver=REFINED)
-UNREFINED = Case("lrisc without refiner", "lrisc", receiver={"refiner": False})
+LRISC = _Case("lrisc", "lrisc", receiver=REFINED)
+UNREFINED = _Case("lrisc without refiner", "lrisc", receiver={"refiner": False})
 # The paper's rule for coding lengths, of the values themselves, which have to be sent.
-LITERAL = Case("lrisc, literal lengths", "lrisc", {"lengths": "literal"}, REFINED)
+LITERAL = _Case("lrisc, literal lengths", "lrisc", {"lengths": "literal"}, REFINED)
 # For a channel that fades while the transmitter knows the mean alone: side information that mostly arrives.
-ROBUST = Case("lrisc, side information in BPSK-1/2", "lrisc", receiver=REFINED, mcs="BPSK-1/2")
-DEEPJSCC = Case("deepjscc", "deepjscc")
-DEEPJSCC_REFINED = Case("deepjscc + refiner", "deepjscc", receiver=REFINED)
-HDA = Case("hda_deepsc, AMC", "hda_deepsc", {"da_ratio": None})
-HDA_REFINED = Case("hda_deepsc + refiner", "hda_deepsc", {"da_ratio": None}, REFINED)
-SEPARATE = Case("separate HEVC, AMC", "separate", HEVC)
-SEPARATE_REFINED = Case("separate HEVC + refiner", "separate", HEVC, REFINED)
+ROBUST_MCS = "nr:QPSK-0.28"
+ROBUST = Case(f"lrisc, side information in {ROBUST_MCS}", "lrisc", receiver=REFINED, mcs=ROBUST_MCS)
+DEEPJSCC = _Case("deepjscc", "deepjscc")
+DEEPJSCC_REFINED = _Case("deepjscc + refiner", "deepjscc", receiver=REFINED)
+HDA = _Case("hda_deepsc, AMC", "hda_deepsc", {"da_ratio": None})
+HDA_REFINED = _Case("hda_deepsc + refiner", "hda_deepsc", {"da_ratio": None}, REFINED)
+SEPARATE = _Case("separate HEVC, AMC", "separate", HEVC)
+SEPARATE_REFINED = _Case("separate HEVC + refiner", "separate", HEVC, REFINED)
 # Likewise: an MCS that all but the deepest fades let through.
-SEPARATE_CAREFUL = Case("separate HEVC, AMC 8 dB below the mean", "separate", HEVC, stand_off_db=8.0)
+SEPARATE_CAREFUL = _Case("separate HEVC, AMC 8 dB below the mean", "separate", HEVC, stand_off_db=8.0)
 SYSTEMS = (
     LRISC,
     UNREFINED,
     LITERAL,
     DEEPJSCC,
     DEEPJSCC_REFINED,
-    Case("deepjscc_q", "deepjscc_q"),
+    _Case("deepjscc_q", "deepjscc_q"),
     HDA,
     HDA_REFINED,
-    Case("hda_hevc, AMC", "hda_hevc"),
+    _Case("hda_hevc, AMC", "hda_hevc"),
     SEPARATE,
     SEPARATE_REFINED,
 )

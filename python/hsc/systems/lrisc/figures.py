@@ -233,7 +233,8 @@ def refining(
     here = fading("awgn", DESIGN_SNR_DB, judged=judged)
     places = [At(float(count), here, cbr, receiver={"refiner_steps": count}) for count in steps]
     cases = [
-        Case(f"realism {value:g}", LRISC.codec, receiver={**REFINED, "realism": value}) for value in realism
+        replace(LRISC, label=f"realism {value:g}", receiver={**REFINED, "realism": value})
+        for value in realism
     ]
     curves = [curve(case, images, places) for case in available(cases, say)]
     text = (
