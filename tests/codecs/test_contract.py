@@ -1,9 +1,9 @@
 """Every registered codec keeps what `codecs/contract.py` promises."""
 
 import fnmatch
-from dataclasses import replace
 import json
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest

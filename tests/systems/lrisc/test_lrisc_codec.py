@@ -200,7 +200,7 @@ def test_the_side_information_is_as_robust_as_is_of_use():
         assert most - 0.9 < threshold <= most
     assert lrisc.side_mcs(Link()) == mcs_table.robust("nr").name
     assert lrisc.side_mcs(Link(10.0, mcs="QPSK-1/2")) == "QPSK-1/2"
-    assert lrisc.side_mcs(Link(10.0, mcs="802.11ad")) == "QPSK-5/8"
+    assert lrisc.side_mcs(Link(10.0, mcs="802.11ad")) == "QPSK-3/4"
 
 
 @pytest.mark.parametrize("refiner", [False, True])
