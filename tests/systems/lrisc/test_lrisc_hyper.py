@@ -142,12 +142,29 @@ def test_what_decides_of_the_waves_needs_neither_y_nor_region():
     found = []
     for y, weight in zip(told, weights, strict=True):
         log_power = hyper.log_variances(model, y[None], 2)[0]
-        ranks = hyper.ranks(log_power, y, 2, 5, weight)
+        ranks = hyper.ranks(log_power, y, 2, 5, weight, (64, 96, 3))
         found.append([hyper.waves_of(each[None])[0] for each in (log_power, ranks)])
     (power, ranks), others = found
     assert torch.equal(power, others[0]) and torch.equal(ranks, others[1])
     assert torch.equal(power, hyper.wave_log_powers(model, 2, 3))
-    assert torch.equal(ranks, hyper.wave_ranks(power, 5))
+    assert torch.equal(ranks, hyper.wave_ranks(power, 5, 3))
+
+
+@pytest.mark.parametrize("shape", [(64, 96, 3), (57, 89, 3), (56, 88, 3), (49, 80, 1), (33, 65, 1)])
+def test_neither_padding_nor_the_colour_of_grey_is_sent(shape):
+    """Tokens that hold a pixel are; so are the low channels that a cell's tokens share."""
+    _, model = load_network()
+    y = torch.randint(-6, 7, (32, 2, 3), generator=torch.Generator().manual_seed(1))
+    log_power = hyper.log_variances(model, y[None], 2)[0]
+    never = hyper.ranks(log_power, y, 2, 5, torch.zeros(8, 12, dtype=torch.int64), shape) == hyper.NEVER
+    token = torch.ones(8 * 8, 12 * 8)
+    token[: shape[0], : shape[1]] = 0
+    outside = token.unfold(0, 8, 8).unfold(1, 8, 8).amin((-1, -2)).bool()
+    assert torch.equal(never[HIGH], outside.expand(len(never[HIGH]), 8, 12))
+    waves = hyper.waves_of(never[None])[0]
+    assert not waves[0].any() and (waves[1:] == (shape[2] == 1)).all()
+    others = hyper.with_waves(never[None], 0)[0].bool()
+    assert not others[list(hyper.LOW)].any()
 
 
 @pytest.mark.parametrize(

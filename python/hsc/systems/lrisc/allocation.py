@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from ...coding import activity, analog_part, budget, erasure, whitening
+from ...coding import analog_part, budget, erasure, whitening
 from ...coding import regions as coding_regions
 from ...coding.analog_part import Selection
 from ...coding.protection import Protection
@@ -38,8 +38,6 @@ MARGIN_DB, _HEADERS_DB = 4.5, -2.5
 LEAST_USES_OF_CELL, LEAST_USES = whitening.GROUP // 2, whitening.GROUP
 # How many times their number of values the waves take: they are all strong, and none may be lost.
 SPARE = 2
-# What decides of a value that is never sent.
-_NEVER = -(1 << 20)
 
 
 @dataclass(frozen=True)
@@ -146,11 +144,11 @@ def allocate(z: torch.Tensor, region: roi.Region, terms: Terms) -> Allocation:
     needed = side_uses + LEAST_USES_OF_CELL * cells + LEAST_USES
     if needed > terms.uses:
         raise budget.TooFew(f"{terms.uses} channel uses do not hold the least of LRISC", needed)
-    ranked = hyper.ranks(log_power, told.y[0], told.fineness, terms.texture, region.log_weight())
+    ranked = hyper.ranks(log_power, told.y[0], told.fineness, terms.texture, region.log_weight(), terms.shape)
     if terms.options.lengths == literal.NAME:
         return _literally(hyper.gather_low(z[None])[0], told, log_power, ranked, terms)
-    values = most_values(terms.uses - side_uses, cells)
-    selection = analog_part.select(ranked, values, terms.snr_db)
+    values = most_values(terms.uses - side_uses, ranked)
+    selection = analog_part.select(ranked[ranked > hyper.NEVER], values, terms.snr_db)
     return Allocation(told.fineness, told.side, log_power, ranked, selection, terms.texture)
 
 
@@ -173,10 +171,9 @@ def _literally(
     low: torch.Tensor, told: _Told, log_power: torch.Tensor, ranked: torch.Tensor, terms: Terms
 ) -> Allocation:
     """An allocation with the literal lengths of coefficients behind `hyper.gather_low`, and their mask."""
-    cells = low[0].numel() // activity.SIDE**2
 
     def room(mask_bytes: int) -> int:
-        return most_values(terms.uses - terms.side_uses(len(told.side) + mask_bytes), cells)
+        return most_values(terms.uses - terms.side_uses(len(told.side) + mask_bytes), ranked)
 
     threshold = literal.longest(low, log_power, ranked, room)
     row = literal.rows(ranked, threshold)
@@ -188,11 +185,11 @@ def _literally(
     )
 
 
-def most_values(uses: int, cells: int) -> int:
-    """Coefficients of an image of so many cells that fit into so many channel uses, whatever the last groups
-    of the whitening take: of the waves, which take twice their number, and of all other values.
+def most_values(uses: int, ranked: torch.Tensor) -> int:
+    """Coefficients that fit into so many channel uses, by what decides of them, (120, h, w), whatever the
+    last groups of the whitening take: of the waves, which take twice their number, and of all other values.
     """
-    spare = (SPARE - 1) * len(hyper.MEAN_CHANNELS) * cells
+    spare = (SPARE - 1) * int((hyper.waves_of(ranked[None]) > hyper.NEVER).sum())
     return max(((2 * uses - spare) // whitening.GROUP - 1) * whitening.GROUP, 0)
 
 
@@ -235,4 +232,4 @@ def places(count: int, total: int) -> np.ndarray:
 
 def without_waves(ranked: torch.Tensor) -> torch.Tensor:
     """What decides of all values but the waves, which are mixed by themselves."""
-    return hyper.with_waves(ranked[None], _NEVER)[0]
+    return hyper.with_waves(ranked[None], hyper.NEVER)[0]

@@ -21,7 +21,7 @@ import torch
 from ...coding import activity
 from ...coding.activity import GROUPS, OCTAVE, SIDE
 from ...coding.entropy import EntropyTables
-from ...nn.transform import dct_matrix
+from ...nn.transform import BLOCK, dct_matrix
 from . import means
 
 # Steps of the quantiser of y [1/8 octave of energy], by fineness: fine where bits are cheap.
@@ -36,6 +36,8 @@ LOW = (0, 1, 2, 64, 92)
 MEANS = (0, SIDE * SIDE)
 # Those of LOW whose means over a cell are waves over the image: luma and both colour differences.
 MEAN_CHANNELS = (0, 64, 92)
+# What decides of a value that is never sent.
+NEVER = -(1 << 20)
 # Weight of texture for each of its eighths that photographs have in the mean [1/64 octave].
 _USUAL_TEXTURE = 15
 # SNR below which less texture looks best [dB], and how much less [eighths per dB].
@@ -168,19 +170,29 @@ def texture(y: torch.Tensor, fineness: int, eighths: int) -> torch.Tensor:
 
 
 def ranks(
-    log_power: torch.Tensor, y: torch.Tensor, fineness: int, eighths: int, log_weight: torch.Tensor
+    log_power: torch.Tensor,
+    y: torch.Tensor,
+    fineness: int,
+    eighths: int,
+    log_weight: torch.Tensor,
+    shape: tuple[int, int, int],
 ) -> torch.Tensor:
     """What decides of every coefficient behind `gather_low`, int64 (120, h, w): its log-power times the
-    weights of errors there. Exact.
+    weights of errors there; `NEVER` of tokens that lie wholly in the padding, but for the low channels, which
+    a cell's tokens share, and of the colour waves of a grey image. Exact.
 
     Args:
         log_power: of `log_variances`, (120, h, w).
         y: int64 (32, h/4, w/4), at a fineness.
         eighths: of `texture`.
         log_weight: of a region of interest, int64 (h, w) [1/64 octave].
+        shape: (H, W, C) of the image.
     """
     found = textured(weighted(log_power, log_weight), texture(y[None], fineness, eighths)[0])
-    return with_waves(found[None], wave_ranks(waves_of(log_power[None])[0], eighths))[0]
+    low = found[list(LOW)]
+    found[:, -(-shape[0] // BLOCK) :], found[:, :, -(-shape[1] // BLOCK) :] = NEVER, NEVER
+    found[list(LOW)] = low
+    return with_waves(found[None], wave_ranks(waves_of(log_power[None])[0], eighths, shape[2]))[0]
 
 
 def wave_log_powers(model: Model, height: int, width: int) -> torch.Tensor:
@@ -190,11 +202,15 @@ def wave_log_powers(model: Model, height: int, width: int) -> torch.Tensor:
     return means.log_variances(model.mean_power, height, width)
 
 
-def wave_ranks(log_power: torch.Tensor, eighths: int) -> torch.Tensor:
-    """What decides of the waves, from their log-powers and the weight of texture alone, so that a receiver
-    without y has them: errors on them are everywhere in the image, and weigh what is usual there.
+def wave_ranks(log_power: torch.Tensor, eighths: int, channels: int) -> torch.Tensor:
+    """What decides of the waves of an image of so many channels, from their log-powers and the weight of
+    texture alone, so that a receiver without y has them: errors on them are everywhere in the image, and
+    weigh what is usual there.
     """
-    return log_power + _USUAL_TEXTURE * eighths
+    found = log_power + _USUAL_TEXTURE * eighths
+    if channels == 1:
+        found[1:] = NEVER  # there is no colour
+    return found
 
 
 def weighted(log_power: torch.Tensor, log_weight: torch.Tensor) -> torch.Tensor:

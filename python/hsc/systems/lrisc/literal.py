@@ -23,6 +23,7 @@ from ...coding.activity import OCTAVE
 from ...coding.analog_part import Selection, water_level
 from ...coding.entropy import PRECISION, TOTAL, EntropyTables
 from ...errors import HscError
+from .hyper import NEVER
 
 # Name of the rule among the options.
 NAME = "literal"
@@ -88,7 +89,7 @@ def longest(
         counts = torch.bincount(2 * row[told] + sent[told], minlength=2 * _ROWS).reshape(_ROWS, 2)
         return int(sent.sum()) <= room(int((counts * costs).sum() / 8) + _CODER_BYTES)
 
-    below, fitting = int(ranked.min()) - 1, int(ranked.max()) + _ROWS * _ROW
+    below, fitting = int(ranked[ranked > NEVER].min()) - 1, int(ranked.max()) + _ROWS * _ROW
     while fitting - below > 1:
         middle = (below + fitting) // 2
         below, fitting = (below, middle) if fits(middle) else (middle, fitting)

@@ -19,10 +19,10 @@ _FINENESS, _TEXTURE, _LITERAL = 0x07, 0x78, 0x80
 _TEXTURE_SHIFT = 3
 # Largest texture: an exponent of 1.
 MOST_TEXTURE = 8
-# Bytes of side information before repair: its length has 22 bits. The two bits before them are both set;
-# versions that had the waves among the other values, or mixed them otherwise, did not set both.
-MOST_BYTES = (1 << 22) - 1
-_VERSION = 3 << 22
+# Bytes of side information before repair: its length has 21 bits. The three bits before them are all set;
+# versions that sent what lies in the padding, or had the waves otherwise, did not set all.
+MOST_BYTES = (1 << 21) - 1
+_VERSION = 7 << 21
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class LriscParameters:
     Attributes:
         fineness: of y, 0 the finest; in the byte's lowest three bits.
         selection: threshold of the coding length, and water level of the gains, two int16.
-        side_bytes: bytes of side information before repair, 22 bits.
+        side_bytes: bytes of side information before repair, 21 bits.
         literal: whether the coding lengths are the literal ones (`literal.py`), which the side information
             tells; the byte's highest bit.
         texture: how much more errors count where the image is calm, in eighths, as of `hyper.texture`; the

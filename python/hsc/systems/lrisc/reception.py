@@ -60,7 +60,9 @@ def estimate(received: ReceivedMessage) -> Latent | None:
     region, code = roi.unpack(told, coding_regions.token_grid(*received.shape[:2]))
     y = side.decode(code, coding_regions.grid(*received.shape[:2]), model.entropy[parameters.fineness])
     log_power = hyper.log_variances(model, y[None], parameters.fineness)[0]
-    ranked = hyper.ranks(log_power, y, parameters.fineness, parameters.texture, region.log_weight())
+    ranked = hyper.ranks(
+        log_power, y, parameters.fineness, parameters.texture, region.log_weight(), received.shape
+    )
     if parameters.literal:
         sent = literal.unpack(mask, literal.rows(ranked, parameters.selection.threshold))
         known = literal.known(log_power, ranked, sent, parameters.selection.threshold)
@@ -107,7 +109,7 @@ def thumbnail(received: ReceivedMessage) -> np.ndarray | None:
         return None
     down, across = coding_regions.grid(*received.shape[:2])
     log_power = hyper.wave_log_powers(model, down, across)
-    ranked = hyper.wave_ranks(log_power, parameters.texture)
+    ranked = hyper.wave_ranks(log_power, parameters.texture, received.shape[2])
     parts = _Parts.of(received.analog, ranked, parameters.selection)
     if not np.isfinite(parts.waves.noise_variance).any():
         return None

@@ -14,6 +14,7 @@ from ...coding import activity
 from ...coding.analog_part import AnalogLayer, analog_layer, llse, select
 from ...images import datasets
 from ...nn.precision import mixed
+from ...nn.transform import BLOCK
 from ...training.export import export
 from ...training.loop import Method, Run, accelerator, batches, fit, planes
 from . import hyper, means, side
@@ -106,7 +107,8 @@ def _layers(log_power: torch.Tensor, y: torch.Tensor, links: Links, hazards: Haz
     layers, snrs_db, cbrs = [], links.snr_db.tolist(), links.cbr.tolist()
     for image, own, snr_db, cbr in zip(log_power, y, snrs_db, cbrs, strict=True):
         eighths = 0 if torch.rand(()) < hazards.alike else hyper.best_texture(cbr, snr_db)
-        ranked = hyper.ranks(image, own, links.fineness, eighths, _region(image, hazards))
+        shape = (BLOCK * image.shape[1], BLOCK * image.shape[2], 3)
+        ranked = hyper.ranks(image, own, links.fineness, eighths, _region(image, hazards), shape)
         values = analog_values(image[0].numel(), cbr)
         layers.append(analog_layer(image, select(ranked, values, snr_db), ranked))
     power, sent, gain = zip(*((each.power, each.sent, each.gain) for each in layers), strict=True)
