@@ -15,11 +15,13 @@ import torch
 from ..errors import HscError
 from ..message import ReceivedAnalog
 from ..nn.planes import check_shape
-from ..nn.transform import WIDTH
+from ..nn.transform import BLOCK, WIDTH
 from . import whitening
 from .activity import OCTAVE
 from .regions import Region, token_grid
 
+# What decides of a coefficient that is never sent.
+NEVER = -(1 << 20)
 # Least power that a coefficient is sent with, in units of the water-filling's p. Chosen by trial.
 _LEAST_POWER = 0.05
 # Largest amplitude over √λ₀ [octaves], beyond what any message has: a received λ₀ may be anything, and floats
@@ -67,6 +69,15 @@ def features_map(values: np.ndarray, shape: tuple[int, int, int]) -> torch.Tenso
             "connect the features of the same codec"
         )
     return torch.from_numpy(values.reshape(wanted))
+
+
+def without_padding(log_power: torch.Tensor, shape: tuple[int, int, int]) -> torch.Tensor:
+    """Log-powers (120, h, w) of an image (H, W, C) → what decides of the coefficients: the same, and `NEVER`
+    of tokens without a pixel of the image.
+    """
+    found = log_power.clone()
+    found[:, -(-shape[0] // BLOCK) :], found[:, :, -(-shape[1] // BLOCK) :] = NEVER, NEVER
+    return found
 
 
 def analog_layer(
@@ -119,11 +130,11 @@ def _water_level(values: torch.Tensor, counts: torch.Tensor, snr_db: float) -> i
     return low
 
 
-def select(log_power: torch.Tensor, values: int, snr_db: float) -> Selection:
-    """The selection that sends at most `values` coefficients of a map of log-powers int64 (120, h, w), made
-    for `snr_db`.
+def select(ranked: torch.Tensor, values: int, snr_db: float) -> Selection:
+    """The selection that sends at most `values` coefficients, made for `snr_db`. `ranked`: what decides of
+    them, int64 (120, h, w), not `NEVER` of all.
     """
-    levels, counts = _counted(log_power)
+    levels, counts = _counted(ranked[ranked > NEVER])
     above = counts.flip(0).cumsum(0).flip(0)  # how many coefficients have at least each level
     fitting = torch.nonzero(above <= values)
     if not len(fitting):
@@ -133,24 +144,29 @@ def select(log_power: torch.Tensor, values: int, snr_db: float) -> Selection:
 
 
 def expected_error(
-    features: torch.Tensor, log_power: torch.Tensor, selection: Selection, snr_db: float
+    features: torch.Tensor,
+    log_power: torch.Tensor,
+    ranked: torch.Tensor,
+    selection: Selection,
+    snr_db: float,
 ) -> float:
     """Sum of the squared errors that the receiver's LLSE estimates, eq. (8), of u (120, h, w) will have at an
-    SNR [dB]: of what is sent, the part that the estimate shrinks away and noise; all of what is not.
+    SNR [dB]: of what is sent, the part that the estimate shrinks away and noise; all of what is not; without
+    the padding's. `ranked`: as in `analog_layer`.
     """
-    layer = analog_layer(log_power, selection)
+    layer = analog_layer(log_power, selection, ranked)
     noise = (layer.gain * features).square().sum() / layer.sent.sum().clamp_min(1) * 10 ** (-snr_db / 10)
     signal = layer.gain.square() * layer.power
     weight = signal / (signal + noise).clamp_min(1e-30)
     error = ((1 - weight) * features).square() + weight.square() * noise / layer.gain.square().clamp_min(
         1e-30
     )
-    return float(torch.where(layer.sent, error, features.square()).sum())
+    return float(torch.where(layer.sent, error, features.square())[ranked > NEVER].sum())
 
 
-def length(log_power: torch.Tensor, selection: Selection, regions: list[Region]) -> int:
+def length(ranked: torch.Tensor, selection: Selection, regions: list[Region]) -> int:
     """Analog values that `gather` makes."""
-    sent = log_power >= selection.threshold
+    sent = ranked >= selection.threshold
     counts = (int(sent[(slice(None), *region.tokens)].sum()) for region in regions)
     return sum(map(whitening.mixed_length, counts))
 

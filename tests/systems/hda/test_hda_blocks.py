@@ -243,7 +243,7 @@ def test_parts_of_another_codec_and_features_of_another_size_are_refused():
     fusion.give("analog", pdu.Analog(values=np.ones(4, np.float32), **head))
     ((_, failed),) = fusion.give("digital", pdu.Digital(data=np.ones(4, np.uint8), **head))
     assert "message of codec 'hsc'" in failed.reason
-    few = pdu.Features(1, "hda_deepsc", (32, 32, 3), np.zeros(1919, np.float32), bytes(8))
+    few = pdu.Features(1, "hda_deepsc", (32, 32, 3), np.zeros(1919, np.float32), bytes([0x80, *bytes(7)]))
     for block in (decoder, allocation):
         made = block.give("features", few)
         assert made and all("1919 features are not those" in m.reason for _, m in made)

@@ -11,6 +11,7 @@ import pytest
 import torch
 from gnuradio.hsc.coding import activity, analog_part, regions, stored_tables, whitening
 from gnuradio.hsc.coding.analog_part import Selection
+from gnuradio.hsc.errors import HscError
 from gnuradio.hsc.message import ReceivedAnalog
 from gnuradio.hsc.nn import swin
 from gnuradio.hsc.nn.swin import ResidualSwinBlock, SwinLayer
@@ -18,6 +19,7 @@ from gnuradio.hsc.nn.transform import BlockTransform, basis, pad
 from gnuradio.hsc.systems.hda import stream
 from gnuradio.hsc.systems.hda.allocation import cheapest
 from gnuradio.hsc.systems.hda.factorized import FactorizedDensity
+from gnuradio.hsc.systems.hda.parameters import HdaParameters
 from gnuradio.hsc.systems.hda.stream import RegionPart
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -135,6 +137,29 @@ def test_selection_is_the_strongest_that_fit():
     sent = log_power >= chosen.threshold
     assert 2900 <= int(sent.sum()) <= 3000
     assert int(analog_part.select(log_power, -5, 10.0).threshold) > int(log_power.max())
+
+
+@pytest.mark.parametrize("shape", [(64, 64, 3), (9, 17, 3), (33, 64, 1), (1, 57, 3)])
+@pytest.mark.parametrize("values", [500, 1 << 20])
+def test_nothing_is_sent_of_tokens_without_a_pixel(shape, values):
+    """However much room there is."""
+    log_power = torch.randint(-500, 500, (120, 8, 8))
+    ranked = analog_part.without_padding(log_power, shape)
+    sent = ranked >= analog_part.select(ranked, values, 10.0).threshold
+    pixels = torch.zeros(64, 64)
+    pixels[: shape[0], : shape[1]] = 1
+    inside = pixels.unfold(0, 8, 8).unfold(1, 8, 8).amax((-1, -2)).bool()
+    assert not sent[:, ~inside].any()
+    assert torch.equal(ranked[:, inside], log_power[:, inside])
+    room = min(values, 120 * int(inside.sum()))
+    assert 0.9 * room <= int(sent.sum()) <= room
+
+
+def test_a_message_of_a_version_before_is_refused():
+    parameters = HdaParameters(2, 5, 1, Selection(-40, 30), 1234)
+    assert HdaParameters.unpack(parameters.pack()) == parameters
+    with pytest.raises(HscError, match="older version"):
+        HdaParameters.unpack(bytes([parameters.pack()[0] & 0x7F]) + parameters.pack()[1:])
 
 
 def test_as_many_analog_values_are_made_as_are_foreseen():

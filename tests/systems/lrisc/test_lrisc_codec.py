@@ -415,6 +415,14 @@ def test_any_threshold_and_water_level_give_an_image_or_an_error(
     gives_an_image_or_an_error(ReceivedMessage("lrisc", SHAPE, parameters, analog, (stream,)))
 
 
+def test_a_message_of_a_version_before_is_refused():
+    parameters = LriscParameters(3, Selection(-40, 30), 1234, texture=5)
+    packed = parameters.pack()
+    assert LriscParameters.unpack(packed) == parameters
+    with pytest.raises(HscError, match="older version"):
+        LriscParameters.unpack(packed[:5] + bytes([packed[5] & 0xDF]) + packed[6:])
+
+
 @pytest.mark.parametrize(
     "changes",
     [

@@ -5,6 +5,7 @@ import pytest
 import torch
 from gnuradio.hsc.app import samples
 from gnuradio.hsc.coding import activity
+from gnuradio.hsc.coding.analog_part import NEVER
 from gnuradio.hsc.images.files import load
 from gnuradio.hsc.nn import planes
 from gnuradio.hsc.nn.transform import pad
@@ -156,7 +157,7 @@ def test_neither_padding_nor_the_colour_of_grey_is_sent(shape):
     _, model = load_network()
     y = torch.randint(-6, 7, (32, 2, 3), generator=torch.Generator().manual_seed(1))
     log_power = hyper.log_variances(model, y[None], 2)[0]
-    never = hyper.ranks(log_power, y, 2, 5, torch.zeros(8, 12, dtype=torch.int64), shape) == hyper.NEVER
+    never = hyper.ranks(log_power, y, 2, 5, torch.zeros(8, 12, dtype=torch.int64), shape) == NEVER
     token = torch.ones(8 * 8, 12 * 8)
     token[: shape[0], : shape[1]] = 0
     outside = token.unfold(0, 8, 8).unfold(1, 8, 8).amin((-1, -2)).bool()

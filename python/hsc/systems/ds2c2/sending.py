@@ -144,25 +144,26 @@ def residual(
     """
     size = digital.payload_bytes_per_block(terms.residual_mcs)
     room = budget.bytes_in(uses, terms.residual_mcs)
-    pixels = pad(planes.to_planes(image), MULTIPLE)
     prior = base.synthesise(c, fineness, terms.shape, terms.options.steps, labels).refined
     if terms.options.coding == "binary":
-        return _binary(pixels, prior, room, size, terms)
+        return _binary(pad(planes.to_planes(image), MULTIPLE), prior, room, size, terms)
     try:
-        coded = chunks(pixels, prior, c, fineness, room // size, size)
+        coded = chunks(image, prior, c, fineness, room // size, size)
     except budget.TooFew:
         return Residual()
     return Residual(coded.step, coded.data)
 
 
 def chunks(
-    pixels: torch.Tensor, prior: torch.Tensor, c: np.ndarray, fineness: int, blocks: int, block_bytes: int
+    image: np.ndarray, prior: torch.Tensor, c: np.ndarray, fineness: int, blocks: int, block_bytes: int
 ) -> dispersed.Coded:
-    """x − x′, planes (1, 3, H, W) each, in so many chunks behind a base layer c. Raises `budget.TooFew` as
-    `dispersed.encode`.
+    """x − x′ of an image uint8 (H, W, C) and planes x′ in so many chunks behind a base layer c; of cells
+    without a pixel of the image it is 0. Raises `budget.TooFew` as `dispersed.encode`.
     """
     network, model = load_detail()
-    z = dispersed.analyse(pixels - prior)[0].numpy()
+    z = dispersed.analyse(pad(planes.to_planes(image), MULTIPLE) - prior)[0].numpy()
+    down, across = (-(-side // dispersed.CELL) for side in image.shape[:2])
+    z[:, down:], z[:, :, across:] = 0, 0
     return dispersed.encode(z, scales(network, c, fineness), blocks, block_bytes, model)
 
 

@@ -112,8 +112,7 @@ def chunks(image: np.ndarray, all_bits: bool) -> Sent:
     room = BITS_PER_PIXEL * shape[0] * shape[1] - (8 * len(coded.data) if all_bits else 0)
     prior = base.synthesise(coded.c, fineness, shape, _STEPS).refined
     blocks = max(int(room / 8 / LDPC_BLOCK), 1)
-    pixels = pad(planes.to_planes(image), MULTIPLE)
-    own = sent_chunks(pixels, prior, coded.c, fineness, blocks, LDPC_BLOCK)
+    own = sent_chunks(image, prior, coded.c, fineness, blocks, LDPC_BLOCK)
     known = Ds2c2Parameters("dispersed", fineness, _STEPS, own.step, len(coded.data))
 
     def receive(share: float, rng: np.random.Generator) -> np.ndarray:

@@ -116,6 +116,7 @@ class Allocation:
         coded: int64 (rows, h/4, w/4), what is entropy coded: indices and activity.
         tables: that code it, one a row.
         log_power: int64 (120, h, w), what both ends know of the power of u.
+        ranked: what decides of it: the same without the padding.
         selection: of the analog values that fit beside the digital part.
         digital_uses: channel uses of the digital part, nearly.
         error: that is to be expected, summed over all coefficients.
@@ -126,6 +127,7 @@ class Allocation:
     coded: torch.Tensor
     tables: EntropyTables
     log_power: torch.Tensor
+    ranked: torch.Tensor
     selection: Selection
     digital_uses: int
     error: float
@@ -138,9 +140,10 @@ def priced(split: Split, fineness: int, model: Model, at: Budget) -> Allocation:
     coded = torch.cat([split.indices, active[0]])
     tables = model.entropy[split.quality][fineness]
     uses = at.terms.price(coded, tables, split.whole)
-    selection = analog_part.select(log_power, at.values_beside(uses), at.snr_db)
-    error = analog_part.expected_error(split.features, log_power, selection, at.snr_db)
-    return Allocation(split, fineness, coded, tables, log_power, selection, uses, error)
+    ranked = analog_part.without_padding(log_power, at.shape)
+    selection = analog_part.select(ranked, at.values_beside(uses), at.snr_db)
+    error = analog_part.expected_error(split.features, log_power, ranked, selection, at.snr_db)
+    return Allocation(split, fineness, coded, tables, log_power, ranked, selection, uses, error)
 
 
 def cheapest(candidates: Iterable[Allocation]) -> Allocation | None:
@@ -159,7 +162,7 @@ def message(codec: str, profile: int, chosen: Allocation, at: Budget) -> Message
     """An allocation → the message, within the budget; `profile`: as in `HdaParameters`. Raises
     `budget.TooFew` when the digital part alone is beyond the budget.
     """
-    split, log_power, selection, terms = chosen.split, chosen.log_power, chosen.selection, at.terms
+    split, ranked, selection, terms = chosen.split, chosen.ranked, chosen.selection, at.terms
     codes = terms.codes(chosen.coded, chosen.tables, split.whole)
     n_bytes = terms.length(codes)
     uses = terms.uses(n_bytes)
@@ -170,10 +173,10 @@ def message(codec: str, profile: int, chosen: Allocation, at: Budget) -> Message
             f"the digital part of {codec} has {n_bytes} bytes, and {MOST_BYTES} are the most: "
             "give a smaller CBR or image"
         )
-    if analog_part.length(log_power, selection, terms.regions) > 2 * (at.uses - uses):
+    if analog_part.length(ranked, selection, terms.regions) > 2 * (at.uses - uses):
         # The digital part came out longer than foreseen.
-        selection = analog_part.select(log_power, at.values_beside(uses), at.snr_db)
-    values, first = analog_part.gather(split.features, log_power, selection, terms.regions)
+        selection = analog_part.select(ranked, at.values_beside(uses), at.snr_db)
+    values, first = analog_part.gather(split.features, chosen.log_power, selection, terms.regions, ranked)
     parameters = HdaParameters(profile, split.quality, chosen.fineness, selection, n_bytes)
     return Message(codec, at.shape, parameters.pack(), values, (terms.sealed(codes, first),))
 

@@ -15,7 +15,7 @@ import torch
 
 from ...coding import activity, analog_part
 from ...coding.analog_part import Selection
-from ...coding.regions import Region, regions
+from ...coding.regions import regions, token_grid
 from ...errors import HscError
 from ...message import ReceivedMessage
 from ...words import counted
@@ -65,7 +65,7 @@ def fuse(received: ReceivedMessage, key: bytes | None, model: Model, parameters:
         table = model.log_power[quality, fineness]
         log_power = activity.log_powers(table, came.coded[None, LATENTS:], fineness)[0]
     elif came.closed:
-        log_power, came = _guess(came, parameters, model, regions(*received.shape[:2]))
+        log_power, came = _guess(came, parameters, model, received.shape)
     else:
         raise HscError(
             f"{received.codec}: nothing of the digital part arrived: send at a more robust MCS, or with a "
@@ -97,9 +97,10 @@ def join(
         elsewhere: ẑ and its variance in regions that are not known.
     """
     analog, variance = torch.zeros_like(base), analog_part.analog_layer(log_power, selection).power
+    ranked = analog_part.without_padding(log_power, received.shape)
     if received.analog is not None:
         # û, eq. (8)
-        estimate, variance = analog_part.scatter(received.analog, log_power, selection, came.placed)
+        estimate, variance = analog_part.scatter(received.analog, log_power, selection, came.placed, ranked)
         analog = network.channel_decode(estimate[None])[0]  # ẑ_A
     known = torch.zeros(base.shape[1:], dtype=torch.bool)
     for region, _ in came.placed:
@@ -110,16 +111,17 @@ def join(
 
 
 def _guess(
-    came: Arrived, parameters: HdaParameters, model: Model, where: list[Region]
+    came: Arrived, parameters: HdaParameters, model: Model, shape: tuple[int, int, int]
 ) -> tuple[torch.Tensor, Arrived]:
     """What an eavesdropper can do who knows the networks and not the key: take every token for one of mean
     activity.
     """
-    down, across = (activity.SIDE * side for side in came.coded.shape[-2:])
+    down, across = token_grid(*shape[:2])
     row = torch.full((1, len(activity.GROUPS), down, across), activity.OFFSET)
     table = model.log_power[parameters.quality, parameters.fineness].long()
     log_power = activity.power_table(table, row)[0]
-    sent = log_power >= parameters.selection.threshold
+    sent = analog_part.without_padding(log_power, shape) >= parameters.selection.threshold
+    where = regions(*shape[:2])
     counts = [int(sent[(slice(None), *region.tokens)].sum()) for region in where]
     first = np.concatenate([[0], np.cumsum(counts)[:-1]]).astype(int).tolist()
     return log_power, replace(came, placed=list(zip(where, first, strict=True)))

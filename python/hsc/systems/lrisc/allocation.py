@@ -148,7 +148,7 @@ def allocate(z: torch.Tensor, region: roi.Region, terms: Terms) -> Allocation:
     if terms.options.lengths == literal.NAME:
         return _literally(hyper.gather_low(z[None])[0], told, log_power, ranked, terms)
     values = most_values(terms.uses - side_uses, ranked)
-    selection = analog_part.select(ranked[ranked > hyper.NEVER], values, terms.snr_db)
+    selection = analog_part.select(ranked, values, terms.snr_db)
     return Allocation(told.fineness, told.side, log_power, ranked, selection, terms.texture)
 
 
@@ -189,7 +189,7 @@ def most_values(uses: int, ranked: torch.Tensor) -> int:
     """Coefficients that fit into so many channel uses, by what decides of them, (120, h, w), whatever the
     last groups of the whitening take: of the waves, which take twice their number, and of all other values.
     """
-    spare = (SPARE - 1) * int((hyper.waves_of(ranked[None]) > hyper.NEVER).sum())
+    spare = (SPARE - 1) * int((hyper.waves_of(ranked[None]) > analog_part.NEVER).sum())
     return max(((2 * uses - spare) // whitening.GROUP - 1) * whitening.GROUP, 0)
 
 
@@ -232,4 +232,4 @@ def places(count: int, total: int) -> np.ndarray:
 
 def without_waves(ranked: torch.Tensor) -> torch.Tensor:
     """What decides of all values but the waves, which are mixed by themselves."""
-    return hyper.with_waves(ranked[None], hyper.NEVER)[0]
+    return hyper.with_waves(ranked[None], analog_part.NEVER)[0]

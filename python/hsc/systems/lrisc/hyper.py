@@ -20,8 +20,9 @@ import torch
 
 from ...coding import activity
 from ...coding.activity import GROUPS, OCTAVE, SIDE
+from ...coding.analog_part import NEVER, without_padding
 from ...coding.entropy import EntropyTables
-from ...nn.transform import BLOCK, dct_matrix
+from ...nn.transform import dct_matrix
 from . import means
 
 # Steps of the quantiser of y [1/8 octave of energy], by fineness: fine where bits are cheap.
@@ -36,8 +37,6 @@ LOW = (0, 1, 2, 64, 92)
 MEANS = (0, SIDE * SIDE)
 # Those of LOW whose means over a cell are waves over the image: luma and both colour differences.
 MEAN_CHANNELS = (0, 64, 92)
-# What decides of a value that is never sent.
-NEVER = -(1 << 20)
 # Weight of texture for each of its eighths that photographs have in the mean [1/64 octave].
 _USUAL_TEXTURE = 15
 # SNR below which less texture looks best [dB], and how much less [eighths per dB].
@@ -189,8 +188,7 @@ def ranks(
         shape: (H, W, C) of the image.
     """
     found = textured(weighted(log_power, log_weight), texture(y[None], fineness, eighths)[0])
-    low = found[list(LOW)]
-    found[:, -(-shape[0] // BLOCK) :], found[:, :, -(-shape[1] // BLOCK) :] = NEVER, NEVER
+    low, found = found[list(LOW)], without_padding(found, shape)
     found[list(LOW)] = low
     return with_waves(found[None], wave_ranks(waves_of(log_power[None])[0], eighths, shape[2]))[0]
 

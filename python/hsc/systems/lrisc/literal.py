@@ -20,10 +20,9 @@ import numpy as np
 import torch
 
 from ...coding.activity import OCTAVE
-from ...coding.analog_part import Selection, water_level
+from ...coding.analog_part import NEVER, Selection, water_level
 from ...coding.entropy import PRECISION, TOTAL, EntropyTables
 from ...errors import HscError
-from .hyper import NEVER
 
 # Name of the rule among the options.
 NAME = "literal"
