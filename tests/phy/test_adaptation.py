@@ -68,7 +68,17 @@ def test_codecs_choose_with_their_own_code_and_margin_what_the_reports_allow():
     assert budget.mcs(link, margin_db=6.0) == mcs.best_for(18, 6.0).name  # more careful than the reports
     assert budget.robust_mcs(link) == mcs.robust().name  # as without reports
     assert budget.mcs(replace(link, mcs="64QAM-13/16")) == "64QAM-13/16"
-    assert budget.mcs(Link(snr_db=18.0, most_threshold_db=-4.0)).startswith("nr:")  # below all of 802.11ad
+
+
+@pytest.mark.parametrize("code", [None, *mcs.CODES])
+@pytest.mark.parametrize("margin_db", [None, 0.0, 1.0, 3.0, 4.5])
+def test_no_codec_goes_above_what_the_reports_allow(code, margin_db):
+    """Nor does what is to be robust; below all of 802.11ad it is 5G NR."""
+    for most_db in np.arange(-7.5, 25, 0.25):
+        for snr_db in (most_db + 1.5, most_db + 7.5):
+            link = Link(snr_db=snr_db, mcs=code, most_threshold_db=most_db)
+            for name in (budget.mcs(link, margin_db), budget.robust_mcs(link)):
+                assert mcs.by_name(name).threshold_db <= most_db
 
 
 def test_lost_blocks_widen_the_margin_until_they_stop():
@@ -396,6 +406,9 @@ def test_settings_choose_options_that_the_codec_has():
     encoder.on_setting(pdu.LinkSetting(10.0, 4.0, cbr=0.1))
     assert encoder._codec.options.rank == 5 and encoder._link == Link(10.0, 0.1, None, None, 4.0)
     assert complementary.mcs_of(encoder._codec.options, encoder._link) == "QPSK-5/8"
+    own = replace(encoder._codec.options, mcs="16QAM-1/2")  # an option is what the link goes before
+    assert complementary.mcs_of(own, encoder._link) == "QPSK-5/8"
+    assert complementary.mcs_of(replace(own, mcs="nr:16QAM-0.60"), encoder._link) == "nr:16QAM-0.36"
     encoder.on_setting(pdu.LinkSetting(-9.0, -10.5, digital=0))
     encoder.set_options({"rank": 9})
     assert encoder._codec.options.rank == 0  # by the link, as before

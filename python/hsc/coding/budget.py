@@ -138,17 +138,25 @@ def mcs(link: Link, margin_db: float | None = None, uses: float = 0.0) -> str:
 
 
 def _chosen(link: Link, margin_db: float) -> mcs_table.Mcs:
-    snr_db = link.snr_db
-    if snr_db is not None and link.most_threshold_db is not None:
-        snr_db = min(snr_db, link.most_threshold_db + margin_db)
-    return mcs_table.chosen(link.mcs, snr_db, margin_db)
+    return _allowed(mcs_table.chosen(link.mcs, link.snr_db, margin_db), link)
+
+
+def _allowed(found: mcs_table.Mcs, link: Link) -> mcs_table.Mcs:
+    """An MCS where the link names it or its reports allow it; else the fastest of its code that they allow,
+    or of 5G NR where its code has none.
+    """
+    most_db = link.most_threshold_db
+    if most_db is None or link.mcs in mcs_table.TABLE or found.threshold_db <= most_db:
+        return found
+    within = mcs_table.best_for(most_db, 0.0, found.code)
+    return within if within.threshold_db <= most_db else mcs_table.best_for(most_db, 0.0, "nr")
 
 
 def robust_mcs(link: Link) -> str:
     """The link's MCS, for what must get through at any SNR; where it has none, or a code alone, the robust
-    one.
+    one, or the fastest that its reports allow where that is not.
     """
-    return mcs_table.chosen(link.mcs, None, 0.0).name
+    return _allowed(mcs_table.chosen(link.mcs, None, 0.0), link).name
 
 
 def bytes_in(uses: int, mcs_name: str) -> int:

@@ -46,6 +46,11 @@ def margin_db(uses: float, mcs: str | Mcs) -> float:
     return _code_blocks(mcs).margin_db(int(uses // symbols_per_block(mcs)))
 
 
+def code_block_count(uses: float, mcs: str | Mcs) -> int:
+    """Code blocks of a stream that takes about so many channel uses."""
+    return _code_blocks(mcs).count(max(int(uses // symbols_per_block(mcs)), 1))
+
+
 def symbol_count(n_bytes: int, mcs: str | Mcs) -> int:
     """Complex channel uses of a stream of `n_bytes`."""
     return block_count(n_bytes, mcs) * symbols_per_block(mcs)

@@ -12,7 +12,7 @@ from gnuradio.hsc.message import Link, ReceivedDigital, ReceivedMessage
 from gnuradio.hsc.metrics import psnr_db
 from gnuradio.hsc.phy import digital
 from gnuradio.hsc.phy import mcs as mcs_table
-from gnuradio.hsc.systems.ds2c2 import base
+from gnuradio.hsc.systems.ds2c2 import base, dispersed
 from gnuradio.hsc.systems.ds2c2.codec import Ds2c2Codec
 from gnuradio.hsc.systems.ds2c2.parameters import RATES, Ds2c2Parameters
 from gnuradio.hsc.systems.ds2c2.receiving import BASE_BROKEN, BASE_LOST, image_of, received_base
@@ -64,6 +64,18 @@ def test_every_message_keeps_to_its_budget_or_tells_the_one_it_needs(shape, codi
     assert 0 < budget.spent(message) <= uses_of(image, cbr) and len(message.digital) == 2
     found = codec.decode(modulated(message, 60.0))
     assert found.image.shape == shape and not found.notices
+
+
+@pytest.mark.parametrize(("height", "width"), [(113, 160), (112, 175), (100, 97)])
+def test_chunks_have_nothing_of_cells_without_a_pixel(photo, monkeypatch, height, width):
+    coded, real = [], dispersed.encode
+    monkeypatch.setattr(dispersed, "encode", lambda z, *rest: coded.append(z) or real(z, *rest))
+    OURS.encode(photo[:height, :width], Link(10.0, 1 / 3))
+    down, across = -(-height // 16), -(-width // 16)
+    z = coded[-1]
+    assert z.shape[1:] == (-(-height // 32) * 2, -(-width // 32) * 2)
+    assert not z[:, down:].any() and not z[:, :, across:].any()
+    assert (np.abs(z[:, :down, :across]).max(0) > 0).all()
 
 
 @pytest.mark.parametrize("cbr", [1 / 12, 1 / 6])

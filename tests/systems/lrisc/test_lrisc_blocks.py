@@ -166,7 +166,8 @@ def test_hierarchical_blocks_through_ofdm_with_the_way_back_again_and_again(crop
     assert told == {(1, 0.5)}
     measured = [snr.snr_db for snr in top.kept.got["snr"]]
     assert measured == pytest.approx([11] * 4, abs=0.7)
-    robust, adapted = side_mcs(Link()), {side_mcs(Link(snr_db=each)) for each in measured}
+    robust = side_mcs(Link(), 1000)
+    adapted = {side_mcs(Link(snr_db=each), 1000) for each in measured}
     used = [sent.header.digital[0][0] for sent in top.kept.got["sent"]]
     assert used[0] == robust not in adapted and used[-1] in adapted
     blocks = (

@@ -192,15 +192,23 @@ def test_repair_symbols_bring_side_information_back(photo):
 def test_the_side_information_is_as_robust_as_is_of_use():
     """With a margin below the SNR, but not below the SNR from which on packet headers arrive."""
     thresholds = {
-        snr: mcs_table.by_name(lrisc.side_mcs(Link(snr_db=snr))).threshold_db
+        snr: mcs_table.by_name(lrisc.side_mcs(Link(snr_db=snr), 4000)).threshold_db
         for snr in np.arange(-6, 25.5, 0.5)
     }
     for snr, threshold in thresholds.items():
         most = min(snr, max(snr - lrisc.MARGIN_DB, -2.5))
         assert most - 0.9 < threshold <= most
-    assert lrisc.side_mcs(Link()) == mcs_table.robust("nr").name
-    assert lrisc.side_mcs(Link(10.0, mcs="QPSK-1/2")) == "QPSK-1/2"
-    assert lrisc.side_mcs(Link(10.0, mcs="802.11ad")) == "QPSK-3/4"
+    assert lrisc.side_mcs(Link(), 4000) == mcs_table.robust("nr").name
+    assert lrisc.side_mcs(Link(10.0, mcs="QPSK-1/2"), 4000) == "QPSK-1/2"
+    assert lrisc.side_mcs(Link(10.0, mcs="802.11ad"), 4000) == "QPSK-3/4"
+
+
+def test_short_side_information_arrives_where_headers_do(photo):
+    """It lies in one code block, which needs more SNR than its MCS, and has no repair symbols."""
+    message = PLAIN.encode(photo[:96, :96], Link(-2.0, 1 / 6))
+    seeds = range(20)
+    lost = sum(bool(PLAIN.decode(modulated(message, -2.0, seed=seed)).notices) for seed in seeds)
+    assert lost <= 1
 
 
 @pytest.mark.parametrize("refiner", [False, True])
@@ -374,8 +382,23 @@ def gives_an_image_or_an_error(received):
     assert found.error is None or np.isfinite(found.error).all()
 
 
-@given(st.binary(max_size=12), st.binary(max_size=400), st.integers(0, 3000), st.integers(0, 2**32 - 1))
-@settings(max_examples=60, deadline=None)
+POSSIBLE = st.builds(
+    LriscParameters,
+    st.integers(0, len(hyper.STEPS) - 1),
+    st.builds(Selection, st.integers(-32768, 32767), st.integers(-32768, 32767)),
+    st.integers(0, 410),
+    st.booleans(),
+    st.integers(0, 8),
+).map(LriscParameters.pack)
+
+
+@given(
+    st.one_of(POSSIBLE, st.binary(max_size=12)),
+    st.binary(max_size=400),
+    st.integers(0, 3000),
+    st.integers(0, 2**32 - 1),
+)
+@settings(max_examples=80, deadline=None)
 def test_anything_received_gives_an_image_or_an_error(parameters, data, count, seed):
     stream = ReceivedDigital(data, np.random.default_rng(seed).random(len(data)) < 0.99, (), 40)
     analog = any_analog(seed, 2 * count) if count else None
@@ -434,6 +457,7 @@ def test_a_message_of_a_version_before_is_refused():
         {"parameters": b""},
         {"parameters": bytes([99]) + bytes(7)},
         {"parameters": bytes(8)},
+        {"parameters": LriscParameters(0, Selection(0, 0), 0).pack()},
     ],
 )
 def test_what_no_version_sends_is_one_clear_error(photo, changes):

@@ -9,6 +9,7 @@ from gnuradio.hsc.app import samples
 from gnuradio.hsc.codecs import registry
 from gnuradio.hsc.coding import budget
 from gnuradio.hsc.coding.activity import OCTAVE
+from gnuradio.hsc.coding.analog_part import Selection
 from gnuradio.hsc.errors import HscError
 from gnuradio.hsc.images.files import load
 from gnuradio.hsc.message import Link, ReceivedDigital, ReceivedMessage
@@ -185,11 +186,11 @@ def test_a_receiver_knows_the_variance_of_its_error(photo, region, lost):
     assert squared / variance == pytest.approx(1, rel=0.1)
 
 
-@given(st.binary(max_size=300), st.integers(-32768, 32767), st.integers(-32768, 32767), st.integers(0, 300))
+@given(st.binary(max_size=300), st.integers(-32768, 32767), st.integers(-32768, 32767), st.integers(0, 310))
 @settings(max_examples=40, deadline=None)
 def test_anything_received_gives_an_image_or_an_error(data, threshold, water, side_bytes):
-    parameters = bytes([0x80 | len(data) % 5]) + np.array([threshold, water], ">i2").tobytes()
-    parameters += side_bytes.to_bytes(3, "big")
+    selection = Selection(threshold, water)
+    parameters = LriscParameters(len(data) % 6, selection, side_bytes, literal=True).pack()
     stream = ReceivedDigital(data, np.ones(len(data), bool), (), 40)
     try:
         found = PLAIN.decode(ReceivedMessage("lrisc", (40, 70, 3), parameters, None, (stream,)))

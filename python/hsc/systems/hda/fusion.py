@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from ...coding import activity, analog_part
+from ...coding import activity, analog_part, whitening
 from ...coding.analog_part import Selection
 from ...coding.regions import regions, token_grid
 from ...errors import HscError
@@ -122,7 +122,7 @@ def _guess(
     log_power = activity.power_table(table, row)[0]
     sent = analog_part.without_padding(log_power, shape) >= parameters.selection.threshold
     where = regions(*shape[:2])
-    counts = [int(sent[(slice(None), *region.tokens)].sum()) for region in where]
+    counts = [whitening.mixed_length(int(sent[(slice(None), *each.tokens)].sum())) for each in where]
     first = np.concatenate([[0], np.cumsum(counts)[:-1]]).astype(int).tolist()
     return log_power, replace(came, placed=list(zip(where, first, strict=True)))
 

@@ -101,12 +101,13 @@ def encode(
 
 
 def mcs_of(options: HscOptions, link: Link) -> str:
-    """MCS of the CR: the link's, else the option's, else the one of their code that carries most at the
-    link's SNR. The paper's where no other code is named and nothing is reported, and a rank is given or the
-    SNR not known.
+    """MCS of the CR: the link's, else the option's, whose code alone counts where the link adapts; else the
+    one of their code that carries most at the link's SNR. The paper's where no other code is named and the
+    link does not adapt, and a rank is given or the SNR not known.
     """
-    named = link.mcs or options.mcs or _CODE
     adaptive = link.most_threshold_db is not None
+    own = mcs_table.code_of(options.mcs) if adaptive else options.mcs
+    named = link.mcs or own or _CODE
     if named == _CODE and not adaptive and (options.rank is not None or link.snr_db is None):
         return DEFAULT_MCS
     return budget.mcs(replace(link, mcs=named))

@@ -22,6 +22,7 @@ from ...message import DigitalStream, Link, Message
 from ...nn import planes
 from ...nn.transform import pad
 from ...phy import digital
+from ...phy import mcs as mcs_table
 from . import hyper, literal, roi, side
 from .network import MULTIPLE, USUAL_SNR_DB, load_network
 from .options import LriscOptions
@@ -64,7 +65,7 @@ class Terms:
     def of(cls, shape: tuple[int, int, int], uses: int, link: Link, options: LriscOptions) -> Terms:
         """Those of a link. Raises HscError for an impossible one."""
         snr_db = USUAL_SNR_DB if link.snr_db is None else link.snr_db
-        mcs = side_mcs(link)
+        mcs = side_mcs(link, options.side_share * uses)
         protection = Protection.of(options.repair_share, link, mcs, uses)
         return cls(shape, uses, snr_db, mcs, protection, options)
 
@@ -88,12 +89,16 @@ class Terms:
         return budget.protected_uses(n_bytes, self.protection)
 
 
-def side_mcs(link: Link) -> str:
-    """MCS of the side information. Raises HscError for an unknown one."""
+def side_mcs(link: Link, uses: float) -> str:
+    """MCS of side information that takes about so many channel uses. Raises HscError for an unknown one."""
     link = link.with_code(_CODE)
     if link.snr_db is None:
         return budget.robust_mcs(link)
-    return budget.mcs(link, min(MARGIN_DB, max(link.snr_db - _HEADERS_DB, 0.0)))
+    margin_db = min(MARGIN_DB, max(link.snr_db - _HEADERS_DB, 0.0))
+    found = mcs_table.by_name(budget.mcs(link, margin_db))
+    if digital.code_block_count(uses, found) == 1:  # which has no repair symbols
+        margin_db = max(margin_db, digital.margin_db(uses, found))
+    return budget.mcs(link, margin_db)
 
 
 @dataclass(frozen=True)
