@@ -192,9 +192,10 @@ def _split(source: Source, base: _Base) -> Split:
 
 def _added(wanted: torch.Tensor, picture: np.ndarray) -> tuple[int, float]:
     """Level of a base's fine colour that comes nearest to an image's (1, 3, 8h, 8w), and the squared error
-    that is left, summed over all pixels.
+    that is left, summed over all pixels of the picture.
     """
-    own = fine_colour(picture)
+    height, width = picture.shape[:2]
+    wanted, own = (each[..., :height, :width] for each in (wanted, fine_colour(picture)))
     (level,) = levels(wanted, own).tolist()
     return int(level), float((wanted - level / FINE_COLOUR * own).square().sum())
 
