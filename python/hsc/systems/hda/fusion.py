@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from ...coding import activity, analog_part, whitening
+from ...coding import activity, analog_part
 from ...coding.analog_part import Selection
 from ...coding.regions import regions, token_grid
 from ...errors import HscError
@@ -97,8 +97,8 @@ def join(
         elsewhere: ẑ and its variance in regions that are not known.
     """
     analog, variance = torch.zeros_like(base), analog_part.analog_layer(log_power, selection).power
-    ranked = analog_part.without_padding(log_power, received.shape)
     if received.analog is not None:
+        ranked = analog_part.without_padding(log_power, received.shape)
         # û, eq. (8)
         estimate, variance = analog_part.scatter(received.analog, log_power, selection, came.placed, ranked)
         analog = network.channel_decode(estimate[None])[0]  # ẑ_A
@@ -120,9 +120,8 @@ def _guess(
     row = torch.full((1, len(activity.GROUPS), down, across), activity.OFFSET)
     table = model.log_power[parameters.quality, parameters.fineness].long()
     log_power = activity.power_table(table, row)[0]
-    sent = analog_part.without_padding(log_power, shape) >= parameters.selection.threshold
-    where = regions(*shape[:2])
-    counts = [whitening.mixed_length(int(sent[(slice(None), *each.tokens)].sum())) for each in where]
+    ranked, where = analog_part.without_padding(log_power, shape), regions(*shape[:2])
+    counts = [analog_part.length(ranked, parameters.selection, [each]) for each in where]
     first = np.concatenate([[0], np.cumsum(counts)[:-1]]).astype(int).tolist()
     return log_power, replace(came, placed=list(zip(where, first, strict=True)))
 
