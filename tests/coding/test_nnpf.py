@@ -49,12 +49,21 @@ def test_the_filter_takes_error_away(photo, quality, least_db):
 @pytest.mark.parametrize(("n_bytes", "helps"), [(3000, True), (10_000, True), (40_000, False)])
 def test_the_transmitter_leaves_the_filter_out_where_it_does_harm(photo, n_bytes, helps):
     """The photograph was a JPEG file, whose last bits the filter takes for HEVC's errors."""
-    code, picture = nnpf.fit(hevc_rate.Coder(photo), n_bytes)
-    plain = hevc.decode(code, photo.shape)
-    assert len(code) <= n_bytes and np.array_equal(nnpf.decode(code, photo.shape), picture)
+    made = nnpf.fit(hevc_rate.Coder(photo), n_bytes)
+    assert len(made.code) <= n_bytes and np.array_equal(hevc.decode(made.code, photo.shape), made.plain)
+    assert np.array_equal(nnpf.decode(made.code, photo.shape), made.picture())
     told = hevc_rate.Coder(photo).fit(n_bytes, told=True)
-    quality = [metrics.psnr_db(each, photo) for each in (nnpf.decode(told, photo.shape), plain)]
-    assert (quality[0] > quality[1]) == helps and code == (told if helps else hevc.untold(told))
+    quality = [metrics.psnr_db(each, photo) for each in (nnpf.decode(told, photo.shape), made.plain)]
+    assert (quality[0] > quality[1]) == helps and made.code == (told if helps else hevc.untold(told))
+    assert made.error == pytest.approx(metrics.mse(made.picture(), photo))
+
+
+@pytest.mark.parametrize("n_bytes", [10_000, 40_000, 160_000])
+def test_of_a_large_picture_some_blocks_tell_what_the_filter_does(n_bytes):
+    image = np.concatenate([load(photo).pixels for photo in samples.photographs()[:2]])
+    made = nnpf.fit(hevc_rate.Coder(image), n_bytes)
+    before, behind = (metrics.psnr_db(each, image) for each in (made.plain, made.picture()))
+    assert behind >= before and -10 * np.log10(made.error) == pytest.approx(behind, abs=0.12)
 
 
 def test_where_nothing_was_trained_nothing_is_done(photo):

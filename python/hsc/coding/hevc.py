@@ -19,6 +19,7 @@ is always better (measured on Kodak). `hevc_rate` finds the code of a length.
 from __future__ import annotations
 
 import io
+import os
 import struct
 import warnings
 import zlib
@@ -45,14 +46,15 @@ HIGHEST = 3 * 52 - 1
 # bytes. x265's own for 4:4:4, made for the eye, is +6; by the PSNR of RGB -1 is best, and its neighbours lie
 # on the same curve. 0 would mean +6 to x265.
 _CHROMA_OFFSETS = (1, -1, -2)
-# Everything for PSNR: no psychovisual rate distortion. One thread: one picture gives x265 nothing to share
-# out, and the bytes do not depend on the number of cores.
+# Everything for PSNR: no psychovisual rate distortion. Wavefronts (H.265, section 9.3.1) let as many cores as
+# there are work on one picture, for 0.05 to 0.2 % more bytes, which do not depend on the number of cores.
 _ENCODER = {
     "preset": "slow",
     "tune": "psnr",
     "x265:psy-rd": "0",
     "x265:psy-rdoq": "0",
-    "x265:pools": "none",
+    "x265:pools": str(len(os.sched_getaffinity(0))),
+    "x265:wpp": "1",
     "x265:frame-threads": "1",
 }
 # x265's quickest preset takes a sixth of the time.

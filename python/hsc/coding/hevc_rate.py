@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import math
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 
 from . import hevc
 from .budget import TooFew
+from .sample import some_blocks
 
 # ln of the bytes of a quick code over those of the encoder's own, by quality, typical of photographs.
 _QUICK_EXCESS = (24, 60, 120), (0.26, 0.16, 0.08)
-# In an image it follows from one in so many blocks of this side [pixels], where they make a square of so many
-# across at least: within 1 % then, without within 4 % (standard deviation, Kodak).
-_ONE_IN, _BLOCK, _LEAST_ACROSS = 8, 64, 3
+# In an image it follows from one in so many blocks of this side [pixels], where there are so many of them at
+# least: within 1 % then, without within 4 % (standard deviation, Kodak).
+_ONE_IN, _BLOCK, _FEWEST = 8, 64, 7
 # A quick code's ln(bytes) is near enough to what is wanted within this: four qualities.
 _NEAR = 0.15
 # Share of the bytes that a code fills at least: 3 % of them are 0.1 dB. The last quality of a QP is full
@@ -75,20 +74,16 @@ class Coder:
         """A code of at most `n_bytes` and of at least 97 % of them; where no quality gives that, of the
         largest quality that fits, most likely. Raises `budget.TooFew` when the lowest needs more. `told`: as
         in `hevc.encode`.
-
-        Two qualities are made at once: x265 leaves Python's lock, so that a second core does the second.
         """
         quality, _ = self._near(n_bytes)
+        self._compare(quality)
+        promising = self._near(n_bytes)[1]
+        search = _Search(n_bytes, promising.quality, promising.slope)
         best, full = b"", 1.0
-        with ThreadPoolExecutor(2) as pool:
-            self._compare(quality, pool)
-            promising = self._near(n_bytes)[1]
-            search = _Search(n_bytes, promising.quality, promising.slope)
-            while len(best) < max(full * n_bytes, 1) and (trials := search.trials(2)):
-                codes = pool.map(partial(hevc.encode, self.image, told=told), trials)
-                for trial, data in zip(trials, codes, strict=True):
-                    if search.learn(trial, len(data)) <= 0 and len(data) > len(best):
-                        best, full = data, _FULL_LAST if trial % 3 == 2 else _FULL
+        while len(best) < max(full * n_bytes, 1) and (trial := search.trial()) is not None:
+            data = hevc.encode(self.image, trial, told=told)
+            if search.learn(trial, len(data)) <= 0 and len(data) > len(best):
+                best, full = data, _FULL_LAST if trial % 3 == 2 else _FULL
         if not best:
             raise TooFew(f"{n_bytes} bytes do not hold this image in HEVC", search.least)
         return best
@@ -103,8 +98,8 @@ class Coder:
         # the nearest last: it says most
         for quality in sorted(self._quick, key=lambda known: -abs(math.log(self._expected(known) / wanted))):
             excess = search.learn(quality, self._expected(quality))
-        while abs(excess) >= _NEAR and (trials := search.trials(1)):
-            (quality,) = trials
+        while abs(excess) >= _NEAR and (trial := search.trial()) is not None:
+            quality = trial
             self._quick[quality] = hevc.encode(self.image, quality, quick=True)
             excess = search.learn(quality, self._expected(quality))
         return quality, search
@@ -116,31 +111,18 @@ class Coder:
             excess += np.interp(quality, *zip(*sorted(self._untypical.items()), strict=True))
         return len(self._quick[quality]) * math.exp(-excess)
 
-    def _compare(self, quality: int, pool: ThreadPoolExecutor) -> None:
+    def _compare(self, quality: int) -> None:
         """Learn how much longer a quick code of a quality is, on some blocks of the image."""
-        some = _some_blocks(self.image)
+        some = some_blocks(self.image, _BLOCK, _ONE_IN, _FEWEST)
         if some is None or quality < 0 or quality in self._untypical:
             return
-        quick, own = pool.map(lambda quick: len(hevc.encode(some, quality, quick=quick)), (True, False))
+        quick, own = (len(hevc.encode(some, quality, quick=quick)) for quick in (True, False))
         self._untypical[quality] = math.log(quick / own) - np.interp(quality, *_QUICK_EXCESS)
 
 
 def fit(image: np.ndarray, n_bytes: int) -> bytes:
     """`Coder.fit` of an image uint8 (H, W, C) that is coded once."""
     return Coder(image).fit(n_bytes)
-
-
-def _some_blocks(image: np.ndarray) -> np.ndarray | None:
-    """Every eighth block of an image, side by side; None for an image that has few."""
-    rows, columns = (side // _BLOCK for side in image.shape[:2])
-    row, column = np.nonzero((np.arange(columns) + 3 * np.arange(rows)[:, None]) % _ONE_IN == 0)
-    across = round(math.sqrt(len(row)))
-    if across < _LEAST_ACROSS:
-        return None
-    blocks = image[: rows * _BLOCK, : columns * _BLOCK].reshape(rows, _BLOCK, columns, _BLOCK, -1)
-    chosen = blocks.swapaxes(1, 2)[row, column][: len(row) // across * across]
-    laid = chosen.reshape(-1, across, *chosen.shape[1:]).swapaxes(1, 2)
-    return np.ascontiguousarray(laid).reshape(-1, across * _BLOCK, image.shape[2])
 
 
 class _Search:
@@ -160,11 +142,10 @@ class _Search:
         self._low: tuple[int, float | None] = (hevc.LOWEST - 1, None)
         self._high: tuple[int, float | None] = (hevc.HIGHEST + 1, None)
 
-    def trials(self, count: int) -> list[int]:
-        """Qualities to try next, round the most promising one; none when the largest that fits is known."""
-        first = math.floor(self.quality - (count - 1) / 2)
-        first = min(max(first, self._low[0] + 1), self._high[0] - 1)
-        return [first + i for i in range(count) if self._low[0] < first + i < self._high[0]]
+    def trial(self) -> int | None:
+        """Quality to try next, the most promising one; None when the largest that fits is known."""
+        trial = min(max(math.floor(self.quality), self._low[0] + 1), self._high[0] - 1)
+        return trial if trial > self._low[0] else None
 
     def learn(self, quality: int, n_bytes: float) -> float:
         """Take in what a quality gave; returns ln(bytes) less what is wanted."""

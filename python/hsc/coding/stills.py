@@ -23,7 +23,7 @@ def fit(image: np.ndarray, n_bytes: int, source: str) -> bytes:
         return jpeg2000.encode_image(image, n_bytes)
     if source == "hevc":
         return hevc_rate.fit(image, n_bytes)
-    return nnpf.fit(hevc_rate.Coder(image), n_bytes)[0]
+    return nnpf.fit(hevc_rate.Coder(image), n_bytes).code
 
 
 def decode(stream: ReceivedDigital, shape: tuple[int, int, int], source: str) -> np.ndarray:

@@ -104,7 +104,8 @@ def best_message(source: Source, at: Budget, all_digital: Budget) -> Message:
         return _Base(bytes(room), hevc.decode(made.code, coder.image.shape), made.excess)
 
     def base(room: int) -> _Base:
-        return _Base(*nnpf.fit(coder, room))
+        made = nnpf.fit(coder, room)
+        return _Base(made.code, made.picture())
 
     found = None
     if len(shares) > 1:
@@ -141,11 +142,11 @@ def _alone(
         promised = image.size * mse(hevc.decode(sketch.code, image.shape), image)
         if promised * math.exp(_ALONE_BY_EXCESS * sketch.excess) > error:
             return None
-        code, picture = nnpf.fit(coder, room)
+        made = nnpf.fit(coder, room)
     except budget.TooFew as few:
         needed.append(terms.uses(few.needed + terms.beside(chunks)))
         return None
-    codes, left = [*[b""] * len(terms.regions), code], image.size * mse(picture, image)
+    codes, left = [*[b""] * len(terms.regions), made.code], image.size * made.error
     if left >= error:
         return None
     parameters = HdaParameters(ALONE, 0, 0, Selection(0, 0), terms.length(codes)).pack()
@@ -169,13 +170,18 @@ def _allocations(
         except budget.TooFew as few:
             needed.append(math.ceil((few.needed + _beside_base(at)) / _bytes_per_use(at, share)))
             continue
-        split, finenesses = _split(source, base), range(at.fineness, len(activity.STEPS))
-        tried = [priced(split, fineness, load(), at) for fineness in finenesses]
-        needed += [each.digital_uses + 1 for each in tried]
-        fitting = [each for each in tried if each.digital_uses < at.uses]
-        if fitting:
-            best = min(fitting, key=lambda each: each.error)
+        split = _split(source, base)
+        if best := cheapest(_finenesses(split, at, needed)):
             yield replace(best, error=best.error * math.exp(_BY_EXCESS * base.excess) + split.left)
+
+
+def _finenesses(split: Split, at: Budget, needed: list[int]) -> Iterator[Allocation]:
+    """A split with a coarser and coarser activity, where it fits; `needed` as above."""
+    for fineness in range(at.fineness, len(activity.STEPS)):
+        tried = priced(split, fineness, load(), at)
+        needed.append(tried.digital_uses + 1)
+        if tried.digital_uses < at.uses:
+            yield tried
 
 
 @torch.inference_mode()
