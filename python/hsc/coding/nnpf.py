@@ -33,8 +33,8 @@ FINE_CELL, CELL = 2, 4
 WIDTHS, BLOCKS = (96, 160), (1, 3, 1)
 # Side of a tile, and what the network sees beyond it [pixels].
 TILE, REACH = 1024, reach(FINE_CELL, BLOCKS)
-# What the filter does for a picture follows from one in so many blocks of this side [pixels], where there are so
-# many of them at least: within 0.1 dB (Kodak). Their seams cost 0.02 to 0.05 dB of it.
+# What the filter does for a picture follows from one in so many blocks of this side [pixels], where there are
+# so many of them at least: within 0.1 dB (Kodak). Their seams cost 0.02 to 0.05 dB of it.
 _ONE_IN, _BLOCK, _FEWEST = 4, 128, 4
 # RMS error of pixels in [0, 1] at quality 0, roughly, and how many qualities halve it.
 _ERROR, _HALVED = 0.08, 26.0
