@@ -23,10 +23,10 @@ from ...nn import planes
 from ...nn.transform import pad
 from ...phy import digital
 from ...phy import mcs as mcs_table
-from . import hyper, literal, roi, side
+from . import colour, hyper, literal, roi, side
 from .network import MULTIPLE, USUAL_SNR_DB, load_network
 from .options import LriscOptions
-from .parameters import MOST_BYTES, LriscParameters
+from .parameters import MOST_BYTES, LriscParameters, sendable
 
 NAME = "lrisc"
 # LDPC code of the side information where the link names neither code nor MCS.
@@ -142,7 +142,11 @@ def allocate(z: torch.Tensor, region: roi.Region, terms: Terms) -> Allocation:
     _, model = load_network()
     told = (_Told.of(z, region, fineness) for fineness in range(len(hyper.STEPS)))
     most, last = terms.options.side_share * terms.uses, len(hyper.STEPS) - 1
-    told = next(each for each in told if each.fineness == last or terms.side_uses(len(each.side)) <= most)
+    told = next(
+        each
+        for each in told
+        if each.fineness == last or (len(each.side) <= MOST_BYTES and terms.side_uses(len(each.side)) <= most)
+    )
     side_uses = terms.side_uses(len(told.side))
     log_power = hyper.log_variances(model, told.y, told.fineness)[0]
     cells = told.y[0, 0].numel()
@@ -153,7 +157,7 @@ def allocate(z: torch.Tensor, region: roi.Region, terms: Terms) -> Allocation:
     if terms.options.lengths == literal.NAME:
         return _literally(hyper.gather_low(z[None])[0], told, log_power, ranked, terms)
     values = most_values(terms.uses - side_uses, ranked)
-    selection = analog_part.select(ranked, values, terms.snr_db)
+    selection = sendable(analog_part.select(ranked, values, terms.snr_db))
     return Allocation(told.fineness, told.side, log_power, ranked, selection, terms.texture)
 
 
@@ -185,6 +189,7 @@ def _literally(
     sent = literal.lengths(low, log_power, row)
     known = literal.known(log_power, ranked, sent, threshold)
     packed, selection = literal.pack(told.side, sent, row), known.selection(threshold, terms.snr_db)
+    selection = sendable(selection)
     return Allocation(
         told.fineness, packed, known.log_power, known.ranked, selection, terms.texture, literal=True
     )
@@ -215,8 +220,10 @@ def message(z: torch.Tensor, chosen: Allocation, terms: Terms) -> Message:
     others, _ = analog_part.gather(
         low, chosen.log_power, chosen.selection, whole(chosen.log_power), without_waves(chosen.ranked)
     )
+    network, _ = load_network()
+    mean = colour.coded(network.transform.inverse(z[None]), terms.shape)
     parameters = LriscParameters(
-        chosen.fineness, chosen.selection, len(chosen.side), chosen.literal, chosen.texture
+        chosen.fineness, chosen.selection, len(chosen.side), chosen.literal, chosen.texture, mean
     )
     protected = erasure.protect(chosen.side, terms.protection, terms.block_bytes)
     streams = (DigitalStream(protected, terms.mcs),)

@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-import numpy as np
+from dataclasses import dataclass, replace
 
 from ...coding.activity import OCTAVE
 from ...coding.analog_part import Selection
 from ...errors import HscError
 from . import hyper
+from .colour import BITS as _COLOUR_BITS
 
 # log2 σ₀ of the coding length, −72 dB under a coefficient of 1 of pixels in [0, 1]: below what is ever sent.
 LOG_SIGMA_0 = -12
 _SIZE = 8
-# The byte of the fineness: its bits, those of the texture, and a flag.
-_FINENESS, _TEXTURE, _LITERAL = 0x07, 0x78, 0x80
-_TEXTURE_SHIFT = 3
+# The first byte holds fineness, texture and whether the lengths are literal, behind this: versions that had
+# other parameters stayed below it, but with literal lengths.
+_FIRST = 128
 # Largest texture: an exponent of 1.
 MOST_TEXTURE = 8
-# Bytes of side information before repair: its length has 21 bits. The three bits before them are all set;
-# versions that sent what lies in the padding, or had the waves otherwise, did not set all.
-MOST_BYTES = (1 << 21) - 1
-_VERSION = 7 << 21
+_TEXTURES, _LITERALS = MOST_TEXTURE + 1, 2
+# Bits of the threshold, of the water level, and of the length of the side information before repair.
+_THRESHOLD_BITS, _WATER_BITS, _SIDE_BITS = 13, 11, 17
+MOST_BYTES = (1 << _SIDE_BITS) - 1
+# Step of the water level [1/64 octave].
+_WATER_STEP = 4
 
 
 @dataclass(frozen=True)
@@ -30,13 +31,14 @@ class LriscParameters:
     """8 bytes.
 
     Attributes:
-        fineness: of y, 0 the finest; in the byte's lowest three bits.
-        selection: threshold of the coding length, and water level of the gains, two int16.
-        side_bytes: bytes of side information before repair, 21 bits.
+        fineness: of y, 0 the finest.
+        selection: threshold of the coding length, −4096 to 4095, and water level of the gains, as `sendable`
+            has it.
+        side_bytes: bytes of side information before repair.
         literal: whether the coding lengths are the literal ones (`literal.py`), which the side information
-            tells; the byte's highest bit.
-        texture: how much more errors count where the image is calm, in eighths, as of `hyper.texture`; the
-            byte's other four bits.
+            tells.
+        texture: how much more errors count where the image is calm, in eighths, as of `hyper.texture`.
+        colour: code of the mean colour, `colour.coded`.
     """
 
     fineness: int
@@ -44,29 +46,35 @@ class LriscParameters:
     side_bytes: int
     literal: bool = False
     texture: int = 0
+    colour: int = 0
 
     def pack(self) -> bytes:
         """8 bytes."""
-        levels = np.array([self.selection.threshold, self.selection.water], ">i2").tobytes()
-        first = self.literal * _LITERAL | self.texture << _TEXTURE_SHIFT | self.fineness
-        return bytes([first]) + levels + (_VERSION | self.side_bytes).to_bytes(3, "big")
+        first = _FIRST + (self.fineness * _TEXTURES + self.texture) * _LITERALS + self.literal
+        threshold, water = self.selection.threshold, self.selection.water // _WATER_STEP
+        rest = threshold % (1 << _THRESHOLD_BITS)
+        rest = rest << _WATER_BITS | water % (1 << _WATER_BITS)
+        rest = (rest << _SIDE_BITS | self.side_bytes) << _COLOUR_BITS | self.colour
+        return bytes([first]) + rest.to_bytes(_SIZE - 1, "big")
 
     @classmethod
     def unpack(cls, data: bytes) -> LriscParameters:
         """Inverse of `pack`. Raises HscError for values that cannot be."""
-        first = data[0] if data else 0
-        fineness, texture = first & _FINENESS, (first & _TEXTURE) >> _TEXTURE_SHIFT
-        if len(data) < _SIZE or fineness >= len(hyper.STEPS) or texture > MOST_TEXTURE:
+        if data and data[0] < _FIRST:
+            raise HscError("the message is of an older version of LRISC: update the transmitter")
+        first = data[0] - _FIRST if data else 0
+        rest = int.from_bytes(data[1:_SIZE], "big")
+        rest, colour = divmod(rest, 1 << _COLOUR_BITS)
+        rest, side_bytes = divmod(rest, 1 << _SIDE_BITS)
+        fineness, texture = divmod(first // _LITERALS, _TEXTURES)
+        if len(data) < _SIZE or fineness >= len(hyper.STEPS):
             raise HscError(
                 "the LRISC parameters in the header are not possible: the packet comes from a newer version, "
                 "update this receiver"
             )
-        threshold, water = np.frombuffer(data[1:5], ">i2").tolist()
-        last = int.from_bytes(data[5:_SIZE], "big")
-        if last & _VERSION != _VERSION:
-            raise HscError("the message is of an older version of LRISC: update the transmitter")
-        literal = bool(first & _LITERAL)
-        return cls(fineness, Selection(threshold, water), last & MOST_BYTES, literal, texture)
+        water = _WATER_STEP * _signed(rest % (1 << _WATER_BITS), _WATER_BITS)
+        selection = Selection(_signed(rest >> _WATER_BITS, _THRESHOLD_BITS), water)
+        return cls(fineness, selection, side_bytes, bool(first % _LITERALS), texture, colour)
 
     @property
     def beta(self) -> float:
@@ -75,3 +83,13 @@ class LriscParameters:
         """
         octaves = self.selection.threshold / (2 * OCTAVE) - LOG_SIGMA_0
         return 0.5 / max(octaves, 1e-3)
+
+
+def sendable(selection: Selection) -> Selection:
+    """A selection with the nearest water level that can be told."""
+    return replace(selection, water=_WATER_STEP * round(selection.water / _WATER_STEP))
+
+
+def _signed(level: int, bits: int) -> int:
+    """Two's complement."""
+    return (level ^ 1 << bits - 1) - (1 << bits - 1)

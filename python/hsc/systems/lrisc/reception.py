@@ -17,7 +17,7 @@ from ...message import ReceivedAnalog, ReceivedMessage
 from ...nn import planes
 from ...nn.transform import WIDTH
 from ...refiner import bands
-from . import hyper, literal, roi, side
+from . import colour, hyper, literal, roi, side
 from .allocation import SPARE, places, whole, without_waves
 from .network import MULTIPLE, LriscNetwork, load_network
 from .parameters import LriscParameters
@@ -34,11 +34,13 @@ class Latent:
         z: ẑ, float (120, h, w).
         variance: of its error, same shape.
         region: of interest, as the transmitter told.
+        mean: code of the mean colour, as of `colour.coded`.
     """
 
     z: torch.Tensor
     variance: torch.Tensor
     region: roi.Region
+    mean: int
 
 
 @torch.inference_mode()
@@ -73,7 +75,7 @@ def estimate(received: ReceivedMessage) -> Latent | None:
     others = analog_part.scatter(parts.others, log_power, parameters.selection, placed, without_waves(ranked))
     found, variance = (hyper.with_waves(each[None], own) for each, own in zip(others, waves, strict=True))
     z = hyper.gather_low(found, inverse=True)[0]
-    return Latent(z, hyper.spread_variance(variance)[0], region)
+    return Latent(z, hyper.spread_variance(variance)[0], region, parameters.colour)
 
 
 @dataclass(frozen=True)
@@ -118,12 +120,13 @@ def thumbnail(received: ReceivedMessage) -> np.ndarray | None:
     z = hyper.gather_low(hyper.with_waves(low, waves), inverse=True)
     cells = functional.avg_pool2d(network.transform.inverse(z), MULTIPLE)
     smooth = functional.interpolate(cells, scale_factor=MULTIPLE, mode="bicubic", align_corners=False)
-    return planes.to_image(smooth, received.shape)
+    return planes.to_image(colour.corrected(smooth, parameters.colour, received.shape), received.shape)
 
 
 @torch.inference_mode()
 def decoded(network: LriscNetwork, known: Latent, shape: tuple[int, int, int]) -> Decoded:
     """g_d: ẑ and v → x̃, the bands of its error, and the region of interest where there is one."""
-    image = network.decode(known.z[None], known.variance[None])
+    found = network.decode(known.z[None], known.variance[None])
+    image = colour.corrected(found, known.mean, shape)
     error = bands.of_image(known.variance, shape)
     return Decoded(planes.to_image(image, shape), (), error, known.region.blocks(shape))
