@@ -53,7 +53,7 @@ _ENCODER = {
     "tune": "psnr",
     "x265:psy-rd": "0",
     "x265:psy-rdoq": "0",
-    "x265:pools": str(len(os.sched_getaffinity(0))),
+    "x265:pools": str(os.cpu_count() or 1),
     "x265:wpp": "1",
     "x265:frame-threads": "1",
 }
