@@ -352,3 +352,14 @@ def test_a_decoder_that_is_told_nothing_takes_values_for_exact(noisy):
         )
         > 45
     )
+
+
+@pytest.mark.parametrize("kind", list(denoisers.KINDS))
+@pytest.mark.parametrize("wild", [1e20, 3e38])
+def test_values_and_variances_near_the_end_of_floats_do_no_harm(kind, wild):
+    values = torch.full((1, VALUES, 4, 5), wild)
+    for informed in (True, False):
+        found, left = denoise.denoise(
+            values, values, denoisers.load(kind), 3, torch.ones_like(values), informed
+        )
+        assert found.shape == left.shape == values.shape

@@ -56,18 +56,20 @@ def denoise(
     sent = there.any(-1, keepdim=True).any(-2, keepdim=True).expand_as(there)
     if not there.any():
         return values, variance
-    noise = variance[there].mean()
-    power = (values[there].square().mean() - noise).clamp_min(1e-3 * noise + 1e-12)
-    level = torch.where(there, variance / power, 1)[sent].mean().reshape(1)
+    # in float64: squares of what came may be beyond float32
+    noise = variance[there].double().mean()
+    power = (values[there].double().square().mean() - noise).clamp_min(1e-3 * noise + 1e-12)
+    level = torch.where(there, variance / power, 1)[sent].mean().float().reshape(1)
     if level < _LEAST_VARIANCE:
         return values, variance
     unit = spectrum / spectrum[sent].mean().clamp_min(1e-12)
-    estimates = denoiser(torch.where(there, values, 0) / power.sqrt(), level, unit, steps)
+    scale = power.sqrt().float()
+    estimates = denoiser(torch.where(there, values, 0) / scale, level, unit, steps)
     if not informed:
-        return torch.where(there, estimates * power.sqrt(), 0), variance
+        return torch.where(there, estimates * scale, 0), variance
     better, left = denoiser.hand_on(estimates, level, unit)
     relative = left / level * variance
-    return torch.where(there, better * power.sqrt(), 0), torch.where(there, relative, torch.inf)
+    return torch.where(there, better * scale, 0), torch.where(there, relative, torch.inf)
 
 
 def denoise_maps(
