@@ -187,7 +187,7 @@ def test_a_receiver_knows_the_variance_of_its_error(photo, region, lost):
     assert squared / variance == pytest.approx(1, rel=0.1)
 
 
-@given(st.binary(max_size=300), st.integers(-32768, 32767), st.integers(-32768, 32767), st.integers(0, 310))
+@given(st.binary(max_size=300), st.integers(-4096, 4095), st.integers(-4096, 4095), st.integers(0, 310))
 @settings(max_examples=40, deadline=None)
 def test_anything_received_gives_an_image_or_an_error(data, threshold, water, side_bytes):
     selection = Selection(threshold, water)
@@ -199,6 +199,17 @@ def test_anything_received_gives_an_image_or_an_error(data, threshold, water, si
         assert "\n" not in str(error)
     else:
         assert found.image.shape == (40, 70, 3)
+
+
+def test_a_mask_that_the_header_cannot_tell_makes_fewer_values(photo, monkeypatch):
+    """As of an image of some megapixels, whose mask would be beyond 2^17 bytes."""
+    usual = LITERAL.encode(photo, Link(10.0, 1 / 6))
+    most = LriscParameters.unpack(usual.parameters).side_bytes * 3 // 4
+    monkeypatch.setattr(lrisc, "MOST_BYTES", most)
+    message = LITERAL.encode(photo, Link(10.0, 1 / 6))
+    assert most // 2 < LriscParameters.unpack(message.parameters).side_bytes <= most
+    assert len(message.analog) < len(usual.analog)
+    assert psnr_db(photo, LITERAL.decode(modulated(message, 10.0)).image) > 20
 
 
 @pytest.mark.parametrize("level", [-4096, -3000, 0, 3000, 4092])

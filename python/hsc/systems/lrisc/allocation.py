@@ -182,6 +182,8 @@ def _literally(
     """An allocation with the literal lengths of coefficients behind `hyper.gather_low`, and their mask."""
 
     def room(mask_bytes: int) -> int:
+        if len(told.side) + mask_bytes > MOST_BYTES:
+            return -1
         return most_values(terms.uses - terms.side_uses(len(told.side) + mask_bytes), ranked)
 
     threshold = literal.longest(low, log_power, ranked, room)

@@ -13,12 +13,13 @@ from .colour import BITS as _COLOUR_BITS
 # log2 σ₀ of the coding length, −72 dB under a coefficient of 1 of pixels in [0, 1]: below what is ever sent.
 LOG_SIGMA_0 = -12
 _SIZE = 8
-# The first byte holds fineness, texture and whether the lengths are literal, behind this: versions that had
-# other parameters stayed below it, but with literal lengths.
-_FIRST = 128
+# The first byte holds fineness and texture, from this on, and in its highest bit whether the lengths are
+# literal: versions that had other parameters stayed below it in the other bits.
+_FIRST = 70
+_LITERAL = 128
 # Largest texture: an exponent of 1.
 MOST_TEXTURE = 8
-_TEXTURES, _LITERALS = MOST_TEXTURE + 1, 2
+_TEXTURES = MOST_TEXTURE + 1
 # Bits of the threshold, of the water level, and of the length of the side information before repair.
 _THRESHOLD_BITS, _WATER_BITS, _SIDE_BITS = 13, 11, 17
 MOST_BYTES = (1 << _SIDE_BITS) - 1
@@ -49,24 +50,25 @@ class LriscParameters:
     colour: int = 0
 
     def pack(self) -> bytes:
-        """8 bytes."""
-        first = _FIRST + (self.fineness * _TEXTURES + self.texture) * _LITERALS + self.literal
-        threshold, water = self.selection.threshold, self.selection.water // _WATER_STEP
-        rest = threshold % (1 << _THRESHOLD_BITS)
-        rest = rest << _WATER_BITS | water % (1 << _WATER_BITS)
+        """8 bytes. Raises ValueError for what does not fit."""
+        first = _FIRST + self.fineness * _TEXTURES + self.texture + _LITERAL * self.literal
+        rest = _unsigned(self.selection.threshold, _THRESHOLD_BITS) << _WATER_BITS
+        rest |= _unsigned(self.selection.water // _WATER_STEP, _WATER_BITS)
+        if not (0 <= self.side_bytes <= MOST_BYTES and 0 <= self.colour < 1 << _COLOUR_BITS):
+            raise ValueError(f"{self.side_bytes} bytes or colour {self.colour} do not fit into the header")
         rest = (rest << _SIDE_BITS | self.side_bytes) << _COLOUR_BITS | self.colour
         return bytes([first]) + rest.to_bytes(_SIZE - 1, "big")
 
     @classmethod
     def unpack(cls, data: bytes) -> LriscParameters:
         """Inverse of `pack`. Raises HscError for values that cannot be."""
-        if data and data[0] < _FIRST:
+        literal, first = divmod(data[0] if data else _FIRST, _LITERAL)
+        if first < _FIRST:
             raise HscError("the message is of an older version of LRISC: update the transmitter")
-        first = data[0] - _FIRST if data else 0
         rest = int.from_bytes(data[1:_SIZE], "big")
         rest, colour = divmod(rest, 1 << _COLOUR_BITS)
         rest, side_bytes = divmod(rest, 1 << _SIDE_BITS)
-        fineness, texture = divmod(first // _LITERALS, _TEXTURES)
+        fineness, texture = divmod(first - _FIRST, _TEXTURES)
         if len(data) < _SIZE or fineness >= len(hyper.STEPS):
             raise HscError(
                 "the LRISC parameters in the header are not possible: the packet comes from a newer version, "
@@ -74,7 +76,7 @@ class LriscParameters:
             )
         water = _WATER_STEP * _signed(rest % (1 << _WATER_BITS), _WATER_BITS)
         selection = Selection(_signed(rest >> _WATER_BITS, _THRESHOLD_BITS), water)
-        return cls(fineness, selection, side_bytes, bool(first % _LITERALS), texture, colour)
+        return cls(fineness, selection, side_bytes, bool(literal), texture, colour)
 
     @property
     def beta(self) -> float:
@@ -90,6 +92,13 @@ def sendable(selection: Selection) -> Selection:
     return replace(selection, water=_WATER_STEP * round(selection.water / _WATER_STEP))
 
 
+def _unsigned(level: int, bits: int) -> int:
+    """Two's complement. Raises ValueError for a level that needs more bits."""
+    if not -(1 << bits - 1) <= level < 1 << bits - 1:
+        raise ValueError(f"{level} does not fit into {bits} bits")
+    return level % (1 << bits)
+
+
 def _signed(level: int, bits: int) -> int:
-    """Two's complement."""
+    """Inverse of `_unsigned`."""
     return (level ^ 1 << bits - 1) - (1 << bits - 1)

@@ -19,6 +19,7 @@ from ...nn.transform import WIDTH
 from ...refiner import bands
 from . import colour, hyper, literal, roi, side
 from .allocation import SPARE, places, whole, without_waves
+from .colour import MeanColour
 from .network import MULTIPLE, LriscNetwork, load_network
 from .parameters import LriscParameters
 
@@ -34,13 +35,13 @@ class Latent:
         z: ẑ, float (120, h, w).
         variance: of its error, same shape.
         region: of interest, as the transmitter told.
-        mean: code of the mean colour, as of `colour.coded`.
+        mean: what is known of the mean colour.
     """
 
     z: torch.Tensor
     variance: torch.Tensor
     region: roi.Region
-    mean: int
+    mean: MeanColour
 
 
 @torch.inference_mode()
@@ -57,7 +58,7 @@ def estimate(received: ReceivedMessage) -> Latent | None:
     told, there = erasure.recover(stream, parameters.side_bytes, size)
     if not there.all():
         return None
-    _, model = load_network()
+    network, model = load_network()
     told, mask = literal.split(told) if parameters.literal else (told, b"")
     region, code = roi.unpack(told, coding_regions.token_grid(*received.shape[:2]))
     y = side.decode(code, coding_regions.grid(*received.shape[:2]), model.entropy[parameters.fineness])
@@ -70,12 +71,14 @@ def estimate(received: ReceivedMessage) -> Latent | None:
         known = literal.known(log_power, ranked, sent, parameters.selection.threshold)
         log_power, ranked = known.log_power, known.ranked
     parts = _Parts.of(received.analog or _NO_VALUES, hyper.waves_of(ranked[None]), parameters.selection)
-    waves = parts.of_waves(hyper.waves_of(log_power[None])[0], hyper.waves_of(ranked[None])[0])
+    wave_power = hyper.waves_of(log_power[None])[0]
+    waves = parts.of_waves(wave_power, hyper.waves_of(ranked[None])[0])
     placed = [(each, 0) for each in whole(log_power)]
     others = analog_part.scatter(parts.others, log_power, parameters.selection, placed, without_waves(ranked))
     found, variance = (hyper.with_waves(each[None], own) for each, own in zip(others, waves, strict=True))
     z = hyper.gather_low(found, inverse=True)[0]
-    return Latent(z, hyper.spread_variance(variance)[0], region, parameters.colour)
+    mean = colour.known(parameters.colour, *waves, wave_power, network, received.shape[2])
+    return Latent(z, hyper.spread_variance(variance)[0], region, mean)
 
 
 @dataclass(frozen=True)
@@ -115,12 +118,13 @@ def thumbnail(received: ReceivedMessage) -> np.ndarray | None:
     parts = _Parts.of(received.analog, ranked, parameters.selection)
     if not np.isfinite(parts.waves.noise_variance).any():
         return None
-    waves, _ = parts.of_waves(log_power, ranked)
+    waves, variance = parts.of_waves(log_power, ranked)
+    mean = colour.known(parameters.colour, waves, variance, log_power, network, received.shape[2])
     low = torch.zeros(1, WIDTH, activity.SIDE * down, activity.SIDE * across)
     z = hyper.gather_low(hyper.with_waves(low, waves), inverse=True)
     cells = functional.avg_pool2d(network.transform.inverse(z), MULTIPLE)
     smooth = functional.interpolate(cells, scale_factor=MULTIPLE, mode="bicubic", align_corners=False)
-    return planes.to_image(colour.corrected(smooth, parameters.colour, received.shape), received.shape)
+    return planes.to_image(colour.corrected(smooth, mean, received.shape), received.shape)
 
 
 @torch.inference_mode()
