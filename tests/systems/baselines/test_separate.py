@@ -85,11 +85,13 @@ def test_hevc_fit_fills_the_bytes_in_few_encodes(n_bytes, monkeypatch):
 
 
 def test_hevc_bytes_do_not_depend_on_the_number_of_cores(monkeypatch):
-    image, codes = photograph(320, 448), []
-    for cores in (1, 3):
-        monkeypatch.setitem(hevc._ENCODER, "x265:pools", str(cores))
+    image, codes = photograph(448, 128), []
+    for cores in (1, 3, 64):
+        monkeypatch.setattr(os, "sched_getaffinity", lambda _, cores=cores: set(range(cores)), raising=False)
+        assert hevc._threads(448, 60) == {"x265:wpp": "1", "x265:pools": str(min(cores, 7))}
         codes.append(hevc.encode(image, 60))
-    assert codes[0] == codes[1]
+    assert codes[0] == codes[1] == codes[2]
+    assert hevc._threads(447, 60) == hevc._threads(448, 29) == {"x265:wpp": "0", "x265:pools": "1"}
 
 
 def test_a_sketch_is_of_the_quality_that_fits():

@@ -363,3 +363,4 @@ def test_values_and_variances_near_the_end_of_floats_do_no_harm(kind, wild):
             values, values, denoisers.load(kind), 3, torch.ones_like(values), informed
         )
         assert found.shape == left.shape == values.shape
+        assert torch.isfinite(found).all() and not left.isnan().any()

@@ -59,7 +59,7 @@ def denoise(
     # in float64: squares of what came may be beyond float32
     noise = variance[there].double().mean()
     power = (values[there].double().square().mean() - noise).clamp_min(1e-3 * noise + 1e-12)
-    level = torch.where(there, variance / power, 1)[sent].mean().float().reshape(1)
+    level = torch.where(there, variance.double() / power, 1)[sent].mean().float().reshape(1)
     if level < _LEAST_VARIANCE:
         return values, variance
     unit = spectrum / spectrum[sent].mean().clamp_min(1e-12)

@@ -176,7 +176,9 @@ def _allocations(
 
 
 def _finenesses(split: Split, at: Budget, needed: list[int]) -> Iterator[Allocation]:
-    """A split with a coarser and coarser activity, where it fits; `needed` as above."""
+    """A split with a coarser and coarser activity, where it fits, for `cheapest`, which stops at the first
+    that is no better; `needed` as above.
+    """
     for fineness in range(at.fineness, len(activity.STEPS)):
         tried = priced(split, fineness, load(), at)
         needed.append(tried.digital_uses + 1)
