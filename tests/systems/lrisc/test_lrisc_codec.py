@@ -567,6 +567,16 @@ def test_the_header_mends_a_mean_colour_that_came_wrong(off):
         assert float((mended[0, :, :40, :48].clamp(0, 1).mean((1, 2)) - means).abs().max()) <= 0.0067
 
 
+@pytest.mark.parametrize("level", [0.0, 0.5, 1.0])
+def test_the_mean_colour_of_a_constant_image_stays_in_the_range(level):
+    """Black's and white's too, whose places lie at the ends."""
+    image = torch.full((1, 3, 32, 32), level)
+    for off in (0.0, 0.02, -0.02):
+        known = colour.MeanColour(colour.coded(image, (32, 32, 3)), torch.zeros(3), 0.01)
+        mended = colour.corrected(image + off, known, (32, 32, 3)).clamp(0, 1)
+        assert float((mended - image).abs().max()) <= 0.0077
+
+
 def test_the_mean_is_mended_of_images_that_are_black_and_white_in_part():
     """What is beyond black and white does not count, before the shift and behind it."""
     rng = np.random.default_rng(4)

@@ -92,7 +92,8 @@ def _rgb_of_means(network: LriscNetwork) -> torch.Tensor:
 
 def coded(planes: torch.Tensor, shape: tuple[int, int, int]) -> int:
     """Planes (1, 3, ≥H, ≥W) of an image (H, W, C) → the code of their means."""
-    red, green, blue = ((_means(planes, shape) / _WIDTH).floor().long() % _PLACES).tolist()
+    place = (_means(planes, shape) / _WIDTH).floor().clamp_max(round(1 / _WIDTH) - 1)  # white is in the last
+    red, green, blue = (place.long() % _PLACES).tolist()
     return (red * _PLACES + green) * _PLACES + blue
 
 
@@ -100,14 +101,14 @@ def corrected(planes: torch.Tensor, mean: MeanColour, shape: tuple[int, int, int
     """Planes of an image as it was received → the same with their means in the place that the code stands
     for: shifted, or as they are where they lie there, or where too little is known.
     """
-    if not mean.deviation <= _MOST_DEVIATION:
+    if not (mean.deviation <= _MOST_DEVIATION and torch.isfinite(mean.drawn).all()):
         return planes
-    told = torch.tensor([mean.code // _PLACES**2, mean.code // _PLACES % _PLACES, mean.code % _PLACES])
+    codes = torch.tensor([mean.code // _PLACES**2, mean.code // _PLACES % _PLACES, mean.code % _PLACES])
+    middles = _WIDTH * (codes[:, None] + 0.5 + torch.arange(0, round(1 / _WIDTH), _PLACES))  # in the range
     found = _means(planes, shape)
-    # from the middle of the place that is nearest to what the values tell, in places
-    off = ((found + mean.drawn) / _WIDTH - told - 0.5 + _PLACES / 2) % _PLACES - _PLACES / 2
-    middle = found + mean.drawn - _WIDTH * off
-    off = (found - middle) / _WIDTH
+    nearest = (middles - (found + mean.drawn)[:, None]).abs().argmin(1, keepdim=True)
+    middle = middles.gather(1, nearest)[:, 0]
+    off = (found - middle) / _WIDTH  # in places
     wanted = torch.where(off.abs() > 0.5, middle + _WIDTH * off.clamp(-_INSIDE, _INSIDE), found)
     shifted = planes
     for _ in range(_SHIFTS):
