@@ -68,7 +68,7 @@ class diffusion_refiner(MessageBlock):
         self._options = options_of(RefinerOptions, _NAME, {**vars(self._options), **changes})
 
     def _take(self, image: pdu.Image) -> None:
-        if self._options.realism == 0 or is_flat(image.data):
+        if self._options.realism == 0 or is_flat(image.pixels):
             self.publish("images", image)
         elif self._skip and self.nmsgs(_IMAGES):
             self.counters["skipped"] += 1

@@ -11,10 +11,10 @@ from .options import RefinerOptions
 
 
 def is_flat(image: np.ndarray) -> bool:
-    """Whether an image, any shape, has a single level, as where nothing could be decoded: the refiner would
+    """Whether an image (H, W, C) has a single colour, as where nothing could be decoded: the refiner would
     only make something up.
     """
-    return not np.ptp(image)
+    return not np.ptp(image, axis=(0, 1)).any()
 
 
 class Refining(Codec):

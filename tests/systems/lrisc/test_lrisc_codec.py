@@ -212,12 +212,15 @@ def test_short_side_information_arrives_where_headers_do(photo):
     assert lost <= 1
 
 
+@pytest.mark.parametrize("lengths", ["expected", "literal"])
 @pytest.mark.parametrize("refiner", [False, True])
-def test_without_anything_the_image_is_grey_and_says_so(photo, refiner):
-    """And no refiner makes something of nothing."""
-    arrived = modulated(PLAIN.encode(photo, Link(10.0, 1 / 6)), 10.0).only("analog")
+def test_without_anything_the_image_is_its_mean_colour_and_says_so(photo, refiner, lengths):
+    """Which the header tells. And no refiner makes something of nothing."""
+    message = LriscCodec(refiner=False, lengths=lengths).encode(photo, Link(10.0, 1 / 6))
+    arrived = modulated(message, 10.0).only("analog")
     found = LriscCodec(refiner=refiner).receive(replace(arrived, analog=None))
-    assert found.image.shape == photo.shape and (found.image == 128).all() and found.error is None
+    assert found.image.shape == photo.shape and not found.image.std((0, 1)).any() and found.error is None
+    assert colour_shift(found.image, photo) <= 1 / 128 + 1 / 255
     (notice,) = found.notices
     assert notice.startswith("the side information is lost") and "\n" not in notice
 
@@ -231,55 +234,54 @@ def test_the_mean_colour_bears_the_loss_of_a_fifth(photographs):
         assert not found.notices and colour_shift(found.image, image) < 0.01
 
 
-def _as_the_values_have_it(planes, *_):
-    return planes
-
-
 @pytest.mark.parametrize("thumbnail", [False, True])
 @pytest.mark.parametrize(
-    ("snr_db", "fade_db"),
-    [
-        (-2.0, 10.0),
-        (0.0, 10.0),
-        (5.0, 15.0),
-        (10.0, 20.0),
-        (-2.0, 20.0),
-        (5.0, 20.0),
-    ],
+    ("snr_db", "fade_db"), [(-2.0, 20.0), (0.0, 10.0), (5.0, 5.0), (5.0, 15.0), (10.0, 20.0)]
 )
-def test_a_deep_fade_leaves_the_mean_colour(photographs, monkeypatch, thumbnail, snr_db, fade_db):
-    """Fifteen decibels below 5 dB, ten below −2 dB; where fades are deeper the code makes nothing worse."""
+def test_a_fade_of_any_depth_leaves_the_mean_colour(photographs, thumbnail, snr_db, fade_db):
+    """Up to 22 % off where the header does not tell it."""
     for image in photographs.values():
         message = PLAIN.encode(image, Link(snr_db, 1 / 24))
         for seed in range(3):
             arrived = modulated(message, snr_db - fade_db, seed=seed)
             arrived = arrived.only("analog") if thumbnail else arrived
-            shift = colour_shift(PLAIN.decode(arrived).image, image)
-            if snr_db - fade_db > -13:
-                assert shift < 0.01
-            with monkeypatch.context() as without:
-                without.setattr(colour, "corrected", _as_the_values_have_it)
-                assert shift <= colour_shift(PLAIN.decode(arrived).image, image) + 0.002
+            assert colour_shift(PLAIN.decode(arrived).image, image) < 0.011
 
 
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.2, 0.4])
-def test_where_few_values_come_the_mean_colour_is_mended_or_left_alone(photographs, monkeypatch, share):
+def test_however_few_values_come_the_mean_colour_is_right(photographs, share):
     for seed, image in enumerate(photographs.values()):
         arrived = modulated(PLAIN.encode(image, Link(10.0, 1 / 24)), 10.0)
         there = np.random.default_rng(seed).random(len(arrived.analog.values)) < share
         noise = np.where(there, arrived.analog.noise_variance, np.inf).astype(np.float32)
         values = np.where(there, arrived.analog.values, 0).astype(np.float32)
         few = replace(arrived, analog=ReceivedAnalog(values, noise, there))
-        found, mean = PLAIN.decode(few).image, estimate(few).mean
-        with monkeypatch.context() as without:
-            without.setattr(colour, "corrected", _as_the_values_have_it)
-            plain = PLAIN.decode(few).image
-        if mean.deviation <= 0.04:
-            assert colour_shift(found, image) < 0.01
-        else:
-            assert np.array_equal(found, plain)
-        assert share or (mean.deviation > 1 and np.ptp(found.astype(float).mean((0, 1))) < 3), "grey"
-        assert share < 0.4 or mean.deviation <= 0.04
+        assert colour_shift(PLAIN.decode(few).image, image) < 0.011
+
+
+def test_a_receiver_knows_what_values_tell_of_the_mean_colour(photographs):
+    """Its standard deviation: of what comes through noise, drawn to grey or not, and of six values of ten.
+    The mean of what is sent is known from a receiver without noise.
+    """
+    errors = []
+    for image in photographs.values():
+        message = PLAIN.encode(image, Link(5.0, 1 / 24))
+        true = _told_mean(modulated(message, 60.0), image.shape)[0]
+        for snr_db, lost in ((5.0, 0.0), (-5.0, 0.0), (-12.0, 0.0), (5.0, 0.4)):
+            for seed in range(6):
+                arrived = modulated(message, snr_db, lost, seed)
+                arrived = replace(arrived, digital=modulated(message, 60.0).digital)
+                found, deviation = _told_mean(arrived, image.shape)
+                errors.append(((found - true) / deviation).numpy())
+    assert 0.7 < np.sqrt(np.mean(np.square(errors))) < 1.3
+
+
+def _told_mean(received, shape):
+    """Mean colour by the values alone, and its deviation."""
+    known = estimate(received)
+    network, _ = load_network()
+    image = network.transform.inverse(known.z[None])[0, :, : shape[0], : shape[1]]
+    return image.mean((1, 2)) + known.mean.drawn, known.mean.deviation
 
 
 @pytest.mark.parametrize(("snr_db", "lost"), [(0.0, 0.0), (10.0, 0.0), (10.0, 0.2)])
@@ -520,8 +522,8 @@ def test_what_does_not_fit_into_the_header_is_not_packed(impossible):
 
 @given(
     st.integers(0, len(hyper.STEPS) - 1),
-    st.integers(-4096, 4095),
-    st.integers(-4094, 4092),
+    st.integers(-4096, 4094),
+    st.integers(-4096, 4080),
     st.integers(0, MOST_BYTES),
     st.booleans(),
     st.integers(0, 8),
@@ -529,7 +531,7 @@ def test_what_does_not_fit_into_the_header_is_not_packed(impossible):
 )
 def test_parameters_survive_the_header(fineness, threshold, water, n_bytes, literal, texture, mean):
     selection = sendable(Selection(threshold, water))
-    assert abs(selection.water - water) <= 2
+    assert abs(selection.water - water) <= 8 and 0 <= selection.threshold - threshold < 2
     parameters = LriscParameters(fineness, selection, n_bytes, literal, texture, mean)
     assert LriscParameters.unpack(parameters.pack()) == parameters
 
@@ -543,38 +545,45 @@ def test_of_constant_images_too_every_level_can_be_told(level):
         assert -2600 <= selection.threshold <= 1700 and -3900 <= selection.water <= 1700
 
 
-@pytest.mark.parametrize("off", [0.0, 0.003, 0.03, -0.08, 0.11])
+@pytest.mark.parametrize("off", [0.0, 0.003, 0.03, -0.2, 0.5])
 def test_the_header_mends_a_mean_colour_that_came_wrong(off):
-    """Wherever in its place the true mean lies."""
-    rng = np.random.default_rng(2)
+    """Wherever in its place the true mean lies: to the middle where values tell nothing, to what they tell
+    where that is well known, and to the end of the place where they tell it beyond.
+    """
+    rng, shape = np.random.default_rng(2), (40, 48, 3)
     for _ in range(50):
-        means = torch.from_numpy(rng.uniform(0.3, 0.7, 3)).float()
+        means = torch.from_numpy(rng.uniform(0.4, 0.6, 3)).float()
         grain = torch.from_numpy(rng.normal(0, 0.02, (1, 3, 40, 48))).float()
         image = grain - grain.mean((2, 3), keepdim=True) + means[:, None, None]
         padded = functional.pad(image, (0, 16, 0, 24), value=0.5)
-        received = padded + off * torch.tensor([1, -1, 0.5])[:, None, None]
-        known = colour.MeanColour(colour.coded(padded, (40, 48, 3)), torch.zeros(3), 0.01)
-        mended = colour.corrected(received, known, (40, 48, 3))
-        left, before = (
-            float((each[0, :, :40, :48].mean((1, 2)) - means).abs().max()) for each in (mended, received)
+        shift = off * torch.tensor([1, -1, 0.5])
+        received = padded + shift[:, None, None]
+        code = colour.coded(padded, shape)
+        place = (means * 64).floor() / 64
+        drawn = torch.tensor([0.05, -0.1, 0.1])
+
+        def mean_of(known, image=received):
+            return colour.corrected(image, known, shape)[0, :, :40, :48].mean((1, 2))
+
+        torch.testing.assert_close(mean_of(colour.MeanColour.alone(code)), place + 1 / 128, rtol=0, atol=1e-4)
+        sure = colour.MeanColour(code, torch.zeros(3), torch.zeros(3))
+        nearest = torch.minimum(torch.maximum(means + shift, place), place + 1 / 64)
+        torch.testing.assert_close(mean_of(sure), nearest, rtol=0, atol=0.0012)
+        grey = colour.MeanColour(code, drawn, torch.zeros(3))  # least squares have taken that away
+        torch.testing.assert_close(
+            mean_of(grey, received - drawn[:, None, None]), nearest, rtol=0, atol=0.0012
         )
-        assert left <= min(0.0067, before + 0.0012)
-        assert colour.corrected(received, replace(known, deviation=0.05), (40, 48, 3)) is received
-        # drawn to grey by half of the range, nearly, which is known
-        drawn = received + torch.tensor([0.4, -0.3, 0.2])[:, None, None]
-        known = replace(known, drawn=-torch.tensor([0.4, -0.3, 0.2]))
-        mended = colour.corrected(drawn, known, (40, 48, 3))
-        assert float((mended[0, :, :40, :48].clamp(0, 1).mean((1, 2)) - means).abs().max()) <= 0.0067
 
 
 @pytest.mark.parametrize("level", [0.0, 0.5, 1.0])
 def test_the_mean_colour_of_a_constant_image_stays_in_the_range(level):
     """Black's and white's too, whose places lie at the ends."""
-    image = torch.full((1, 3, 32, 32), level)
+    image, sure = torch.full((1, 3, 32, 32), level), torch.zeros(3)
     for off in (0.0, 0.02, -0.02):
-        known = colour.MeanColour(colour.coded(image, (32, 32, 3)), torch.zeros(3), 0.01)
+        known = colour.MeanColour(colour.coded(image, (32, 32, 3)), torch.zeros(3), sure)
         mended = colour.corrected(image + off, known, (32, 32, 3)).clamp(0, 1)
-        assert float((mended - image).abs().max()) <= 0.0077
+        assert float((mended - image).abs().max()) <= 1 / 64
+        assert off or float((mended - image).abs().max()) < 0.0015
 
 
 def test_the_mean_is_mended_of_images_that_are_black_and_white_in_part():
@@ -582,10 +591,10 @@ def test_the_mean_is_mended_of_images_that_are_black_and_white_in_part():
     rng = np.random.default_rng(4)
     for _ in range(20):
         image = torch.from_numpy(rng.uniform(-0.5, 1.5, (1, 3, 40, 48))).float()
-        known = colour.MeanColour(colour.coded(image, (40, 48, 3)), torch.zeros(3), 0.01)
+        known = colour.MeanColour.alone(colour.coded(image, (40, 48, 3)))
         mended = colour.corrected(image + 0.1, known, (40, 48, 3)).clamp(0, 1)
         off = (mended.mean((2, 3)) - image.clamp(0, 1).mean((2, 3))).abs().max()
-        assert float(off) <= 0.0077
+        assert float(off) <= 1 / 128 + 0.001
 
 
 @pytest.mark.parametrize(

@@ -177,6 +177,7 @@ def test_a_receiver_knows_the_variance_of_its_error(photo, region, lost):
     for seed in range(4):
         low = deviation * torch.randn(z.shape, generator=generator)
         weighted, waves = hyper.weighted(plain.log_power, region.log_weight()), plain.log_power[None]
+        weighted -= weighted % hyper.RANK_STEP
         ranked = hyper.with_waves(weighted[None], hyper.wave_ranks(hyper.waves_of(waves)[0], 0, 3))[0]
         told = lrisc._Told(plain.fineness, torch.zeros(0), plain.side)
         chosen = lrisc._literally(low, told, plain.log_power, ranked, terms)

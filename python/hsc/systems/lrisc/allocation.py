@@ -35,7 +35,7 @@ _CODE = "nr"
 # not below the SNR at which more than half of the packet headers are lost: nothing is without these either.
 MARGIN_DB, _HEADERS_DB = 4.5, -2.5
 # Channel uses of analog values at least: one group of the whitening for each cell of 32 × 32 pixels, and two
-# more, which the waves and all others may leave half empty. Without values an image is grey.
+# more, which the waves and all others may leave half empty. Without values an image is one colour.
 LEAST_USES_OF_CELL, LEAST_USES = whitening.GROUP // 2, whitening.GROUP
 # How many times their number of values the waves take: they are all strong, and none may be lost.
 SPARE = 2
@@ -186,7 +186,7 @@ def _literally(
             return -1
         return most_values(terms.uses - terms.side_uses(len(told.side) + mask_bytes), ranked)
 
-    threshold = literal.longest(low, log_power, ranked, room)
+    threshold = sendable(Selection(literal.longest(low, log_power, ranked, room), 0)).threshold
     row = literal.rows(ranked, threshold)
     sent = literal.lengths(low, log_power, row)
     known = literal.known(log_power, ranked, sent, threshold)

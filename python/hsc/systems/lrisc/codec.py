@@ -17,10 +17,7 @@ from .allocation import NAME, Terms, allocate, latent, message
 from .network import load_network
 from .options import LriscOptions
 from .parameters import MOST_TEXTURE, LriscParameters
-from .reception import decoded, estimate, thumbnail
-
-# Every value of an image of which nothing is known.
-_GREY = 128
+from .reception import decoded, estimate, mean_colour, thumbnail
 
 
 class LriscCodec(Refining):
@@ -48,17 +45,17 @@ class LriscCodec(Refining):
         return budget.within(link, shape, made)
 
     def decode(self, received: ReceivedMessage) -> Decoded:
-        """Received message → x̃, from whatever arrived: mean colours when the side information is lost, grey
-        when they are too.
+        """Received message → x̃, from whatever arrived: mean colours when the side information is lost, one
+        mean colour when they are too.
         """
         known = estimate(received)
         if known is not None:
             network, _ = load_network()
             return decoded(network, known, received.shape)
         coarse = thumbnail(received)
-        what = "grey" if coarse is None else "the mean colour of every 32 × 32 pixels"
+        what = "its mean colour" if coarse is None else "the mean colour of every 32 × 32 pixels"
         lost = f"the side information is lost, and little can be decoded without it: the image is {what}"
-        return Decoded(np.full(received.shape, _GREY, np.uint8) if coarse is None else coarse, (lost,))
+        return Decoded(mean_colour(received) if coarse is None else coarse, (lost,))
 
     @classmethod
     def describe(cls, parameters: bytes) -> dict[str, object]:

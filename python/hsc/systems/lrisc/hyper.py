@@ -41,6 +41,8 @@ MEAN_CHANNELS = (0, 64, 92)
 _USUAL_TEXTURE = 15
 # SNR below which less texture looks best [dB], and how much less [eighths per dB].
 _NOISY_DB, _LESS_PER_DB = 5.0, 0.4
+# Step of what decides of a coefficient [1/64 octave]: the header tells no finer threshold.
+RANK_STEP = 2
 # Row of the activity below which no place counts as calmer: what is flat needs little.
 CALMEST = activity.OFFSET - 10
 
@@ -176,9 +178,9 @@ def ranks(
     log_weight: torch.Tensor,
     shape: tuple[int, int, int],
 ) -> torch.Tensor:
-    """What decides of every coefficient behind `gather_low`, int64 (120, h, w): its log-power times the
-    weights of errors there; `NEVER` of tokens that lie wholly in the padding, but for the low channels, which
-    a cell's tokens share, and of the colour waves of a grey image. Exact.
+    """What decides of every coefficient behind `gather_low`, int64 (120, h, w), in steps of `RANK_STEP`: its
+    log-power times the weights of errors there; `NEVER` of tokens that lie wholly in the padding, but for the
+    low channels, which a cell's tokens share, and of the colour waves of a grey image. Exact.
 
     Args:
         log_power: of `log_variances`, (120, h, w).
@@ -190,6 +192,7 @@ def ranks(
     found = textured(weighted(log_power, log_weight), texture(y[None], fineness, eighths)[0])
     low, found = found[list(LOW)], without_padding(found, shape)
     found[list(LOW)] = low
+    found -= found % RANK_STEP
     return with_waves(found[None], wave_ranks(waves_of(log_power[None])[0], eighths, shape[2]))[0]
 
 
@@ -208,7 +211,7 @@ def wave_ranks(log_power: torch.Tensor, eighths: int, channels: int) -> torch.Te
     found = log_power + _USUAL_TEXTURE * eighths
     if channels == 1:
         found[1:] = NEVER  # there is no colour
-    return found
+    return found - found % RANK_STEP
 
 
 def weighted(log_power: torch.Tensor, log_weight: torch.Tensor) -> torch.Tensor:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from ...coding.activity import OCTAVE
 from ...coding.analog_part import Selection
 from ...errors import HscError
 from . import hyper
 from .colour import BITS as _COLOUR_BITS
+from .hyper import RANK_STEP
 
 # log2 σ₀ of the coding length, −72 dB under a coefficient of 1 of pixels in [0, 1]: below what is ever sent.
 LOG_SIGMA_0 = -12
@@ -21,10 +22,10 @@ _LITERAL = 128
 MOST_TEXTURE = 8
 _TEXTURES = MOST_TEXTURE + 1
 # Bits of the threshold, of the water level, and of the length of the side information before repair.
-_THRESHOLD_BITS, _WATER_BITS, _SIDE_BITS = 13, 11, 17
+_THRESHOLD_BITS, _WATER_BITS, _SIDE_BITS = 12, 9, 17
 MOST_BYTES = (1 << _SIDE_BITS) - 1
-# Step of the water level [1/64 octave].
-_WATER_STEP = 4
+# Steps of the threshold, which `hyper.ranks` have too, and of the water level [1/64 octave].
+_THRESHOLD_STEP, _WATER_STEP = RANK_STEP, 16
 
 
 @dataclass(frozen=True)
@@ -33,8 +34,8 @@ class LriscParameters:
 
     Attributes:
         fineness: of y, 0 the finest.
-        selection: threshold of the coding length, −4096 to 4095, and water level of the gains, as `sendable`
-            has it.
+        selection: threshold of the coding length and water level of the gains, as `sendable` has them, −4096
+            to 4080.
         side_bytes: bytes of side information before repair.
         literal: whether the coding lengths are the literal ones (`literal.py`), which the side information
             tells.
@@ -52,7 +53,7 @@ class LriscParameters:
     def pack(self) -> bytes:
         """8 bytes. Raises ValueError for what does not fit."""
         first = _FIRST + self.fineness * _TEXTURES + self.texture + _LITERAL * self.literal
-        rest = _unsigned(self.selection.threshold, _THRESHOLD_BITS) << _WATER_BITS
+        rest = _unsigned(self.selection.threshold // _THRESHOLD_STEP, _THRESHOLD_BITS) << _WATER_BITS
         rest |= _unsigned(self.selection.water // _WATER_STEP, _WATER_BITS)
         if not (0 <= self.side_bytes <= MOST_BYTES and 0 <= self.colour < 1 << _COLOUR_BITS):
             raise ValueError(f"{self.side_bytes} bytes or colour {self.colour} do not fit into the header")
@@ -75,7 +76,8 @@ class LriscParameters:
                 "update this receiver"
             )
         water = _WATER_STEP * _signed(rest % (1 << _WATER_BITS), _WATER_BITS)
-        selection = Selection(_signed(rest >> _WATER_BITS, _THRESHOLD_BITS), water)
+        threshold = _THRESHOLD_STEP * _signed(rest >> _WATER_BITS, _THRESHOLD_BITS)
+        selection = Selection(threshold, water)
         return cls(fineness, selection, side_bytes, bool(literal), texture, colour)
 
     @property
@@ -88,8 +90,9 @@ class LriscParameters:
 
 
 def sendable(selection: Selection) -> Selection:
-    """A selection with the nearest water level that can be told."""
-    return replace(selection, water=_WATER_STEP * round(selection.water / _WATER_STEP))
+    """A selection with the next threshold and the nearest water level that can be told."""
+    threshold = -(-selection.threshold // _THRESHOLD_STEP) * _THRESHOLD_STEP
+    return Selection(threshold, _WATER_STEP * round(selection.water / _WATER_STEP))
 
 
 def _unsigned(level: int, bits: int) -> int:

@@ -77,7 +77,7 @@ def estimate(received: ReceivedMessage) -> Latent | None:
     others = analog_part.scatter(parts.others, log_power, parameters.selection, placed, without_waves(ranked))
     found, variance = (hyper.with_waves(each[None], own) for each, own in zip(others, waves, strict=True))
     z = hyper.gather_low(found, inverse=True)[0]
-    mean = colour.known(parameters.colour, *waves, wave_power, network, received.shape[2])
+    mean = MeanColour.of_waves(parameters.colour, *waves, wave_power, network, received.shape[2])
     return Latent(z, hyper.spread_variance(variance)[0], region, mean)
 
 
@@ -119,12 +119,20 @@ def thumbnail(received: ReceivedMessage) -> np.ndarray | None:
     if not np.isfinite(parts.waves.noise_variance).any():
         return None
     waves, variance = parts.of_waves(log_power, ranked)
-    mean = colour.known(parameters.colour, waves, variance, log_power, network, received.shape[2])
+    mean = MeanColour.of_waves(parameters.colour, waves, variance, log_power, network, received.shape[2])
     low = torch.zeros(1, WIDTH, activity.SIDE * down, activity.SIDE * across)
     z = hyper.gather_low(hyper.with_waves(low, waves), inverse=True)
     cells = functional.avg_pool2d(network.transform.inverse(z), MULTIPLE)
     smooth = functional.interpolate(cells, scale_factor=MULTIPLE, mode="bicubic", align_corners=False)
     return planes.to_image(colour.corrected(smooth, mean, received.shape), received.shape)
+
+
+@torch.inference_mode()
+def mean_colour(received: ReceivedMessage) -> np.ndarray:
+    """What the header alone tells: an image uint8 (H, W, C) of the mean colour."""
+    grey = torch.full((1, 3, *received.shape[:2]), 0.5)
+    mean = MeanColour.alone(LriscParameters.unpack(received.parameters).colour)
+    return planes.to_image(colour.corrected(grey, mean, received.shape), received.shape)
 
 
 @torch.inference_mode()
