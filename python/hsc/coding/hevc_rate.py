@@ -71,26 +71,26 @@ class Coder:
         return Sketch(self._quick[quality], math.log(expected / max(n_bytes, 1)))
 
     def fit(self, n_bytes: int, told: bool = False) -> bytes:
-        """A code of at most `n_bytes` and of at least 97 % of them; where no quality gives that, of the
-        largest quality that fits, most likely. Raises `budget.TooFew` when the lowest needs more. `told`: as
-        in `hevc.encode`.
+        """A code of at most `n_bytes`, of at least 97 % of them; where no quality gives that, the longest of
+        those near the largest that fits, most likely. Raises `budget.TooFew` when the lowest needs more.
+        `told`: as in `hevc.encode`.
         """
         quality, _ = self._near(n_bytes)
         self._compare(quality)
         promising = self._near(n_bytes)[1]
         search = _Search(n_bytes, promising.quality, promising.slope)
-        best, full, first = b"", 1.0, None
+        best, full, codes = b"", 1.0, {}
         while len(best) < max(full * n_bytes, 1) and (trial := search.trial()) is not None:
-            data = hevc.encode(self.image, trial, told=told)
+            codes[trial] = data = hevc.encode(self.image, trial, told=told)
             if search.learn(trial, len(data)) <= 0 and len(data) > len(best):
-                best, full = data, _FULL_LAST if trial % 3 == 2 else _FULL
-                first = trial if trial % 3 == 0 else None
+                best, full, quality = data, _FULL_LAST if trial % 3 == 2 else _FULL, trial
         if not best:
             raise TooFew(f"{n_bytes} bytes do not hold this image in HEVC", search.least)
-        if len(best) < full * n_bytes and first is not None and first > hevc.LOWEST:
-            # of small pictures the last code of a QP may be longer than the first of the next, and better
-            before = hevc.encode(self.image, first - 1, told=told)
-            best = before if len(best) < len(before) <= n_bytes else best
+        before = quality - 1
+        if len(best) < full * n_bytes and quality % 3 == 0 and before >= hevc.LOWEST and before not in codes:
+            # the last code of a QP may be longer than the first of the next, and better: of small pictures
+            data = hevc.encode(self.image, before, told=told)
+            best = data if len(best) < len(data) <= n_bytes else best
         return best
 
     def _near(self, n_bytes: int) -> tuple[int, _Search]:

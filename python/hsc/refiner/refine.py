@@ -52,7 +52,10 @@ def refined(
     normal = torch.randn((1, len(bands.BAND), down, across), generator=generator)
     noise = diffusion.posterior_noise(known, normal)
     found = diffusion.sample(in_tiles(network), decoded, known, noise, settings.refiner_steps)
-    return planes.to_image(guarded(found, decoded, known, settings.realism), image.shape)
+    found = guarded(found, decoded, known, settings.realism)
+    # a decoder's mean colour is right, and nothing that was made up shall change it
+    found = planes.with_means(found, planes.means(decoded, image.shape), image.shape)
+    return planes.to_image(found, image.shape)
 
 
 def in_tiles(network: RefinerNetwork) -> diffusion.Network:

@@ -202,7 +202,7 @@ def most_values(uses: int, ranked: torch.Tensor) -> int:
     last groups of the whitening take: of the waves, which take twice their number, and of all other values.
     """
     spare = (SPARE - 1) * int((hyper.waves_of(ranked[None]) > analog_part.NEVER).sum())
-    return max(((2 * uses - spare) // whitening.GROUP - 1) * whitening.GROUP, 0)
+    return max(2 * uses - spare - 2 * (whitening.GROUP - 1), 0)
 
 
 def whole(log_power: torch.Tensor) -> list[coding_regions.Region]:

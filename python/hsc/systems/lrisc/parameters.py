@@ -15,7 +15,7 @@ from .hyper import RANK_STEP
 LOG_SIGMA_0 = -12
 _SIZE = 8
 # The first byte holds fineness and texture, from this on, and in its highest bit whether the lengths are
-# literal: versions that had other parameters stayed below it in the other bits.
+# literal: versions that told no mean colour stayed below it in the other bits.
 _FIRST = 70
 _LITERAL = 128
 # Largest texture: an exponent of 1.

@@ -71,13 +71,12 @@ def estimate(received: ReceivedMessage) -> Latent | None:
         known = literal.known(log_power, ranked, sent, parameters.selection.threshold)
         log_power, ranked = known.log_power, known.ranked
     parts = _Parts.of(received.analog or _NO_VALUES, hyper.waves_of(ranked[None]), parameters.selection)
-    wave_power = hyper.waves_of(log_power[None])[0]
-    waves = parts.of_waves(wave_power, hyper.waves_of(ranked[None])[0])
+    waves = parts.of_waves(hyper.waves_of(log_power[None])[0], hyper.waves_of(ranked[None])[0])
     placed = [(each, 0) for each in whole(log_power)]
     others = analog_part.scatter(parts.others, log_power, parameters.selection, placed, without_waves(ranked))
     found, variance = (hyper.with_waves(each[None], own) for each, own in zip(others, waves, strict=True))
     z = hyper.gather_low(found, inverse=True)[0]
-    mean = MeanColour.of_waves(parameters.colour, *waves, wave_power, network, received.shape[2])
+    mean = MeanColour.of_waves(parameters.colour, waves[1], network, received.shape)
     return Latent(z, hyper.spread_variance(variance)[0], region, mean)
 
 
@@ -119,7 +118,7 @@ def thumbnail(received: ReceivedMessage) -> np.ndarray | None:
     if not np.isfinite(parts.waves.noise_variance).any():
         return None
     waves, variance = parts.of_waves(log_power, ranked)
-    mean = MeanColour.of_waves(parameters.colour, waves, variance, log_power, network, received.shape[2])
+    mean = MeanColour.of_waves(parameters.colour, variance, network, received.shape)
     low = torch.zeros(1, WIDTH, activity.SIDE * down, activity.SIDE * across)
     z = hyper.gather_low(hyper.with_waves(low, waves), inverse=True)
     cells = functional.avg_pool2d(network.transform.inverse(z), MULTIPLE)
@@ -130,9 +129,8 @@ def thumbnail(received: ReceivedMessage) -> np.ndarray | None:
 @torch.inference_mode()
 def mean_colour(received: ReceivedMessage) -> np.ndarray:
     """What the header alone tells: an image uint8 (H, W, C) of the mean colour."""
-    grey = torch.full((1, 3, *received.shape[:2]), 0.5)
-    mean = MeanColour.alone(LriscParameters.unpack(received.parameters).colour)
-    return planes.to_image(colour.corrected(grey, mean, received.shape), received.shape)
+    code = LriscParameters.unpack(received.parameters).colour
+    return planes.to_image(colour.flat(code, received.shape), received.shape)
 
 
 @torch.inference_mode()
