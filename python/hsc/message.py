@@ -35,6 +35,8 @@ class Link:
             packets gets more (`coding.protection`). A codec's own option goes before it.
         most_threshold_db: largest threshold of an MCS [dB] that reports of the receiver allow; holds where no
             MCS is named, beside the codec's own margin. None where there are none.
+        fade_margin_db: how far below `snr_db` fades take the channel that the transmitter does not see [dB];
+            an MCS that is not named bears them.
     """
 
     snr_db: float | None = None
@@ -42,6 +44,7 @@ class Link:
     mcs: str | None = None
     repair_share: float | None = None
     most_threshold_db: float | None = None
+    fade_margin_db: float = 0.0
 
     def with_code(self, code: str) -> Link:
         """With a codec's own LDPC code where neither an MCS nor a code is named."""

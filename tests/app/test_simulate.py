@@ -4,7 +4,7 @@ images.
 
 import json
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import click
@@ -21,6 +21,7 @@ from gnuradio.hsc.codecs.options import Ends, option
 from gnuradio.hsc.errors import HscError
 from gnuradio.hsc.images.files import load
 from gnuradio.hsc.message import DigitalStream, Link, Message
+from gnuradio.hsc.phy import mcs as mcs_table
 from gnuradio.hsc.phy.mcs import best_for
 from gnuradio.hsc.systems.deepjscc import denoisers
 from gnuradio.hsc.systems.hda.options import read_key
@@ -37,6 +38,7 @@ KEYS = {
         "channel",
         "snr_db",
         "design_snr_db",
+        "fade_margin_db",
         "cfo",
         "sfo_ppm",
         "loss",
@@ -466,6 +468,38 @@ def test_design_snr_is_what_the_transmitter_expects(crop, tmp_path, locked):
         outcome = simulate.transmit(image, scenario)
         assert outcome.header.digital[0][0] == mcs and bool((outcome.received == 100).all()) == survives
         assert link.record("x", scenario, outcome)["design_snr_db"] == (design or 4.0)
+
+
+@pytest.mark.parametrize("codec", ["separate", "hda_hevc", "hda_deepsc", "lrisc"])
+def test_over_fading_the_bits_bear_fades(codec):
+    """Of ten decibels where nothing else is said; of as many as --fade-margin says; of none that a design SNR
+    says all of. A named MCS stays.
+    """
+    image = load(samples.photographs()[0]).pixels[:96, :96]
+
+    def threshold_db(**changes):
+        scenario = Scenario(codec, cbr=1 / 3, snr_db=12.0, channel="rayleigh")
+        outcome = simulate.transmit(image, replace(scenario, **changes))
+        return mcs_table.by_name(outcome.header.digital[0][0]).threshold_db
+
+    plain = threshold_db(channel="awgn")
+    assert plain == threshold_db(design_snr_db=12.0) == threshold_db(fade_margin_db=0.0) > 5
+    assert -1 < threshold_db() <= 2 and -1 < threshold_db(channel="rician") <= 2
+    assert 3 < threshold_db(channel="awgn", fade_margin_db=7.0) <= 5
+    assert -4 < threshold_db(fade_margin_db=40.0) <= -2.5, "not below what headers bear"
+    assert mcs_table.by_name("QPSK-3/4").threshold_db == threshold_db(mcs="QPSK-3/4")
+
+
+def test_most_images_arrive_over_fading():
+    """Nine in ten, where AMC on the mean loses more than half of them."""
+    image = load(samples.photographs()[0]).pixels[:96, :96]
+    arrived = []
+    for margin in (None, 0.0):
+        seeds = range(30)
+        scenario = Scenario("separate", cbr=1 / 3, snr_db=15.0, channel="rayleigh", fade_margin_db=margin)
+        outcomes = [simulate.transmit(image, replace(scenario, seed=seed)) for seed in seeds]
+        arrived.append(sum(each.received is not None for each in outcomes) / len(seeds))
+    assert arrived[0] >= 0.75 and arrived[1] <= 0.6
 
 
 def test_symbol_level_has_no_multipath(crop):

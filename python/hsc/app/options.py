@@ -24,7 +24,7 @@ from ..phy.packets import DEFAULT_PACKET_SYMBOLS
 from ..radio.addresses import RadioSettings, parse
 from ..radio.reader import describe
 from . import codec_options
-from .link import CHANNELS, Scenario
+from .link import CHANNELS, FADE_MARGIN_DB, Scenario
 from .parameters import MCS, Hertz, Number, perceptual_option
 
 Decorator = Callable[..., Any]
@@ -69,6 +69,13 @@ _EXPECTED_SNR = click.option(
     show_default=True,
     help="Es/N0 per complex channel use that may be counted on [dB].",
 )
+_FADE_MARGIN = click.option(
+    "--fade-margin",
+    "fade_margin_db",
+    type=Number(0, 60),
+    help="How far below the expected SNR fades may take the channel [dB]: bits whose MCS is not named bear "
+    f"them. {FADE_MARGIN_DB:g} over rayleigh and rician without --design-snr, else 0, if left out.",
+)
 _NUMEROLOGY = click.option(
     "--numerology",
     type=click.Choice(list(PRESETS)),
@@ -106,6 +113,7 @@ _CHANNEL = (
         type=Number(-30, 60),
         help="Es/N0 that the transmitter expects [dB], as on a one-way link.",
     ),
+    _FADE_MARGIN,
     click.option(
         "--channel",
         type=click.Choice(CHANNELS),
@@ -202,7 +210,7 @@ def transmitter_options(command: Decorator) -> Decorator:
     radio, images, …).
     """
     codec = (*codec_options.shorthands(Ends.TRANSMITTER), codec_options.OPTION)
-    link = (_CODEC, _CBR, _MCS, _EXPECTED_SNR, *_AIR)
+    link = (_CODEC, _CBR, _MCS, _EXPECTED_SNR, _FADE_MARGIN, *_AIR)
     return _decorated(_with_radio(command), _IMAGES, *_RADIO, _BACK_OFF, *link, *codec)
 
 

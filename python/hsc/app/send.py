@@ -19,7 +19,7 @@ from ..errors import HscError
 from ..phy.ledger import Ledger
 from ..phy.numerology import preset
 from . import live
-from .link import MULTIPATH, Draft, Scenario, Transmitted, create_codecs
+from .link import FADING, MULTIPATH, Draft, Scenario, Transmitted, create_codecs
 
 with live.gnuradio_needed(", or use simulate"):
     import pmt
@@ -107,6 +107,7 @@ class _flowgraph(gr.top_block):  # noqa: N801
             scenario.mcs or "",
             scenario.packet_symbols,
             scenario.loss,
+            scenario.link.fade_margin_db,
         )
         self.transmitter = ofdm_transmitter(scenario.numerology, continuous=False)
         self.channel = _channel(scenario)
@@ -147,7 +148,7 @@ def _channel(scenario: Scenario) -> list[gr.basic_block]:
     model = channels.channel_model(
         noise, offset, 1 + scenario.sfo_ppm * 1e-6, taps.tolist(), scenario.seed + 1, False
     )
-    if scenario.channel not in ("rayleigh", "rician"):
+    if scenario.channel not in FADING:
         return [model]
     fading = channels.fading_model(
         FADING_SINUSOIDS, FADING_DOPPLER, scenario.channel == "rician", RICIAN_K, scenario.seed + 1

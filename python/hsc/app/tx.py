@@ -152,6 +152,7 @@ class _flowgraph(gr.top_block):  # noqa: N801
             scenario.cbr,
             scenario.mcs or "",
             scenario.packet_symbols,
+            fade_margin_db=scenario.link.fade_margin_db,
         )
         self.transmitter = ofdm_transmitter(
             scenario.numerology, trailing=int(TRAIL * radio.sample_rate), queue=_ENDLESS

@@ -29,6 +29,8 @@ class message_encoder(LinkBlock):
         packet_symbols: largest number of payload symbols in a packet.
         loss: share of the packets that the codec may count on to be lost, 0 to 1: repair symbols follow from
             it; None when unknown.
+        fade_margin_db: how far below `snr_db` fades take the channel [dB]; an MCS that is not named bears
+            them.
 
     Raises:
         HscError: unknown codec, option or MCS.
@@ -43,12 +45,19 @@ class message_encoder(LinkBlock):
         mcs_name: str = "",
         packet_symbols: int = DEFAULT_PACKET_SYMBOLS,
         loss: float | None = None,
+        fade_margin_db: float = 0.0,
     ) -> None:
         super().__init__(
             "Message Encoder",
             {"images": {pdu.Image: self._encode}},
             ("packets",),
-            Link(snr_db, cbr, mcs_name or None, None if loss is None else repair_share(loss)),
+            Link(
+                snr_db,
+                cbr,
+                mcs_name or None,
+                None if loss is None else repair_share(loss),
+                fade_margin_db=fade_margin_db,
+            ),
         )
         self._name, self._packet_symbols = codec, packet_symbols
         self._setting: pdu.LinkSetting | None = None  # the last one

@@ -6,6 +6,7 @@ CBR that does is found here, by making the message, and a message is measured be
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from decimal import ROUND_CEILING, Context
 
@@ -22,6 +23,8 @@ DEFAULT_CBR = 1 / 6
 # Largest CBR. One pixel takes up to 10^4 channel uses: whole LDPC blocks, at the most robust MCS, with repair
 # symbols.
 LARGEST_CBR = 1e5
+# SNR below which more than half of the packet headers are lost [dB]: an MCS that bears less is of no use.
+HEADERS_DB = -2.5
 # Four digits, rounded up: a CBR that is told must hold the image.
 _UPWARDS = Context(prec=4, rounding=ROUND_CEILING)
 
@@ -122,7 +125,7 @@ def channel_uses(link: Link, shape: tuple[int, int, int], usual: float = DEFAULT
 
 def mcs(link: Link, margin_db: float | None = None, uses: float = 0.0) -> str:
     """The link's MCS; else the one of its code that carries most at its SNR less a margin [dB], of those that
-    its reports allow; else, the SNR being unknown, the robust one.
+    its reports and fades allow; else, the SNR being unknown, the robust one.
 
     Args:
         link: says what is known.
@@ -142,19 +145,27 @@ def _chosen(link: Link, margin_db: float) -> mcs_table.Mcs:
 
 
 def _allowed(found: mcs_table.Mcs, link: Link) -> mcs_table.Mcs:
-    """An MCS where the link names it or its reports allow it; else the fastest of its code that they allow,
-    or of 5G NR where its code has none.
+    """An MCS where the link names it or its reports and fades allow it; else the fastest of its code that
+    they allow, or of 5G NR where its code has none.
     """
-    most_db = link.most_threshold_db
-    if most_db is None or link.mcs in mcs_table.TABLE or found.threshold_db <= most_db:
+    most_db = _most_threshold_db(link)
+    if link.mcs in mcs_table.TABLE or found.threshold_db <= most_db:
         return found
     within = mcs_table.best_for(most_db, 0.0, found.code)
     return within if within.threshold_db <= most_db else mcs_table.best_for(most_db, 0.0, "nr")
 
 
+def _most_threshold_db(link: Link) -> float:
+    """Largest threshold [dB] that a link's reports and fades allow; inf where neither is known."""
+    reported = math.inf if link.most_threshold_db is None else link.most_threshold_db
+    if link.snr_db is None or not link.fade_margin_db:
+        return reported
+    return min(reported, max(link.snr_db - link.fade_margin_db, HEADERS_DB))
+
+
 def robust_mcs(link: Link) -> str:
     """The link's MCS, for what must get through at any SNR; where it has none, or a code alone, the robust
-    one, or the fastest that its reports allow where that is not.
+    one, or the fastest that its reports and fades allow where that is not.
     """
     return _allowed(mcs_table.chosen(link.mcs, None, 0.0), link).name
 

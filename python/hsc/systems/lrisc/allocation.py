@@ -31,9 +31,9 @@ from .parameters import MOST_BYTES, LriscParameters, sendable
 NAME = "lrisc"
 # LDPC code of the side information where the link names neither code nor MCS.
 _CODE = "nr"
-# How far below the link's SNR the threshold of its MCS lies at least [dB]: nothing is decoded without it. But
-# not below the SNR at which more than half of the packet headers are lost: nothing is without these either.
-MARGIN_DB, _HEADERS_DB = 4.5, -2.5
+# How far below the link's SNR the threshold of its MCS lies at least [dB], where headers arrive there:
+# nothing is decoded without it.
+MARGIN_DB = 4.5
 # Channel uses of analog values at least: one group of the whitening for each cell of 32 × 32 pixels, and two
 # more, which the waves and all others may leave half empty. Without values an image is one colour.
 LEAST_USES_OF_CELL, LEAST_USES = whitening.GROUP // 2, whitening.GROUP
@@ -94,7 +94,7 @@ def side_mcs(link: Link, uses: float) -> str:
     link = link.with_code(_CODE)
     if link.snr_db is None:
         return budget.robust_mcs(link)
-    margin_db = min(MARGIN_DB, max(link.snr_db - _HEADERS_DB, 0.0))
+    margin_db = min(MARGIN_DB, max(link.snr_db - budget.HEADERS_DB, 0.0))
     found = mcs_table.by_name(budget.mcs(link, margin_db))
     if digital.code_block_count(uses, found) == 1:  # which has no repair symbols
         margin_db = max(margin_db, digital.margin_db(uses, found))
