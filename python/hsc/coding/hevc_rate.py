@@ -79,15 +79,16 @@ class Coder:
         self._compare(quality)
         promising = self._near(n_bytes)[1]
         search = _Search(n_bytes, promising.quality, promising.slope)
-        best, full, codes = b"", 1.0, {}
+        best, full, tried = b"", 1.0, set()
         while len(best) < max(full * n_bytes, 1) and (trial := search.trial()) is not None:
-            codes[trial] = data = hevc.encode(self.image, trial, told=told)
+            data = hevc.encode(self.image, trial, told=told)
+            tried.add(trial)
             if search.learn(trial, len(data)) <= 0 and len(data) > len(best):
                 best, full, quality = data, _FULL_LAST if trial % 3 == 2 else _FULL, trial
         if not best:
             raise TooFew(f"{n_bytes} bytes do not hold this image in HEVC", search.least)
         before = quality - 1
-        if len(best) < full * n_bytes and quality % 3 == 0 and before >= hevc.LOWEST and before not in codes:
+        if len(best) < full * n_bytes and quality % 3 == 0 and before >= hevc.LOWEST and before not in tried:
             # the last code of a QP may be longer than the first of the next, and better: of small pictures
             data = hevc.encode(self.image, before, told=told)
             best = data if len(best) < len(data) <= n_bytes else best
